@@ -1,0 +1,142 @@
+#ifndef MU_ENGINE_DB_H
+#define MU_ENGINE_DB_H
+/*
+ * The cluster database: one writer, any number of replicas, no locks.
+ *
+ * The writer applies decoded objects and ledger changes in batches; between batches it brings
+ * replicas up to date. Every call below is the writer thread's unless it says otherwise. No single
+ * call does more than about 1 ms of work (limits.h: MU_SYNC_ROWS_PER_STEP).
+ *
+ * Accounting. A node is charged for every pod that is bound to it and not terminal (terminating
+ * ones included), and for every ledger entry on it. A pod is charged once: when it is seen bound,
+ * its ledger entry becomes the bound charge in the same call.
+ *
+ * Versions. An object older than the one already held is ignored and counted.
+ */
+#include "engine/base/error.h"
+#include "engine/object.h"
+#include "engine/plan.h"
+#include "engine/snapshot.h"
+
+struct mu_db; /* opaque */
+
+struct mu_db_config {
+    const struct mu_str *scheduler_names; /* pods of these are ours; copied */
+    uint32_t scheduler_name_count;
+    uint64_t quiet_ns; /* an unsized gang is complete when no member arrived for so long */
+    uint32_t nodes_hint;
+    uint32_t pods_hint;
+};
+
+struct mu_db_counts {
+    uint32_t nodes; /* present */
+    uint32_t pods;  /* live, every scheduler's */
+    uint32_t pods_ours_pending;
+    uint32_t pods_bound; /* occupying a node */
+    uint32_t ledger;     /* entries in flight or held */
+    uint32_t gangs;      /* rows in use, gangs of one included */
+    uint64_t generation;
+    uint64_t stale_ignored; /* objects older than the one held */
+    uint64_t limit_refused; /* objects refused by a bound: MU_ELIMIT */
+    uint64_t audit_rows;    /* rows recomputed by the audit so far */
+    uint64_t audit_drift;   /* rows whose sums were wrong and were repaired */
+};
+
+struct mu_db *mu_db_create(const struct mu_db_config *config);
+void mu_db_destroy(struct mu_db *db);
+struct mu_model *mu_db_model(struct mu_db *db);
+void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out);
+
+/* --- objects ------------------------------------------------------------------------------- */
+
+/* Add or replace. now_ns is the time of arrival (quiet time). Returns 0, also when an older
+ * version was ignored. Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL with *error naming object and
+ * field (may be NULL); nothing has changed. Cost: O(labels + taints), amortised. */
+int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint64_t now_ns,
+                      struct mu_error *error);
+int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t now_ns,
+                     struct mu_error *error);
+/* Remove. A removed node keeps its pods (they are charged again when it returns). Removing what
+ * is absent is fine. `uid` empty: whatever has that name. */
+int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid);
+int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid,
+                     uint64_t now_ns);
+
+/* Relist as a diff: begin marks, every upsert after it unmarks, and sweep removes what is still
+ * marked, at most `budget` objects a call; it returns 1 while more is left, 0 when done. */
+enum mu_db_kind { MU_DB_NODES, MU_DB_PODS };
+void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind);
+int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns);
+
+/* End a batch: what replicas see next. Moves the generation if anything changed. */
+void mu_db_batch_end(struct mu_db *db);
+
+/* --- replicas ------------------------------------------------------------------------------ */
+
+/* A new replica, registered and empty. Owns: the DB; use by hand-over. Errors: NULL (memory or
+ * MU_REPLICAS_MAX). */
+struct mu_snapshot *mu_db_replica_create(struct mu_db *db);
+void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica);
+/* Bring the replica up to the last batch: at most row_budget rows a call (0: the default bound).
+ * Returns 0 when the replica is a point in time (generation = the last batch's), 1 when another
+ * step is needed (objects may be applied in between), or MU_ENOMEM. */
+int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t row_budget);
+
+/* --- ledger: decided, not yet confirmed ---------------------------------------------------- */
+
+enum mu_ledger_state {
+    MU_LEDGER_NONE,
+    MU_LEDGER_IN_FLIGHT, /* a bind may land: charged until the outcome is seen */
+    MU_LEDGER_HELD       /* no write is under way; room kept for this pod */
+};
+
+/* Admit one gang of a plan: check it against the present (rows, generations, versions, phase,
+ * room, minimum) and charge all of its binds as IN_FLIGHT, or none. Freezes an unsettled gang's
+ * size. Returns 0; MU_ECONFLICT when the world has moved since the snapshot (nothing charged; the
+ * gang stays pending); MU_ENOMEM. Cost: O(bind_count). */
+int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
+
+/* A bind is known not to have happened and never to happen (refused, pod moved on): the room stays
+ * HELD for the pod if `hold`, else it is freed. No entry: nothing happens. */
+void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold);
+/* The server confirmed the bind; the charge stays until the pod is seen bound. */
+void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid);
+/* Drop HELD room (deadline passed). */
+void mu_db_held_release(struct mu_db *db, struct mu_uid uid);
+enum mu_ledger_state mu_db_ledger_state(const struct mu_db *db, struct mu_uid uid,
+                                        struct mu_node_ix *node);
+
+/* --- looking up (writer thread) ------------------------------------------------------------ */
+
+int mu_db_uid_parse(struct mu_db *db, struct mu_str text, struct mu_uid *out);
+struct mu_pod_view {
+    struct mu_pod_ix ix;
+    struct mu_uid uid;
+    struct mu_str ns, name; /* valid until the pod is changed */
+    uint64_t version;
+    struct mu_node_ix node; /* bound to; MU_NONE: unbound */
+    struct mu_class_ix class_ix;
+    struct mu_gang_ix gang; /* MU_NONE when it has none */
+    int32_t priority;
+    bool ours, terminating, terminal, gated, controlled;
+    uint32_t unbuilt;
+};
+bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_view *out);
+bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out);
+/* "canonical UUID" or the raw text; buf has MU_UID_BYTES_MAX + 1 bytes. Returns the length. */
+uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf);
+/* Name of a node row; empty for a hole. */
+struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix);
+struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix);
+struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* solo: pod's name */
+
+/* --- audit --------------------------------------------------------------------------------- */
+
+/* Recompute the sums of the next `rows` node rows from their pods and ledger entries; repair and
+ * count drift. Call in idle time. Returns drift found by this call. */
+uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
+/* Order-independent digest of nodes and pods (names, uids, versions, binding): equal content,
+ * equal digest (I7). Cost: O(objects). */
+uint64_t mu_db_digest(const struct mu_db *db);
+
+#endif

@@ -1,0 +1,32 @@
+#ifndef MU_ENGINE_LIMITS_H
+#define MU_ENGINE_LIMITS_H
+/*
+ * Every bound of the engine, in one place. Reaching one is a reported condition (MU_ELIMIT with the
+ * object named), never a crash. Relations between bounds are asserted at the end.
+ */
+#define MU_NODES_MAX           (1u << 21) /* node rows, holes included */
+#define MU_PODS_MAX            (1u << 24)
+#define MU_GANGS_MAX           (1u << 23)
+#define MU_GANG_MEMBERS_MAX    (1u << 14)
+#define MU_SUBGROUPS_MAX       64u
+#define MU_CLASSES_MAX         (1u << 20)
+#define MU_LABEL_SETS_MAX      (1u << 20)
+#define MU_TAINT_SETS_MAX      (1u << 16)
+#define MU_CAPACITIES_MAX      (1u << 16) /* distinct allocatable vectors */
+#define MU_SYMBOLS_MAX         (1u << 24)
+#define MU_RESOURCES_MAX       32u /* cpu, memory, ephemeral-storage, pods and extended ones */
+#define MU_LABELS_PER_OBJECT   1024u
+#define MU_TAINTS_PER_NODE     256u
+#define MU_TOLERATIONS_PER_POD 256u
+#define MU_REPLICAS_MAX        64u
+#define MU_STRING_BYTES_MAX    (1u << 18) /* one label value or annotation: 256 KiB */
+#define MU_NAME_BYTES_MAX      253u       /* Kubernetes object names */
+#define MU_UID_BYTES_MAX       128u
+/* Rows copied by one writer step of a snapshot sync: well below 1 ms of work. */
+#define MU_SYNC_ROWS_PER_STEP 8192u
+
+_Static_assert(MU_GANG_MEMBERS_MAX <= MU_PODS_MAX, "a gang fits the pod table");
+_Static_assert(MU_NODES_MAX <= (1u << 31), "indexes stay below the 32-bit sentinel");
+_Static_assert(MU_RESOURCES_MAX <= 64, "a resource set is one 64-bit word");
+
+#endif

@@ -1,0 +1,121 @@
+#ifndef MU_ENGINE_MODEL_H
+#define MU_ENGINE_MODEL_H
+/*
+ * The interned parts of the model: label sets, taint sets, capacities and pod classes. Equal
+ * content has equal id; content is immutable. One writer (the DB); any thread that learned an id
+ * by hand-over may read it until the id is reclaimed (generations as in engine/base/symbol.h).
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include "engine/base/error.h"
+#include "engine/base/symbol.h"
+#include "engine/object.h"
+#include "engine/resource.h"
+
+struct mu_class_ix {
+    uint32_t v;
+};
+struct mu_label_set_ix {
+    uint32_t v; /* 0: the empty set */
+};
+struct mu_taint_set_ix {
+    uint32_t v; /* 0: the empty set */
+};
+struct mu_capacity_ix {
+    uint32_t v;
+};
+
+struct mu_label_pair {
+    struct mu_symbol key;
+    struct mu_symbol value;
+};
+/* Sorted by key id; keys are distinct (a later duplicate won). */
+struct mu_label_set {
+    uint32_t count;
+    const struct mu_label_pair *pairs;
+};
+struct mu_taint_item {
+    struct mu_symbol key;
+    struct mu_symbol value;
+    enum mu_taint_effect effect;
+};
+struct mu_taint_set {
+    uint32_t count;
+    const struct mu_taint_item *items; /* sorted by key, value, effect; no duplicates */
+};
+struct mu_toleration_item {
+    struct mu_symbol key; /* 0: every key */
+    struct mu_symbol value;
+    enum mu_toleration_op op;
+    enum mu_taint_effect effect;
+};
+struct mu_demand {
+    struct mu_resource_ix resource;
+    int64_t amount; /* > 0 */
+};
+/* The scheduling-relevant part of a pod's spec. */
+struct mu_class {
+    uint32_t demand_count; /* sorted by resource number, non-zero only; pods (1) not among them */
+    const struct mu_demand *demands;
+    uint32_t selector_count; /* sorted by key id; kubernetes.io/hostname pairs are kept apart */
+    const struct mu_label_pair *selector;
+    struct mu_symbol hostname; /* required hostname label, 0: none */
+    bool impossible;           /* contradictory selector or saturated request: fits nowhere */
+    uint32_t toleration_count;
+    const struct mu_toleration_item *tolerations; /* sorted, no duplicates */
+    uint64_t resource_mask;                       /* bit per requested resource */
+    uint64_t id; /* unique over the process's life: an index may be reused, an id is not */
+};
+
+struct mu_model; /* opaque: symbols, resources and the four tables */
+
+/* The label key whose values are per node and therefore never enter a label set. */
+#define MU_HOSTNAME_KEY "kubernetes.io/hostname"
+
+struct mu_model *mu_model_create(void);
+void mu_model_destroy(struct mu_model *model);
+struct mu_symtab *mu_model_symbols(struct mu_model *model);
+struct mu_resources *mu_model_resources(struct mu_model *model);
+
+/* Intern; one reference more. On error nothing changed. Errors: MU_ENOMEM, MU_ELIMIT. */
+int mu_model_label_set(struct mu_model *model, const struct mu_label *labels, uint32_t count,
+                       struct mu_label_set_ix *out, struct mu_symbol *hostname);
+int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, uint32_t count,
+                       struct mu_taint_set_ix *out);
+/* allocatable: MU_RESOURCES_MAX amounts by resource number. */
+int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
+                      struct mu_capacity_ix *out);
+int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
+                   struct mu_class_ix *out);
+
+/* Drop a reference. At zero the entry stays readable until mu_model_reclaim(generation or later). */
+void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,
+                              struct mu_symbol hostname, uint64_t generation);
+void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
+                              uint64_t generation);
+void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
+void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix);
+void mu_model_class_unref(struct mu_model *model, struct mu_class_ix ix, uint64_t generation);
+/* Reclaim entries and symbols unreferenced since <= safe_generation, at most `budget` steps. */
+void mu_model_reclaim(struct mu_model *model, uint64_t safe_generation, uint32_t budget);
+
+const struct mu_label_set *mu_model_get_label_set(const struct mu_model *m,
+                                                  struct mu_label_set_ix ix);
+const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
+                                                  struct mu_taint_set_ix ix);
+const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix);
+/* MU_RESOURCES_MAX amounts. */
+const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix);
+/* One past the largest class / label set / taint set index ever used: sizes of session caches. */
+uint32_t mu_model_class_bound(const struct mu_model *m);
+uint32_t mu_model_label_set_bound(const struct mu_model *m);
+uint32_t mu_model_taint_set_bound(const struct mu_model *m);
+
+/* Static rules, on interned content. Source: kubernetes TaintToleration, NodeAffinity. */
+bool mu_class_tolerates(const struct mu_class *c, const struct mu_taint_set *taints);
+/* Tolerates the taint node.kubernetes.io/unschedulable:NoSchedule, value "". */
+bool mu_class_tolerates_unschedulable(const struct mu_model *m, const struct mu_class *c);
+bool mu_class_selects(const struct mu_class *c, const struct mu_label_set *labels,
+                      struct mu_symbol hostname);
+
+#endif

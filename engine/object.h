@@ -1,0 +1,121 @@
+#ifndef MU_ENGINE_OBJECT_H
+#define MU_ENGINE_OBJECT_H
+/*
+ * What an informer hands to the cluster DB: nodes and pods, decoded, normalised, in neutral terms.
+ * Nothing here assumes Kubernetes; a source translates its own rules into these (requests summed,
+ * gang dialects normalised, unbuilt rules named). All strings and arrays are borrowed for the call.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/base/str.h"
+
+struct mu_label {
+    struct mu_str key;
+    struct mu_str value;
+};
+
+enum mu_taint_effect {
+    MU_EFFECT_ANY = 0, /* tolerations only: matches every effect */
+    MU_EFFECT_NO_SCHEDULE,
+    MU_EFFECT_PREFER_NO_SCHEDULE, /* never filters */
+    MU_EFFECT_NO_EXECUTE,
+    MU_EFFECT_OTHER /* unknown word: filters nothing */
+};
+struct mu_taint {
+    struct mu_str key;
+    struct mu_str value;
+    enum mu_taint_effect effect;
+};
+
+enum mu_toleration_op { MU_TOLERATE_EQUAL, MU_TOLERATE_EXISTS, MU_TOLERATE_NEVER };
+struct mu_toleration {
+    struct mu_str key; /* empty: every key */
+    struct mu_str value;
+    enum mu_toleration_op op;
+    enum mu_taint_effect effect;
+};
+
+struct mu_amount {
+    struct mu_str resource; /* name */
+    int64_t value;          /* >= 0, in the scheduler's unit (engine/resource.h) */
+};
+
+/* Rules that this build does not implement yet. A pod that uses one is never bound: it stays
+ * pending with that reason. X(enum, bit, sentence). */
+#define MU_RULE_LIST(X)                                                                            \
+    X(MU_RULE_NODE_AFFINITY, 0, "required node affinity")                                          \
+    X(MU_RULE_POD_AFFINITY, 1, "required pod affinity")                                            \
+    X(MU_RULE_POD_ANTI_AFFINITY, 2, "required pod anti-affinity")                                  \
+    X(MU_RULE_TOPOLOGY_SPREAD, 3, "topology spread with DoNotSchedule")                            \
+    X(MU_RULE_HOST_PORTS, 4, "host ports")                                                         \
+    X(MU_RULE_VOLUMES, 5, "volumes that bind to nodes")                                            \
+    X(MU_RULE_RESOURCE_CLAIMS, 6, "resource claims")                                               \
+    X(MU_RULE_DECLARED_FEATURES, 7, "node declared features")                                      \
+    X(MU_RULE_GANG_DIALECT, 8, "a gang dialect that is not built yet")                             \
+    X(MU_RULE_TOLERATION_OP, 9, "a toleration operator that is not built yet")                     \
+    X(MU_RULE_REQUEST, 10, "a request that cannot be read or is beyond all bounds")                \
+    X(MU_RULE_GANG_SPEC, 11, "a gang annotation that cannot be read")
+enum mu_rule {
+#define MU_RULE_ENUM(name, bit, text) name = 1u << (bit),
+    MU_RULE_LIST(MU_RULE_ENUM)
+#undef MU_RULE_ENUM
+};
+
+enum mu_gang_source {
+    MU_GANG_SOLO = 0, /* no gang named: a gang of one, identified by the pod's UID */
+    MU_GANG_PLAIN,    /* `pod-group` annotation: size by quiet time */
+    MU_GANG_MUSTER    /* muster.dev/pod-group with or without a size */
+};
+/* A pod's gang, from the pod object alone. Identity: (namespace, source, name). */
+struct mu_gang_ref {
+    enum mu_gang_source source;
+    struct mu_str name;     /* empty for MU_GANG_SOLO */
+    struct mu_str subgroup; /* empty: the gang's only sub-group */
+    uint32_t size;          /* members that must run together; 0: not stated (quiet time) */
+};
+
+struct mu_node_object {
+    struct mu_str name;
+    struct mu_str uid;
+    uint64_t version;
+    const struct mu_label *labels;
+    uint32_t label_count;
+    const struct mu_taint *taints;
+    uint32_t taint_count;
+    const struct mu_amount *allocatable; /* `pods` among them */
+    uint32_t allocatable_count;
+    bool unschedulable;
+};
+
+enum mu_pod_phase {
+    MU_POD_PENDING,
+    MU_POD_RUNNING,
+    MU_POD_SUCCEEDED,
+    MU_POD_FAILED,
+    MU_POD_UNKNOWN
+};
+
+struct mu_pod_object {
+    struct mu_str ns;
+    struct mu_str name;
+    struct mu_str uid;
+    uint64_t version;
+    uint64_t created_s; /* Unix seconds; 0 when absent */
+    struct mu_str scheduler_name;
+    struct mu_str node_name; /* empty: unbound */
+    int32_t priority;
+    enum mu_pod_phase phase;
+    bool terminating;                 /* deletion requested, room still held */
+    bool gated;                       /* scheduling gates present: never bound */
+    bool controlled;                  /* a controller owns it and would recreate it */
+    uint32_t unbuilt;                 /* set of enum mu_rule */
+    const struct mu_amount *requests; /* effective; `pods` is not among them (each pod takes 1) */
+    uint32_t request_count;
+    const struct mu_label *selector; /* node selector: all must match */
+    uint32_t selector_count;
+    const struct mu_toleration *tolerations;
+    uint32_t toleration_count;
+    struct mu_gang_ref gang;
+};
+
+#endif

@@ -1,0 +1,49 @@
+#ifndef MU_ENGINE_PLAN_H
+#define MU_ENGINE_PLAN_H
+/*
+ * A session's output: which gangs go where, and why the others wait. Allocated in the session's
+ * arena; valid until the session's next run. Rows and generations are those of the snapshot; the
+ * DB checks them again when it admits a gang (engine/db.h).
+ */
+#include "engine/snapshot.h"
+#include "engine/verdict.h"
+
+struct mu_plan_bind {
+    struct mu_pod_ix pod;
+    struct mu_uid uid;
+    uint64_t version; /* precondition of the bind */
+    struct mu_node_ix node;
+    uint32_t node_generation;
+};
+struct mu_plan_gang {
+    struct mu_gang_ix gang;
+    uint32_t gang_generation;
+    uint32_t gang_revision;
+    uint32_t size; /* the minimum that this placement was made for; freezes an unsettled gang */
+    uint32_t bind_count;
+    const struct mu_plan_bind *binds;
+};
+struct mu_plan_wait {
+    struct mu_gang_ix gang;
+    uint32_t gang_generation;
+    enum mu_wait_kind kind;
+    uint32_t
+        have; /* MEMBERS: members seen; NO_FIT: how many of the gang were placed before it failed */
+    uint32_t need;               /* MEMBERS, NO_FIT: the minimum */
+    uint32_t rules;              /* UNBUILT: set of enum mu_rule */
+    uint64_t until_ns;           /* QUIET: when it counts as complete */
+    struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node */
+    /* NO_FIT: nodes by the first filter that refused that class, holes left out. */
+    uint32_t nodes_by_verdict[MU_VERDICT_KINDS];
+    uint32_t nodes_by_resource[MU_RESOURCES_MAX]; /* splits MU_NO_RESOURCE */
+};
+struct mu_plan {
+    uint64_t snapshot_generation;
+    uint32_t gang_count;
+    const struct mu_plan_gang *gangs; /* in the order of decision */
+    uint32_t wait_count;
+    const struct mu_plan_wait *waits; /* every pending gang not in `gangs` */
+    uint64_t next_ns;                 /* earliest QUIET until_ns, UINT64_MAX: none */
+};
+
+#endif

@@ -1,0 +1,121 @@
+#ifndef MU_ENGINE_SNAPSHOT_H
+#define MU_ENGINE_SNAPSHOT_H
+/*
+ * A snapshot is a flat replica of what a session needs, point-in-time by construction: the DB's
+ * writer copies into it, between batches, the rows that changed since its last sync; then it
+ * belongs to the session until it is handed back. No locks, no torn reads.
+ *
+ * Ownership passes with the pointer: writer (mu_db_replica_sync) -> session -> writer. Everything
+ * that a replica can reach by id (classes, sets, symbols, gang blocks) stays readable until the
+ * replica's next sync has begun.
+ *
+ * The session may use free[] and pod counts as scratch while it places, if it undoes every change
+ * before it hands the replica back (engine/place.h keeps the undo log).
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/model.h"
+
+struct mu_node_ix {
+    uint32_t v;
+};
+struct mu_pod_ix {
+    uint32_t v;
+};
+struct mu_gang_ix {
+    uint32_t v;
+};
+#define MU_NONE UINT32_MAX
+
+/* A UID: the 128 bits of a canonical UUID, or (MU_UID_TEXT, symbol) for any other text. */
+struct mu_uid {
+    uint64_t hi;
+    uint64_t lo;
+};
+#define MU_UID_TEXT UINT64_MAX
+static inline bool mu_uid_equal(struct mu_uid a, struct mu_uid b)
+{
+    return a.hi == b.hi && a.lo == b.lo;
+}
+
+enum {
+    MU_NODE_PRESENT = 1u << 0, /* a row without it is a hole: nothing fits */
+    MU_NODE_UNSCHEDULABLE = 1u << 1
+};
+
+/* Static columns of a node row: they change with the node object, not with placements. */
+struct mu_node_static {
+    uint32_t flags;
+    struct mu_label_set_ix labels;
+    struct mu_taint_set_ix taints;
+    struct mu_capacity_ix capacity; /* rows of one capacity are contiguous in chunks */
+    struct mu_symbol name;
+    struct mu_symbol hostname;
+    uint32_t tie;        /* hash of the name: the documented tie-break, smaller wins */
+    uint32_t generation; /* of this row's occupant: a reused row has another */
+};
+
+/* One member of a pending gang that still wants a node. */
+struct mu_gang_member {
+    struct mu_pod_ix pod;
+    struct mu_class_ix class_ix;
+    struct mu_uid uid;
+    uint64_t version;       /* as last seen: the precondition of its bind */
+    struct mu_node_ix held; /* room that the ledger holds for this pod; MU_NONE: none */
+    uint32_t held_generation;
+};
+struct mu_gang_subgroup {
+    uint32_t min;          /* members of this sub-group that must run; 0: all of them */
+    uint32_t placed;       /* members bound, or in the ledger on their way to it */
+    uint32_t member_begin; /* its pending members: members[member_begin .. +member_count) */
+    uint32_t member_count; /* in canonical order: created, then UID */
+};
+/* Immutable; rebuilt by the writer when the gang changes, reclaimed by generation. */
+struct mu_gang_block {
+    uint32_t subgroup_count;
+    uint32_t member_count;
+    const struct mu_gang_subgroup *subgroups;
+    const struct mu_gang_member *members;
+};
+enum {
+    MU_GANG_PENDING = 1u << 0, /* has members that want a node; a row without it is skipped */
+    MU_GANG_SHORT = 1u << 1,   /* some members placed, fewer than the minimum: completed first */
+    MU_GANG_SETTLED = 1u << 2  /* its size is known: stated, or frozen when first placed */
+};
+struct mu_gang_row {
+    uint32_t flags;
+    uint32_t generation;   /* of this row's occupant */
+    uint32_t revision;     /* moves whenever anything about the gang changes */
+    int32_t priority;      /* lowest of its members */
+    uint64_t created_s;    /* earliest member */
+    uint64_t sequence;     /* order of first sight: breaks ties of created_s */
+    uint64_t settle_ns;    /* not SETTLED: time at which it counts as complete */
+    uint32_t size;         /* stated or frozen minimum over all sub-groups; 0 until settled */
+    uint32_t member_count; /* live members: pending, placed, gated */
+    uint32_t placed_count;
+    uint32_t blocked_count; /* live members that are gated or use unbuilt rules */
+    uint32_t blocked_rules; /* union of their enum mu_rule; 0 with blocked_count: gates only */
+    const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
+};
+
+struct mu_snapshot {
+    const struct mu_model *model;
+    uint64_t generation; /* DB batch that it shows */
+    /* Nodes: rows [0, node_rows), columns of node_cap entries each, 64-byte aligned. */
+    uint32_t node_rows;
+    uint32_t node_cap;
+    uint32_t node_count; /* rows with MU_NODE_PRESENT */
+    uint32_t resource_count;
+    int64_t *free[MU_RESOURCES_MAX];  /* allocatable - bound - ledger; may be negative */
+    int64_t *alloc[MU_RESOURCES_MAX]; /* allocatable; [MU_RES_PODS] is pod slots. Holes: 0 */
+    struct mu_node_static *nodes;
+    uint64_t static_generation;   /* moves when any static column of any row changes */
+    uint64_t capacity_generation; /* moves when room grows on any node */
+    /* Gangs: rows [0, gang_rows). */
+    uint32_t gang_rows;
+    uint32_t gang_cap;
+    struct mu_gang_row *gangs;
+    uint32_t pending_gangs; /* rows with MU_GANG_PENDING */
+};
+
+#endif

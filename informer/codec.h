@@ -1,0 +1,116 @@
+#ifndef MU_INFORMER_CODEC_H
+#define MU_INFORMER_CODEC_H
+/*
+ * Kubernetes on the wire: envelope, lists, watch frames, Status, and the translation of Pods and
+ * Nodes into the engine's neutral objects. Input is hostile: every size is capped, every error
+ * names the object and field.
+ */
+#include "engine/base/arena.h"
+#include "engine/base/buf.h"
+#include "engine/base/error.h"
+#include "engine/object.h"
+
+#define MU_WATCH_FRAME_MAX (16u << 20) /* client-go's cap */
+#define MU_LIST_PAGE_MAX   (256u << 20)
+
+/* The envelope: magic, runtime.Unknown. Views into `body`. Errors: MU_EPROTO, MU_ETRUNCATED. */
+struct mu_envelope {
+    struct mu_str api_version;
+    struct mu_str kind;
+    struct mu_str raw; /* the encoded object */
+};
+int mu_envelope_open(struct mu_str body, struct mu_envelope *out, struct mu_error *error);
+bool mu_envelope_has_magic(struct mu_str body);
+/* Append magic + Unknown around raw. Returns 0 or the buffer's error. */
+int mu_envelope_wrap(struct mu_buf *out, struct mu_str api_version, struct mu_str kind,
+                     struct mu_str raw);
+
+/* A list: metadata and the items one by one, without decoding them. */
+struct mu_list_head {
+    struct mu_str resource_version;
+    struct mu_str continue_token;
+};
+typedef int (*mu_list_item_fn)(void *context, struct mu_str raw);
+/* Calls item for each; stops at its first non-zero return and returns that. */
+int mu_list_open(struct mu_str raw, struct mu_list_head *head, mu_list_item_fn item, void *context,
+                 struct mu_error *error);
+
+/* Watch framing, incremental: feed bytes as they arrive, take whole events out. */
+enum mu_watch_type {
+    MU_WATCH_ADDED,
+    MU_WATCH_MODIFIED,
+    MU_WATCH_DELETED,
+    MU_WATCH_BOOKMARK,
+    MU_WATCH_ERROR
+};
+struct mu_watch_event {
+    enum mu_watch_type type;
+    struct mu_envelope object; /* views, valid until the next feed or fini */
+};
+struct mu_watch_decoder {
+    struct mu_buf pending; /* bytes of a frame that is not whole yet */
+    size_t consumed;
+};
+typedef int (*mu_watch_event_fn)(void *context, const struct mu_watch_event *event);
+void mu_watch_decoder_init(struct mu_watch_decoder *decoder);
+void mu_watch_decoder_fini(struct mu_watch_decoder *decoder);
+/* Deliver every whole event in (pending + data). Errors: MU_ELIMIT (a frame above
+ * MU_WATCH_FRAME_MAX, refused from its 4 length bytes alone), MU_EPROTO, or the callback's. */
+int mu_watch_decoder_feed(struct mu_watch_decoder *decoder, struct mu_str data,
+                          mu_watch_event_fn event, void *context, struct mu_error *error);
+/* True when the stream ended inside a frame (a broken connection, not a clean end). */
+bool mu_watch_decoder_partial(const struct mu_watch_decoder *decoder);
+/* Append one frame (length, WatchEvent, envelope around raw). */
+int mu_watch_frame_write(struct mu_buf *out, enum mu_watch_type type, struct mu_str api_version,
+                         struct mu_str kind, struct mu_str raw);
+
+struct mu_status {
+    int code;
+    struct mu_str status; /* "Success" or "Failure" */
+    struct mu_str reason;
+    struct mu_str message;
+    struct mu_str cause; /* first details.causes[].reason */
+    uint32_t retry_after_s;
+};
+/* Decode a v1 Status from an enveloped body. MU_EPROTO when the body is not one (plain text). */
+int mu_status_decode(struct mu_str body, struct mu_arena *arena, struct mu_status *out);
+
+/* metadata of any object, without decoding the rest. uint64 version: decimal resourceVersion. */
+struct mu_object_meta {
+    struct mu_str ns, name, uid;
+    struct mu_str resource_version;
+    uint64_t version;        /* 0 when absent */
+    bool initial_events_end; /* annotation k8s.io/initial-events-end: "true" */
+};
+int mu_meta_decode(struct mu_str raw, struct mu_arena *arena, struct mu_object_meta *out,
+                   struct mu_error *error);
+
+/* Decode and translate (kubernetes-wire §2, §3.3; gang dialects by informer/dialect.h). Strings
+ * and arrays live in the arena or in raw. A quantity that cannot be read makes a pod unschedulable
+ * (MU_RULE_REQUEST) and a node's resource zero; it does not fail the decode, `warn` says so.
+ * Errors: MU_EPROTO (undecodable), MU_ELIMIT (a count beyond its bound), MU_ENOMEM. */
+int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
+                  struct mu_error *warn, struct mu_error *error);
+int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
+                   struct mu_error *warn, struct mu_error *error);
+
+/* A v1 Binding in its envelope. annotations carry the plan's name (`muster.dev/plan`). */
+struct mu_binding {
+    struct mu_str ns, name, uid;
+    uint64_t version; /* 0: no precondition */
+    struct mu_str node;
+    struct mu_str plan; /* empty: no annotation */
+};
+#define MU_PLAN_ANNOTATION "muster.dev/plan"
+int mu_binding_encode(struct mu_buf *out, const struct mu_binding *binding);
+
+/* What the binder needs to judge a pod that it has read back. */
+struct mu_pod_bound {
+    struct mu_str uid, node, plan;
+    uint64_t version;
+    bool terminating, terminal;
+};
+int mu_pod_bound_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_bound *out,
+                        struct mu_error *error);
+
+#endif

@@ -1,0 +1,69 @@
+#ifndef MU_INFORMER_REFLECTOR_H
+#define MU_INFORMER_REFLECTOR_H
+/*
+ * LIST then WATCH of one resource: a pure state machine (state, reply or tick, now) -> (sink calls,
+ * requests). Behaviour of client-go's reflector (kubernetes-wire §4.5): paged first list, resume
+ * at the last resourceVersion, bookmarks, 410 as HTTP status and as ERROR event, relist as a diff
+ * (the sink sweeps what the list did not name), back-off 0.8 s x2 to 30 s with jitter, reset after
+ * 2 min without failure, and never a version older than one already seen.
+ *
+ *   IDLE -> LISTING -> SWEEPING -> WATCHING -> (end) WATCHING | (410) LISTING | (error) BACKOFF
+ */
+#include "engine/base/random.h"
+#include "informer/call.h"
+#include "informer/codec.h"
+
+/* Where objects go. `raw` is borrowed for the call. Return non-zero only for failures that a
+ * relist should repair (out of memory); bad objects are the sink's to report and skip. */
+struct mu_reflector_sink {
+    void *context;
+    int (*upsert)(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns);
+    int (*remove)(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns);
+    void (*relist_begin)(void *context);
+    int (*relist_sweep)(void *context, uint64_t now_ns); /* 1: call again, 0: done */
+};
+
+struct mu_reflector_config {
+    struct mu_str name;           /* for logs: "pods" */
+    struct mu_str path;           /* "/api/v1/pods" */
+    struct mu_str field_selector; /* not percent-encoded; empty: none */
+    uint32_t page_limit;          /* 0: 500 */
+    uint64_t token_base;          /* tokens of this machine are token_base + [0, 2^32) */
+    uint64_t list_timeout_ns;     /* 0: 60 s */
+};
+
+enum mu_reflector_state {
+    MU_REFLECTOR_IDLE,
+    MU_REFLECTOR_LISTING,
+    MU_REFLECTOR_SWEEPING,
+    MU_REFLECTOR_WATCHING,
+    MU_REFLECTOR_BACKOFF
+};
+struct mu_reflector_stats {
+    uint64_t lists, pages, watches, events, bookmarks, expired, failures, stale_refused;
+    uint64_t last_version;
+    bool synced; /* a full list has been applied since start */
+    enum mu_reflector_state state;
+};
+
+struct mu_reflector; /* opaque; one thread */
+
+/* Strings of config are copied. Random (back-off jitter, watch timeouts) is forked from *random.
+ * Errors: NULL. */
+struct mu_reflector *mu_reflector_create(const struct mu_reflector_config *config,
+                                         const struct mu_reflector_sink *sink,
+                                         struct mu_random *random);
+void mu_reflector_destroy(struct mu_reflector *reflector);
+/* Begin: asks for the first list. */
+void mu_reflector_start(struct mu_reflector *reflector, uint64_t now_ns, struct mu_outbox *out);
+/* Feed a reply; false when its token is not ours. */
+bool mu_reflector_reply(struct mu_reflector *reflector, const struct mu_reply *reply,
+                        uint64_t now_ns, struct mu_outbox *out);
+/* Time has passed: call at or after mu_reflector_next_ns (UINT64_MAX: nothing to wait for). */
+void mu_reflector_tick(struct mu_reflector *reflector, uint64_t now_ns, struct mu_outbox *out);
+uint64_t mu_reflector_next_ns(const struct mu_reflector *reflector);
+void mu_reflector_stats(const struct mu_reflector *reflector, struct mu_reflector_stats *out);
+/* Last problem in words, for logs and status; empty when healthy. */
+const char *mu_reflector_problem(const struct mu_reflector *reflector);
+
+#endif
