@@ -9,9 +9,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 #include "engine/object.h"
-
-#define MU_WATCH_FRAME_MAX (16u << 20) /* client-go's cap */
-#define MU_LIST_PAGE_MAX   (256u << 20)
+#include "informer/limits.h"
 
 /* The envelope: magic, runtime.Unknown. Views into `body`. Errors: MU_EPROTO, MU_ETRUNCATED. */
 struct mu_envelope {
@@ -21,7 +19,9 @@ struct mu_envelope {
 };
 int mu_envelope_open(struct mu_str body, struct mu_envelope *out, struct mu_error *error);
 bool mu_envelope_has_magic(struct mu_str body);
-/* Append magic + Unknown around raw. Returns 0 or the buffer's error. */
+/* Bytes that mu_envelope_wrap appends. */
+size_t mu_envelope_size(struct mu_str api_version, struct mu_str kind, struct mu_str raw);
+/* Append magic + Unknown around raw: all of it or nothing. Returns 0 or the buffer's error. */
 int mu_envelope_wrap(struct mu_buf *out, struct mu_str api_version, struct mu_str kind,
                      struct mu_str raw);
 
@@ -31,7 +31,8 @@ struct mu_list_head {
     struct mu_str continue_token;
 };
 typedef int (*mu_list_item_fn)(void *context, struct mu_str raw);
-/* Calls item for each; stops at its first non-zero return and returns that. */
+/* Check the framing of the whole list and fill *head, then call item for each; stops at its first
+ * non-zero return and returns that. A malformed list yields no item. */
 int mu_list_open(struct mu_str raw, struct mu_list_head *head, mu_list_item_fn item, void *context,
                  struct mu_error *error);
 
@@ -45,11 +46,11 @@ enum mu_watch_type {
 };
 struct mu_watch_event {
     enum mu_watch_type type;
-    struct mu_envelope object; /* views, valid until the next feed or fini */
+    struct mu_envelope object; /* views, valid during the callback */
 };
 struct mu_watch_decoder {
     struct mu_buf pending; /* bytes of a frame that is not whole yet */
-    size_t consumed;
+    int failed;            /* first error, sticky: the stream cannot be picked up again */
 };
 typedef int (*mu_watch_event_fn)(void *context, const struct mu_watch_event *event);
 void mu_watch_decoder_init(struct mu_watch_decoder *decoder);
@@ -60,7 +61,8 @@ int mu_watch_decoder_feed(struct mu_watch_decoder *decoder, struct mu_str data,
                           mu_watch_event_fn event, void *context, struct mu_error *error);
 /* True when the stream ended inside a frame (a broken connection, not a clean end). */
 bool mu_watch_decoder_partial(const struct mu_watch_decoder *decoder);
-/* Append one frame (length, WatchEvent, envelope around raw). */
+/* Append one frame (length, WatchEvent, envelope around raw): all of it or nothing. Errors: the
+ * buffer's, MU_ELIMIT (above MU_WATCH_FRAME_MAX). */
 int mu_watch_frame_write(struct mu_buf *out, enum mu_watch_type type, struct mu_str api_version,
                          struct mu_str kind, struct mu_str raw);
 
@@ -74,16 +76,18 @@ struct mu_status {
 };
 /* Decode a v1 Status from an enveloped body. MU_EPROTO when the body is not one (plain text). */
 int mu_status_decode(struct mu_str body, struct mu_arena *arena, struct mu_status *out);
+/* The same for a Status out of its envelope: the object of an ERROR event. */
+int mu_status_decode_raw(struct mu_str raw, struct mu_arena *arena, struct mu_status *out);
 
-/* metadata of any object, without decoding the rest. uint64 version: decimal resourceVersion. */
+/* metadata of any object, without decoding the rest: views into raw. uint64 version: decimal
+ * resourceVersion. Errors: MU_EPROTO, MU_ETRUNCATED. Cost: one pass over the metadata. */
 struct mu_object_meta {
     struct mu_str ns, name, uid;
     struct mu_str resource_version;
     uint64_t version;        /* 0 when absent */
     bool initial_events_end; /* annotation k8s.io/initial-events-end: "true" */
 };
-int mu_meta_decode(struct mu_str raw, struct mu_arena *arena, struct mu_object_meta *out,
-                   struct mu_error *error);
+int mu_meta_decode(struct mu_str raw, struct mu_object_meta *out, struct mu_error *error);
 
 /* Decode and translate (kubernetes-wire §2, §3.3; gang dialects by informer/dialect.h). Strings
  * and arrays live in the arena or in raw. A quantity that cannot be read makes a pod unschedulable

@@ -1,0 +1,65 @@
+#include "informer/decode_priv.h"
+
+#include "informer/limits.h"
+
+/* What protobuf-c calls back with; `failed` tells a full arena from a malformed message. */
+struct arena_allocator {
+    ProtobufCAllocator base;
+    struct mu_arena *arena;
+    bool failed;
+};
+
+static void *arena_allocator_alloc(void *context, size_t size)
+{
+    struct arena_allocator *a = context;
+    void *block = mu_arena_alloc(a->arena, size == 0 ? 1 : size);
+    a->failed = a->failed || block == NULL;
+    return block;
+}
+
+static void arena_allocator_free(void *context, void *block)
+{
+    (void)context;
+    (void)block;
+}
+
+int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descriptor,
+                      struct mu_arena *arena, const char *what, const void **out,
+                      struct mu_error *error)
+{
+    if (raw.len > MU_OBJECT_BYTES_MAX)
+        return mu_error_set(error, MU_ELIMIT, "%s: %u bytes, expected at most %u", what, raw.len,
+                            MU_OBJECT_BYTES_MAX);
+    struct arena_allocator allocator = {
+        .base = {.alloc = arena_allocator_alloc, .free = arena_allocator_free},
+        .arena = arena,
+    };
+    allocator.base.allocator_data = &allocator;
+    const void *message =
+        protobuf_c_message_unpack(descriptor, &allocator.base, raw.len, (const uint8_t *)raw.data);
+    if (message == NULL && allocator.failed)
+        return mu_error_set(error, MU_ENOMEM, "%s: no memory to decode %u bytes", what, raw.len);
+    if (message == NULL)
+        return mu_error_set(error, MU_EPROTO, "%s: not a protobuf %s (%u bytes)", what,
+                            descriptor->short_name, raw.len);
+    *out = message;
+    return 0;
+}
+
+int mu_decode_version(const char *text, uint64_t *version)
+{
+    *version = 0;
+    if (text == NULL || text[0] == '\0')
+        return 0;
+    return mu_str_to_u64(mu_str_of(text), version) ? 0 : MU_EPROTO;
+}
+
+struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, const char *key)
+{
+    for (size_t i = count; i > 0; i--) {
+        const Kube__StringEntry *entry = entries[i - 1];
+        if (entry->key != NULL && strcmp(entry->key, key) == 0)
+            return mu_str_of(entry->value);
+    }
+    return (struct mu_str){NULL, 0};
+}

@@ -1,0 +1,52 @@
+#ifndef MU_INFORMER_WIRE_PRIV_H
+#define MU_INFORMER_WIRE_PRIV_H
+/*
+ * Protobuf on the level of fields: enough to find a few of them in a message without decoding the
+ * rest, and to write the envelope around an encoded object. Whole objects are protobuf-c's work.
+ *
+ * The reader is a cursor over borrowed bytes. Every length is checked against what is left, so a
+ * hostile message costs at most one pass and yields views inside the input, never beyond it.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/base/buf.h"
+#include "engine/base/error.h"
+#include "engine/base/str.h"
+
+enum mu_wire_type {
+    MU_WIRE_VARINT = 0,
+    MU_WIRE_FIXED64 = 1,
+    MU_WIRE_BYTES = 2,
+    MU_WIRE_FIXED32 = 5
+};
+
+struct mu_wire {
+    const uint8_t *at;
+    const uint8_t *end;
+};
+struct mu_wire_field {
+    uint32_t number;
+    enum mu_wire_type type;
+    uint64_t varint;     /* MU_WIRE_VARINT, FIXED64, FIXED32 */
+    struct mu_str bytes; /* MU_WIRE_BYTES: a view */
+};
+
+static inline void mu_wire_open(struct mu_wire *wire, struct mu_str message)
+{
+    wire->at = (const uint8_t *)message.data;
+    wire->end = wire->at + message.len;
+}
+/* Take the next field. Returns 1, 0 at the end of the message, MU_ETRUNCATED when a field runs
+ * past the end, MU_EPROTO for a malformed varint, a group, or a field number out of range. */
+int mu_wire_next(struct mu_wire *wire, struct mu_wire_field *field);
+
+/* Bytes that a varint, and that a length-delimited field with `len` bytes of content, takes. */
+size_t mu_wire_varint_size(uint64_t value);
+size_t mu_wire_bytes_size(uint32_t number, size_t len);
+/* Append. The buffer's sticky error tells of failure. */
+void mu_wire_put_varint(struct mu_buf *out, uint64_t value);
+/* Tag and length of a length-delimited field; its content follows. */
+void mu_wire_put_head(struct mu_buf *out, uint32_t number, size_t len);
+void mu_wire_put_bytes(struct mu_buf *out, uint32_t number, struct mu_str bytes);
+
+#endif
