@@ -27,6 +27,9 @@ struct mu_gang_ix {
 };
 #define MU_NONE UINT32_MAX
 
+/* Rows that a scan takes at once: one word of a bitmap. */
+#define MU_NODE_CHUNK 64u
+
 /* A UID: the 128 bits of a canonical UUID, or (MU_UID_TEXT, symbol) for any other text. */
 struct mu_uid {
     uint64_t hi;
@@ -101,7 +104,9 @@ struct mu_gang_row {
 struct mu_snapshot {
     const struct mu_model *model;
     uint64_t generation; /* DB batch that it shows */
-    /* Nodes: rows [0, node_rows), columns of node_cap entries each, 64-byte aligned. */
+    /* Nodes: rows [0, node_rows), columns of node_cap entries each, 64-byte aligned. node_cap is a
+     * multiple of MU_NODE_CHUNK, so that a scan reads whole chunks; what it reads beyond node_rows
+     * is initialised and ignored. */
     uint32_t node_rows;
     uint32_t node_cap;
     uint32_t node_count; /* rows with MU_NODE_PRESENT */
