@@ -26,13 +26,14 @@ static inline void mu_bitset_assign(uint64_t *words, uint32_t bit, bool value)
 /* First set bit at or after `from`, below `bits`; `bits` when there is none. */
 static inline uint32_t mu_bitset_next(const uint64_t *words, uint32_t bits, uint32_t from)
 {
-    while (from < bits) {
-        uint64_t word = words[from >> 6] >> (from & 63);
+    uint64_t at = from; /* 64 bits: the step to the next word may pass UINT32_MAX */
+    while (at < bits) {
+        uint64_t word = words[at >> 6] >> (at & 63);
         if (word != 0) {
-            uint32_t bit = from + (uint32_t)__builtin_ctzll(word);
-            return bit < bits ? bit : bits;
+            at += (uint64_t)__builtin_ctzll(word);
+            return at < bits ? (uint32_t)at : bits;
         }
-        from = (from | 63) + 1;
+        at = (at | 63) + 1;
     }
     return bits;
 }

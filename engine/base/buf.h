@@ -1,6 +1,7 @@
 #ifndef MU_ENGINE_BASE_BUF_H
 #define MU_ENGINE_BASE_BUF_H
-/* A growable byte buffer with a cap. Zero-initialised is valid and empty (cap: none). */
+/* A growable byte buffer with a cap. Zero-initialised is valid and empty (cap: none).
+ * `data` moves when the buffer grows; what is appended must not lie in the buffer itself. */
 #include <stddef.h>
 #include <stdint.h>
 #include "engine/base/str.h"
@@ -8,7 +9,7 @@
 struct mu_buf {
     uint8_t *data;
     size_t len; /* bytes in use */
-    size_t cap; /* bytes allocated */
+    size_t cap; /* bytes allocated; above len when data is not NULL */
     size_t max; /* most bytes it may ever hold; 0 = no bound of its own */
     int failed; /* first error of an append, sticky: check once at the end */
 };
@@ -17,7 +18,7 @@ void mu_buf_init(struct mu_buf *buf, size_t max);
 void mu_buf_fini(struct mu_buf *buf);
 /* Keep the storage, drop the content and the sticky error. */
 void mu_buf_clear(struct mu_buf *buf);
-/* Room for `more` further bytes. Errors: MU_ENOMEM, MU_ELIMIT; content unchanged. */
+/* Room for `more` further bytes. Errors: MU_ENOMEM, MU_ELIMIT; content unchanged, not sticky. */
 int mu_buf_reserve(struct mu_buf *buf, size_t more);
 /* Append; each returns 0 or the sticky error, after which appends do nothing. */
 int mu_buf_append(struct mu_buf *buf, const void *data, size_t len);

@@ -11,14 +11,15 @@ static inline uint64_t mu_hash_str(struct mu_str s, uint64_t seed)
 {
     return mu_hash_bytes(s.data, s.len, seed);
 }
-/* Mix two 64-bit values into one (for composed keys). */
+/* Mix two 64-bit values into one (for composed keys). For a fixed b, different a give different
+ * results, and the other way round. The steps are those of splitmix64's finaliser. */
 static inline uint64_t mu_hash_mix(uint64_t a, uint64_t b)
 {
-    uint64_t h = (a ^ (b + UINT64_C(0x9E3779B97F4A7C15) + (a << 6) + (a >> 2)));
-    h ^= h >> 32;
-    h *= UINT64_C(0xD6E8FEB86659FD93);
-    h ^= h >> 32;
-    return h;
+    uint64_t h = a + UINT64_C(0x9E3779B97F4A7C15);
+    h = (h ^ (h >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    h = (h ^ (h >> 27)) + b;
+    h = (h ^ (h >> 32)) * UINT64_C(0x94D049BB133111EB);
+    return h ^ (h >> 31);
 }
 uint64_t mu_hash_stable(const void *data, size_t len);
 

@@ -21,11 +21,14 @@ struct mu_symtab *mu_symtab_create(uint32_t symbols_max);
 void mu_symtab_destroy(struct mu_symtab *table);
 /* The id of text, one reference more. Errors: MU_ENOMEM, MU_ELIMIT. */
 int mu_symbol_intern(struct mu_symtab *table, struct mu_str text, struct mu_symbol *out);
-/* The id if present, without a reference; false otherwise. */
+/* The id if present (perhaps without references, not yet reclaimed), without taking a reference;
+ * false otherwise. Thread: the writer's. */
 bool mu_symbol_find(const struct mu_symtab *table, struct mu_str text, struct mu_symbol *out);
 void mu_symbol_ref(struct mu_symtab *table, struct mu_symbol symbol);
 /* Drop a reference; at zero the symbol is kept until mu_symtab_reclaim(generation or later).
- * Interning the same text before that revives it. */
+ * Interning the same text before that revives it. Generations are expected to rise: one below that
+ * of an earlier unref still waiting counts as that one. References to the empty string are not
+ * counted. */
 void mu_symbol_unref(struct mu_symtab *table, struct mu_symbol symbol, uint64_t generation);
 /* Free unreferenced symbols whose last unref carried a generation <= safe_generation, at most
  * `budget` of them. Returns how many were freed. */

@@ -20,6 +20,9 @@ elseif(CMAKE_BUILD_TYPE MATCHES "Rel")
   # Fortify needs an optimised build and fights the sanitizers' own interceptors.
   target_compile_options(mu_flags INTERFACE -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3)
 endif()
+if(MU_SANITIZE OR MU_COVERAGE OR MU_FUZZ)
+  target_compile_definitions(mu_flags INTERFACE MU_VERIFY_ON=1) # engine/base/assert.h
+endif()
 if(MU_COVERAGE)
   target_compile_options(mu_flags INTERFACE --coverage -O0)
   target_link_options(mu_flags INTERFACE --coverage)
