@@ -1,0 +1,132 @@
+#include "tools/flags.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+struct values {
+    bool json;
+    uint32_t port, score;
+    uint64_t seed;
+    const char *file;
+    char called[32];
+};
+
+static const char *const scores[] = {"spread", "pack", NULL};
+
+static int parse_even(void *target, const char *value, struct mu_error *error)
+{
+    if (strlen(value) % 2 != 0) {
+        return mu_error_set(error, MU_EINVAL, "'%s' has an odd length", value);
+    }
+    if (target != NULL) {
+        (void)snprintf(target, 32, "%s", value);
+    }
+    return 0;
+}
+
+static int parse(struct values *v, struct mu_error *error, int argc, const char *const *argv)
+{
+    const struct mu_flag flags[] = {
+        {"json", MU_FLAG_BOOL, &v->json, NULL, "print JSON", 0, 0, NULL, NULL},
+        {"port", MU_FLAG_U32, &v->port, "N", "port", 0, 65535, NULL, NULL},
+        {"seed", MU_FLAG_U64, &v->seed, "N", "seed", 1, 0, NULL, NULL},
+        {"file", MU_FLAG_TEXT, &v->file, "FILE", "file", 0, 0, NULL, NULL},
+        {"score", MU_FLAG_CHOICE, &v->score, "NAME", "score", 0, 0, scores, NULL},
+        {"even", MU_FLAG_CALL, v->called, "TEXT", "even", 0, 0, NULL, parse_even},
+    };
+    return mu_flags_parse(flags, 6, argc, (char *const *)(uintptr_t)argv, error);
+}
+
+#define PARSE(v, error, ...)                                                                       \
+    parse((v), (error), (int)(sizeof((const char *[]){"p", __VA_ARGS__}) / sizeof(char *)),        \
+          (const char *[]){"p", __VA_ARGS__})
+
+static void fails(const char *expected, int argc, const char *const *argv)
+{
+    struct values v = {.port = 7, .seed = 9};
+    struct values before = v;
+    struct mu_error error = {0, ""};
+    assert_int_equal(parse(&v, &error, argc, argv), MU_EINVAL);
+    assert_string_equal(error.text, expected);
+    assert_memory_equal(&v, &before, sizeof v); /* earlier, right flags are not stored either */
+}
+#define FAILS(expected, ...)                                                                       \
+    fails((expected), (int)(sizeof((const char *[]){"p", __VA_ARGS__}) / sizeof(char *)),          \
+          (const char *[]){"p", __VA_ARGS__})
+
+static void test_flags_parse__wrong_line__one_line_and_nothing_stored(void **state)
+{
+    (void)state;
+    FAILS("unknown flag --prot (see --help)", "--port=1", "--prot", "2");
+    FAILS("--port: expects N, got nothing", "--json", "--port");
+    FAILS("--port: expects N, got nothing", "--port=");
+    FAILS("--port: '65536' is not a whole number between 0 and 65535", "--port", "65536");
+    FAILS("--port: '-1' is not a whole number between 0 and 65535", "--port", "-1");
+    FAILS("--port: '1x' is not a whole number between 0 and 65535", "--port=1x");
+    FAILS("--seed: '0' is not a whole number between 1 and 18446744073709551615", "--seed", "0");
+    FAILS("--score: 'best' is not one of spread, pack", "--port", "8", "--score", "best");
+    FAILS("--json: 'maybe' is neither true nor false", "--json=maybe");
+    FAILS("--even: 'abc' has an odd length", "--port", "8", "--even", "abc");
+    FAILS("unexpected argument 'stray'; flags start with -- (see --help)", "--json", "stray");
+    FAILS("unexpected argument '--'; flags start with -- (see --help)", "--");
+}
+
+static void test_flags_parse__both_spellings__all_stored(void **state)
+{
+    (void)state;
+    struct values v = {0};
+    struct mu_error error = {0, ""};
+    assert_int_equal(PARSE(&v, &error, "--port", "80", "--seed=18446744073709551615", "--json",
+                           "--file", "--odd=name", "--score=pack", "--even", "ab"),
+                     0);
+    assert_int_equal(v.port, 80);
+    assert_true(v.seed == UINT64_MAX);
+    assert_true(v.json);
+    assert_string_equal(v.file, "--odd=name");
+    assert_int_equal(v.score, 1);
+    assert_string_equal(v.called, "ab");
+    assert_int_equal(PARSE(&v, &error, "--json=false", "--port=1", "--port=2"), 0);
+    assert_false(v.json);
+    assert_int_equal(v.port, 2);
+}
+
+static void test_flags_parse__help__wins_and_stores_nothing(void **state)
+{
+    (void)state;
+    struct values v = {.port = 7};
+    struct mu_error error = {0, ""};
+    assert_int_equal(PARSE(&v, &error, "--port", "80", "-h"), MU_FLAGS_HELP);
+    assert_int_equal(PARSE(&v, &error, "--help"), MU_FLAGS_HELP);
+    assert_int_equal(v.port, 7);
+}
+
+static void test_flags_help__table__names_every_flag(void **state)
+{
+    (void)state;
+    static uint32_t port;
+    const struct mu_flag flags[] = {
+        {"port", MU_FLAG_U32, &port, "N", "TCP port", 0, 0, NULL, NULL}};
+    char text[512] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    assert_non_null(out);
+    mu_flags_help(out, "prog", "Does things.", flags, 1);
+    (void)fclose(out);
+    assert_non_null(strstr(text, "usage: prog [flags]\n"));
+    assert_non_null(strstr(text, "--port N"));
+    assert_non_null(strstr(text, "TCP port"));
+    assert_non_null(strstr(text, "--help"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flags_parse__wrong_line__one_line_and_nothing_stored),
+        cmocka_unit_test(test_flags_parse__both_spellings__all_stored),
+        cmocka_unit_test(test_flags_parse__help__wins_and_stores_nothing),
+        cmocka_unit_test(test_flags_help__table__names_every_flag),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
