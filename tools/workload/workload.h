@@ -1,0 +1,66 @@
+#ifndef MU_TOOLS_WORKLOAD_WORKLOAD_H
+#define MU_TOOLS_WORKLOAD_WORKLOAD_H
+/*
+ * A workload: the nodes of a cluster, and the pods that arrive there. Generated from a seed, or read
+ * from published lists; the demo creates it through the API, the simulation replays it under
+ * virtual time. Objects have no uid and no version: those are the server's to give.
+ *
+ * GPUs. Whole GPUs and parts of one are charged to one extended resource, MU_GPU_RESOURCE, in
+ * thousandths: a node with 8 GPUs has 8,000, a pod with two takes 2,000, a pod with a share of 46 %
+ * takes 460. One resource is what makes both kinds of pods compete for the same room with exact
+ * sums. What it does not say is which device: shares of several devices can add up to a request
+ * that no single device could serve. Devices come with device-aware placement.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/base/error.h"
+#include "engine/object.h"
+
+#define MU_GPU_RESOURCE    "muster.dev/gpu-milli"
+#define MU_GPU_MODEL_LABEL "muster.dev/gpu-model"
+
+struct mu_workload_pod {
+    struct mu_pod_object object; /* uid, version, created_s and node_name are empty */
+    /* Two or more GPU models that would do: required node affinity. A single one is in the node
+     * selector instead. */
+    const struct mu_str *models;
+    uint32_t model_count;
+    uint64_t arrival_ns;  /* from the start of the workload */
+    uint64_t duration_ns; /* how long it runs once bound; 0: it does not end */
+};
+
+/* Read as it is; changed only through the functions below. Everything lives until destroy. */
+struct mu_workload {
+    struct mu_node_object *nodes;
+    struct mu_workload_pod *pods; /* by arrival, ties in the order of the source */
+    uint32_t node_count;
+    uint32_t pod_count;
+    bool timed; /* arrivals and durations are recorded; else every pod arrives at 0 */
+    struct mu_workload_store *store;
+};
+
+/* An empty workload. Owns: caller, until destroy. Errors: NULL. Thread: one user. */
+struct mu_workload *mu_workload_create(void);
+void mu_workload_destroy(struct mu_workload *workload);
+
+/* Append a copy. `where` names the source in *error ("pods.csv:17"). Errors: MU_EINVAL (a name that
+ * Kubernetes would refuse, a negative amount), MU_ELIMIT, MU_ENOMEM; nothing is added. */
+int mu_workload_add_node(struct mu_workload *workload, const struct mu_node_object *node,
+                         const char *where, struct mu_error *error);
+int mu_workload_add_pod(struct mu_workload *workload, const struct mu_workload_pod *pod,
+                        const char *where, struct mu_error *error);
+/* After the last append: order the pods by arrival and refuse names that occur twice.
+ * Errors: MU_EEXIST, MU_ENOMEM. Cost: O(n log n). */
+int mu_workload_finish(struct mu_workload *workload, struct mu_error *error);
+
+/* The default: 1,523 nodes in the shape of published GPU clusters, 7,000 single pods and 150
+ * training gangs of 2 to 64 pods, finished. Same seed, same workload, on every machine. */
+#define MU_WORKLOAD_DEFAULT_SEED UINT64_C(20230703)
+int mu_workload_generate(uint64_t seed, struct mu_workload **out, struct mu_error *error);
+
+/* The openb lists (CSV or .xz), finished: tools/workload/openb.c has the columns. Errors: MU_EINVAL
+ * naming file, line, field and what was expected; MU_EIO, MU_ETRUNCATED, MU_ELIMIT, MU_ENOMEM. */
+int mu_workload_load_openb(const char *nodes_path, const char *pods_path, struct mu_workload **out,
+                           struct mu_error *error);
+
+#endif
