@@ -24,9 +24,14 @@
 #define MU_UID_BYTES_MAX       128u
 /* Rows copied by one writer step of a snapshot sync: well below 1 ms of work. */
 #define MU_SYNC_ROWS_PER_STEP 8192u
+/* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
+#define MU_RESOURCES_FOR_NODES     12u
+#define MU_RESOURCE_NAME_BYTES_MAX 317u /* qualified name: 253 + '/' + 63 */
+#define MU_REQUESTS_PER_POD        64u
 
 _Static_assert(MU_GANG_MEMBERS_MAX <= MU_PODS_MAX, "a gang fits the pod table");
 _Static_assert(MU_NODES_MAX <= (1u << 31), "indexes stay below the 32-bit sentinel");
+_Static_assert(MU_RESOURCES_FOR_NODES + 4 < MU_RESOURCES_MAX, "pods can name resources too");
 _Static_assert(MU_RESOURCES_MAX <= 64, "a resource set is one 64-bit word");
 
 #endif

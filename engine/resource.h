@@ -8,6 +8,7 @@
  * (bytes, devices, thousandths). Arithmetic saturates at MU_AMOUNT_MAX; a request of MU_AMOUNT_MAX
  * is unschedulable.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include "engine/base/str.h"
 #include "engine/limits.h"
@@ -34,7 +35,8 @@ struct mu_resources; /* opaque registry: name <-> number; one writer, names read
 
 struct mu_resources *mu_resources_create(void);
 void mu_resources_destroy(struct mu_resources *resources);
-/* Number of `name`, registering it if new. Errors: MU_ELIMIT (table full), MU_EINVAL (empty). */
+/* Number of `name`, registering it if new. Errors: MU_ELIMIT (table full), MU_EINVAL (empty or
+ * longer than MU_RESOURCE_NAME_BYTES_MAX). */
 int mu_resource_intern(struct mu_resources *resources, struct mu_str name,
                        struct mu_resource_ix *out);
 /* Number if known; false otherwise. */

@@ -1,0 +1,27 @@
+#include "engine/verdict.h"
+
+#include "engine/base/assert.h"
+
+/* Sentences only: which verdict applies is decided where the rule is evaluated. */
+
+const char *mu_verdict_text(enum mu_verdict_kind kind)
+{
+    static const char *const texts[] = {
+#define MU_VERDICT_TEXT(name, text) [name] = (text),
+        MU_VERDICT_LIST(MU_VERDICT_TEXT)
+#undef MU_VERDICT_TEXT
+    };
+    MU_ASSERT((unsigned)kind < (unsigned)MU_VERDICT_KINDS);
+    return texts[kind];
+}
+
+const char *mu_wait_text(enum mu_wait_kind kind)
+{
+    static const char *const texts[] = {
+#define MU_WAIT_TEXT(name, text) [name] = (text),
+        MU_WAIT_LIST(MU_WAIT_TEXT)
+#undef MU_WAIT_TEXT
+    };
+    MU_ASSERT((unsigned)kind < (unsigned)MU_WAIT_KINDS);
+    return texts[kind];
+}
