@@ -5,6 +5,7 @@
  * content has equal id; content is immutable. One writer (the DB); any thread that learned an id
  * by hand-over may read it until the id is reclaimed (generations as in engine/base/symbol.h).
  */
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include "engine/base/error.h"
@@ -60,9 +61,11 @@ struct mu_class {
     uint32_t selector_count; /* sorted by key id; kubernetes.io/hostname pairs are kept apart */
     const struct mu_label_pair *selector;
     struct mu_symbol hostname; /* required hostname label, 0: none */
-    bool impossible;           /* contradictory selector or saturated request: fits nowhere */
+    bool impossible;           /* contradictory selector or saturated request: fits nowhere. A
+                                * key of the selector that contradicts itself is left out */
     uint32_t toleration_count;
-    const struct mu_toleration_item *tolerations; /* sorted, no duplicates */
+    const struct mu_toleration_item *tolerations; /* sorted, no duplicates; those that can tolerate
+                                                   * nothing that matters are left out */
     uint64_t resource_mask;                       /* bit per requested resource */
     uint64_t id; /* unique over the process's life: an index may be reused, an id is not */
 };
@@ -77,7 +80,12 @@ void mu_model_destroy(struct mu_model *model);
 struct mu_symtab *mu_model_symbols(struct mu_model *model);
 struct mu_resources *mu_model_resources(struct mu_model *model);
 
-/* Intern; one reference more. On error nothing changed. Errors: MU_ENOMEM, MU_ELIMIT. */
+/* Intern; one reference more. On error nothing changed. Errors: MU_ENOMEM, MU_ELIMIT (more items
+ * than limits.h allows an object, a text above MU_STRING_BYTES_MAX, or a full table), MU_EINVAL
+ * (mu_model_class: a negative request or a bad resource name).
+ * Cost: O(items) look-ups; mu_model_class allocates nothing for a class that is present.
+ *
+ * An empty hostname label is kept in the set (and in a selector) like any other label. */
 int mu_model_label_set(struct mu_model *model, const struct mu_label *labels, uint32_t count,
                        struct mu_label_set_ix *out, struct mu_symbol *hostname);
 int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, uint32_t count,
@@ -85,10 +93,12 @@ int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, ui
 /* allocatable: MU_RESOURCES_MAX amounts by resource number. */
 int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
                       struct mu_capacity_ix *out);
+/* A pod that would be the first to name a resource when only the numbers kept for nodes are left
+ * (MU_RESOURCES_FOR_NODES) is of an impossible class, without that demand. */
 int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
                    struct mu_class_ix *out);
 
-/* Drop a reference. At zero the entry stays readable until mu_model_reclaim(generation or later). */
+/* Drop a reference. At zero the entry is readable until mu_model_reclaim(generation or later). */
 void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,
                               struct mu_symbol hostname, uint64_t generation);
 void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
@@ -96,7 +106,8 @@ void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
 void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix);
 void mu_model_class_unref(struct mu_model *model, struct mu_class_ix ix, uint64_t generation);
-/* Reclaim entries and symbols unreferenced since <= safe_generation, at most `budget` steps. */
+/* Reclaim entries unreferenced since <= safe_generation, for at most `budget` steps (one for an
+ * entry and one for each of its symbols; the last entry is finished), then as many symbols. */
 void mu_model_reclaim(struct mu_model *model, uint64_t safe_generation, uint32_t budget);
 
 const struct mu_label_set *mu_model_get_label_set(const struct mu_model *m,
@@ -106,7 +117,8 @@ const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
 const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix);
 /* MU_RESOURCES_MAX amounts. */
 const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix);
-/* One past the largest class / label set / taint set index ever used: sizes of session caches. */
+/* One past the largest class / label set / taint set index ever used: sizes of session caches.
+ * Thread: any. */
 uint32_t mu_model_class_bound(const struct mu_model *m);
 uint32_t mu_model_label_set_bound(const struct mu_model *m);
 uint32_t mu_model_taint_set_bound(const struct mu_model *m);
@@ -115,6 +127,7 @@ uint32_t mu_model_taint_set_bound(const struct mu_model *m);
 bool mu_class_tolerates(const struct mu_class *c, const struct mu_taint_set *taints);
 /* Tolerates the taint node.kubernetes.io/unschedulable:NoSchedule, value "". */
 bool mu_class_tolerates_unschedulable(const struct mu_model *m, const struct mu_class *c);
+/* False for an impossible class, whatever the labels. */
 bool mu_class_selects(const struct mu_class *c, const struct mu_label_set *labels,
                       struct mu_symbol hostname);
 

@@ -42,7 +42,8 @@ int mu_resource_intern(struct mu_resources *resources, struct mu_str name,
 /* Number if known; false otherwise. */
 bool mu_resource_find(const struct mu_resources *resources, struct mu_str name,
                       struct mu_resource_ix *out);
-/* Name of a number; valid as long as the registry. Thread: any that learned the number by hand-over. */
+/* Name of a number; valid as long as the registry. Thread: any that learned the number by a
+ * hand-over. */
 struct mu_str mu_resource_name(const struct mu_resources *resources, struct mu_resource_ix ix);
 uint32_t mu_resource_count(const struct mu_resources *resources);
 
