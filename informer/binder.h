@@ -13,6 +13,8 @@
  *   bound otherwise                              -> REFUSED (elsewhere)
  *   unbound at a newer version than the write's  -> REFUSED: every copy of the write is dead
  *   unbound at the write's version, terminating  -> REFUSED; GET 404 or other UID -> GONE
+ *   unbound at the write's version or an older   -> proves nothing: the same write again
+ * Another 4xx is REFUSED if no earlier copy of the write can still land, else judged by GET too.
  * It never picks up a newer resourceVersion for a write: a fresh plan does (commit-protocol §1).
  */
 #include "engine/base/random.h"
@@ -38,10 +40,11 @@ struct mu_bind_outcome {
     uint64_t version; /* newest version seen of the pod; 0: unknown */
     uint32_t attempts;
 };
+/* Called once for each bind that was taken. Must not call back into the binder. */
 typedef void (*mu_bind_outcome_fn)(void *context, const struct mu_bind_outcome *outcome);
 
 struct mu_binder_config {
-    uint32_t in_flight_max; /* 0: 256 */
+    uint32_t in_flight_max; /* requests open at once; 0: 256; at most MU_BINDS_IN_FLIGHT_MAX */
     uint64_t token_base;    /* tokens are token_base + [0, 2^48) */
     uint64_t timeout_ns;    /* per request; 0: 30 s */
     mu_bind_outcome_fn outcome;

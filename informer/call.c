@@ -41,34 +41,59 @@ const char *mu_media_text(enum mu_media media)
     return "";
 }
 
+static bool is_unreserved(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '.' || c == '_' || c == '~';
+}
+
+int mu_path_append_encoded(struct mu_buf *path, struct mu_str text)
+{
+    static const char HEX[] = "0123456789ABCDEF";
+    uint32_t from = 0; /* start of the run that needs no encoding */
+    for (uint32_t i = 0; i < text.len; i++) {
+        if (is_unreserved(text.data[i]))
+            continue;
+        unsigned char c = (unsigned char)text.data[i];
+        const char escape[3] = {'%', HEX[c >> 4], HEX[c & 15]};
+        (void)mu_buf_append(path, text.data + from, i - from);
+        (void)mu_buf_append(path, escape, sizeof escape);
+        from = i + 1;
+    }
+    if (from < text.len)
+        (void)mu_buf_append(path, text.data + from, text.len - from);
+    return path->failed;
+}
+
 static void request_fini(struct mu_request *request)
 {
     mu_buf_fini(&request->path);
     mu_buf_fini(&request->body);
 }
 
-/* Free the requests that were handed out and close the gap. */
+/* Close the gap that the taken requests left; their buffers moved on with them. */
 static void drop_taken(struct mu_outbox *outbox)
 {
-    for (uint32_t i = 0; i < outbox->taken; i++)
-        request_fini(&outbox->requests[i]);
     outbox->count -= outbox->taken;
-    memmove(outbox->requests, outbox->requests + outbox->taken,
-            outbox->count * sizeof outbox->requests[0]);
+    if (outbox->count > 0)
+        memmove(outbox->requests, outbox->requests + outbox->taken,
+                outbox->count * sizeof outbox->requests[0]);
     outbox->taken = 0;
 }
 
 void mu_outbox_fini(struct mu_outbox *outbox)
 {
-    for (uint32_t i = 0; i < outbox->count; i++)
+    request_fini(&outbox->current);
+    for (uint32_t i = outbox->taken; i < outbox->count; i++)
         request_fini(&outbox->requests[i]);
     mu_mem_free(outbox->requests);
-    *outbox = (struct mu_outbox){NULL, 0, 0, 0};
+    *outbox = (struct mu_outbox){.requests = NULL};
 }
 
 struct mu_request *mu_outbox_add(struct mu_outbox *outbox)
 {
-    /* Half of a full array taken: moving the rest costs no more than the taking did. */
+    MU_ASSERT(outbox->taken <= outbox->count && outbox->count <= outbox->cap);
+    /* More than half of a full array is taken: moving the rest costs less than the taking did. */
     if (outbox->count == outbox->cap && outbox->taken > outbox->count / 2)
         drop_taken(outbox);
     if (outbox->count == outbox->cap) {
@@ -86,12 +111,14 @@ struct mu_request *mu_outbox_add(struct mu_outbox *outbox)
 struct mu_request *mu_outbox_take(struct mu_outbox *outbox)
 {
     MU_ASSERT(outbox->taken <= outbox->count);
+    request_fini(&outbox->current);
+    outbox->current = (struct mu_request){.token = 0};
     if (outbox->taken == outbox->count) {
-        if (outbox->count > 0)
-            drop_taken(outbox); /* empty: start again at the front */
+        drop_taken(outbox); /* empty: start again at the front */
         return NULL;
     }
-    return &outbox->requests[outbox->taken++];
+    outbox->current = outbox->requests[outbox->taken++];
+    return &outbox->current;
 }
 
 bool mu_outbox_empty(const struct mu_outbox *outbox)

@@ -35,20 +35,25 @@ struct mu_request {
     struct mu_buf body;
 };
 
+/* Append text to a path or query, percent-encoded: everything but letters, digits and "-._~".
+ * Returns 0 or the buffer's sticky error. */
+int mu_path_append_encoded(struct mu_buf *path, struct mu_str text);
+
 /* A queue of requests in order. Zero-initialised is empty. */
 struct mu_outbox {
     struct mu_request *requests;
     uint32_t count;
     uint32_t cap;
-    uint32_t taken; /* requests [0, taken) have been handed to the transport */
+    uint32_t taken;            /* requests [0, taken) have been handed to the transport */
+    struct mu_request current; /* the one handed out last: adding requests does not move it */
 };
 #define MU_OUTBOX_MAX (1u << 20)
 void mu_outbox_fini(struct mu_outbox *outbox);
 /* A fresh request at the end, zeroed; its buffers are the caller's to fill before the next call.
  * Errors: NULL (memory, MU_OUTBOX_MAX). */
 struct mu_request *mu_outbox_add(struct mu_outbox *outbox);
-/* Oldest request not yet taken, or NULL. It belongs to the outbox until the next mu_outbox_take
- * (move its buffers out, or copy). */
+/* Oldest request not yet taken, or NULL. It belongs to the outbox and is valid until the next
+ * mu_outbox_take or fini (move its buffers out, or copy); adding requests does not touch it. */
 struct mu_request *mu_outbox_take(struct mu_outbox *outbox);
 bool mu_outbox_empty(const struct mu_outbox *outbox);
 

@@ -172,6 +172,8 @@ int mu_list_open(struct mu_str raw, struct mu_list_head *head, mu_list_item_fn i
     if (rc < 0)
         return rc;
     *head = found;
+    if (item == NULL)
+        return 0;
     mu_wire_open(&wire, raw);
     while (mu_wire_next(&wire, &field) > 0) {
         if (is_bytes(&field, LIST_ITEMS) && (rc = item(context, field.bytes)) != 0)

@@ -32,7 +32,7 @@ struct mu_list_head {
 };
 typedef int (*mu_list_item_fn)(void *context, struct mu_str raw);
 /* Check the framing of the whole list and fill *head, then call item for each; stops at its first
- * non-zero return and returns that. A malformed list yields no item. */
+ * non-zero return and returns that. A malformed list yields no item. item NULL: the head only. */
 int mu_list_open(struct mu_str raw, struct mu_list_head *head, mu_list_item_fn item, void *context,
                  struct mu_error *error);
 

@@ -12,7 +12,7 @@ struct arena_allocator {
 static void *arena_allocator_alloc(void *context, size_t size)
 {
     struct arena_allocator *a = context;
-    void *block = mu_arena_alloc(a->arena, size == 0 ? 1 : size);
+    void *block = mu_arena_alloc(a->arena, size);
     a->failed = a->failed || block == NULL;
     return block;
 }
@@ -46,6 +46,34 @@ int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descr
     return 0;
 }
 
+int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
+                       struct mu_decode_identity *out, struct mu_error *error)
+{
+    if (meta == NULL)
+        return mu_error_set(error, MU_EPROTO, "%s: metadata: expected, have none", what);
+    struct mu_decode_identity id = {
+        .ns = mu_str_of(meta->namespace_),
+        .name = mu_str_of(meta->name),
+        .uid = mu_str_of(meta->uid),
+    };
+    if (id.name.len > MU_NAME_BYTES_MAX || id.ns.len > MU_NAME_BYTES_MAX ||
+        id.uid.len > MU_UID_BYTES_MAX)
+        return mu_error_set(error, MU_ELIMIT,
+                            "%s: metadata: expected names of at most %u and a uid of at most %u "
+                            "bytes, have %u, %u and %u",
+                            what, MU_NAME_BYTES_MAX, MU_UID_BYTES_MAX, id.ns.len, id.name.len,
+                            id.uid.len);
+    if (id.name.len == 0 || id.uid.len == 0)
+        return mu_error_set(error, MU_EPROTO, "%s \"%.*s\": metadata: expected a name and a uid",
+                            what, MU_STR_ARGS(id.name));
+    if (mu_decode_version(meta->resourceversion, &id.version) != 0)
+        return mu_error_set(error, MU_EPROTO,
+                            "%s \"%.*s\": metadata.resourceVersion: expected a decimal number",
+                            what, MU_STR_ARGS(id.name));
+    *out = id;
+    return 0;
+}
+
 int mu_decode_version(const char *text, uint64_t *version)
 {
     *version = 0;
@@ -62,4 +90,27 @@ struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, c
             return mu_str_of(entry->value);
     }
     return (struct mu_str){NULL, 0};
+}
+
+struct mu_label *mu_decode_pairs(struct mu_arena *arena, Kube__StringEntry *const *entries,
+                                 size_t count)
+{
+    /* One more than asked for, so that an empty map is not taken for a failure. */
+    struct mu_label *pairs = mu_arena_calloc(arena, count + 1, sizeof *pairs);
+    for (size_t i = 0; pairs != NULL && i < count; i++)
+        pairs[i] = (struct mu_label){mu_str_of(entries[i]->key), mu_str_of(entries[i]->value)};
+    return pairs;
+}
+
+enum mu_taint_effect mu_decode_effect(const char *text)
+{
+    if (text == NULL || text[0] == '\0')
+        return MU_EFFECT_ANY;
+    if (strcmp(text, "NoSchedule") == 0)
+        return MU_EFFECT_NO_SCHEDULE;
+    if (strcmp(text, "PreferNoSchedule") == 0)
+        return MU_EFFECT_PREFER_NO_SCHEDULE;
+    if (strcmp(text, "NoExecute") == 0)
+        return MU_EFFECT_NO_EXECUTE;
+    return MU_EFFECT_OTHER;
 }

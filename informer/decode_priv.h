@@ -7,7 +7,7 @@
  */
 #include "engine/base/arena.h"
 #include "engine/base/error.h"
-#include "engine/base/str.h"
+#include "engine/object.h"
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/meta.pb-c.h"
 
@@ -17,9 +17,24 @@ int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descr
                       struct mu_arena *arena, const char *what, const void **out,
                       struct mu_error *error);
 
+/* What every object is known by. */
+struct mu_decode_identity {
+    struct mu_str ns, name, uid;
+    uint64_t version;
+};
+/* Check and take it from metadata (may be NULL). Errors: MU_EPROTO (name or uid missing, version no
+ * number), MU_ELIMIT (too long). */
+int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
+                       struct mu_decode_identity *out, struct mu_error *error);
+
 /* Decimal resourceVersion -> number; NULL and "" are 0. Errors: MU_EPROTO. */
 int mu_decode_version(const char *text, uint64_t *version);
 /* Value of the last entry named `key`, or empty. */
 struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, const char *key);
+/* A string map as an array in the arena; NULL when out of memory. */
+struct mu_label *mu_decode_pairs(struct mu_arena *arena, Kube__StringEntry *const *entries,
+                                 size_t count);
+/* "" is MU_EFFECT_ANY, unknown words are MU_EFFECT_OTHER. */
+enum mu_taint_effect mu_decode_effect(const char *text);
 
 #endif

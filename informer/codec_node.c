@@ -1,0 +1,136 @@
+/*
+ * A Kubernetes node, translated. What a node offers and cannot be read counts as nothing: a node
+ * with one broken number still serves for everything else.
+ */
+#include "informer/codec.h"
+
+#include "informer/decode_priv.h"
+#include "informer/tally_priv.h"
+
+struct node_reader {
+    struct mu_arena *arena;
+    struct mu_node_object *out;
+    struct mu_error *warn;
+    struct mu_error *error;
+};
+
+static void warn_allocatable(const struct node_reader *r, struct mu_str name, const char *expected)
+{
+    if (r->warn != NULL && r->warn->code == 0)
+        (void)mu_error_set(r->warn, MU_EINVAL, "node %.*s: status.allocatable[%.*s]: %s",
+                           MU_STR_ARGS(r->out->name), (int)(name.len > 64 ? 64 : name.len),
+                           name.len > 0 ? name.data : "", expected);
+}
+
+static int too_many(const struct node_reader *r, const char *field, size_t count, uint32_t max)
+{
+    return mu_error_set(r->error, MU_ELIMIT, "node %.*s: %s: %zu entries, expected at most %u",
+                        MU_STR_ARGS(r->out->name), field, count, max);
+}
+
+static int no_memory(const struct node_reader *r, const char *field)
+{
+    return mu_error_set(r->error, MU_ENOMEM, "node %.*s: %s: no memory", MU_STR_ARGS(r->out->name),
+                        field);
+}
+
+static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status)
+{
+    if (status == NULL || status->n_allocatable == 0)
+        return 0;
+    struct mu_tally tally;
+    mu_tally_init(&tally);
+    for (size_t i = 0; i < status->n_allocatable; i++) {
+        const Kube__QuantityEntry *entry = status->allocatable[i];
+        struct mu_str name = mu_str_of(entry->key);
+        enum mu_tally_unit unit = mu_tally_unit(name, true);
+        if (unit == MU_UNIT_NONE)
+            continue;
+        int64_t value;
+        enum mu_tally_fault fault = mu_tally_read(entry->value, unit, &value);
+        if (fault != MU_TALLY_OK) {
+            warn_allocatable(r, name, mu_tally_fault_text(fault));
+            value = 0; /* also for a huge one: room that cannot be true is not handed out */
+        }
+        mu_tally_set(&tally, name, value);
+    }
+    if (tally.overflow)
+        warn_allocatable(r, MU_STR("*"), "too many resources; the last ones were left out");
+    if (tally.count == 0)
+        return 0;
+    struct mu_amount *items = mu_arena_calloc(r->arena, tally.count, sizeof *items);
+    if (items == NULL)
+        return no_memory(r, "status.allocatable");
+    memcpy(items, tally.items, tally.count * sizeof *items);
+    r->out->allocatable = items;
+    r->out->allocatable_count = tally.count;
+    return 0;
+}
+
+static int put_labels(struct node_reader *r, const Kube__ObjectMeta *meta)
+{
+    size_t count = meta->n_labels;
+    if (count > MU_LABELS_PER_OBJECT)
+        return too_many(r, "metadata.labels", count, MU_LABELS_PER_OBJECT);
+    if (count == 0)
+        return 0;
+    struct mu_label *labels = mu_decode_pairs(r->arena, meta->labels, count);
+    if (labels == NULL)
+        return no_memory(r, "metadata.labels");
+    r->out->labels = labels;
+    r->out->label_count = (uint32_t)count;
+    return 0;
+}
+
+static int put_taints(struct node_reader *r, const Kube__NodeSpec *spec)
+{
+    size_t count = spec == NULL ? 0 : spec->n_taints;
+    if (count > MU_TAINTS_PER_NODE)
+        return too_many(r, "spec.taints", count, MU_TAINTS_PER_NODE);
+    if (count == 0)
+        return 0;
+    struct mu_taint *taints = mu_arena_calloc(r->arena, count, sizeof *taints);
+    if (taints == NULL)
+        return no_memory(r, "spec.taints");
+    for (size_t i = 0; i < count; i++) {
+        const Kube__Taint *t = spec->taints[i];
+        taints[i] = (struct mu_taint){
+            .key = mu_str_of(t->key),
+            .value = mu_str_of(t->value),
+            .effect = mu_decode_effect(t->effect),
+        };
+        /* Only a toleration may leave its effect open; a taint without one filters nothing. */
+        if (taints[i].effect == MU_EFFECT_ANY)
+            taints[i].effect = MU_EFFECT_OTHER;
+    }
+    r->out->taints = taints;
+    r->out->taint_count = (uint32_t)count;
+    return 0;
+}
+
+int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
+                   struct mu_error *warn, struct mu_error *error)
+{
+    const void *message;
+    if (warn != NULL)
+        warn->code = 0;
+    int rc = mu_decode_message(raw, &kube__node__descriptor, arena, "node", &message, error);
+    if (rc != 0)
+        return rc;
+    const Kube__Node *node = message;
+    struct mu_decode_identity id;
+    if ((rc = mu_decode_identity(node->metadata, "node", &id, error)) != 0)
+        return rc;
+    struct mu_node_object object = {
+        .name = id.name,
+        .uid = id.uid,
+        .version = id.version,
+        .unschedulable = node->spec != NULL && node->spec->unschedulable,
+    };
+    struct node_reader r = {.arena = arena, .out = &object, .warn = warn, .error = error};
+    if ((rc = put_labels(&r, node->metadata)) != 0 || (rc = put_taints(&r, node->spec)) != 0 ||
+        (rc = put_allocatable(&r, node->status)) != 0)
+        return rc;
+    *out = object;
+    return 0;
+}

@@ -1,0 +1,161 @@
+#include "informer/tally_priv.h"
+
+#include "engine/quantity.h"
+
+#define QUALIFIED_NAME_BYTES_MAX 63u
+/* 253, less the "requests." that quota puts in front of a name. */
+#define QUALIFIED_PREFIX_BYTES_MAX 244u
+
+/* The item of `name`, added with 0 when new; NULL when the list is full. */
+static struct mu_amount *item_of(struct mu_tally *tally, struct mu_str name)
+{
+    for (uint32_t i = 0; i < tally->count; i++) {
+        if (mu_str_equal(tally->items[i].resource, name))
+            return &tally->items[i];
+    }
+    if (tally->count == MU_RESOURCES_MAX) {
+        tally->overflow = true;
+        return NULL;
+    }
+    struct mu_amount *item = &tally->items[tally->count++];
+    *item = (struct mu_amount){name, 0};
+    return item;
+}
+
+void mu_tally_set(struct mu_tally *tally, struct mu_str name, int64_t value)
+{
+    struct mu_amount *item = item_of(tally, name);
+    if (item != NULL)
+        item->value = value;
+}
+
+void mu_tally_max(struct mu_tally *tally, struct mu_str name, int64_t value)
+{
+    struct mu_amount *item = item_of(tally, name);
+    if (item != NULL && item->value < value)
+        item->value = value;
+}
+
+void mu_tally_add(struct mu_tally *tally, struct mu_str name, int64_t value)
+{
+    struct mu_amount *item = item_of(tally, name);
+    if (item != NULL)
+        item->value = mu_amount_add(item->value, value);
+}
+
+void mu_tally_max_all(struct mu_tally *tally, const struct mu_tally *other)
+{
+    for (uint32_t i = 0; i < other->count; i++)
+        mu_tally_max(tally, other->items[i].resource, other->items[i].value);
+    tally->overflow = tally->overflow || other->overflow;
+}
+
+void mu_tally_add_all(struct mu_tally *tally, const struct mu_tally *other)
+{
+    for (uint32_t i = 0; i < other->count; i++)
+        mu_tally_add(tally, other->items[i].resource, other->items[i].value);
+    tally->overflow = tally->overflow || other->overflow;
+}
+
+/* --- names --------------------------------------------------------------------------------- */
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* The part behind the slash: letters, digits and inner "-_." */
+static bool is_name_part(struct mu_str s)
+{
+    if (s.len == 0 || s.len > QUALIFIED_NAME_BYTES_MAX)
+        return false;
+    for (uint32_t i = 0; i < s.len; i++) {
+        bool inner = i > 0 && i + 1 < s.len;
+        char c = s.data[i];
+        if (!is_alnum(c) && !(inner && (c == '-' || c == '_' || c == '.')))
+            return false;
+    }
+    return true;
+}
+
+/* The part before the slash: lower-case DNS labels joined by dots. */
+static bool is_prefix_part(struct mu_str s)
+{
+    if (s.len == 0 || s.len > QUALIFIED_PREFIX_BYTES_MAX)
+        return false;
+    for (uint32_t i = 0; i < s.len; i++) {
+        char c = s.data[i];
+        bool letter = is_alnum(c) && !(c >= 'A' && c <= 'Z');
+        bool edge = i == 0 || i + 1 == s.len || s.data[i - 1] == '.' || s.data[i + 1] == '.';
+        if (!letter && (edge || (c != '-' && c != '.')))
+            return false;
+    }
+    return true;
+}
+
+/* Extended resources, huge pages, attachable volumes and the kubernetes.io/ names. */
+static bool is_scalar_name(struct mu_str name)
+{
+    if (mu_str_starts_with(name, MU_STR("hugepages-")) ||
+        mu_str_starts_with(name, MU_STR("attachable-volumes-")))
+        return true;
+    const char *slash = name.len == 0 ? NULL : memchr(name.data, '/', name.len);
+    if (slash == NULL)
+        return false;
+    const struct mu_str native = MU_STR("kubernetes.io/");
+    if (memmem(name.data, name.len, native.data, native.len) != NULL)
+        return true;
+    if (mu_str_starts_with(name, MU_STR("requests.")))
+        return false;
+    uint32_t prefix = (uint32_t)(slash - name.data);
+    return is_prefix_part((struct mu_str){name.data, prefix}) &&
+           is_name_part((struct mu_str){slash + 1, name.len - prefix - 1});
+}
+
+enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node)
+{
+    if (mu_str_equal(name, MU_STR("cpu")))
+        return MU_UNIT_MILLI;
+    if (mu_str_equal(name, MU_STR("memory")) || mu_str_equal(name, MU_STR("ephemeral-storage")))
+        return MU_UNIT_VALUE;
+    if (mu_str_equal(name, MU_STR("pods")))
+        return node ? MU_UNIT_VALUE : MU_UNIT_NONE;
+    return is_scalar_name(name) ? MU_UNIT_VALUE : MU_UNIT_NONE;
+}
+
+/* --- quantities ---------------------------------------------------------------------------- */
+
+enum mu_tally_fault mu_tally_read(const Kube__Quantity *quantity, enum mu_tally_unit unit,
+                                  int64_t *value)
+{
+    struct mu_quantity q;
+    *value = 0;
+    if (quantity == NULL || quantity->string == NULL)
+        return MU_TALLY_OK; /* absent on the wire is the zero value */
+    if (mu_quantity_parse(mu_str_of(quantity->string), &q, NULL) != 0)
+        return MU_TALLY_UNREADABLE;
+    if (q.negative)
+        return MU_TALLY_NEGATIVE;
+    int64_t amount = unit == MU_UNIT_MILLI ? mu_quantity_milli_value(&q) : mu_quantity_value(&q);
+    if (q.saturated || amount >= MU_AMOUNT_MAX) {
+        *value = MU_AMOUNT_MAX;
+        return MU_TALLY_HUGE;
+    }
+    *value = amount;
+    return MU_TALLY_OK;
+}
+
+const char *mu_tally_fault_text(enum mu_tally_fault fault)
+{
+    switch (fault) {
+    case MU_TALLY_OK:
+        return "readable";
+    case MU_TALLY_UNREADABLE:
+        return "expected a quantity such as 500m or 2Gi";
+    case MU_TALLY_NEGATIVE:
+        return "expected no negative amount";
+    case MU_TALLY_HUGE:
+        return "expected an amount below 2^63";
+    }
+    return "unknown";
+}
