@@ -72,17 +72,18 @@ struct parts {
     uint32_t count;
 };
 
-static void part_add(struct parts *p, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void part_add(struct parts *p, const char *format, ...)
+static char *part_next(struct parts *p)
 {
     assert_true(p->count < PARTS_MAX);
-    va_list args;
-    va_start(args, format);
-    int len = vsnprintf(p->part[p->count++], PART_BYTES, format, args);
-    va_end(args);
+    return p->part[p->count++];
+}
+
+static void part_check(int len)
+{
     assert_in_range(len, 0, PART_BYTES - 1);
 }
+
+#define part_add(p, ...) part_check(snprintf(part_next(p), PART_BYTES, __VA_ARGS__))
 
 static int part_compare(const void *a, const void *b)
 {
