@@ -19,8 +19,32 @@
 #define MU_BINDS_OPEN_MAX      (1u << 20) /* binds taken and not settled */
 #define MU_BINDS_IN_FLIGHT_MAX (1u << 16)
 
-_Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of a token");
+/* HTTP: what one peer may make us hold. */
+#define MU_HTTP_REQUESTS_MAX    (1u << 20)   /* open in one client, waiting ones included */
+#define MU_HTTP_CONNECTIONS_MAX 64u          /* of one client */
+#define MU_HTTP_PATH_MAX        (16u << 10)  /* path and query that we send */
+#define MU_HTTP_HEADER_LIST_MAX (32u << 10)  /* of a request to us, by RFC 9113's measure; 431 */
+#define MU_HTTP_PIPELINE_MAX    (64u << 10)  /* HTTP/1.1 bytes read ahead of a response */
+#define MU_HTTP_HIGH_WATER      (256u << 10) /* queued on a stream: write says MU_EAGAIN */
+#define MU_HTTP_LOW_WATER       (64u << 10)  /* then on_drain */
+/* Queued on a stream by a writer that ignores MU_EAGAIN: holds any watch event. */
+#define MU_HTTP_STREAM_QUEUE_MAX (32u << 20)
+/* All queued responses, and all request bodies (503), of one server. */
+#define MU_HTTP_SERVER_QUEUE_MAX  (UINT64_C(2) << 30)
+#define MU_HTTP_SERVER_BODIES_MAX (UINT64_C(512) << 20)
+/* Flow control: bytes a peer may send unasked. The client takes everything at once, so its windows
+ * cost no memory; the server's bodies are counted. */
+#define MU_HTTP_CLIENT_STREAM_WINDOW     (8 << 20)
+#define MU_HTTP_CLIENT_CONNECTION_WINDOW (256 << 20)
+#define MU_HTTP_SERVER_STREAM_WINDOW     (1 << 20)
+#define MU_HTTP_SERVER_CONNECTION_WINDOW (64 << 20)
+
 _Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
 _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
+_Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of a token");
+_Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
+_Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");
+_Static_assert(MU_WATCH_FRAME_MAX + MU_HTTP_HIGH_WATER <= MU_HTTP_STREAM_QUEUE_MAX,
+               "a stream below its mark takes any watch event");
 
 #endif
