@@ -1,0 +1,190 @@
+#include "engine/db.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/db_priv.h"
+
+/*
+ * The cluster DB's life: creation, batches, relists, and freeing what nobody can reach any more.
+ * db_priv.h says which room holds what, and how calls that can fail keep from changing anything.
+ */
+enum {
+    POD_SEGMENT_SHIFT = 10,
+    GANG_SEGMENT_SHIFT = 8,
+    RECLAIM_BUDGET = 1024 /* things freed at one boundary: some tens of microseconds */
+};
+
+static int copy_names(struct mu_db *db, const struct mu_db_config *config)
+{
+    if (config->scheduler_name_count == 0)
+        return 0;
+    db->scheduler_names = mu_mem_calloc(config->scheduler_name_count, sizeof *db->scheduler_names);
+    if (db->scheduler_names == NULL)
+        return MU_ENOMEM;
+    for (uint32_t i = 0; i < config->scheduler_name_count; i++) {
+        struct mu_str name = config->scheduler_names[i];
+        char *copy = mu_mem_alloc(name.len + 1u);
+        if (copy == NULL)
+            return MU_ENOMEM;
+        if (name.len != 0)
+            memcpy(copy, name.data, name.len);
+        db->scheduler_names[i] = (struct mu_str){copy, name.len};
+        db->scheduler_name_count = i + 1;
+    }
+    return 0;
+}
+
+static int create_tables(struct mu_db *db, const struct mu_db_config *config)
+{
+    int64_t nothing[MU_RESOURCES_MAX] = {0};
+    db->model = mu_model_create();
+    if (db->model == NULL)
+        return MU_ENOMEM;
+    db->symbols = mu_model_symbols(db->model);
+    int rc = mu_model_capacity(db->model, nothing, &db->capacity_none);
+    if (rc != 0)
+        return rc;
+    db->node_by_name = mu_index_create(config->nodes_hint, mu_node_equal, mu_node_hash, db);
+    db->pod_by_uid = mu_index_create(config->pods_hint, mu_pod_uid_equal, mu_pod_uid_hash, db);
+    db->pod_by_name = mu_index_create(config->pods_hint, mu_pod_name_equal, mu_pod_name_hash, db);
+    db->gang_by_name = mu_index_create(0, mu_gang_equal, mu_gang_hash, db);
+    if (db->node_by_name == NULL || db->pod_by_uid == NULL || db->pod_by_name == NULL ||
+        db->gang_by_name == NULL)
+        return MU_ENOMEM;
+    return 0;
+}
+
+struct mu_db *mu_db_create(const struct mu_db_config *config)
+{
+    struct mu_db *db = mu_mem_zalloc(sizeof *db);
+    if (db == NULL)
+        return NULL;
+    db->quiet_ns = config->quiet_ns;
+    db->nodes_hint = config->nodes_hint > MU_NODES_MAX ? MU_NODES_MAX : config->nodes_hint;
+    db->chunk_unused = MU_NONE;
+    db->chunk_shared = MU_NONE;
+    db->reach = 1;
+    mu_slab_init(&db->pods, sizeof(struct mu_pod_rec), POD_SEGMENT_SHIFT, MU_PODS_MAX);
+    mu_slab_init(&db->gangs, sizeof(struct mu_gang_rec), GANG_SEGMENT_SHIFT, MU_GANGS_MAX);
+    if (copy_names(db, config) != 0 || create_tables(db, config) != 0) {
+        mu_db_destroy(db);
+        return NULL;
+    }
+    return db;
+}
+
+void mu_db_destroy(struct mu_db *db)
+{
+    if (db == NULL)
+        return;
+    while (db->replica_count != 0)
+        mu_db_replica_destroy(db, &db->replicas[0]->shown);
+    mu_gang_destroy_all(db);
+    mu_pod_destroy_all(db);
+    mu_node_destroy_all(db);
+    mu_index_destroy(db->node_by_name);
+    mu_index_destroy(db->pod_by_uid);
+    mu_index_destroy(db->pod_by_name);
+    mu_index_destroy(db->gang_by_name);
+    mu_model_destroy(db->model);
+    for (uint32_t i = 0; i < db->scheduler_name_count; i++)
+        mu_mem_free((void *)(uintptr_t)db->scheduler_names[i].data); /* our own copy */
+    mu_mem_free(db->scheduler_names);
+    mu_mem_free(db);
+}
+
+struct mu_model *mu_db_model(struct mu_db *db)
+{
+    return db->model;
+}
+
+void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out)
+{
+    *out = db->counts;
+    out->nodes = db->nodes_present;
+    out->gangs = db->gangs.used;
+}
+
+int mu_db_refuse(struct mu_db *db, struct mu_error *error, int code, const char *kind,
+                 struct mu_str ns, struct mu_str name, const char *what)
+{
+    db->counts.limit_refused += code == MU_ELIMIT;
+    /* A hostile name may be long: enough of it to recognise the object. */
+    struct mu_str head = {name.data,
+                          name.len > MU_NAME_BYTES_MAX / 2 ? MU_NAME_BYTES_MAX / 2 : name.len};
+    struct mu_str ns_head = {ns.data, ns.len > 63 ? 63 : ns.len};
+    return mu_error_set(error, code, "%s %.*s%s%.*s: %s%s%s", kind, MU_STR_ARGS(ns_head),
+                        ns.len == 0 ? "" : "/", MU_STR_ARGS(head), what,
+                        code == MU_EINVAL ? "" : ": ",
+                        code == MU_EINVAL ? "" : mu_error_text(code));
+}
+
+/* --- batches ------------------------------------------------------------------------------- */
+
+void mu_db_batch_end(struct mu_db *db)
+{
+    if (!db->changed)
+        return;
+    db->changed = false;
+    db->counts.generation++;
+    mu_db_reclaim(db);
+}
+
+void mu_db_reclaim(struct mu_db *db)
+{
+    /* Without replicas nobody can reach anything that was released. */
+    uint64_t safe = db->replica_count == 0 ? db->reach++ : UINT64_MAX;
+    for (uint32_t i = 0; i < db->replica_count; i++)
+        safe = db->replicas[i]->reach < safe ? db->replicas[i]->reach : safe;
+    for (uint32_t i = 0; i < RECLAIM_BUDGET; i++) {
+        struct mu_block *block = db->released_first;
+        if (block == NULL || block->tag > safe)
+            break;
+        db->released_first = block->next;
+        if (db->released_first == NULL)
+            db->released_last = NULL;
+        mu_mem_free(block);
+    }
+    mu_model_reclaim(db->model, safe, RECLAIM_BUDGET);
+}
+
+/* --- relist -------------------------------------------------------------------------------- */
+
+void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind)
+{
+    db->mark[kind]++;
+    db->sweep[kind] = 0;
+}
+
+static void sweep_node(struct mu_db *db, uint32_t row)
+{
+    if (!mu_row_used(db, row))
+        return;
+    const struct mu_node_rec *rec = mu_row_rec(db, row);
+    if ((rec->st.flags & MU_NODE_PRESENT) != 0 && rec->mark != db->mark[MU_DB_NODES])
+        mu_node_remove_row(db, row);
+}
+
+static void sweep_pod(struct mu_db *db, uint32_t pod, uint64_t now_ns)
+{
+    const struct mu_pod_rec *p = mu_pod_at(db, pod);
+    if ((p->flags & MU_POD_USED) != 0 && p->mark != db->mark[MU_DB_PODS])
+        mu_pod_remove_rec(db, pod, now_ns);
+}
+
+int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns)
+{
+    MU_ASSERT(budget > 0);
+    for (uint32_t looked = 0; looked < budget; looked++) {
+        uint32_t bound = kind == MU_DB_NODES ? mu_row_count(db) : db->pods.high;
+        if (db->sweep[kind] >= bound)
+            return 0;
+        if (kind == MU_DB_NODES)
+            sweep_node(db, db->sweep[kind]++);
+        else
+            sweep_pod(db, db->sweep[kind]++, now_ns);
+    }
+    return 1;
+}

@@ -1,0 +1,73 @@
+#include "engine/db_priv.h"
+
+#include <string.h>
+
+#include "engine/base/hash.h"
+
+/*
+ * The audit recomputes node sums from pods and ledger entries, the digest condenses what the DB
+ * holds so that it can be compared with another DB, or with one fed from the server's own list.
+ */
+
+static bool audit_row(struct mu_db *db, uint32_t row)
+{
+    int64_t sums[MU_RESOURCES_MAX];
+    size_t bytes = mu_row_chunk(db, row)->stride * sizeof *sums;
+    mu_row_sum(db, row, sums);
+    if (memcmp(sums, mu_row_free(db, row), bytes) == 0)
+        return false;
+    memcpy(mu_row_free(db, row), sums, bytes);
+    mu_row_mark_free(db, row);
+    db->capacity_generation++; /* the repaired room may be larger */
+    return true;
+}
+
+uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows)
+{
+    uint32_t drift = 0;
+    uint32_t row_count = mu_row_count(db);
+    for (uint32_t i = 0; i < rows && i < row_count; i++) {
+        if (db->audit_next >= row_count)
+            db->audit_next = 0;
+        drift += audit_row(db, db->audit_next++);
+        db->counts.audit_rows++;
+    }
+    db->counts.audit_drift += drift;
+    return drift;
+}
+
+static uint64_t mix_uid(const struct mu_db *db, uint64_t hash, struct mu_uid uid)
+{
+    char text[MU_UID_BYTES_MAX + 1];
+    uint32_t len = mu_db_uid_text(db, uid, text);
+    return mu_hash_mix(hash, mu_hash_bytes(text, len, 0));
+}
+
+static uint64_t digest_node(const struct mu_db *db, const struct mu_node_rec *rec)
+{
+    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, rec->st.name), MU_DB_NODES);
+    return mu_hash_mix(mix_uid(db, hash, rec->uid), rec->version);
+}
+
+static uint64_t digest_pod(const struct mu_db *db, const struct mu_pod_rec *p)
+{
+    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, p->ns), MU_DB_PODS);
+    hash = mu_hash_mix(hash, mu_hash_str(mu_pod_name(p), 0));
+    hash = mu_hash_mix(mix_uid(db, hash, p->uid), p->version);
+    struct mu_str node = {NULL, 0};
+    if ((p->flags & MU_POD_BOUND) != 0)
+        node = mu_db_node_name(db, p->node);
+    return mu_hash_mix(hash, mu_hash_str(node, 0));
+}
+
+uint64_t mu_db_digest(const struct mu_db *db)
+{
+    uint64_t digest = 0;
+    for (uint32_t row = 0; row < mu_row_count(db); row++)
+        if ((mu_row_rec(db, row)->st.flags & MU_NODE_PRESENT) != 0)
+            digest += digest_node(db, mu_row_rec(db, row));
+    for (uint32_t pod = 0; pod < db->pods.high; pod++)
+        if ((mu_pod_at(db, pod)->flags & MU_POD_USED) != 0)
+            digest += digest_pod(db, mu_pod_at(db, pod));
+    return digest;
+}

@@ -1,0 +1,260 @@
+#include "engine/db_priv.h"
+
+#include "engine/base/assert.h"
+
+/*
+ * The ledger: what is decided and not yet confirmed.
+ *
+ * An entry lives in its pod's record: one pod, one charge, found by UID.
+ *
+ *     NONE --admit--> IN_FLIGHT --seen bound, terminal or deleted--> NONE
+ *     IN_FLIGHT --refused, hold--> HELD --admit--> IN_FLIGHT
+ *     IN_FLIGHT --refused--> NONE        HELD --released, refused, pod going--> NONE
+ *
+ * A plan was made on a snapshot, so all it says is checked again against the present. The checks
+ * change nothing: room is tried out on the sums themselves - holds of the gang's own pods added
+ * back first, whatever the order of its binds, then each bind taken off - and the sums are put
+ * back before the outcome is acted on. Only then, with nothing left that can fail, are the binds
+ * charged.
+ */
+
+/* --- checks -------------------------------------------------------------------------------- */
+
+static int conflict(struct mu_db *db, struct mu_error *why, const struct mu_pod_rec *p,
+                    const char *what)
+{
+    struct mu_str ns = mu_symbol_str(db->symbols, p->ns);
+    struct mu_str name = mu_pod_name(p);
+    return mu_error_set(why, MU_ECONFLICT, "pod %.*s/%.*s: %s", MU_STR_ARGS(ns), MU_STR_ARGS(name),
+                        what);
+}
+
+/* The gang row that a plan is about, recounted. NULL: it is no longer that gang. */
+static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gang *plan,
+                                      struct mu_error *why)
+{
+    struct mu_gang_rec *g = plan->gang.v < db->gangs.high ? mu_gang_at(db, plan->gang.v) : NULL;
+    if (g == NULL || !g->used || g->row.generation != plan->gang_generation) {
+        (void)mu_error_set(why, MU_ECONFLICT, "gang: it is gone");
+        return NULL;
+    }
+    mu_gang_recount(db, plan->gang.v);
+    const char *what = NULL;
+    bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
+    if (plan->bind_count == 0)
+        what = "expected at least one bind";
+    else if (g->row.member_count > MU_GANG_MEMBERS_MAX || g->overfull)
+        what = "it has too many members or sub-groups";
+    else if (!settled && g->row.revision != plan->gang_revision)
+        what = "it changed before its size was settled";
+    else if (!settled && (plan->size == 0 || plan->size > MU_GANG_MEMBERS_MAX))
+        what = "expected a size";
+    if (what == NULL)
+        return g;
+    struct mu_str ns = mu_db_gang_ns(db, plan->gang);
+    struct mu_str name = mu_db_gang_name(db, plan->gang);
+    (void)mu_error_set(why, MU_ECONFLICT, "gang %.*s/%.*s: %s", MU_STR_ARGS(ns), MU_STR_ARGS(name),
+                       what);
+    return NULL;
+}
+
+static const char *check_node(const struct mu_db *db, const struct mu_plan_bind *bind,
+                              const struct mu_class *c)
+{
+    if (!mu_row_used(db, bind->node.v))
+        return "its node is gone";
+    const struct mu_node_static *st = &mu_row_rec(db, bind->node.v)->st;
+    if ((st->flags & MU_NODE_PRESENT) == 0 || st->generation != bind->node_generation)
+        return "its node is gone";
+    if ((st->flags & MU_NODE_UNSCHEDULABLE) != 0 && !mu_class_tolerates_unschedulable(db->model, c))
+        return "its node is unschedulable";
+    if (!mu_class_tolerates(c, mu_model_get_taint_set(db->model, st->taints)))
+        return "its node has a taint that it does not tolerate";
+    if (!mu_class_selects(c, mu_model_get_label_set(db->model, st->labels), st->hostname))
+        return "its node does not match its selector";
+    return NULL;
+}
+
+/* Check one bind but for room. Errors: MU_ECONFLICT; MU_ENOMEM (the node's chunk cannot be
+ * widened for the class). */
+static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_t i,
+                      struct mu_error *why)
+{
+    const struct mu_plan_bind *bind = &plan->binds[i];
+    struct mu_pod_rec *p = bind->pod.v < db->pods.high ? mu_pod_at(db, bind->pod.v) : NULL;
+    if (p == NULL || (p->flags & MU_POD_USED) == 0 || !mu_uid_equal(p->uid, bind->uid))
+        return mu_error_set(why, MU_ECONFLICT, "bind %u of the gang: its pod is gone", i);
+    if ((p->flags & MU_POD_PICKED) != 0)
+        return conflict(db, why, p, "it is bound twice by one plan");
+    if (p->gang.v != plan->gang.v)
+        return conflict(db, why, p, "it is not a member of the gang");
+    if (p->version != bind->version)
+        return conflict(db, why, p, "it has another version");
+    if (mu_pod_role(p) != MU_ROLE_PENDING)
+        return conflict(db, why, p, "it does not want a node");
+    const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
+    if (c->impossible)
+        return conflict(db, why, p, "its requests fit nowhere");
+    const char *what = check_node(db, bind, c);
+    if (what != NULL)
+        return conflict(db, why, p, what);
+    return mu_row_reserve(db, bind->node.v, mu_row_class_stride(db, p->class_ix));
+}
+
+/* The gang's minimum, by itself and for each sub-group. Its binds are pending members, each once. */
+static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang *plan,
+                         struct mu_error *why)
+{
+    bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
+    uint32_t need = settled ? g->row.size : plan->size;
+    uint32_t have = g->row.placed_count + plan->bind_count;
+    if (have < need)
+        return mu_error_set(why, MU_ECONFLICT, "gang: %u of %u members placed", have, need);
+    /* Sub-groups without stated minimums run whole. */
+    if (g->split && have < g->row.member_count)
+        return mu_error_set(why, MU_ECONFLICT, "gang: %u of %u members of its sub-groups placed",
+                            have, g->row.member_count);
+    return 0;
+}
+
+/* --- trying out room ------------------------------------------------------------------------ */
+
+static bool fits(const struct mu_class *c, const int64_t *free)
+{
+    if (free[MU_RES_PODS] < 1)
+        return false;
+    for (uint32_t i = 0; i < c->demand_count; i++)
+        if (free[c->demands[i].resource.v] < c->demands[i].amount)
+            return false;
+    return true;
+}
+
+/* Add (+1) or take off (-1) a class's demands; neither overflows where it is called. */
+static void shift(const struct mu_class *c, int64_t *free, int sign)
+{
+    free[MU_RES_PODS] += sign;
+    for (uint32_t i = 0; i < c->demand_count; i++)
+        free[c->demands[i].resource.v] += sign * c->demands[i].amount;
+}
+
+/* Give back (+1) or take again (-1) the room that the binds' own pods hold. A sum on the floor has
+ * forgotten its true value and no room whatever is given back: left alone both times. */
+static void shift_holds(struct mu_db *db, const struct mu_plan_gang *plan, int sign)
+{
+    for (uint32_t i = 0; i < plan->bind_count; i++) {
+        const struct mu_pod_rec *p = mu_pod_at(db, plan->binds[i].pod.v);
+        if (p->ledger != MU_LEDGER_HELD || mu_row_floored(db, p->node.v))
+            continue;
+        shift(mu_model_get_class(db->model, p->class_ix), mu_row_free(db, p->node.v), sign);
+    }
+}
+
+static int check_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
+{
+    int rc = 0;
+    uint32_t taken = 0;
+    shift_holds(db, plan, 1);
+    for (; taken < plan->bind_count; taken++) {
+        const struct mu_plan_bind *bind = &plan->binds[taken];
+        const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
+        const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
+        if (!fits(c, mu_row_free(db, bind->node.v))) {
+            rc = conflict(db, why, p, "its node has no room for it");
+            break;
+        }
+        shift(c, mu_row_free(db, bind->node.v), -1);
+    }
+    while (taken-- > 0) {
+        const struct mu_plan_bind *bind = &plan->binds[taken];
+        const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
+        shift(mu_model_get_class(db->model, p->class_ix), mu_row_free(db, bind->node.v), 1);
+    }
+    shift_holds(db, plan, -1);
+    return rc;
+}
+
+/* --- admit --------------------------------------------------------------------------------- */
+
+int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
+{
+    struct mu_gang_rec *g = check_gang(db, gang, why);
+    if (g == NULL)
+        return MU_ECONFLICT;
+    int rc = 0;
+    uint32_t picked = 0;
+    for (; rc == 0 && picked < gang->bind_count; picked += rc == 0) {
+        rc = check_bind(db, gang, picked, why);
+        if (rc == 0)
+            mu_pod_at(db, gang->binds[picked].pod.v)->flags |= MU_POD_PICKED;
+    }
+    for (uint32_t i = 0; i < picked; i++)
+        mu_pod_at(db, gang->binds[i].pod.v)->flags &= (uint16_t)~MU_POD_PICKED;
+    if (rc == 0)
+        rc = check_minimum(g, gang, why);
+    if (rc == 0)
+        rc = check_room(db, gang, why);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
+        mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->flags,
+                     MU_LEDGER_IN_FLIGHT);
+    }
+    if ((g->row.flags & MU_GANG_SETTLED) == 0)
+        g->frozen = gang->size;
+    mu_gang_touch(db, gang->gang.v);
+    return 0;
+}
+
+/* --- outcomes ------------------------------------------------------------------------------ */
+
+static void set_state(struct mu_db *db, uint32_t pod, enum mu_ledger_state state)
+{
+    const struct mu_pod_rec *p = mu_pod_at(db, pod);
+    uint32_t gang = p->gang.v;
+    mu_pod_place(db, pod, state == MU_LEDGER_NONE ? MU_NONE : p->node.v, p->class_ix,
+                 (uint16_t)(p->flags & ~(unsigned)MU_POD_CONFIRMED), state);
+    if (gang != MU_NONE)
+        mu_gang_touch(db, gang);
+}
+
+void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod == MU_NONE)
+        return;
+    const struct mu_pod_rec *p = mu_pod_at(db, pod);
+    /* A confirmed bind has happened: what was refused is a repetition of it. */
+    if (p->ledger == MU_LEDGER_NONE || (p->flags & MU_POD_CONFIRMED) != 0)
+        return;
+    bool leaving = (p->flags & MU_POD_TERMINATING) != 0;
+    if (hold && !leaving && p->ledger == MU_LEDGER_HELD)
+        return;
+    set_state(db, pod, hold && !leaving ? MU_LEDGER_HELD : MU_LEDGER_NONE);
+}
+
+void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod != MU_NONE && mu_pod_at(db, pod)->ledger == MU_LEDGER_IN_FLIGHT)
+        mu_pod_at(db, pod)->flags |= MU_POD_CONFIRMED;
+}
+
+void mu_db_held_release(struct mu_db *db, struct mu_uid uid)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod != MU_NONE && mu_pod_at(db, pod)->ledger == MU_LEDGER_HELD)
+        set_state(db, pod, MU_LEDGER_NONE);
+}
+
+enum mu_ledger_state mu_db_ledger_state(const struct mu_db *db, struct mu_uid uid,
+                                        struct mu_node_ix *node)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    enum mu_ledger_state state = MU_LEDGER_NONE;
+    if (pod != MU_NONE)
+        state = (enum mu_ledger_state)mu_pod_at(db, pod)->ledger;
+    if (node != NULL)
+        node->v = state == MU_LEDGER_NONE ? MU_NONE : mu_pod_at(db, pod)->node.v;
+    return state;
+}

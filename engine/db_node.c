@@ -1,0 +1,428 @@
+#include "engine/db_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+/*
+ * Node objects.
+ *
+ * A node is found by its name's symbol. It is present while its object exists, and absent while
+ * only pods name it: their charges stand from the start, so that the sums are right at the moment
+ * the node arrives, whichever of the two is listed first.
+ *
+ *     unknown --pod names it--> absent --object--> present --removed, pods left--> absent
+ *     unknown --object--> present --removed, no pods--> unknown;  absent --last pod--> unknown
+ *
+ * A node whose allocatable changes moves to a row of its new capacity class, its pods and ledger
+ * entries with it. Whenever a row's occupant changes - moved, removed, replaced by an object with
+ * another UID - the row's generation moves, and a plan made for the old occupant is refused.
+ */
+
+bool mu_node_equal(const void *context, uint32_t value, const void *key)
+{
+    return mu_row_rec(context, value)->st.name.v == ((const struct mu_symbol *)key)->v;
+}
+
+static uint64_t name_hash(struct mu_symbol name)
+{
+    return mu_hash_mix(name.v, 0);
+}
+
+uint64_t mu_node_hash(const void *context, uint32_t value)
+{
+    return name_hash(mu_row_rec(context, value)->st.name);
+}
+
+static uint32_t node_find(const struct mu_db *db, struct mu_str name)
+{
+    struct mu_symbol symbol;
+    if (!mu_symbol_find(db->symbols, name, &symbol))
+        return MU_NONE;
+    return mu_index_find(db->node_by_name, name_hash(symbol), &symbol);
+}
+
+/* --- pods on a node ------------------------------------------------------------------------ */
+
+void mu_node_attach(struct mu_db *db, uint32_t row, uint32_t pod)
+{
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    struct mu_node_rec *rec = mu_row_rec(db, row);
+    MU_ASSERT(p->node.v == MU_NONE);
+    p->node.v = row;
+    p->node_prev = MU_NONE;
+    p->node_next = rec->pods;
+    if (rec->pods != MU_NONE)
+        mu_pod_at(db, rec->pods)->node_prev = pod;
+    rec->pods = pod;
+}
+
+void mu_node_detach(struct mu_db *db, uint32_t pod)
+{
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    MU_ASSERT(p->node.v != MU_NONE);
+    if (p->node_prev != MU_NONE) {
+        mu_pod_at(db, p->node_prev)->node_next = p->node_next;
+    } else {
+        MU_ASSERT(mu_row_rec(db, p->node.v)->pods == pod);
+        mu_row_rec(db, p->node.v)->pods = p->node_next;
+    }
+    if (p->node_next != MU_NONE)
+        mu_pod_at(db, p->node_next)->node_prev = p->node_prev;
+    p->node.v = MU_NONE;
+}
+
+/* Pending members show the room held for them with its row's generation: show it anew. */
+static void touch_holders(struct mu_db *db, uint32_t row)
+{
+    for (uint32_t pod = mu_row_rec(db, row)->pods; pod != MU_NONE;) {
+        const struct mu_pod_rec *p = mu_pod_at(db, pod);
+        if (p->ledger == MU_LEDGER_HELD && p->gang.v != MU_NONE)
+            mu_gang_touch(db, p->gang.v);
+        pod = p->node_next;
+    }
+}
+
+/* --- absent nodes -------------------------------------------------------------------------- */
+
+int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row)
+{
+    uint32_t known = node_find(db, name);
+    if (known != MU_NONE) {
+        *row = known;
+        return 0;
+    }
+    struct mu_symbol symbol;
+    int rc = mu_symbol_intern(db->symbols, name, &symbol);
+    if (rc != 0)
+        return rc;
+    uint32_t made = MU_NONE;
+    rc = mu_row_obtain(db, db->capacity_none, &made);
+    if (rc == 0) {
+        mu_row_rec(db, made)->st.name = symbol;
+        mu_row_rec(db, made)->st.capacity = db->capacity_none;
+        rc = mu_index_insert(db->node_by_name, name_hash(symbol), made);
+        if (rc != 0)
+            mu_row_cancel(db, db->capacity_none, made);
+    }
+    if (rc != 0) {
+        mu_symbol_unref(db->symbols, symbol, db->reach);
+        return rc;
+    }
+    *row = made;
+    return 0;
+}
+
+void mu_node_cancel(struct mu_db *db, uint32_t row)
+{
+    struct mu_node_rec *rec = mu_row_rec(db, row);
+    if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
+        return;
+    MU_ASSERT(rec->st.capacity.v == db->capacity_none.v);
+    mu_index_remove(db->node_by_name, name_hash(rec->st.name), row);
+    mu_symbol_unref(db->symbols, rec->st.name, db->reach);
+    mu_row_cancel(db, db->capacity_none, row);
+}
+
+/* Drop what a row's object refers to; name and capacity stay with the row. */
+static void release_object(struct mu_db *db, struct mu_node_rec *rec)
+{
+    mu_model_label_set_unref(db->model, rec->st.labels, rec->st.hostname, db->reach);
+    mu_model_taint_set_unref(db->model, rec->st.taints, db->reach);
+    mu_uid_release(db, rec->uid);
+}
+
+/* A row's reference to its capacity; the empty one is held by the DB for good, by no row. */
+static void release_capacity(struct mu_db *db, struct mu_capacity_ix capacity)
+{
+    if (capacity.v != db->capacity_none.v)
+        mu_model_capacity_unref(db->model, capacity, db->reach);
+}
+
+void mu_node_drop_if_empty(struct mu_db *db, uint32_t row)
+{
+    struct mu_node_rec *rec = mu_row_rec(db, row);
+    if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
+        return;
+    struct mu_capacity_ix capacity = rec->st.capacity;
+    mu_index_remove(db->node_by_name, name_hash(rec->st.name), row);
+    mu_symbol_unref(db->symbols, rec->st.name, db->reach);
+    mu_row_release(db, capacity, row);
+    release_capacity(db, capacity);
+}
+
+/* --- upsert -------------------------------------------------------------------------------- */
+
+/* Everything a node object refers to, each with a reference. */
+struct node_facts {
+    struct mu_uid uid;
+    struct mu_symbol name;
+    struct mu_symbol hostname;
+    struct mu_label_set_ix labels;
+    struct mu_taint_set_ix taints;
+    struct mu_capacity_ix capacity;
+    unsigned have; /* HAVE_* */
+};
+enum { HAVE_UID = 1, HAVE_NAME = 2, HAVE_LABELS = 4, HAVE_TAINTS = 8, HAVE_CAPACITY = 16 };
+
+static void facts_release(struct mu_db *db, const struct node_facts *f)
+{
+    if ((f->have & HAVE_UID) != 0)
+        mu_uid_release(db, f->uid);
+    if ((f->have & HAVE_NAME) != 0)
+        mu_symbol_unref(db->symbols, f->name, db->reach);
+    if ((f->have & HAVE_LABELS) != 0)
+        mu_model_label_set_unref(db->model, f->labels, f->hostname, db->reach);
+    if ((f->have & HAVE_TAINTS) != 0)
+        mu_model_taint_set_unref(db->model, f->taints, db->reach);
+    if ((f->have & HAVE_CAPACITY) != 0)
+        mu_model_capacity_unref(db->model, f->capacity, db->reach);
+}
+
+static int facts_capacity(struct mu_db *db, const struct mu_node_object *node,
+                          struct mu_capacity_ix *out)
+{
+    int64_t amounts[MU_RESOURCES_MAX] = {0};
+    for (uint32_t i = 0; i < node->allocatable_count; i++) {
+        struct mu_resource_ix ix;
+        int rc =
+            mu_resource_intern(mu_model_resources(db->model), node->allocatable[i].resource, &ix);
+        if (rc != 0)
+            return rc;
+        /* A negative amount is a source's mistake: no room is the safe reading. */
+        amounts[ix.v] = node->allocatable[i].value < 0 ? 0 : node->allocatable[i].value;
+    }
+    return mu_model_capacity(db->model, amounts, out);
+}
+
+/* Returns 0 or an error with *what naming the field; on error nothing is held. */
+static int facts_obtain(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f,
+                        const char **what)
+{
+    *f = (struct node_facts){0};
+    *what = "metadata.uid";
+    int rc = node->uid.len == 0 ? 0 : mu_uid_obtain(db, node->uid, &f->uid);
+    f->have |= rc == 0 ? HAVE_UID : 0;
+    if (rc == 0) {
+        *what = "metadata.name";
+        rc = mu_symbol_intern(db->symbols, node->name, &f->name);
+        f->have |= rc == 0 ? HAVE_NAME : 0;
+    }
+    if (rc == 0) {
+        *what = "metadata.labels";
+        rc = mu_model_label_set(db->model, node->labels, node->label_count, &f->labels,
+                                &f->hostname);
+        f->have |= rc == 0 ? HAVE_LABELS : 0;
+    }
+    if (rc == 0) {
+        *what = "spec.taints";
+        rc = mu_model_taint_set(db->model, node->taints, node->taint_count, &f->taints);
+        f->have |= rc == 0 ? HAVE_TAINTS : 0;
+    }
+    if (rc == 0) {
+        *what = "status.allocatable";
+        rc = facts_capacity(db, node, &f->capacity);
+        if (rc == 0 && f->capacity.v == db->capacity_none.v)
+            mu_model_capacity_unref(db->model, f->capacity, db->reach);
+        else
+            f->have |= rc == 0 ? HAVE_CAPACITY : 0;
+    }
+    if (rc != 0)
+        facts_release(db, f);
+    return rc;
+}
+
+/* Room and index entry for the node at a row of its capacity. `old`: its row now, or MU_NONE.
+ * On error nothing is held. */
+static int obtain_row(struct mu_db *db, const struct node_facts *f, uint32_t old, uint32_t *out)
+{
+    uint32_t row = MU_NONE;
+    int rc = mu_row_obtain(db, f->capacity, &row);
+    if (rc != 0)
+        return rc;
+    /* Pods follow: their charges may touch resources that the node itself does not have. */
+    if (old != MU_NONE)
+        rc = mu_row_reserve(db, row, mu_row_chunk(db, old)->stride);
+    if (rc == 0) {
+        mu_row_rec(db, row)->st.name = f->name;
+        rc = mu_index_insert(db->node_by_name, name_hash(f->name), row);
+    }
+    if (rc != 0) {
+        mu_row_cancel(db, f->capacity, row);
+        return rc;
+    }
+    *out = row;
+    return 0;
+}
+
+/* Move occupant and pods from `old` to `row`, which obtain_row prepared. */
+static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
+{
+    struct mu_node_rec *from = mu_row_rec(db, old);
+    struct mu_node_rec *to = mu_row_rec(db, row);
+    struct mu_capacity_ix capacity = from->st.capacity;
+    mu_index_remove(db->node_by_name, name_hash(from->st.name), old);
+    to->pods = from->pods;
+    from->pods = MU_NONE;
+    for (uint32_t pod = to->pods; pod != MU_NONE;) {
+        struct mu_pod_rec *p = mu_pod_at(db, pod);
+        p->node.v = row;
+        pod = p->node_next;
+    }
+    to->st.flags = from->st.flags;
+    to->st.labels = from->st.labels;
+    to->st.taints = from->st.taints;
+    to->st.hostname = from->st.hostname;
+    to->uid = from->uid;
+    /* The name's reference moves along; obtain_row's caller holds another for the facts. */
+    mu_row_release(db, capacity, old);
+    release_capacity(db, capacity);
+}
+
+/* Write the facts into a row whose pods are in place. The row takes over all references. */
+static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *f,
+                       const struct mu_node_object *node, bool moved, bool same_object)
+{
+    struct mu_node_rec *rec = mu_row_rec(db, row);
+    uint32_t flags = MU_NODE_PRESENT | (node->unschedulable ? MU_NODE_UNSCHEDULABLE : 0u);
+    bool was_present = (rec->st.flags & MU_NODE_PRESENT) != 0;
+    bool same_shown = !moved && same_object && rec->st.flags == flags &&
+                      rec->st.labels.v == f->labels.v && rec->st.taints.v == f->taints.v &&
+                      rec->st.hostname.v == f->hostname.v;
+    if (was_present)
+        release_object(db, rec);
+    else
+        db->nodes_present++;
+    /* A moved or new row's generation moved when it was last released. */
+    if (was_present && !moved && !same_object)
+        rec->st.generation++;
+    rec->st.flags = flags;
+    rec->st.labels = f->labels;
+    rec->st.taints = f->taints;
+    rec->st.hostname = f->hostname;
+    rec->st.capacity = f->capacity;
+    rec->st.name = f->name;
+    rec->st.tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
+    rec->uid = f->uid;
+    rec->version = node->version;
+    rec->mark = db->mark[MU_DB_NODES];
+    if (moved || !was_present) {
+        int64_t sums[MU_RESOURCES_MAX];
+        mu_row_sum(db, row, sums);
+        memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
+        mu_row_mark_free(db, row);
+        db->capacity_generation++;
+    }
+    if (!same_shown) {
+        mu_row_mark_static(db, row);
+        touch_holders(db, row);
+    }
+}
+
+static int upsert(struct mu_db *db, const struct mu_node_object *node, uint32_t old,
+                  const char **what)
+{
+    struct node_facts f;
+    int rc = facts_obtain(db, node, &f, what);
+    if (rc != 0)
+        return rc;
+    struct mu_node_rec *rec = old == MU_NONE ? NULL : mu_row_rec(db, old);
+    bool present = rec != NULL && (rec->st.flags & MU_NODE_PRESENT) != 0;
+    bool same_object = present && mu_uid_equal(rec->uid, f.uid);
+    uint32_t row = old;
+    bool moved = rec == NULL || rec->st.capacity.v != f.capacity.v;
+    if (moved) {
+        *what = "node row";
+        rc = obtain_row(db, &f, old, &row);
+        if (rc != 0) {
+            facts_release(db, &f);
+            return rc;
+        }
+    }
+    if (old != MU_NONE) {
+        /* The row had a reference to its name already. */
+        mu_symbol_unref(db->symbols, f.name, db->reach);
+        if (moved)
+            move_row(db, old, row);
+        else
+            release_capacity(db, f.capacity);
+    }
+    commit_row(db, row, &f, node, moved, same_object);
+    return 0;
+}
+
+int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint64_t now_ns,
+                      struct mu_error *error)
+{
+    (void)now_ns;
+    const struct mu_str none = {NULL, 0};
+    if (node->name.len == 0 || node->name.len > MU_NAME_BYTES_MAX)
+        return mu_db_refuse(db, error, MU_EINVAL, "node", none, node->name,
+                            "metadata.name: expected 1 to 253 bytes");
+    uint32_t old = node_find(db, node->name);
+    if (old != MU_NONE && (mu_row_rec(db, old)->st.flags & MU_NODE_PRESENT) != 0) {
+        struct mu_node_rec *rec = mu_row_rec(db, old);
+        struct mu_uid uid = {0, 0}; /* a source may have none */
+        bool same = (node->uid.len == 0 || mu_db_uid_parse(db, node->uid, &uid) == 0) &&
+                    mu_uid_equal(uid, rec->uid);
+        if (node->version < rec->version || (same && node->version == rec->version)) {
+            /* Whatever is listed, the node is there: a held newer version outlives a relist. */
+            rec->mark = db->mark[MU_DB_NODES];
+            db->counts.stale_ignored += node->version < rec->version;
+            return 0;
+        }
+    }
+    const char *what = "";
+    int rc = upsert(db, node, old, &what);
+    return rc == 0 ? 0 : mu_db_refuse(db, error, rc, "node", none, node->name, what);
+}
+
+/* --- remove -------------------------------------------------------------------------------- */
+
+void mu_node_remove_row(struct mu_db *db, uint32_t row)
+{
+    struct mu_node_rec *rec = mu_row_rec(db, row);
+    MU_ASSERT((rec->st.flags & MU_NODE_PRESENT) != 0);
+    MU_ASSERT(db->nodes_present > 0);
+    release_object(db, rec);
+    db->nodes_present--;
+    rec->st.flags = 0;
+    rec->st.labels.v = 0;
+    rec->st.taints.v = 0;
+    rec->st.hostname.v = 0;
+    rec->uid = (struct mu_uid){0, 0};
+    rec->version = 0;
+    rec->st.generation++;
+    int64_t sums[MU_RESOURCES_MAX];
+    mu_row_sum(db, row, sums);
+    memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
+    mu_row_mark_free(db, row);
+    mu_row_mark_static(db, row);
+    touch_holders(db, row);
+    mu_node_drop_if_empty(db, row);
+}
+
+int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid)
+{
+    uint32_t row = node_find(db, name);
+    if (row == MU_NONE || (mu_row_rec(db, row)->st.flags & MU_NODE_PRESENT) == 0)
+        return 0;
+    struct mu_uid parsed;
+    if (uid.len != 0 &&
+        (mu_db_uid_parse(db, uid, &parsed) != 0 || !mu_uid_equal(parsed, mu_row_rec(db, row)->uid)))
+        return 0;
+    mu_node_remove_row(db, row);
+    return 0;
+}
+
+void mu_node_destroy_all(struct mu_db *db)
+{
+    for (uint32_t i = 0; i < db->chunk_count; i++) {
+        mu_mem_free(db->chunks[i].recs);
+        mu_mem_free(db->chunks[i].free);
+    }
+    mu_mem_free(db->chunks);
+    mu_mem_free(db->capacities);
+}

@@ -1,0 +1,485 @@
+#include "engine/db_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+/*
+ * Pod objects.
+ *
+ * A pod's place, its charge and its part in a gang follow from its record alone:
+ *
+ *     node     where its object says it is bound; else where the ledger charges it; else none
+ *     charged  a ledger entry, or bound and not terminal (terminating pods keep their room)
+ *     member   ours, neither terminal nor terminating; a solo pod only until it is seen bound
+ *     role     of a member: placed (bound, or a bind in flight), blocked (gated, unbuilt rules),
+ *              else pending
+ *
+ * so an upsert sets the record's fields and moves charge and membership from what they were to
+ * what they are now. A ledger entry ends in the same call when the pod is seen bound (anywhere) or
+ * terminal; room held for a pod that is going away is given up.
+ *
+ * UID is identity: an object with a held name and another UID is another pod, and the held one is
+ * gone. Equal versions are equal objects and cost two lookups.
+ */
+
+/* --- identity ------------------------------------------------------------------------------ */
+
+struct pod_name_key {
+    struct mu_symbol ns;
+    struct mu_str name;
+};
+
+static uint64_t uid_hash(struct mu_uid uid)
+{
+    return mu_hash_mix(uid.hi, uid.lo);
+}
+
+static uint64_t pod_name_hash(struct mu_symbol ns, struct mu_str name)
+{
+    return mu_hash_str(name, ns.v);
+}
+
+bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key)
+{
+    return mu_uid_equal(mu_pod_at(context, value)->uid, *(const struct mu_uid *)key);
+}
+
+uint64_t mu_pod_uid_hash(const void *context, uint32_t value)
+{
+    return uid_hash(mu_pod_at(context, value)->uid);
+}
+
+bool mu_pod_name_equal(const void *context, uint32_t value, const void *key)
+{
+    const struct mu_pod_rec *p = mu_pod_at(context, value);
+    const struct pod_name_key *k = key;
+    return p->ns.v == k->ns.v && mu_str_equal(mu_pod_name(p), k->name);
+}
+
+uint64_t mu_pod_name_hash(const void *context, uint32_t value)
+{
+    const struct mu_pod_rec *p = mu_pod_at(context, value);
+    return pod_name_hash(p->ns, mu_pod_name(p));
+}
+
+uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid)
+{
+    return mu_index_find(db->pod_by_uid, uid_hash(uid), &uid);
+}
+
+static uint32_t pod_find_name(const struct mu_db *db, struct mu_str ns, struct mu_str name)
+{
+    struct pod_name_key key = {.name = name};
+    if (!mu_symbol_find(db->symbols, ns, &key.ns))
+        return MU_NONE;
+    return mu_index_find(db->pod_by_name, pod_name_hash(key.ns, name), &key);
+}
+
+/* --- what a record amounts to -------------------------------------------------------------- */
+
+static bool is_member(uint16_t flags)
+{
+    const uint16_t gone = MU_POD_TERMINAL | MU_POD_TERMINATING;
+    return (flags & MU_POD_OURS) != 0 && (flags & gone) == 0 &&
+           (flags & (MU_POD_SOLO | MU_POD_BOUND)) != (MU_POD_SOLO | MU_POD_BOUND);
+}
+
+enum mu_role mu_pod_role(const struct mu_pod_rec *p)
+{
+    if (!is_member(p->flags))
+        return MU_ROLE_NONE;
+    if ((p->flags & MU_POD_BOUND) != 0 || p->ledger == MU_LEDGER_IN_FLIGHT)
+        return MU_ROLE_PLACED;
+    return (p->flags & MU_POD_GATED) != 0 || p->unbuilt != 0 ? MU_ROLE_BLOCKED : MU_ROLE_PENDING;
+}
+
+static void count(struct mu_db *db, const struct mu_pod_rec *p, uint32_t step)
+{
+    const uint16_t gone = MU_POD_TERMINAL | MU_POD_TERMINATING;
+    if ((p->flags & MU_POD_USED) == 0)
+        return;
+    if ((p->flags & MU_POD_TERMINAL) == 0)
+        db->counts.pods += step;
+    if ((p->flags & (MU_POD_BOUND | MU_POD_TERMINAL)) == MU_POD_BOUND)
+        db->counts.pods_bound += step;
+    if ((p->flags & MU_POD_OURS) != 0 && (p->flags & (gone | MU_POD_BOUND)) == 0)
+        db->counts.pods_ours_pending += step;
+    if (p->ledger != MU_LEDGER_NONE)
+        db->counts.ledger += step;
+}
+
+void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
+                  uint16_t flags, enum mu_ledger_state ledger)
+{
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    const struct mu_pod_rec after = {.flags = flags, .ledger = (uint8_t)ledger};
+    uint32_t old_row = p->node.v;
+    struct mu_class_ix old_class = p->class_ix;
+    bool was_charged = old_row != MU_NONE && mu_pod_charged(p);
+    bool charged = mu_pod_charged(&after);
+    bool same = old_row == row && was_charged == charged && old_class.v == class_ix.v;
+    MU_ASSERT(!charged || row != MU_NONE);
+    count(db, p, UINT32_MAX); /* minus one */
+    /* Off the list before the sums are touched: a recount must not see a half-changed pod. */
+    if (!same && old_row != MU_NONE)
+        mu_node_detach(db, pod);
+    if (!same && was_charged)
+        mu_row_uncharge(db, old_row, old_class);
+    p->class_ix = class_ix;
+    p->flags = flags;
+    p->ledger = (uint8_t)ledger;
+    if (!same && row != MU_NONE)
+        mu_node_attach(db, row, pod);
+    if (!same && charged)
+        mu_row_charge(db, row, class_ix);
+    if (old_row != MU_NONE && old_row != row)
+        mu_node_drop_if_empty(db, old_row);
+    count(db, p, 1);
+}
+
+/* --- facts: all that an object refers to, with references ----------------------------------- */
+
+struct pod_facts {
+    struct mu_gang_ref gang_ref; /* normalised */
+    struct mu_uid uid;
+    struct mu_symbol ns;
+    struct mu_symbol subgroup;
+    struct mu_class_ix class_ix;
+    uint32_t node; /* row, or MU_NONE */
+    uint32_t gang; /* row, or MU_NONE */
+    uint32_t slot; /* record */
+    uint32_t unbuilt;
+    uint16_t flags;
+    enum mu_ledger_state ledger;
+    char *name;
+    unsigned have;
+};
+enum {
+    HAVE_CLASS = 1u << 0,
+    HAVE_SUBGROUP = 1u << 1,
+    HAVE_NODE = 1u << 2,
+    HAVE_GANG = 1u << 3,
+    /* of a new pod only */
+    HAVE_UID = 1u << 4,
+    HAVE_NS = 1u << 5,
+    HAVE_SLOT = 1u << 6,
+    HAVE_UID_INDEX = 1u << 7
+};
+
+static void facts_cancel(struct mu_db *db, const struct pod_facts *f)
+{
+    if ((f->have & HAVE_UID_INDEX) != 0)
+        mu_index_remove(db->pod_by_uid, uid_hash(f->uid), f->slot);
+    if ((f->have & HAVE_SLOT) != 0) {
+        *mu_pod_at(db, f->slot) = (struct mu_pod_rec){0};
+        mu_slab_give(&db->pods, f->slot);
+    }
+    mu_mem_free(f->name);
+    if ((f->have & HAVE_GANG) != 0)
+        mu_gang_cancel(db, f->gang);
+    if ((f->have & HAVE_NODE) != 0)
+        mu_node_cancel(db, f->node);
+    if ((f->have & HAVE_SUBGROUP) != 0)
+        mu_symbol_unref(db->symbols, f->subgroup, db->reach);
+    if ((f->have & HAVE_CLASS) != 0)
+        mu_model_class_unref(db->model, f->class_ix, db->reach);
+    if ((f->have & HAVE_NS) != 0)
+        mu_symbol_unref(db->symbols, f->ns, db->reach);
+    if ((f->have & HAVE_UID) != 0)
+        mu_uid_release(db, f->uid);
+}
+
+static bool is_ours(const struct mu_db *db, struct mu_str scheduler_name)
+{
+    for (uint32_t i = 0; i < db->scheduler_name_count; i++)
+        if (mu_str_equal(db->scheduler_names[i], scheduler_name))
+            return true;
+    return false;
+}
+
+/* Flags, ledger state and gang of the object, which need no memory. `p`: the held record, or
+ * NULL. A gang that cannot be had as stated blocks its pod alone. */
+static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod,
+                         const struct mu_pod_rec *p, struct pod_facts *f)
+{
+    bool terminal = pod->phase == MU_POD_SUCCEEDED || pod->phase == MU_POD_FAILED;
+    bool bound = pod->node_name.len != 0;
+    unsigned flags = MU_POD_USED;
+    flags |= is_ours(db, pod->scheduler_name) ? MU_POD_OURS : 0u;
+    flags |= pod->terminating ? MU_POD_TERMINATING : 0u;
+    flags |= terminal ? MU_POD_TERMINAL : 0u;
+    flags |= pod->gated ? MU_POD_GATED : 0u;
+    flags |= pod->controlled ? MU_POD_CONTROLLED : 0u;
+    flags |= bound ? MU_POD_BOUND : 0u;
+    f->unbuilt = pod->unbuilt;
+    f->gang_ref = pod->gang;
+    if (pod->gang.source != MU_GANG_SOLO &&
+        (pod->gang.name.len == 0 || pod->gang.name.len > MU_NAME_BYTES_MAX ||
+         pod->gang.subgroup.len > MU_NAME_BYTES_MAX)) {
+        f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO};
+        f->unbuilt |= MU_RULE_GANG_SPEC;
+    }
+    if (f->gang_ref.size > MU_GANG_MEMBERS_MAX) {
+        f->gang_ref.size = 0;
+        f->unbuilt |= MU_RULE_GANG_SPEC;
+    }
+    if (f->gang_ref.source == MU_GANG_SOLO) {
+        f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO, .size = 1};
+        flags |= MU_POD_SOLO;
+    }
+    f->ledger = p == NULL ? MU_LEDGER_NONE : (enum mu_ledger_state)p->ledger;
+    if (bound || terminal || (pod->terminating && f->ledger == MU_LEDGER_HELD))
+        f->ledger = MU_LEDGER_NONE;
+    if (f->ledger == MU_LEDGER_IN_FLIGHT)
+        flags |= p->flags & MU_POD_CONFIRMED;
+    f->flags = (uint16_t)flags;
+    f->node = f->ledger == MU_LEDGER_NONE ? MU_NONE : p->node.v;
+    f->gang = MU_NONE;
+    f->slot = MU_NONE;
+}
+
+static int obtain_node(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
+{
+    if ((f->flags & MU_POD_BOUND) != 0) {
+        int rc = mu_node_obtain(db, pod->node_name, &f->node);
+        if (rc != 0)
+            return rc;
+        f->have |= HAVE_NODE;
+    }
+    const struct mu_pod_rec after = {.flags = f->flags, .ledger = (uint8_t)f->ledger};
+    if (!mu_pod_charged(&after))
+        return 0;
+    return mu_row_reserve(db, f->node, mu_row_class_stride(db, f->class_ix));
+}
+
+static int obtain_gang(struct mu_db *db, const struct mu_pod_rec *p, struct pod_facts *f)
+{
+    if (!is_member(f->flags))
+        return 0;
+    bool solo = f->gang_ref.source == MU_GANG_SOLO;
+    if (p != NULL && p->gang.v != MU_NONE &&
+        (solo ? (p->flags & MU_POD_SOLO) != 0 : mu_gang_is(db, p->gang.v, f->ns, &f->gang_ref))) {
+        f->gang = p->gang.v;
+        return 0;
+    }
+    int rc = mu_gang_obtain(db, f->ns, &f->gang_ref, &f->gang);
+    f->have |= rc == 0 ? HAVE_GANG : 0;
+    return rc;
+}
+
+/* The record of a new pod, findable by UID and name, without place and gang. */
+static int obtain_record(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
+{
+    f->name = mu_mem_alloc(pod->name.len);
+    if (f->name == NULL)
+        return MU_ENOMEM;
+    memcpy(f->name, pod->name.data, pod->name.len);
+    int rc = mu_slab_take(&db->pods, &f->slot);
+    if (rc != 0)
+        return rc;
+    f->have |= HAVE_SLOT;
+    *mu_pod_at(db, f->slot) = (struct mu_pod_rec){.uid = f->uid,
+                                                  .ns = f->ns,
+                                                  .name = f->name,
+                                                  .name_len = (uint8_t)pod->name.len,
+                                                  .node = {MU_NONE},
+                                                  .gang = {MU_NONE}};
+    rc = mu_index_insert(db->pod_by_uid, uid_hash(f->uid), f->slot);
+    if (rc != 0)
+        return rc;
+    f->have |= HAVE_UID_INDEX;
+    return mu_index_insert(db->pod_by_name, pod_name_hash(f->ns, pod->name), f->slot);
+}
+
+/* `held`: the pod's record, or MU_NONE for a new one. On error *what names the field and nothing
+ * is held. */
+static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint32_t held,
+                        struct pod_facts *f, const char **what)
+{
+    const struct mu_pod_rec *p = held == MU_NONE ? NULL : mu_pod_at(db, held);
+    *f = (struct pod_facts){0};
+    facts_derive(db, pod, p, f);
+    int rc = 0;
+    if (p != NULL) {
+        f->uid = p->uid;
+        f->ns = p->ns;
+    } else {
+        *what = "metadata.uid";
+        rc = mu_uid_obtain(db, pod->uid, &f->uid);
+        f->have |= rc == 0 ? HAVE_UID : 0;
+        if (rc == 0) {
+            *what = "metadata.namespace";
+            rc = mu_symbol_intern(db->symbols, pod->ns, &f->ns);
+            f->have |= rc == 0 ? HAVE_NS : 0;
+        }
+    }
+    if (rc == 0) {
+        *what = "spec";
+        rc = mu_model_class(db->model, pod, &f->class_ix);
+        f->have |= rc == 0 ? HAVE_CLASS : 0;
+    }
+    if (rc == 0) {
+        *what = "sub-group";
+        rc = mu_symbol_intern(db->symbols, f->gang_ref.subgroup, &f->subgroup);
+        f->have |= rc == 0 ? HAVE_SUBGROUP : 0;
+    }
+    if (rc == 0) {
+        *what = "spec.nodeName";
+        rc = obtain_node(db, pod, f);
+    }
+    if (rc == 0) {
+        *what = "gang";
+        rc = obtain_gang(db, p, f);
+    }
+    if (rc == 0 && p == NULL) {
+        *what = "pod record";
+        rc = obtain_record(db, pod, f);
+    }
+    if (rc != 0)
+        facts_cancel(db, f);
+    return rc;
+}
+
+/* --- upsert -------------------------------------------------------------------------------- */
+
+/* True when a member's gang must be shown anew: anything that its row or block derives from. */
+static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_rec *after)
+{
+    enum mu_role role = mu_pod_role(after);
+    return role != mu_pod_role(before) || before->priority != after->priority ||
+           before->created_s != after->created_s || before->gang_size != after->gang_size ||
+           before->subgroup.v != after->subgroup.v || before->unbuilt != after->unbuilt ||
+           before->ledger != after->ledger ||
+           (role == MU_ROLE_PENDING &&
+            (before->version != after->version || before->class_ix.v != after->class_ix.v));
+}
+
+/* Write prepared facts into the record; it takes over all references. */
+static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *object,
+                   const struct pod_facts *f, uint64_t now_ns)
+{
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    const struct mu_pod_rec before = *p;
+    if (before.gang.v != MU_NONE && before.gang.v != f->gang)
+        mu_gang_leave(db, pod);
+    mu_pod_place(db, pod, f->node, f->class_ix, f->flags, f->ledger);
+    p->version = object->version;
+    p->created_s = object->created_s;
+    p->subgroup = f->subgroup;
+    p->gang_size = f->gang_ref.size;
+    p->unbuilt = f->unbuilt;
+    p->priority = object->priority;
+    p->mark = db->mark[MU_DB_PODS];
+    if (f->gang != MU_NONE) {
+        if (before.gang.v != f->gang)
+            mu_gang_join(db, f->gang, pod, now_ns);
+        else if (gang_affected(&before, p))
+            mu_gang_touch(db, f->gang);
+    }
+    if (before.gang.v != MU_NONE && before.gang.v != f->gang)
+        mu_gang_drop_if_empty(db, before.gang.v);
+    if ((before.flags & MU_POD_USED) != 0) {
+        mu_model_class_unref(db->model, before.class_ix, db->reach);
+        mu_symbol_unref(db->symbols, before.subgroup, db->reach);
+    }
+}
+
+static const char *invalid(const struct mu_pod_object *pod)
+{
+    if (pod->name.len == 0 || pod->name.len > MU_NAME_BYTES_MAX)
+        return "metadata.name: expected 1 to 253 bytes";
+    if (pod->ns.len > MU_NAME_BYTES_MAX)
+        return "metadata.namespace: expected at most 253 bytes";
+    if (pod->uid.len == 0 || pod->uid.len > MU_UID_BYTES_MAX)
+        return "metadata.uid: expected 1 to 128 bytes";
+    if (pod->node_name.len > MU_NAME_BYTES_MAX)
+        return "spec.nodeName: expected at most 253 bytes";
+    return NULL;
+}
+
+int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t now_ns,
+                     struct mu_error *error)
+{
+    const char *what = invalid(pod);
+    if (what != NULL)
+        return mu_db_refuse(db, error, MU_EINVAL, "pod", pod->ns, pod->name, what);
+    struct mu_uid uid;
+    uint32_t held = mu_db_uid_parse(db, pod->uid, &uid) == 0 ? mu_pod_find(db, uid) : MU_NONE;
+    uint32_t replaced = MU_NONE;
+    if (held == MU_NONE) {
+        replaced = pod_find_name(db, pod->ns, pod->name);
+    } else {
+        const struct mu_pod_rec *p = mu_pod_at(db, held);
+        if (!mu_str_equal(mu_pod_name(p), pod->name) ||
+            !mu_str_equal(mu_symbol_str(db->symbols, p->ns), pod->ns))
+            return mu_db_refuse(db, error, MU_EINVAL, "pod", pod->ns, pod->name,
+                                "metadata.uid: expected one that no other pod has");
+    }
+    uint32_t known = held != MU_NONE ? held : replaced;
+    if (known != MU_NONE) {
+        struct mu_pod_rec *p = mu_pod_at(db, known);
+        if (pod->version < p->version || (held != MU_NONE && pod->version == p->version)) {
+            /* Whatever is listed, the pod is there: a held newer version outlives a relist. */
+            p->mark = db->mark[MU_DB_PODS];
+            db->counts.stale_ignored += pod->version < p->version;
+            return 0;
+        }
+    }
+    struct pod_facts f;
+    int rc = facts_obtain(db, pod, held, &f, &what);
+    if (rc != 0)
+        return mu_db_refuse(db, error, rc, "pod", pod->ns, pod->name, what);
+    commit(db, held != MU_NONE ? held : f.slot, pod, &f, now_ns);
+    if (replaced != MU_NONE)
+        mu_pod_remove_rec(db, replaced, now_ns);
+    return 0;
+}
+
+/* --- remove -------------------------------------------------------------------------------- */
+
+void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
+{
+    (void)now_ns;
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    MU_ASSERT((p->flags & MU_POD_USED) != 0);
+    uint32_t gang = p->gang.v;
+    struct mu_class_ix class_ix = p->class_ix;
+    mu_index_remove(db->pod_by_uid, uid_hash(p->uid), pod);
+    mu_index_remove(db->pod_by_name, pod_name_hash(p->ns, mu_pod_name(p)), pod);
+    if (gang != MU_NONE)
+        mu_gang_leave(db, pod);
+    mu_pod_place(db, pod, MU_NONE, class_ix, 0, MU_LEDGER_NONE);
+    if (gang != MU_NONE)
+        mu_gang_drop_if_empty(db, gang);
+    mu_model_class_unref(db->model, class_ix, db->reach);
+    mu_symbol_unref(db->symbols, p->subgroup, db->reach);
+    mu_symbol_unref(db->symbols, p->ns, db->reach);
+    mu_uid_release(db, p->uid);
+    mu_mem_free(p->name);
+    *p = (struct mu_pod_rec){0};
+    mu_slab_give(&db->pods, pod);
+}
+
+int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid,
+                     uint64_t now_ns)
+{
+    uint32_t pod = pod_find_name(db, ns, name);
+    struct mu_uid parsed;
+    if (pod == MU_NONE)
+        return 0;
+    if (uid.len != 0 &&
+        (mu_db_uid_parse(db, uid, &parsed) != 0 || !mu_uid_equal(parsed, mu_pod_at(db, pod)->uid)))
+        return 0;
+    mu_pod_remove_rec(db, pod, now_ns);
+    return 0;
+}
+
+void mu_pod_destroy_all(struct mu_db *db)
+{
+    for (uint32_t pod = 0; pod < db->pods.high; pod++)
+        mu_mem_free(mu_pod_at(db, pod)->name); /* NULL in a free record */
+    mu_slab_fini(&db->pods);
+}

@@ -1,0 +1,312 @@
+#ifndef MU_ENGINE_DB_PRIV_H
+#define MU_ENGINE_DB_PRIV_H
+/*
+ * Inside the cluster DB: its records and what its rooms call of one another.
+ *
+ *   db.c          life, batches, counts, relist, reclaiming
+ *   db_node.c     node objects; charges         db_row.c   rows and chunks
+ *   db_pod.c      pod objects                   db_view.c  looking up, UIDs
+ *   db_gang.c     gang rows, members, blocks
+ *   db_ledger.c   admitting plans, outcomes of binds
+ *   db_replica.c  replicas and their sync
+ *   db_audit.c    audit and digest
+ *
+ * Two halves. Every public call that can fail first prepares (takes references, rows, slots, index
+ * entries: each step can fail, and undoing is releasing) and then commits with steps that cannot
+ * fail. Functions named *_reserve and *_obtain belong to the first half, all others to the second.
+ *
+ * Reach. What a replica can reach by id or pointer is released with a tag, the `reach` counter of
+ * the moment. A replica whose sync has just drained shows nothing that was released before, so it
+ * notes the counter and moves it on; what carries a tag that all replicas have passed is freed.
+ */
+#include "engine/base/index.h"
+#include "engine/db.h"
+#include "engine/limits.h"
+#include "engine/rowset.h"
+#include "engine/slab.h"
+
+/* A sum that would fall below it stays there and is recomputed when a pod leaves: no overflow. */
+#define MU_FREE_MIN (-(INT64_C(1) << 62))
+
+/* --- nodes --------------------------------------------------------------------------------- */
+
+/* The writer's view of a row: one cache line. A row is a hole (nothing there), absent (no node
+ * object, but pods name it: flags without MU_NODE_PRESENT, name set) or present. */
+struct mu_node_rec {
+    struct mu_node_static st; /* as replicas show it; generation survives reuse of the row */
+    struct mu_uid uid;
+    uint64_t version;
+    uint32_t pods; /* first of the pods bound here or with a ledger entry here; MU_NONE */
+    uint32_t mark; /* relist epoch */
+};
+_Static_assert(sizeof(struct mu_node_rec) == 64, "one cache line");
+
+/* 64 rows. Owned by one capacity class, or shared by all small ones. */
+struct mu_chunk {
+    struct mu_node_rec *recs;
+    int64_t *free;   /* row-major, `stride` values a row: the master of the replicas' columns */
+    uint64_t used;   /* bit per row in use */
+    uint32_t stride; /* resources beyond it are 0 in every row; never shrinks */
+    uint32_t owner;  /* capacity class, or MU_CHUNK_SHARED */
+    uint32_t next;   /* list of the owner's chunks that have a hole, or of unused chunks */
+    uint32_t prev;
+};
+#define MU_CHUNK_SHARED UINT32_MAX
+struct mu_capacity_rows {
+    uint32_t rows; /* in use by this class, in its own chunks and in shared ones */
+    uint32_t open; /* first of its own chunks that has a hole; MU_NONE */
+};
+
+/* --- pods ---------------------------------------------------------------------------------- */
+
+enum {
+    MU_POD_USED = 1u << 0,
+    MU_POD_OURS = 1u << 1,
+    MU_POD_TERMINATING = 1u << 2,
+    MU_POD_TERMINAL = 1u << 3,
+    MU_POD_GATED = 1u << 4,
+    MU_POD_CONTROLLED = 1u << 5,
+    MU_POD_BOUND = 1u << 6,     /* seen with a node name */
+    MU_POD_CONFIRMED = 1u << 7, /* IN_FLIGHT: the server said that the bind happened */
+    MU_POD_SOLO = 1u << 8,
+    MU_POD_PICKED = 1u << 9 /* within mu_db_admit only: one of its binds */
+};
+struct mu_pod_rec {
+    struct mu_uid uid;
+    uint64_t version;
+    uint64_t created_s;
+    char *name; /* not NUL-terminated */
+    struct mu_symbol ns;
+    struct mu_class_ix class_ix;
+    struct mu_node_ix node; /* bound to, else charged by the ledger; MU_NONE */
+    uint32_t node_next;
+    uint32_t node_prev;
+    struct mu_gang_ix gang; /* MU_NONE: not a live member of any */
+    uint32_t gang_next;
+    uint32_t gang_prev;
+    struct mu_symbol subgroup;
+    uint32_t gang_size; /* stated */
+    uint32_t unbuilt;
+    int32_t priority;
+    uint32_t mark;
+    uint16_t flags;
+    uint8_t name_len;
+    uint8_t ledger; /* enum mu_ledger_state */
+};
+_Static_assert(MU_NAME_BYTES_MAX <= UINT8_MAX, "a name's length is one byte");
+_Static_assert(sizeof(struct mu_pod_rec) == 96, "a pod with everything stays below 256 bytes");
+
+/* What a live pod of ours is to its gang. */
+enum mu_role { MU_ROLE_NONE, MU_ROLE_PENDING, MU_ROLE_BLOCKED, MU_ROLE_PLACED };
+
+/* --- gangs --------------------------------------------------------------------------------- */
+
+struct mu_block {
+    struct mu_gang_block shown; /* its arrays follow in the same allocation */
+    struct mu_block *next;      /* released blocks */
+    uint64_t tag;
+};
+struct mu_gang_rec {
+    struct mu_gang_row row; /* generation survives reuse */
+    struct mu_symbol ns;
+    struct mu_symbol name; /* empty for a solo pod */
+    uint32_t members;      /* first live member; MU_NONE */
+    uint32_t frozen;       /* size fixed by the first admit; 0: none */
+    uint8_t source;        /* enum mu_gang_source */
+    bool used;
+    bool split;    /* members in more than one sub-group */
+    bool overfull; /* more sub-groups than MU_SUBGROUPS_MAX */
+};
+
+/* --- replicas ------------------------------------------------------------------------------ */
+
+struct mu_replica {
+    struct mu_snapshot shown; /* first: the two pointers are one */
+    struct mu_rowset free_dirty;
+    struct mu_rowset static_dirty;
+    struct mu_rowset gang_dirty;
+    uint64_t reach;   /* everything released with a tag <= this is out of its reach */
+    uint32_t effort;  /* the budget of this sync is shifted left by it */
+    uint64_t backlog; /* rows left after the last step of this sync */
+};
+
+struct mu_member_key; /* db_gang.c: scratch for sorting */
+
+struct mu_db {
+    struct mu_model *model;
+    struct mu_symtab *symbols;
+    struct mu_str *scheduler_names;
+    uint32_t scheduler_name_count;
+    uint64_t quiet_ns;
+    uint32_t nodes_hint;
+
+    struct mu_chunk *chunks;
+    uint32_t chunk_count;
+    uint32_t chunk_cap;
+    uint32_t chunk_unused; /* list of chunks without a row in use */
+    uint32_t chunk_shared; /* list of shared chunks with a hole */
+    struct mu_capacity_rows *capacities;
+    uint32_t capacity_cap;
+    struct mu_capacity_ix capacity_none; /* the empty capacity: absent nodes */
+    struct mu_index *node_by_name;
+    uint32_t nodes_present;
+
+    struct mu_slab pods;
+    struct mu_index *pod_by_uid;
+    struct mu_index *pod_by_name;
+
+    struct mu_slab gangs;
+    struct mu_index *gang_by_name; /* solo gangs are found through their pod */
+    struct mu_rowset gang_stale;   /* rows to recount and blocks to rebuild before the next copy */
+    uint64_t gang_sequence;
+    uint32_t pending_gangs;
+    struct mu_member_key *keys;
+    uint32_t key_cap;
+
+    struct mu_replica *replicas[MU_REPLICAS_MAX];
+    uint32_t replica_count;
+    uint64_t reach;
+    struct mu_block *released_first;
+    struct mu_block *released_last;
+
+    bool changed; /* since the last batch's end */
+    uint64_t static_generation;
+    uint64_t capacity_generation;
+    uint32_t mark[2]; /* current relist epoch by enum mu_db_kind */
+    uint32_t sweep[2];
+    uint32_t audit_next;
+    struct mu_db_counts counts;
+};
+
+/* --- rows and charges (db_row.c) ------------------------------------------------------------ */
+
+static inline struct mu_chunk *mu_row_chunk(const struct mu_db *db, uint32_t row)
+{
+    return &db->chunks[row / MU_NODE_CHUNK];
+}
+static inline struct mu_node_rec *mu_row_rec(const struct mu_db *db, uint32_t row)
+{
+    return &mu_row_chunk(db, row)->recs[row % MU_NODE_CHUNK];
+}
+static inline int64_t *mu_row_free(const struct mu_db *db, uint32_t row)
+{
+    struct mu_chunk *chunk = mu_row_chunk(db, row);
+    return chunk->free + (size_t)(row % MU_NODE_CHUNK) * chunk->stride;
+}
+static inline uint32_t mu_row_count(const struct mu_db *db)
+{
+    return db->chunk_count * MU_NODE_CHUNK;
+}
+static inline bool mu_row_used(const struct mu_db *db, uint32_t row)
+{
+    return row < mu_row_count(db) &&
+           (mu_row_chunk(db, row)->used >> (row % MU_NODE_CHUNK) & 1) != 0;
+}
+/* Take a row for a capacity class, zeroed but for its generation; the reference to the class
+ * becomes the row's at commit. Errors: MU_ENOMEM, MU_ELIMIT. */
+int mu_row_obtain(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t *row);
+/* Give a row back: a hole again, with the next generation. `capacity` as at obtain. */
+void mu_row_release(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t row);
+/* Undo mu_row_obtain: the row was shown to nobody. */
+void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t row);
+/* Room for `resources` values in the row's chunk. Errors: MU_ENOMEM. */
+int mu_row_reserve(struct mu_db *db, uint32_t row, uint32_t resources);
+/* Resources that this class's charge touches: a stride. */
+uint32_t mu_row_class_stride(const struct mu_db *db, struct mu_class_ix class_ix);
+void mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix);
+void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix);
+/* True when some sum of the row is on the floor (MU_FREE_MIN). */
+bool mu_row_floored(const struct mu_db *db, uint32_t row);
+/* The true sums of a row from its pods: MU_RESOURCES_MAX values. Cost: O(its pods). */
+void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out);
+void mu_row_mark_free(struct mu_db *db, uint32_t row);
+void mu_row_mark_static(struct mu_db *db, uint32_t row);
+
+/* --- nodes (db_node.c) ---------------------------------------------------------------------- */
+
+bool mu_node_equal(const void *context, uint32_t value, const void *key);
+uint64_t mu_node_hash(const void *context, uint32_t value);
+/* The row of a node name; an absent one is made where the DB knows none. Errors: MU_ENOMEM,
+ * MU_ELIMIT. Undone by mu_node_cancel, which drops an absent row that nobody has used. */
+int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row);
+void mu_node_cancel(struct mu_db *db, uint32_t row);
+void mu_node_drop_if_empty(struct mu_db *db, uint32_t row);
+void mu_node_attach(struct mu_db *db, uint32_t row, uint32_t pod);
+void mu_node_detach(struct mu_db *db, uint32_t pod); /* the row stays, even when empty */
+void mu_node_remove_row(struct mu_db *db, uint32_t row);
+void mu_node_destroy_all(struct mu_db *db);
+
+/* --- pods (db_pod.c) ------------------------------------------------------------------------ */
+
+static inline struct mu_pod_rec *mu_pod_at(const struct mu_db *db, uint32_t pod)
+{
+    return mu_slab_at(&db->pods, pod);
+}
+static inline struct mu_str mu_pod_name(const struct mu_pod_rec *p)
+{
+    return (struct mu_str){p->name, p->name_len};
+}
+/* True when the pod takes room on p->node. */
+static inline bool mu_pod_charged(const struct mu_pod_rec *p)
+{
+    return p->ledger != MU_LEDGER_NONE ||
+           (p->flags & (MU_POD_BOUND | MU_POD_TERMINAL)) == MU_POD_BOUND;
+}
+enum mu_role mu_pod_role(const struct mu_pod_rec *p);
+uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: none */
+/* Set what decides where a pod is charged, and move charge, node list and counts accordingly. The
+ * node's chunk has room for the class (mu_row_reserve). Does not touch the gang. */
+void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
+                  uint16_t flags, enum mu_ledger_state ledger);
+void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns);
+void mu_pod_destroy_all(struct mu_db *db);
+bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key);
+uint64_t mu_pod_uid_hash(const void *context, uint32_t value);
+bool mu_pod_name_equal(const void *context, uint32_t value, const void *key);
+uint64_t mu_pod_name_hash(const void *context, uint32_t value);
+
+/* --- UIDs (db_view.c) ----------------------------------------------------------------------- */
+
+/* The UID of a text, with a reference to its symbol where it has one. Errors: MU_EINVAL (empty or
+ * too long), MU_ENOMEM, MU_ELIMIT. */
+int mu_uid_obtain(struct mu_db *db, struct mu_str text, struct mu_uid *out);
+void mu_uid_release(struct mu_db *db, struct mu_uid uid);
+/* Canonical order: by text. */
+int mu_uid_compare(const struct mu_db *db, struct mu_uid a, struct mu_uid b);
+
+/* --- gangs (db_gang.c) ---------------------------------------------------------------------- */
+
+static inline struct mu_gang_rec *mu_gang_at(const struct mu_db *db, uint32_t gang)
+{
+    return mu_slab_at(&db->gangs, gang);
+}
+bool mu_gang_equal(const void *context, uint32_t value, const void *key);
+uint64_t mu_gang_hash(const void *context, uint32_t value);
+/* True when gang row `gang` is the one that `ref` in namespace ns names (never for solo). */
+bool mu_gang_is(const struct mu_db *db, uint32_t gang, struct mu_symbol ns,
+                const struct mu_gang_ref *ref);
+/* The row of a gang; a new one where there is none, and always for a solo pod. Errors: MU_ENOMEM,
+ * MU_ELIMIT. Undone by mu_gang_cancel, which drops a row that no member has joined. */
+int mu_gang_obtain(struct mu_db *db, struct mu_symbol ns, const struct mu_gang_ref *ref,
+                   uint32_t *gang);
+void mu_gang_cancel(struct mu_db *db, uint32_t gang);
+void mu_gang_drop_if_empty(struct mu_db *db, uint32_t gang);
+void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns);
+void mu_gang_leave(struct mu_db *db, uint32_t pod); /* the row stays, even when empty */
+void mu_gang_touch(struct mu_db *db, uint32_t gang);
+/* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
+void mu_gang_recount(struct mu_db *db, uint32_t gang);
+/* Recount and rebuild stale gangs until `budget` members were visited; *spent is raised by the
+ * visits. Errors: MU_ENOMEM (the rest stays stale). */
+int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
+void mu_gang_destroy_all(struct mu_db *db);
+
+/* --- db.c ------------------------------------------------------------------------------------ */
+
+/* Free what no replica can reach any more, a bounded amount. */
+void mu_db_reclaim(struct mu_db *db);
+/* Counts a refusal and names the object. Returns `code`. */
+int mu_db_refuse(struct mu_db *db, struct mu_error *error, int code, const char *kind,
+                 struct mu_str ns, struct mu_str name, const char *what);
+
+#endif

@@ -1,0 +1,321 @@
+#include "engine/db_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+/*
+ * Replicas: flat copies of what sessions read, brought up to date by copying dirty rows.
+ *
+ * Each replica has three sets of dirty rows: sums (free columns), static columns, gang rows. A
+ * change adds to every replica's sets; a sync empties them, lowest row first.
+ *
+ * Why it cannot tear. A sync may take several steps with changes in between. A row that changes
+ * after it was copied is dirty again. A step ends the sync only when all sets are empty within one
+ * call, that is, at one boundary between batches; then every row equals the master's, whenever it
+ * was copied. Until then the replica belongs to the writer and nobody reads it.
+ *
+ * Why it ends. When a step leaves no fewer dirty rows than the step before it left, the budget
+ * doubles for the rest of this sync: either the backlog shrinks with every step, or the budget
+ * outgrows it.
+ *
+ * Growing. New columns start out zeroed with all rows dirty, so that the copying is sliced like
+ * any other. A resource that appears adds a column of zeros: rows that have it are dirty anyway.
+ * Values at and beyond a chunk's stride are 0 in the master and were never written in a replica.
+ */
+enum {
+    BATCH = 64, /* rows whose cache lines are under way at once */
+    EFFORT_MAX = 16,
+    ALIGN = 64
+};
+
+static struct mu_replica *replica_of(struct mu_snapshot *snapshot)
+{
+    return (struct mu_replica *)snapshot; /* its first member */
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
+static void replica_free(struct mu_replica *r)
+{
+    for (uint32_t i = 0; i < MU_RESOURCES_MAX; i++) {
+        mu_mem_free(r->shown.free[i]);
+        mu_mem_free(r->shown.alloc[i]);
+    }
+    mu_mem_free(r->shown.nodes);
+    mu_mem_free(r->shown.gangs);
+    mu_rowset_fini(&r->free_dirty);
+    mu_rowset_fini(&r->static_dirty);
+    mu_rowset_fini(&r->gang_dirty);
+    mu_mem_free(r);
+}
+
+struct mu_snapshot *mu_db_replica_create(struct mu_db *db)
+{
+    if (db->replica_count == MU_REPLICAS_MAX)
+        return NULL;
+    struct mu_replica *r = mu_mem_zalloc(sizeof *r);
+    if (r == NULL)
+        return NULL;
+    uint32_t rows = mu_row_count(db);
+    if (mu_rowset_reserve(&r->free_dirty, rows) != 0 ||
+        mu_rowset_reserve(&r->static_dirty, rows) != 0 ||
+        mu_rowset_reserve(&r->gang_dirty, db->gangs.high) != 0) {
+        replica_free(r);
+        return NULL;
+    }
+    mu_rowset_fill(&r->free_dirty, rows);
+    mu_rowset_fill(&r->static_dirty, rows);
+    mu_rowset_fill(&r->gang_dirty, db->gangs.high);
+    r->shown.model = db->model;
+    r->reach = UINT64_MAX; /* shows nothing, pins nothing */
+    db->replicas[db->replica_count++] = r;
+    return &r->shown;
+}
+
+void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica)
+{
+    if (replica == NULL)
+        return;
+    uint32_t i = 0;
+    while (i < db->replica_count && db->replicas[i] != replica_of(replica))
+        i++;
+    MU_ASSERT(i < db->replica_count);
+    db->replicas[i] = db->replicas[--db->replica_count];
+    replica_free(replica_of(replica));
+}
+
+/* --- room ---------------------------------------------------------------------------------- */
+
+/* A quarter more than needed, in whole chunks: growing copies every row again. */
+static uint32_t grown(uint32_t need, uint32_t hint, uint32_t max)
+{
+    uint64_t cap = (uint64_t)need + need / 4;
+    cap = hint >= need ? hint : cap;
+    cap = (cap + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
+    return cap > max ? max : (uint32_t)cap;
+}
+
+static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    uint32_t rows = mu_row_count(db);
+    if (s->node_cap != 0 && rows <= s->node_cap)
+        return 0;
+    uint32_t cap = grown(rows == 0 ? 1 : rows, db->nodes_hint, MU_NODES_MAX);
+    struct mu_snapshot wide = {.nodes = mu_mem_zalloc_aligned(ALIGN, cap * sizeof *s->nodes)};
+    bool failed = wide.nodes == NULL;
+    for (uint32_t i = 0; i < s->resource_count && !failed; i++) {
+        wide.free[i] = mu_mem_zalloc_aligned(ALIGN, cap * sizeof(int64_t));
+        wide.alloc[i] = mu_mem_zalloc_aligned(ALIGN, cap * sizeof(int64_t));
+        failed = wide.free[i] == NULL || wide.alloc[i] == NULL;
+    }
+    /* The set that is not installed is the one to free. */
+    struct mu_snapshot dropped = failed ? wide : *s;
+    for (uint32_t i = 0; i < s->resource_count; i++) {
+        mu_mem_free(dropped.free[i]);
+        mu_mem_free(dropped.alloc[i]);
+        if (!failed) {
+            s->free[i] = wide.free[i];
+            s->alloc[i] = wide.alloc[i];
+        }
+    }
+    mu_mem_free(dropped.nodes);
+    if (failed)
+        return MU_ENOMEM;
+    s->nodes = wide.nodes;
+    s->node_cap = cap;
+    mu_rowset_fill(&r->free_dirty, rows);
+    mu_rowset_fill(&r->static_dirty, rows);
+    return 0;
+}
+
+static int reserve_resources(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    uint32_t want = mu_resource_count(mu_model_resources(db->model));
+    MU_ASSERT(want <= MU_RESOURCES_MAX);
+    while (s->resource_count < want) {
+        int64_t *free = mu_mem_zalloc_aligned(ALIGN, s->node_cap * sizeof(int64_t));
+        int64_t *alloc = mu_mem_zalloc_aligned(ALIGN, s->node_cap * sizeof(int64_t));
+        if (free == NULL || alloc == NULL) {
+            mu_mem_free(free);
+            mu_mem_free(alloc);
+            return MU_ENOMEM;
+        }
+        s->free[s->resource_count] = free;
+        s->alloc[s->resource_count] = alloc;
+        s->resource_count++;
+    }
+    return 0;
+}
+
+static int reserve_gangs(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    uint32_t rows = db->gangs.high;
+    if (rows <= s->gang_cap)
+        return 0;
+    uint32_t cap = grown(rows, 0, MU_GANGS_MAX);
+    struct mu_gang_row *gangs = mu_mem_zalloc_aligned(ALIGN, cap * sizeof *gangs);
+    if (gangs == NULL)
+        return MU_ENOMEM;
+    mu_mem_free(s->gangs);
+    s->gangs = gangs;
+    s->gang_cap = cap;
+    mu_rowset_fill(&r->gang_dirty, rows);
+    return 0;
+}
+
+/* --- copying ------------------------------------------------------------------------------- */
+
+static void prefetch_free(const struct mu_db *db, const struct mu_snapshot *s, const uint32_t *rows,
+                          uint32_t n)
+{
+    for (uint32_t i = 0; i < n; i++) {
+        uint32_t stride = mu_row_chunk(db, rows[i])->stride;
+        __builtin_prefetch(mu_row_free(db, rows[i]), 0, 3);
+        for (uint32_t c = 0; c < stride; c++)
+            __builtin_prefetch(&s->free[c][rows[i]], 1, 3);
+    }
+}
+
+/* Copy at most `max` dirty rows of sums. One batch of cache lines is under way while the batch
+ * before it is copied. Returns how many rows were copied. */
+static uint32_t copy_free(const struct mu_db *db, struct mu_replica *r, uint32_t max)
+{
+    const struct mu_snapshot *s = &r->shown;
+    uint32_t batches[2][BATCH];
+    uint32_t copied = 0;
+    unsigned turn = 0;
+    uint32_t n = mu_rowset_take(&r->free_dirty, batches[0], max < BATCH ? max : BATCH);
+    prefetch_free(db, s, batches[0], n);
+    while (n != 0) {
+        const uint32_t *rows = batches[turn];
+        uint32_t left = max - copied - n;
+        uint32_t next =
+            mu_rowset_take(&r->free_dirty, batches[turn ^ 1], left < BATCH ? left : BATCH);
+        prefetch_free(db, s, batches[turn ^ 1], next);
+        for (uint32_t i = 0; i < n; i++) {
+            const int64_t *from = mu_row_free(db, rows[i]);
+            uint32_t stride = mu_row_chunk(db, rows[i])->stride;
+            MU_ASSERT(stride <= s->resource_count);
+            for (uint32_t c = 0; c < stride; c++)
+                s->free[c][rows[i]] = from[c];
+        }
+        copied += n;
+        n = next;
+        turn ^= 1;
+    }
+    return copied;
+}
+
+static void copy_static_row(const struct mu_db *db, struct mu_snapshot *s, uint32_t row)
+{
+    const struct mu_node_rec *rec = mu_row_rec(db, row);
+    if ((rec->st.flags & MU_NODE_PRESENT) != 0) {
+        const int64_t *capacity = mu_model_get_capacity(db->model, rec->st.capacity);
+        for (uint32_t c = 0; c < s->resource_count; c++)
+            s->alloc[c][row] = capacity[c];
+        s->nodes[row] = rec->st;
+    } else {
+        for (uint32_t c = 0; c < s->resource_count; c++)
+            s->alloc[c][row] = 0;
+        s->nodes[row] = (struct mu_node_static){.generation = rec->st.generation};
+    }
+}
+
+static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32_t max)
+{
+    uint32_t rows[BATCH];
+    uint32_t copied = 0;
+    while (copied < max) {
+        uint32_t left = max - copied;
+        uint32_t n = mu_rowset_take(&r->static_dirty, rows, left < BATCH ? left : BATCH);
+        if (n == 0)
+            break;
+        for (uint32_t i = 0; i < n; i++)
+            copy_static_row(db, &r->shown, rows[i]);
+        copied += n;
+    }
+    return copied;
+}
+
+static uint32_t copy_gangs(const struct mu_db *db, struct mu_replica *r, uint32_t max)
+{
+    uint32_t rows[BATCH];
+    uint32_t copied = 0;
+    while (copied < max) {
+        uint32_t left = max - copied;
+        uint32_t n = mu_rowset_take(&r->gang_dirty, rows, left < BATCH ? left : BATCH);
+        if (n == 0)
+            break;
+        /* Rows beyond the high-water mark are not shown; one that comes back is dirty again. */
+        for (uint32_t i = 0; i < n; i++)
+            if (rows[i] < db->gangs.high)
+                r->shown.gangs[rows[i]] = mu_gang_at(db, rows[i])->row;
+        copied += n;
+    }
+    return copied;
+}
+
+/* --- sync ---------------------------------------------------------------------------------- */
+
+static uint64_t backlog_of(const struct mu_db *db, const struct mu_replica *r)
+{
+    return (uint64_t)r->free_dirty.count + r->static_dirty.count + r->gang_dirty.count +
+           db->gang_stale.count;
+}
+
+static void show(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    MU_ASSERT(mu_row_count(db) <= s->node_cap && db->gangs.high <= s->gang_cap);
+    s->generation = db->counts.generation;
+    s->node_rows = mu_row_count(db);
+    s->node_count = db->nodes_present;
+    s->static_generation = db->static_generation;
+    s->capacity_generation = db->capacity_generation;
+    s->gang_rows = db->gangs.high;
+    s->pending_gangs = db->pending_gangs;
+    r->backlog = 0;
+    r->effort = 0;
+    r->reach = db->reach++;
+    mu_db_reclaim(db);
+}
+
+int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t row_budget)
+{
+    struct mu_replica *r = replica_of(replica);
+    mu_db_batch_end(db);
+    r->reach = UINT64_MAX; /* nobody reads it until it is handed back */
+    int rc = reserve_nodes(db, r);
+    if (rc == 0)
+        rc = reserve_resources(db, r);
+    uint64_t budget64 = (uint64_t)(row_budget != 0 ? row_budget : MU_SYNC_ROWS_PER_STEP)
+                        << r->effort;
+    uint32_t budget = budget64 > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)budget64;
+    uint32_t spent = 0;
+    if (rc == 0)
+        rc = mu_gang_refresh(db, budget, &spent);
+    if (rc == 0)
+        rc = reserve_gangs(db, r);
+    if (rc != 0)
+        return rc;
+    if (spent < budget)
+        spent += copy_gangs(db, r, budget - spent);
+    if (spent < budget)
+        spent += copy_static(db, r, budget - spent);
+    if (spent < budget)
+        spent += copy_free(db, r, budget - spent);
+    uint64_t backlog = backlog_of(db, r);
+    if (backlog == 0) {
+        show(db, r);
+        return 0;
+    }
+    if (r->backlog != 0 && backlog >= r->backlog && r->effort < EFFORT_MAX)
+        r->effort++;
+    r->backlog = backlog;
+    return 1;
+}

@@ -1,0 +1,173 @@
+#include "engine/db_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+
+/*
+ * Looking up, and UIDs.
+ *
+ * A UID in the form that every API server writes, a lower-case UUID, is its 128 bits; any other
+ * text is a symbol. The one UUID whose upper half is MU_UID_TEXT counts as text, so that the two
+ * forms never meet.
+ */
+
+static bool uuid_parse(struct mu_str text, struct mu_uid *out)
+{
+    uint64_t half[2] = {0, 0};
+    uint32_t digits = 0;
+    if (text.len != 36)
+        return false;
+    for (uint32_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if (i == 8 || i == 13 || i == 18 || i == 23) {
+            if (c != '-')
+                return false;
+            continue;
+        }
+        uint64_t digit = 0;
+        if (c >= '0' && c <= '9')
+            digit = (uint64_t)(c - '0');
+        else if (c >= 'a' && c <= 'f')
+            digit = (uint64_t)(c - 'a') + 10;
+        else
+            return false;
+        half[digits / 16] = half[digits / 16] << 4 | digit;
+        digits++;
+    }
+    if (half[0] == MU_UID_TEXT)
+        return false;
+    *out = (struct mu_uid){half[0], half[1]};
+    return true;
+}
+
+static struct mu_symbol uid_symbol(struct mu_uid uid)
+{
+    MU_ASSERT(uid.hi == MU_UID_TEXT);
+    return (struct mu_symbol){(uint32_t)uid.lo};
+}
+
+int mu_uid_obtain(struct mu_db *db, struct mu_str text, struct mu_uid *out)
+{
+    if (text.len == 0 || text.len > MU_UID_BYTES_MAX)
+        return MU_EINVAL;
+    if (uuid_parse(text, out))
+        return 0;
+    struct mu_symbol symbol;
+    int rc = mu_symbol_intern(db->symbols, text, &symbol);
+    if (rc == 0)
+        *out = (struct mu_uid){MU_UID_TEXT, symbol.v};
+    return rc;
+}
+
+void mu_uid_release(struct mu_db *db, struct mu_uid uid)
+{
+    if (uid.hi == MU_UID_TEXT)
+        mu_symbol_unref(db->symbols, uid_symbol(uid), db->reach);
+}
+
+int mu_uid_compare(const struct mu_db *db, struct mu_uid a, struct mu_uid b)
+{
+    if (a.hi == MU_UID_TEXT && b.hi == MU_UID_TEXT)
+        return mu_str_compare(mu_symbol_str(db->symbols, uid_symbol(a)),
+                              mu_symbol_str(db->symbols, uid_symbol(b)));
+    if (a.hi != b.hi)
+        return a.hi < b.hi ? -1 : 1;
+    return (a.lo > b.lo) - (a.lo < b.lo);
+}
+
+int mu_db_uid_parse(struct mu_db *db, struct mu_str text, struct mu_uid *out)
+{
+    if (text.len == 0 || text.len > MU_UID_BYTES_MAX)
+        return MU_EINVAL;
+    if (uuid_parse(text, out))
+        return 0;
+    struct mu_symbol symbol;
+    if (!mu_symbol_find(db->symbols, text, &symbol))
+        return MU_ENOENT;
+    *out = (struct mu_uid){MU_UID_TEXT, symbol.v};
+    return 0;
+}
+
+uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf)
+{
+    if (uid.hi == MU_UID_TEXT) {
+        struct mu_str text = mu_symbol_str(db->symbols, uid_symbol(uid));
+        MU_ASSERT(text.len <= MU_UID_BYTES_MAX);
+        if (text.len != 0)
+            memcpy(buf, text.data, text.len);
+        buf[text.len] = '\0';
+        return text.len;
+    }
+    int len =
+        snprintf(buf, MU_UID_BYTES_MAX + 1, "%08llx-%04llx-%04llx-%04llx-%012llx",
+                 (unsigned long long)(uid.hi >> 32), (unsigned long long)(uid.hi >> 16 & 0xffff),
+                 (unsigned long long)(uid.hi & 0xffff), (unsigned long long)(uid.lo >> 48),
+                 (unsigned long long)(uid.lo & 0xffffffffffff));
+    MU_ASSERT(len == 36);
+    return (uint32_t)len;
+}
+
+bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_view *out)
+{
+    if (ix.v >= db->pods.high)
+        return false;
+    const struct mu_pod_rec *p = mu_pod_at(db, ix.v);
+    if ((p->flags & MU_POD_USED) == 0)
+        return false;
+    bool bound = (p->flags & MU_POD_BOUND) != 0;
+    *out = (struct mu_pod_view){
+        .ix = ix,
+        .uid = p->uid,
+        .ns = mu_symbol_str(db->symbols, p->ns),
+        .name = mu_pod_name(p),
+        .version = p->version,
+        .node = {bound ? p->node.v : MU_NONE},
+        .class_ix = p->class_ix,
+        .gang = p->gang,
+        .priority = p->priority,
+        .ours = (p->flags & MU_POD_OURS) != 0,
+        .terminating = (p->flags & MU_POD_TERMINATING) != 0,
+        .terminal = (p->flags & MU_POD_TERMINAL) != 0,
+        .gated = (p->flags & MU_POD_GATED) != 0,
+        .controlled = (p->flags & MU_POD_CONTROLLED) != 0,
+        .unbuilt = p->unbuilt,
+    };
+    return true;
+}
+
+bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    return pod != MU_NONE && mu_db_pod_get(db, (struct mu_pod_ix){pod}, out);
+}
+
+struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix)
+{
+    if (!mu_row_used(db, ix.v))
+        return (struct mu_str){NULL, 0};
+    return mu_symbol_str(db->symbols, mu_row_rec(db, ix.v)->st.name);
+}
+
+static const struct mu_gang_rec *gang_get(const struct mu_db *db, struct mu_gang_ix ix)
+{
+    const struct mu_gang_rec *g = ix.v < db->gangs.high ? mu_gang_at(db, ix.v) : NULL;
+    return g != NULL && g->used ? g : NULL;
+}
+
+struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix)
+{
+    const struct mu_gang_rec *g = gang_get(db, ix);
+    return g == NULL ? (struct mu_str){NULL, 0} : mu_symbol_str(db->symbols, g->ns);
+}
+
+struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix)
+{
+    const struct mu_gang_rec *g = gang_get(db, ix);
+    if (g == NULL)
+        return (struct mu_str){NULL, 0};
+    if (g->source == MU_GANG_SOLO && g->members != MU_NONE)
+        return mu_pod_name(mu_pod_at(db, g->members));
+    return mu_symbol_str(db->symbols, g->name);
+}
