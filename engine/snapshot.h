@@ -84,8 +84,8 @@ enum {
     /* Has live members without a node, blocked ones included (its block lists those that are not
      * blocked and may be empty); a row without it is skipped. */
     MU_GANG_PENDING = 1u << 0,
-    MU_GANG_SHORT = 1u << 1,   /* some members placed, fewer than the minimum: completed first */
-    MU_GANG_SETTLED = 1u << 2  /* its size is known: stated, or frozen when first placed */
+    MU_GANG_SHORT = 1u << 1,  /* some members placed, fewer than the minimum: completed first */
+    MU_GANG_SETTLED = 1u << 2 /* its size is known: stated, or frozen when first placed */
 };
 struct mu_gang_row {
     uint32_t flags;

@@ -306,7 +306,7 @@ static void leave_state(struct mu_binder *b, uint32_t ix)
         break;
     case FREE:
     case DONE:
-        MU_ASSERT(!"settled twice");
+        MU_UNREACHABLE("a bind settled twice");
     }
 }
 

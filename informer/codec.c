@@ -288,7 +288,7 @@ int mu_status_decode_raw(struct mu_str raw, struct mu_arena *arena, struct mu_st
 
 int mu_status_decode(struct mu_str body, struct mu_arena *arena, struct mu_status *out)
 {
-    struct mu_envelope envelope;
+    struct mu_envelope envelope = {0};
     int rc = mu_envelope_open(body, &envelope, NULL);
     if (rc != 0)
         return MU_EPROTO;

@@ -15,6 +15,9 @@ _Noreturn void mu_assert_fail(const char *file, int line, const char *text);
 #define MU_ASSERT(condition)                                                                       \
     (__builtin_expect(!!(condition), 1) ? (void)0 : mu_assert_fail(__FILE__, __LINE__, #condition))
 
+/* Code that no input can reach: the end of a switch over every state. Never returns. */
+#define MU_UNREACHABLE(why) mu_assert_fail(__FILE__, __LINE__, "unreachable: " why)
+
 #if MU_VERIFY_ON
 #define MU_VERIFY(condition) MU_ASSERT(condition)
 #else

@@ -73,7 +73,7 @@ uint64_t mu_random_below(struct mu_random *random, uint64_t bound)
     MU_ASSERT(bound > 0);
     u128 product = (u128)random->next(random) * bound;
     if ((uint64_t)product < bound) {
-        uint64_t threshold = -bound % bound; /* 2^64 mod bound */
+        uint64_t threshold = (0 - bound) % bound; /* 2^64 mod bound */
         while ((uint64_t)product < threshold)
             product = (u128)random->next(random) * bound;
     }

@@ -106,7 +106,7 @@ void mu_symtab_destroy(struct mu_symtab *table)
 {
     if (table == NULL)
         return;
-    for (uint32_t id = 0; id < table->bound; id++)
+    for (uint32_t id = 0; table->blocks != NULL && id < table->bound; id++)
         mu_mem_free((void *)(uintptr_t)record_of(table, id)->text);
     for (uint32_t i = 0; table->blocks != NULL && i < table->blocks_max; i++)
         mu_mem_free(table->blocks[i]);
