@@ -17,7 +17,7 @@
 struct mu_apiserver; /* opaque; one thread */
 
 struct mu_apiserver_config {
-    uint32_t history_events; /* per kind kept for watches; 0: 65536 */
+    uint32_t history_events; /* per kind kept for watches, rounded up to 2^n; 0: 65536 */
     uint64_t wall_base_ns;   /* creationTimestamp = (wall_base_ns + now_ns) in seconds */
     uint64_t bookmark_ns;    /* interval of bookmarks; 0: 60 s */
 };
@@ -27,9 +27,10 @@ void mu_apiserver_destroy(struct mu_apiserver *server);
 
 struct mu_api_request {
     enum mu_method method;
-    struct mu_str path;  /* percent-encoded, without query */
-    struct mu_str query; /* without '?' */
-    enum mu_media content;
+    struct mu_str path;    /* percent-encoded, without query */
+    struct mu_str query;   /* without '?' */
+    enum mu_media content; /* of body */
+    enum mu_media accept;  /* MU_MEDIA_JSON: answer in JSON; anything else: protobuf */
     struct mu_str body;
 };
 struct mu_api_response {
@@ -43,7 +44,8 @@ struct mu_api_response {
 void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_request *request,
                          uint64_t now_ns, struct mu_api_response *out);
 
-/* A watch: events are pulled as frames. */
+/* A watch: events are pulled as frames (JSON watches: as lines). Pull once right after it began;
+ * from the first IDLE on, wake (below) and next_ns tell when to pull again. */
 enum mu_watch_pull { MU_WATCH_IDLE, MU_WATCH_MORE, MU_WATCH_ENDED };
 /* Append whole frames, at most about bytes_max, to *out. ENDED: the stream is over (timeout, 410
  * as ERROR event): close the watch. */
@@ -52,6 +54,8 @@ enum mu_watch_pull mu_api_watch_pull(struct mu_api_watch *watch, uint64_t now_ns
 /* When the watch next has something to say by itself (bookmark, timeout). */
 uint64_t mu_api_watch_next_ns(const struct mu_api_watch *watch);
 void mu_api_watch_close(struct mu_api_watch *watch);
+/* The next pull yields an ERROR event with 410 Expired and ends the stream (fault injection). */
+void mu_api_watch_expire(struct mu_api_watch *watch);
 /* Called when a watch gets its first unread event, from inside handle/kubelet steps. One per
  * server; `user` is what mu_api_watch_set_user stored. */
 void mu_apiserver_on_wake(struct mu_apiserver *server, void (*wake)(void *context, void *user),

@@ -1,0 +1,326 @@
+/* The server: life cycle, routes, and which verb answers what. */
+#include "tools/kubesim/apiserver.h"
+
+#include <stdio.h>
+#include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
+#include "tools/kubesim/api_priv.h"
+#include "tools/kubesim/limits.h"
+
+/* ---- paths -------------------------------------------------------------------------------- */
+
+struct path {
+    uint32_t count;
+    struct mu_str segments[MU_KUBESIM_SEGMENTS_MAX];
+};
+
+/* Split and decode. False: malformed, or deeper than any path served. */
+static bool split_path(struct mu_str text, struct mu_arena *arena, struct path *path)
+{
+    path->count = 0;
+    while (text.len > 0) {
+        if (text.data[0] == '/') {
+            text = (struct mu_str){text.data + 1, text.len - 1};
+            continue;
+        }
+        const char *end = memchr(text.data, '/', text.len);
+        uint32_t len = end != NULL ? (uint32_t)(end - text.data) : text.len;
+        if (path->count == MU_KUBESIM_SEGMENTS_MAX ||
+            mu_percent_decode((struct mu_str){text.data, len}, false, arena,
+                              &path->segments[path->count]) != 0) {
+            return false;
+        }
+        path->count++;
+        text = (struct mu_str){text.data + len, text.len - len};
+    }
+    return true;
+}
+
+static bool is(const struct path *path, uint32_t at, const char *text)
+{
+    return at < path->count && mu_str_equal(path->segments[at], mu_str_of(text));
+}
+
+/* What a resource path names; false when nothing is served there. */
+static bool find_route(const struct path *path, struct mu_route *route)
+{
+    static const struct mu_str none = {"", 0};
+    uint32_t at = is(path, 0, "api") ? 1 : 2;
+    if ((!is(path, 0, "api") && !is(path, 0, "apis")) || path->count < at + 2) {
+        return false;
+    }
+    struct mu_str group = at == 1 ? none : path->segments[1];
+    struct mu_str version = path->segments[at++];
+    *route = (struct mu_route){MU_KIND_COUNT, none, none, none};
+    /* namespaces/x/y is y inside x, save for the namespace's own subresources. */
+    bool scoped = is(path, at, "namespaces") && path->count >= at + 3 &&
+                  !is(path, at + 2, "status") && !is(path, at + 2, "finalize");
+    if (scoped) {
+        route->ns = path->segments[at + 1];
+        at += 2;
+    }
+    enum mu_kind_ix kind = mu_kind_find(group, version, path->segments[at++]);
+    if (kind == MU_KIND_COUNT || (scoped && !mu_kinds[kind].namespaced)) {
+        return false;
+    }
+    if (at < path->count) {
+        route->name = path->segments[at++];
+    }
+    if (at < path->count) {
+        route->sub = path->segments[at++];
+    }
+    bool has_sub = route->sub.len > 0;
+    bool status = mu_str_equal(route->sub, MU_STR("status")) && mu_kinds[kind].has_status;
+    bool binding = mu_str_equal(route->sub, MU_STR("binding")) && kind == MU_KIND_PODS;
+    if (at != path->count || (has_sub && !status && !binding) ||
+        (route->name.len > 0 && mu_kinds[kind].namespaced && !scoped)) {
+        return false;
+    }
+    route->kind = kind;
+    return true;
+}
+
+/* ---- answers that no object is behind ----------------------------------------------------- */
+
+static bool answer_plain(struct mu_call *call, const struct path *path)
+{
+    static const struct {
+        const char *segment;
+        enum mu_media media;
+        const char *body;
+    } plain[] = {
+        {"healthz", MU_MEDIA_TEXT, "ok"},
+        {"livez", MU_MEDIA_TEXT, "ok"},
+        {"readyz", MU_MEDIA_TEXT, "ok"},
+        {"version", MU_MEDIA_JSON,
+         "{\"major\":\"1\",\"minor\":\"35\",\"gitVersion\":\"v1.35.0-muster-kubesim\","
+         "\"platform\":\"linux/amd64\"}\n"},
+        {"api", MU_MEDIA_JSON,
+         "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}\n"},
+        {"apis", MU_MEDIA_JSON,
+         "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{\"name\":"
+         "\"scheduling.k8s.io\",\"versions\":[{\"groupVersion\":\"scheduling.k8s.io/v1\","
+         "\"version\":\"v1\"}],\"preferredVersion\":{\"groupVersion\":\"scheduling.k8s.io/v1\","
+         "\"version\":\"v1\"}}]}\n"},
+    };
+    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
+        if (path->count == 1 && is(path, 0, plain[i].segment) && call->request->method == MU_GET) {
+            call->response->status = 200;
+            call->response->media = plain[i].media;
+            (void)mu_buf_append_text(&call->response->body, plain[i].body);
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- verbs -------------------------------------------------------------------------------- */
+
+static int list_or_watch(struct mu_call *call)
+{
+    struct mu_list_options options;
+    int code = mu_api_list_options(call, &options);
+    if (code != 0) {
+        return code;
+    }
+    code = options.watch ? mu_api_watch(call, &options) : mu_api_list(call, &options);
+    mu_selector_destroy(options.selector);
+    return code;
+}
+
+static int dispatch(struct mu_call *call)
+{
+    const struct mu_route *route = &call->route;
+    bool named = route->name.len > 0;
+    bool binding = mu_str_equal(route->sub, MU_STR("binding"));
+    bool may_create = !named && (route->ns.len > 0 || !mu_kinds[route->kind].namespaced);
+    switch (call->request->method) {
+    case MU_GET:
+        if (!binding) {
+            return named ? mu_api_get(call) : list_or_watch(call);
+        }
+        break;
+    case MU_POST:
+        if (binding) {
+            return mu_api_bind(call);
+        }
+        if (may_create) {
+            return mu_api_create(call);
+        }
+        break;
+    case MU_PUT:
+        if (named && !binding) {
+            return mu_api_update(call);
+        }
+        break;
+    case MU_PATCH:
+        if (named && !binding) {
+            return mu_api_patch(call);
+        }
+        break;
+    case MU_DELETE:
+        if (named && route->sub.len == 0) {
+            return mu_api_delete(call);
+        }
+        break;
+    }
+    return mu_api_fail(call, 405, "MethodNotAllowed",
+                       "the server does not allow this method on the requested resource");
+}
+
+void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_request *request,
+                         uint64_t now_ns, struct mu_api_response *out)
+{
+    *out = (struct mu_api_response){.status = 500, .media = MU_MEDIA_TEXT};
+    mu_buf_init(&out->body, MU_KUBESIM_RESPONSE_MAX);
+    mu_arena_reset(server->arena);
+    server->arena_full = false;
+    struct mu_call call = {.server = server,
+                           .request = request,
+                           .response = out,
+                           .now_ns = now_ns,
+                           .route = {MU_KIND_COUNT, {"", 0}, {"", 0}, {"", 0}}};
+    struct path path;
+    struct mu_error error = {0, ""};
+    if (!split_path(request->path, server->arena, &path)) {
+        (void)mu_api_fail(&call, 404, "NotFound", "no such path");
+    } else if (answer_plain(&call, &path)) {
+        return;
+    } else if (!find_route(&path, &call.route)) {
+        (void)mu_api_fail(&call, 404, "NotFound",
+                          "the server could not find the requested resource");
+    } else if (mu_query_parse(request->query, server->arena, &call.query, &error) != 0) {
+        (void)mu_api_fail(&call, 400, "BadRequest", "%s", error.text);
+    } else {
+        (void)dispatch(&call);
+    }
+    MU_ASSERT(out->watch == NULL || out->body.len == 0);
+}
+
+/* ---- the server --------------------------------------------------------------------------- */
+
+static void on_change(void *context, uint32_t kind)
+{
+    mu_api_wake_watches(context, kind);
+}
+
+/* Create one of the objects that every cluster has, through the front door. */
+static bool add_object(struct mu_apiserver *server, const char *path, const char *json)
+{
+    struct mu_api_request request = {.method = MU_POST,
+                                     .path = mu_str_of(path),
+                                     .content = MU_MEDIA_JSON,
+                                     .body = mu_str_of(json)};
+    struct mu_api_response response;
+    mu_apiserver_handle(server, &request, 0, &response);
+    bool created = response.status == 201;
+    mu_buf_fini(&response.body);
+    return created;
+}
+
+static bool add_objects(struct mu_apiserver *server)
+{
+    static const char namespaces[] = "/api/v1/namespaces";
+    static const char classes[] = "/apis/scheduling.k8s.io/v1/priorityclasses";
+    return add_object(server, namespaces, "{\"metadata\":{\"name\":\"default\"}}") &&
+           add_object(server, namespaces, "{\"metadata\":{\"name\":\"kube-system\"}}") &&
+           add_object(server, classes,
+                      "{\"metadata\":{\"name\":\"system-cluster-critical\"},"
+                      "\"value\":2000000000}") &&
+           add_object(server, classes,
+                      "{\"metadata\":{\"name\":\"system-node-critical\"},\"value\":2000001000}");
+}
+
+struct mu_apiserver *mu_apiserver_create(const struct mu_apiserver_config *config,
+                                         struct mu_random *random)
+{
+    struct mu_apiserver *server = mu_mem_zalloc(sizeof *server);
+    if (server == NULL) {
+        return NULL;
+    }
+    server->config = *config;
+    if (server->config.history_events == 0) {
+        server->config.history_events = MU_KUBESIM_HISTORY;
+    }
+    if (server->config.bookmark_ns == 0) {
+        server->config.bookmark_ns = 60 * MU_NS_PER_S;
+    }
+    mu_random_fork(random, &server->random);
+    server->priority_head = UINT64_MAX;
+    server->arena = mu_arena_create(MU_KUBESIM_DECODE_MAX);
+    server->item_arena = mu_arena_create(MU_KUBESIM_DECODE_MAX);
+    server->store = mu_store_create(MU_KIND_COUNT, server->config.history_events);
+    mu_buf_init(&server->items, MU_KUBESIM_RESPONSE_MAX);
+    if (server->arena == NULL || server->item_arena == NULL || server->store == NULL) {
+        mu_apiserver_destroy(server);
+        return NULL;
+    }
+    mu_store_on_change(server->store, on_change, server);
+    if (!add_objects(server)) {
+        mu_apiserver_destroy(server);
+        return NULL;
+    }
+    return server;
+}
+
+void mu_apiserver_destroy(struct mu_apiserver *server)
+{
+    if (server == NULL) {
+        return;
+    }
+    for (int kind = 0; kind < MU_KIND_COUNT; kind++) {
+        while (server->watches[kind] != NULL) {
+            mu_api_watch_close(server->watches[kind]);
+        }
+    }
+    for (uint32_t i = 0; i < server->priority_count; i++) {
+        mu_kobject_unref(server->priorities[i].object);
+    }
+    mu_mem_free(server->priorities);
+    mu_store_destroy(server->store);
+    mu_arena_destroy(server->arena);
+    mu_arena_destroy(server->item_arena);
+    mu_buf_fini(&server->items);
+    mu_mem_free(server);
+}
+
+void mu_apiserver_on_wake(struct mu_apiserver *server, void (*wake)(void *context, void *user),
+                          void *context)
+{
+    server->wake = wake;
+    server->wake_context = context;
+}
+
+struct each {
+    mu_api_object_fn fn;
+    void *context;
+};
+
+static int visit_raw(void *context, struct mu_kobject *object)
+{
+    struct each *each = context;
+    return each->fn(each->context, mu_kobject_raw(object));
+}
+
+int mu_apiserver_each(const struct mu_apiserver *server, const char *plural, mu_api_object_fn fn,
+                      void *context)
+{
+    enum mu_kind_ix kind = mu_kind_by_plural(plural);
+    if (kind == MU_KIND_COUNT) {
+        return MU_ENOENT;
+    }
+    struct each each = {fn, context};
+    struct mu_store_range all = {.version = 0};
+    return mu_store_walk(server->store, kind, &all, visit_raw, &each);
+}
+
+uint64_t mu_apiserver_version(const struct mu_apiserver *server)
+{
+    return mu_store_version(server->store);
+}
+
+void mu_apiserver_compact(struct mu_apiserver *server)
+{
+    mu_store_compact(server->store);
+}

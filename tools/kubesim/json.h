@@ -1,0 +1,32 @@
+#ifndef MU_TOOLS_KUBESIM_JSON_H
+#define MU_TOOLS_KUBESIM_JSON_H
+/*
+ * Kubernetes JSON for any message of informer/proto, by its descriptor: the names of the .proto
+ * fields are the JSON keys. A few messages have a JSON form of their own: Quantity (text), Time and
+ * MicroTime (RFC 3339), maps (objects), VolumeSource (inlined into its Volume).
+ *
+ * Reading is merging: a JSON object is laid over a message, which is also what a patch does
+ * (RFC 7386: null removes, objects merge, everything else replaces). Fields that the message's
+ * .proto does not have are ignored, and unknown protobuf fields of the message are kept.
+ */
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+#include "engine/base/arena.h"
+#include "engine/base/buf.h"
+#include "engine/base/error.h"
+
+/* Append message as a JSON object, with kind and apiVersion first when they are not NULL. Returns 0
+ * or the buffer's error. */
+int mu_kube_json_write(struct mu_buf *out, const ProtobufCMessage *message, const char *kind,
+                       const char *api_version);
+/* Append text as a JSON string with its quotes. */
+void mu_kube_json_string(struct mu_buf *out, struct mu_str text);
+
+/* Lay the JSON object over message; new parts live in the arena. `strategic`: lists that have a
+ * merge key (conditions by type, containers by name ...) are merged by it, `$patch` is obeyed.
+ * Errors: MU_EINVAL (names the field and what was expected), MU_ENOMEM; message is then partly
+ * changed and to be dropped. */
+int mu_kube_json_merge(ProtobufCMessage *message, const json_t *object, bool strategic,
+                       struct mu_arena *arena, struct mu_error *error);
+
+#endif

@@ -1,0 +1,60 @@
+#ifndef MU_TOOLS_KUBESIM_KINDS_H
+#define MU_TOOLS_KUBESIM_KINDS_H
+/*
+ * The kinds that the server knows: rows of one table. A new kind is a row here, its messages in
+ * informer/proto, and hooks where it has rules of its own.
+ */
+#include <protobuf-c/protobuf-c.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/base/str.h"
+
+enum mu_kind_ix {
+    MU_KIND_PODS,
+    MU_KIND_NODES,
+    MU_KIND_NAMESPACES,
+    MU_KIND_PRIORITYCLASSES,
+    MU_KIND_COUNT
+};
+
+struct mu_call; /* tools/kubesim/api_priv.h */
+
+/* A field that field selectors may name: where it is on the wire. metadata.name and
+ * metadata.namespace are selectable on every kind and not listed. */
+struct mu_kind_field {
+    const char *name;
+    uint32_t path[2]; /* field numbers */
+    bool is_bool;
+};
+
+/* Hooks answer the call with an error and return non-zero, or return 0. Messages are of the kind's
+ * type and live in the call's arena. */
+typedef int (*mu_kind_create_fn)(struct mu_call *call, ProtobufCMessage *fresh);
+typedef int (*mu_kind_update_fn)(struct mu_call *call, const ProtobufCMessage *before,
+                                 ProtobufCMessage *after);
+
+struct mu_kind {
+    const char *group; /* "" for core */
+    const char *version;
+    const char *api_version; /* group/version as objects carry it */
+    const char *kind;
+    const char *list_kind;
+    const char *plural;
+    const char *singular;
+    bool namespaced;
+    bool has_status;     /* a status subresource: PUT of the object leaves status alone */
+    bool has_generation; /* metadata.generation counts changes of spec */
+    const ProtobufCMessageDescriptor *descriptor;
+    const struct mu_kind_field *fields; /* ends with name NULL */
+    mu_kind_create_fn create;           /* defaults, admission and validation; may be NULL */
+    mu_kind_update_fn update;           /* what may change; may be NULL */
+};
+
+extern const struct mu_kind mu_kinds[MU_KIND_COUNT];
+
+/* The row of a group, version and plural, or MU_KIND_COUNT. */
+enum mu_kind_ix mu_kind_find(struct mu_str group, struct mu_str version, struct mu_str plural);
+/* By plural alone ("pods"), or MU_KIND_COUNT. */
+enum mu_kind_ix mu_kind_by_plural(const char *plural);
+
+#endif

@@ -1,0 +1,587 @@
+/*
+ * Rules of pods: the defaults and admission steps that scheduling depends on, validation, what an
+ * update may change, and binding.
+ *
+ * Left out on purpose, and said so in the README: service accounts, tolerations for not-ready and
+ * unreachable nodes, quotas, limit ranges, and validation of fields that no scheduler reads.
+ */
+#include "tools/kubesim/api_priv.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include "engine/base/assert.h"
+#include "engine/quantity.h"
+#include "tools/kubesim/limits.h"
+#include "tools/kubesim/validate.h"
+
+static bool empty(const char *text)
+{
+    return text == NULL || text[0] == '\0';
+}
+
+static bool is(const char *text, const char *word)
+{
+    return text != NULL && strcmp(text, word) == 0;
+}
+
+static void default_text(struct mu_apiserver *server, char **field, const char *value)
+{
+    if (empty(*field)) {
+        *field = mu_api_text(server, mu_str_of(value));
+    }
+}
+
+/* ---- defaults ----------------------------------------------------------------------------- */
+
+static const Kube__QuantityEntry *find_quantity(Kube__QuantityEntry *const *entries, size_t count,
+                                                const char *name)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (is(entries[i]->key, name)) {
+            return entries[i];
+        }
+    }
+    return NULL;
+}
+
+/* A resource with a limit and no request requests its limit. */
+static int default_requests(struct mu_apiserver *server, Kube__ResourceRequirements *resources)
+{
+    if (resources == NULL) {
+        return 0;
+    }
+    for (size_t i = 0; i < resources->n_limits; i++) {
+        Kube__QuantityEntry *limit = resources->limits[i];
+        if (limit->key != NULL &&
+            find_quantity(resources->requests, resources->n_requests, limit->key) == NULL &&
+            mu_api_push(server, &resources->requests, &resources->n_requests, limit) != 0) {
+            return MU_ENOMEM;
+        }
+    }
+    return 0;
+}
+
+static int default_containers(struct mu_apiserver *server, const Kube__PodSpec *spec,
+                              Kube__Container **containers, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (default_requests(server, containers[i]->resources) != 0) {
+            return MU_ENOMEM;
+        }
+        for (size_t j = 0; j < containers[i]->n_ports; j++) {
+            Kube__ContainerPort *port = containers[i]->ports[j];
+            default_text(server, &port->protocol, "TCP");
+            if (spec->has_hostnetwork && spec->hostnetwork &&
+                !(port->has_hostport && port->hostport != 0)) {
+                port->has_hostport = port->has_containerport;
+                port->hostport = port->containerport;
+            }
+        }
+    }
+    return 0;
+}
+
+/* Append "key op [own value]" for each listed key that the pod has. */
+static int merge_keys(struct mu_apiserver *server, const Kube__Pod *pod,
+                      Kube__LabelSelector *selector, char *const *keys, size_t count,
+                      const char *op)
+{
+    for (size_t i = 0; selector != NULL && i < count; i++) {
+        struct mu_str value =
+            mu_api_map_get(pod->metadata->labels, pod->metadata->n_labels, keys[i]);
+        if (value.data == NULL) {
+            continue;
+        }
+        Kube__LabelSelectorRequirement *requirement = (Kube__LabelSelectorRequirement *)mu_api_new(
+            server, &kube__label_selector_requirement__descriptor);
+        if (requirement == NULL) {
+            return MU_ENOMEM;
+        }
+        requirement->key = keys[i];
+        requirement->operator_ = mu_api_text(server, mu_str_of(op));
+        int code = mu_api_push(server, &requirement->values, &requirement->n_values,
+                               mu_api_text(server, value));
+        if (code == 0) {
+            code = mu_api_push(server, &selector->matchexpressions, &selector->n_matchexpressions,
+                               requirement);
+        }
+        if (code != 0) {
+            return code;
+        }
+    }
+    return 0;
+}
+
+static int merge_term(struct mu_apiserver *server, const Kube__Pod *pod,
+                      Kube__PodAffinityTerm *term)
+{
+    if (term == NULL) {
+        return 0;
+    }
+    int code = merge_keys(server, pod, term->labelselector, term->matchlabelkeys,
+                          term->n_matchlabelkeys, "In");
+    return code != 0 ? code
+                     : merge_keys(server, pod, term->labelselector, term->mismatchlabelkeys,
+                                  term->n_mismatchlabelkeys, "NotIn");
+}
+
+static int merge_terms(struct mu_apiserver *server, const Kube__Pod *pod,
+                       Kube__PodAffinityTerm **required, size_t required_count,
+                       Kube__WeightedPodAffinityTerm **preferred, size_t preferred_count)
+{
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < required_count; i++) {
+        code = merge_term(server, pod, required[i]);
+    }
+    for (size_t i = 0; code == 0 && i < preferred_count; i++) {
+        code = merge_term(server, pod, preferred[i]->podaffinityterm);
+    }
+    return code;
+}
+
+/* matchLabelKeys and mismatchLabelKeys become part of the selectors: schedulers read only those. */
+static int merge_label_keys(struct mu_apiserver *server, const Kube__Pod *pod)
+{
+    const Kube__Affinity *affinity = pod->spec->affinity;
+    int code = 0;
+    if (affinity != NULL && affinity->podaffinity != NULL) {
+        Kube__PodAffinity *a = affinity->podaffinity;
+        code = merge_terms(server, pod, a->requiredduringschedulingignoredduringexecution,
+                           a->n_requiredduringschedulingignoredduringexecution,
+                           a->preferredduringschedulingignoredduringexecution,
+                           a->n_preferredduringschedulingignoredduringexecution);
+    }
+    if (code == 0 && affinity != NULL && affinity->podantiaffinity != NULL) {
+        Kube__PodAntiAffinity *a = affinity->podantiaffinity;
+        code = merge_terms(server, pod, a->requiredduringschedulingignoredduringexecution,
+                           a->n_requiredduringschedulingignoredduringexecution,
+                           a->preferredduringschedulingignoredduringexecution,
+                           a->n_preferredduringschedulingignoredduringexecution);
+    }
+    for (size_t i = 0; code == 0 && i < pod->spec->n_topologyspreadconstraints; i++) {
+        Kube__TopologySpreadConstraint *spread = pod->spec->topologyspreadconstraints[i];
+        code = merge_keys(server, pod, spread->labelselector, spread->matchlabelkeys,
+                          spread->n_matchlabelkeys, "In");
+    }
+    return code;
+}
+
+static int default_spec(struct mu_apiserver *server, const Kube__Pod *pod)
+{
+    Kube__PodSpec *spec = pod->spec;
+    default_text(server, &spec->schedulername, "default-scheduler");
+    default_text(server, &spec->restartpolicy, "Always");
+    if (!spec->has_terminationgraceperiodseconds) {
+        spec->has_terminationgraceperiodseconds = 1;
+        spec->terminationgraceperiodseconds = 30;
+    }
+    int code = default_containers(server, spec, spec->containers, spec->n_containers);
+    if (code == 0) {
+        code = default_containers(server, spec, spec->initcontainers, spec->n_initcontainers);
+    }
+    if (code == 0) {
+        code = default_requests(server, spec->resources);
+    }
+    return code != 0 ? code : merge_label_keys(server, pod);
+}
+
+/* A new pod is pending, whatever status its creator wrote. */
+static int reset_status(struct mu_call *call, Kube__Pod *pod)
+{
+    pod->status = (Kube__PodStatus *)mu_api_new(call->server, &kube__pod_status__descriptor);
+    if (pod->status == NULL) {
+        return MU_ENOMEM;
+    }
+    pod->status->phase = mu_api_text(call->server, MU_STR("Pending"));
+    return pod->spec->n_schedulinggates == 0
+               ? 0
+               : mu_api_set_condition(call, pod->status, "PodScheduled", "False",
+                                      "SchedulingGated");
+}
+
+/* ---- validation --------------------------------------------------------------------------- */
+
+/* Requests may not exceed limits; both must be quantities that are not negative. */
+static int validate_resources(struct mu_call *call, const char *field,
+                              const Kube__ResourceRequirements *resources)
+{
+    if (resources == NULL) {
+        return 0;
+    }
+    int code = mu_api_validate_quantities(call, field, resources->n_requests, resources->requests);
+    if (code == 0) {
+        code = mu_api_validate_quantities(call, field, resources->n_limits, resources->limits);
+    }
+    for (size_t i = 0; code == 0 && i < resources->n_requests; i++) {
+        const Kube__QuantityEntry *request = resources->requests[i];
+        const Kube__QuantityEntry *limit =
+            find_quantity(resources->limits, resources->n_limits, request->key);
+        if (limit == NULL || limit->value == NULL || request->value == NULL ||
+            empty(limit->value->string) || empty(request->value->string)) {
+            continue;
+        }
+        struct mu_quantity asked;
+        struct mu_quantity most;
+        if (mu_quantity_parse(mu_str_of(request->value->string), &asked, NULL) == 0 &&
+            mu_quantity_parse(mu_str_of(limit->value->string), &most, NULL) == 0 &&
+            asked.nanos > most.nanos) {
+            return mu_api_invalid(call, field, "%.80s: must be less than or equal to its limit %s",
+                                  request->key, limit->value->string);
+        }
+    }
+    return code;
+}
+
+static int validate_containers(struct mu_call *call, Kube__Container *const *containers,
+                               size_t count, const char *field)
+{
+    for (size_t i = 0; i < count; i++) {
+        const Kube__Container *container = containers[i];
+        if (!mu_valid_dns_label(mu_str_of(container->name))) {
+            return mu_api_invalid(call, field, "container %zu: name must be a DNS label", i);
+        }
+        for (size_t j = 0; j < i; j++) {
+            if (is(containers[j]->name, container->name)) {
+                return mu_api_invalid(call, field, "duplicate name \"%s\"", container->name);
+            }
+        }
+        int code = validate_resources(call, field, container->resources);
+        if (code != 0) {
+            return code;
+        }
+        for (size_t j = 0; j < container->n_ports; j++) {
+            const Kube__ContainerPort *port = container->ports[j];
+            if (port->hostport < 0 || port->hostport > 65535 || port->containerport < 0 ||
+                port->containerport > 65535) {
+                return mu_api_invalid(call, field,
+                                      "container %zu: ports must be between 1 and "
+                                      "65535",
+                                      i);
+            }
+        }
+    }
+    return 0;
+}
+
+static int validate_tolerations(struct mu_call *call, const Kube__PodSpec *spec)
+{
+    for (size_t i = 0; i < spec->n_tolerations; i++) {
+        const Kube__Toleration *t = spec->tolerations[i];
+        bool exists = is(t->operator_, "Exists");
+        bool equal = empty(t->operator_) || is(t->operator_, "Equal");
+        bool compare = is(t->operator_, "Lt") || is(t->operator_, "Gt");
+        if (!exists && !equal && !compare) {
+            return mu_api_invalid(call, "spec.tolerations",
+                                  "toleration %zu: operator must be Equal or Exists", i);
+        }
+        if (exists && !empty(t->value)) {
+            return mu_api_invalid(call, "spec.tolerations",
+                                  "toleration %zu: value must be empty when operator is Exists", i);
+        }
+        if (empty(t->key) && !exists) {
+            return mu_api_invalid(call, "spec.tolerations",
+                                  "toleration %zu: operator must be Exists when key is empty", i);
+        }
+        if (!empty(t->key) && !mu_valid_label_key(mu_str_of(t->key))) {
+            return mu_api_invalid(call, "spec.tolerations",
+                                  "toleration %zu: \"%.80s\" is not a qualified name", i, t->key);
+        }
+    }
+    return 0;
+}
+
+static int validate_terms(struct mu_call *call, const char *field,
+                          Kube__PodAffinityTerm *const *terms, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (empty(terms[i]->topologykey)) {
+            return mu_api_invalid(call, field, "term %zu: topologyKey can not be empty", i);
+        }
+    }
+    return 0;
+}
+
+/* What schedulers read of the spec beside containers. */
+static int validate_placement(struct mu_call *call, const Kube__PodSpec *spec)
+{
+    for (size_t i = 0; i < spec->n_nodeselector; i++) {
+        if (!mu_valid_label_key(mu_str_of(spec->nodeselector[i]->key)) ||
+            !mu_valid_label_value(mu_str_of(spec->nodeselector[i]->value))) {
+            return mu_api_invalid(call, "spec.nodeSelector", "entry %zu is not a label", i);
+        }
+    }
+    for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
+        const Kube__TopologySpreadConstraint *c = spec->topologyspreadconstraints[i];
+        if (c->maxskew <= 0 || empty(c->topologykey) ||
+            !(is(c->whenunsatisfiable, "DoNotSchedule") ||
+              is(c->whenunsatisfiable, "ScheduleAnyway"))) {
+            return mu_api_invalid(call, "spec.topologySpreadConstraints",
+                                  "constraint %zu needs maxSkew > 0, a topologyKey and "
+                                  "whenUnsatisfiable DoNotSchedule or ScheduleAnyway",
+                                  i);
+        }
+    }
+    for (size_t i = 0; i < spec->n_schedulinggates; i++) {
+        if (!mu_valid_label_key(mu_str_of(spec->schedulinggates[i]->name))) {
+            return mu_api_invalid(call, "spec.schedulingGates", "gate %zu: not a qualified name",
+                                  i);
+        }
+    }
+    if (spec->n_schedulinggates > 0 && !empty(spec->nodename)) {
+        return mu_api_invalid(call, "spec.nodeName",
+                              "cannot be set until all schedulingGates have been cleared");
+    }
+    int code = 0;
+    const Kube__Affinity *affinity = spec->affinity;
+    if (affinity != NULL && affinity->podaffinity != NULL) {
+        code =
+            validate_terms(call, "spec.affinity.podAffinity",
+                           affinity->podaffinity->requiredduringschedulingignoredduringexecution,
+                           affinity->podaffinity->n_requiredduringschedulingignoredduringexecution);
+    }
+    if (code == 0 && affinity != NULL && affinity->podantiaffinity != NULL) {
+        code = validate_terms(
+            call, "spec.affinity.podAntiAffinity",
+            affinity->podantiaffinity->requiredduringschedulingignoredduringexecution,
+            affinity->podantiaffinity->n_requiredduringschedulingignoredduringexecution);
+    }
+    return code;
+}
+
+int mu_pod_validate(struct mu_call *call, const Kube__Pod *pod)
+{
+    const Kube__PodSpec *spec = pod->spec;
+    if (spec->n_containers == 0) {
+        return mu_api_invalid(call, "spec.containers", "at least one container is required");
+    }
+    if (spec->terminationgraceperiodseconds < 0) {
+        return mu_api_invalid(call, "spec.terminationGracePeriodSeconds",
+                              "must be greater than or equal to 0");
+    }
+    int code = validate_containers(call, spec->containers, spec->n_containers, "spec.containers");
+    if (code == 0) {
+        code = validate_containers(call, spec->initcontainers, spec->n_initcontainers,
+                                   "spec.initContainers");
+    }
+    if (code == 0) {
+        code = validate_resources(call, "spec.resources", spec->resources);
+    }
+    if (code == 0) {
+        code = mu_api_validate_quantities(call, "spec.overhead", spec->n_overhead, spec->overhead);
+    }
+    if (code == 0) {
+        code = validate_tolerations(call, spec);
+    }
+    return code != 0 ? code : validate_placement(call, spec);
+}
+
+int mu_pod_create(struct mu_call *call, ProtobufCMessage *fresh)
+{
+    Kube__Pod *pod = (Kube__Pod *)fresh;
+    if (pod->spec == NULL) {
+        return mu_api_invalid(call, "spec", "is required");
+    }
+    int code = default_spec(call->server, pod);
+    if (code == 0) {
+        code = reset_status(call, pod);
+    }
+    if (code != 0) {
+        return mu_api_internal(call, code);
+    }
+    code = mu_pod_admit_priority(call, pod);
+    return code != 0 ? code : mu_pod_validate(call, pod);
+}
+
+/* ---- update ------------------------------------------------------------------------------- */
+
+/* Gates may only be removed. */
+static bool gates_shrink(const Kube__PodSpec *old, const Kube__PodSpec *spec)
+{
+    for (size_t i = 0; i < spec->n_schedulinggates; i++) {
+        bool found = false;
+        for (size_t j = 0; j < old->n_schedulinggates; j++) {
+            found |= is(old->schedulinggates[j]->name, spec->schedulinggates[i]->name);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* True when the two specs agree in everything that an update may not touch. */
+static bool same_fixed_parts(struct mu_apiserver *server, const Kube__PodSpec *old,
+                             const Kube__PodSpec *spec)
+{
+    Kube__PodSpec fixed = *spec; /* shallow: only encoded and compared */
+    fixed.n_tolerations = old->n_tolerations;
+    fixed.tolerations = old->tolerations;
+    fixed.n_schedulinggates = old->n_schedulinggates;
+    fixed.schedulinggates = old->schedulinggates;
+    fixed.has_activedeadlineseconds = old->has_activedeadlineseconds;
+    fixed.activedeadlineseconds = old->activedeadlineseconds;
+    fixed.has_terminationgraceperiodseconds = old->has_terminationgraceperiodseconds;
+    fixed.terminationgraceperiodseconds = old->terminationgraceperiodseconds;
+    if (old->n_schedulinggates > 0) { /* placement rules of a gated pod are still its owner's */
+        fixed.n_nodeselector = old->n_nodeselector;
+        fixed.nodeselector = old->nodeselector;
+        fixed.affinity = old->affinity;
+    }
+    size_t size = protobuf_c_message_get_packed_size(&old->base);
+    if (size != protobuf_c_message_get_packed_size(&fixed.base)) {
+        return false;
+    }
+    uint8_t *bytes = mu_api_alloc(server, 2 * size + 1);
+    if (bytes == NULL) {
+        return false;
+    }
+    (void)protobuf_c_message_pack(&old->base, bytes);
+    (void)protobuf_c_message_pack(&fixed.base, bytes + size);
+    return memcmp(bytes, bytes + size, size) == 0;
+}
+
+int mu_pod_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after)
+{
+    const Kube__Pod *old = (const Kube__Pod *)before;
+    Kube__Pod *pod = (Kube__Pod *)after;
+    MU_ASSERT(old->spec != NULL && old->status != NULL); /* creation saw to both */
+    if (pod->spec == NULL) {
+        return mu_api_invalid(call, "spec", "is required");
+    }
+    if (strcmp(empty(old->spec->nodename) ? "" : old->spec->nodename,
+               empty(pod->spec->nodename) ? "" : pod->spec->nodename) != 0) {
+        return mu_api_invalid(call, "spec.nodeName", "is set by a binding only");
+    }
+    if (!gates_shrink(old->spec, pod->spec)) {
+        return mu_api_invalid(call, "spec.schedulingGates", "only deletion is allowed");
+    }
+    if (!same_fixed_parts(call->server, old->spec, pod->spec)) {
+        return mu_api_invalid(call, "spec",
+                              "pod updates may not change fields other than tolerations, "
+                              "schedulingGates, activeDeadlineSeconds, "
+                              "terminationGracePeriodSeconds");
+    }
+    if (old->spec->n_schedulinggates > 0 && pod->spec->n_schedulinggates == 0) {
+        /* The condition said SchedulingGated; the scheduler owns it from here on. */
+        Kube__PodStatus *status = pod->status;
+        for (size_t i = 0; i < status->n_conditions; i++) {
+            if (is(status->conditions[i]->type, "PodScheduled")) {
+                status->conditions[i] = status->conditions[--status->n_conditions];
+                break;
+            }
+        }
+    }
+    return mu_pod_validate(call, pod);
+}
+
+/* ---- binding ------------------------------------------------------------------------------ */
+
+__attribute__((format(printf, 2, 3))) static int bind_conflict(struct mu_call *call,
+                                                               const char *format, ...)
+{
+    char text[400];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    return mu_api_fail(call, 409, "Conflict",
+                       "Operation cannot be fulfilled on pods/binding \"%.*s\": %s",
+                       MU_STR_ARGS(call->route.name), text);
+}
+
+static int check_binding(struct mu_call *call, const Kube__Binding *binding)
+{
+    const Kube__ObjectMeta *meta = binding->metadata;
+    if (meta == NULL || !mu_str_equal(mu_str_of(meta->name), call->route.name) ||
+        (!empty(meta->namespace_) && !mu_str_equal(mu_str_of(meta->namespace_), call->route.ns))) {
+        return mu_api_fail(call, 400, "BadRequest",
+                           "name and namespace in the binding do not match those in the URL");
+    }
+    const Kube__ObjectReference *target = binding->target;
+    if (target == NULL || !(empty(target->kind) || is(target->kind, "Node"))) {
+        return mu_api_invalid(call, "target.kind", "unsupported value, expected \"Node\"");
+    }
+    if (!mu_valid_dns_subdomain(mu_str_of(target->name))) {
+        return mu_api_invalid(call, "target.name", "expected the name of a node");
+    }
+    return 0;
+}
+
+/* Whether this pod, as it is, may be bound by this binding. */
+static int check_bindable(struct mu_call *call, const struct mu_kobject *object,
+                          const Kube__Pod *pod, const Kube__ObjectMeta *want)
+{
+    uint64_t version = 0;
+    if (!empty(want->uid) && !mu_str_equal(mu_str_of(want->uid), mu_kobject_uid(object))) {
+        return bind_conflict(call, "Precondition failed: UID in precondition: %s", want->uid);
+    }
+    if (!empty(want->resourceversion) &&
+        (!mu_str_to_u64(mu_str_of(want->resourceversion), &version) ||
+         version != object->version)) {
+        return bind_conflict(call, "Precondition failed: ResourceVersion in precondition: %.80s",
+                             want->resourceversion);
+    }
+    if (pod->metadata->deletiontimestamp != NULL) {
+        return bind_conflict(call, "pod %s is being deleted, cannot be assigned to a host",
+                             pod->metadata->name);
+    }
+    if (!empty(pod->spec->nodename)) {
+        return bind_conflict(call, "pod is already assigned to node \"%s\"", pod->spec->nodename);
+    }
+    if (pod->spec->n_schedulinggates > 0) {
+        return bind_conflict(call, "pod %s has non-empty .spec.schedulingGates",
+                             pod->metadata->name);
+    }
+    return 0;
+}
+
+static int assign(struct mu_call *call, Kube__Pod *pod, const Kube__Binding *binding)
+{
+    const Kube__ObjectMeta *from = binding->metadata;
+    pod->spec->nodename = binding->target->name;
+    pod->status->nominatednodename = NULL;
+    int code = mu_api_set_condition(call, pod->status, "PodScheduled", "True", NULL);
+    for (size_t i = 0; code == 0 && i < from->n_annotations; i++) {
+        code = mu_api_map_set(call->server, &pod->metadata->annotations,
+                              &pod->metadata->n_annotations, mu_str_of(from->annotations[i]->key),
+                              mu_str_of(from->annotations[i]->value));
+    }
+    if (code != 0) {
+        return mu_api_internal(call, code);
+    }
+    return mu_api_validate_meta(call, &mu_kinds[MU_KIND_PODS], pod->metadata);
+}
+
+int mu_api_bind(struct mu_call *call)
+{
+    static const char *const versions[] = {"v1", NULL};
+    struct mu_apiserver *server = call->server;
+    ProtobufCMessage *body = NULL;
+    int code = mu_api_body(call, &kube__binding__descriptor, versions, "Binding", &body);
+    const Kube__Binding *binding = (const Kube__Binding *)body;
+    if (code == 0) {
+        code = check_binding(call, binding);
+    }
+    if (code != 0) {
+        return code;
+    }
+    struct mu_kobject *object =
+        mu_store_get(server->store, MU_KIND_PODS, call->route.ns, call->route.name);
+    if (object == NULL) {
+        return mu_api_fail(call, 404, "NotFound", "pods \"%.*s\" not found",
+                           MU_STR_ARGS(call->route.name));
+    }
+    Kube__Pod *pod =
+        (Kube__Pod *)mu_api_unpack(server, &kube__pod__descriptor, mu_kobject_raw(object));
+    if (pod == NULL) {
+        return mu_api_internal(call, MU_ENOMEM);
+    }
+    code = check_bindable(call, object, pod, binding->metadata);
+    if (code == 0) {
+        code = assign(call, pod, binding);
+    }
+    if (code == 0) {
+        code = mu_api_store(call, MU_KIND_PODS, &pod->base, NULL);
+    }
+    return code != 0 ? code : mu_api_success(call, 201);
+}

@@ -1,0 +1,215 @@
+/* Answers: objects, and v1 Status for everything that went wrong. */
+#include "tools/kubesim/api_priv.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "tools/kubesim/json.h"
+#include "tools/kubesim/limits.h"
+
+/* Append the encoding of a message. */
+static int pack(struct mu_buf *out, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    int code = mu_buf_reserve(out, size);
+    if (code == 0) {
+        out->len += protobuf_c_message_pack(message, out->data + out->len);
+    }
+    return code;
+}
+
+static int wrap(struct mu_buf *out, const char *api_version, const char *kind,
+                const ProtobufCMessage *message)
+{
+    struct mu_buf raw = {0};
+    int code = pack(&raw, message);
+    if (code == 0) {
+        code = mu_envelope_wrap(out, mu_str_of(api_version), mu_str_of(kind),
+                                (struct mu_str){(const char *)raw.data, (uint32_t)raw.len});
+    }
+    mu_buf_fini(&raw);
+    return code;
+}
+
+/* The last resort: an answer that needs no memory. */
+static int plain_500(struct mu_call *call)
+{
+    mu_buf_fini(&call->response->body);
+    call->response->body = (struct mu_buf){0};
+    call->response->status = 500;
+    call->response->media = MU_MEDIA_TEXT;
+    return MU_ENOMEM;
+}
+
+int mu_api_respond_message(struct mu_call *call, int http, const char *api_version,
+                           const char *kind, const ProtobufCMessage *message)
+{
+    struct mu_api_response *response = call->response;
+    MU_ASSERT(response->body.len == 0);
+    response->status = http;
+    bool json = call->request->accept == MU_MEDIA_JSON;
+    response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
+    int code = json ? mu_kube_json_write(&response->body, message, kind, api_version)
+                    : wrap(&response->body, api_version, kind, message);
+    return code == 0 ? 0 : plain_500(call);
+}
+
+int mu_api_object_json(struct mu_apiserver *server, enum mu_kind_ix kind,
+                       const struct mu_kobject *object, struct mu_buf *out)
+{
+    const struct mu_kind *row = &mu_kinds[kind];
+    mu_arena_reset(server->item_arena);
+    ProtobufCMessage *message =
+        mu_api_unpack_in(server->item_arena, row->descriptor, mu_kobject_raw(object));
+    return message == NULL ? MU_ENOMEM
+                           : mu_kube_json_write(out, message, row->kind, row->api_version);
+}
+
+int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobject *object)
+{
+    const struct mu_kind *row = &mu_kinds[call->route.kind];
+    struct mu_api_response *response = call->response;
+    MU_ASSERT(response->body.len == 0);
+    response->status = http;
+    bool json = call->request->accept == MU_MEDIA_JSON;
+    response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
+    int code = json ? mu_api_object_json(call->server, call->route.kind, object, &response->body)
+                    : mu_envelope_wrap(&response->body, mu_str_of(row->api_version),
+                                       mu_str_of(row->kind), mu_kobject_raw(object));
+    return code == 0 ? 0 : plain_500(call);
+}
+
+/* protobuf-c's strings are not const, but packing only reads them. */
+static char *text(const char *s)
+{
+    return (char *)(uintptr_t)s;
+}
+
+/* What a failure says beside its code. */
+struct failure {
+    int http;
+    const char *reason;
+    const char *message;
+    const char *cause;
+    const char *field;
+    int32_t retry_after_s;
+};
+
+static void fail(struct mu_call *call, const struct failure *failure)
+{
+    Kube__Status status = KUBE__STATUS__INIT;
+    Kube__StatusDetails details = KUBE__STATUS_DETAILS__INIT;
+    Kube__StatusCause cause = KUBE__STATUS_CAUSE__INIT;
+    Kube__StatusCause *causes[] = {&cause};
+    Kube__ListMeta meta = KUBE__LIST_META__INIT;
+    status.metadata = &meta;
+    status.status = text("Failure");
+    status.message = text(failure->message);
+    status.reason = text(failure->reason);
+    status.details = &details;
+    status.has_code = 1;
+    status.code = failure->http;
+    if (call->route.kind < MU_KIND_COUNT) {
+        details.name = text(call->route.name.data); /* NUL-terminated, or NULL */
+        details.kind = text(mu_kinds[call->route.kind].plural);
+        details.group = text(mu_kinds[call->route.kind].group);
+    }
+    if (failure->cause != NULL) {
+        cause.reason = text(failure->cause);
+        cause.message = text(failure->message);
+        cause.field = text(failure->field);
+        details.n_causes = 1;
+        details.causes = causes;
+    }
+    if (failure->retry_after_s > 0) {
+        details.has_retryafterseconds = 1;
+        details.retryafterseconds = failure->retry_after_s;
+        call->response->retry_after_s = (uint32_t)failure->retry_after_s;
+    }
+    mu_buf_clear(&call->response->body);
+    (void)mu_api_respond_message(call, failure->http, "v1", "Status", &status.base);
+}
+
+int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    fail(call, &(struct failure){.http = http, .reason = reason, .message = message});
+    return MU_EINVAL;
+}
+
+int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
+{
+    char message[512];
+    int n = snprintf(message, sizeof message,
+                     "%s \"%.*s\" is invalid: %s: ", mu_kinds[call->route.kind].kind,
+                     MU_STR_ARGS(call->route.name), field);
+    if (n > 0 && (size_t)n < sizeof message) {
+        va_list args;
+        va_start(args, format);
+        (void)vsnprintf(message + n, sizeof message - (size_t)n, format, args);
+        va_end(args);
+    }
+    fail(call, &(struct failure){.http = 422,
+                                 .reason = "Invalid",
+                                 .message = message,
+                                 .cause = "FieldValueInvalid",
+                                 .field = field});
+    return MU_EINVAL;
+}
+
+int mu_api_too_large_version(struct mu_call *call, uint64_t version)
+{
+    char message[128];
+    (void)snprintf(message, sizeof message,
+                   "Too large resource version: %" PRIu64 ", current: %" PRIu64, version,
+                   mu_store_version(call->server->store));
+    fail(call, &(struct failure){.http = 504,
+                                 .reason = "Timeout",
+                                 .message = message,
+                                 .cause = "ResourceVersionTooLarge",
+                                 .retry_after_s = 1});
+    return MU_EINVAL;
+}
+
+int mu_api_internal(struct mu_call *call, int code)
+{
+    return mu_api_fail(call, 500, "InternalError", "%s", mu_error_text(code));
+}
+
+int mu_api_success(struct mu_call *call, int http)
+{
+    Kube__Status status = KUBE__STATUS__INIT;
+    Kube__ListMeta meta = KUBE__LIST_META__INIT;
+    status.metadata = &meta;
+    status.status = text("Success");
+    status.has_code = 1;
+    status.code = http;
+    return mu_api_respond_message(call, http, "v1", "Status", &status.base);
+}
+
+int mu_api_status_pack(struct mu_buf *out, int http, const char *reason, const char *message,
+                       const char *cause_reason)
+{
+    Kube__Status status = KUBE__STATUS__INIT;
+    Kube__StatusDetails details = KUBE__STATUS_DETAILS__INIT;
+    Kube__StatusCause cause = KUBE__STATUS_CAUSE__INIT;
+    Kube__StatusCause *causes[] = {&cause};
+    status.status = text("Failure");
+    status.message = text(message);
+    status.reason = text(reason);
+    status.has_code = 1;
+    status.code = http;
+    if (cause_reason != NULL) {
+        cause.reason = text(cause_reason);
+        details.n_causes = 1;
+        details.causes = causes;
+        status.details = &details;
+    }
+    return pack(out, &status.base);
+}
