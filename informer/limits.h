@@ -39,9 +39,23 @@
 #define MU_HTTP_SERVER_STREAM_WINDOW     (1 << 20)
 #define MU_HTTP_SERVER_CONNECTION_WINDOW (64 << 20)
 
-_Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
-_Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
+/* Files read at start-up. */
+#define MU_FILE_XZ_MEMORY_MAX  (128u << 20) /* what xz -9 needs, twice */
+#define MU_CSV_BYTES_MAX       (UINT64_C(4) << 30)
+#define MU_CSV_ROW_BYTES_MAX   (1u << 20)
+#define MU_CSV_FIELD_BYTES_MAX (1u << 16)
+#define MU_CSV_COLUMNS_MAX     256u
+#define MU_CONFIG_BYTES_MAX    (1u << 20)
+#define MU_CONFIG_NODES_MAX    (1u << 14)
+#define MU_CONFIG_KEYS_MAX     1024u /* of one mapping; looking for duplicates is quadratic */
+#define MU_CONFIG_DEPTH_MAX    32u
+#define MU_CONFIG_KNOWN_MAX    128u /* different keys that a program asks of one mapping */
+
 _Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of a token");
+_Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
+_Static_assert(MU_CSV_FIELD_BYTES_MAX <= MU_CSV_ROW_BYTES_MAX, "a row holds any field");
+_Static_assert(MU_CONFIG_DEPTH_MAX < 64, "below the depth that libfyaml is sure to parse");
+_Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
 _Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
 _Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");
 _Static_assert(MU_WATCH_FRAME_MAX + MU_HTTP_HIGH_WATER <= MU_HTTP_STREAM_QUEUE_MAX,
