@@ -27,15 +27,15 @@ struct mu_plan_wait {
     struct mu_gang_ix gang;
     uint32_t gang_generation;
     enum mu_wait_kind kind;
-    uint32_t
-        have; /* MEMBERS: members seen; NO_FIT: members placed, now or before, when it failed */
+    uint32_t have;               /* MEMBERS: members seen; NO_FIT: members placed before */
     uint32_t need;               /* MEMBERS, NO_FIT: the minimum */
     uint32_t rules;              /* UNBUILT: set of enum mu_rule */
     uint64_t until_ns;           /* QUIET: when it counts as complete */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
-    /* NO_FIT: nodes by the first filter that refused that class when it first failed in this
-     * session, holes left out. Shared by all gangs that wait for that class; all zero for other
-     * kinds, never NULL. */
+    /* NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the
+     * class first made a gang wait in this session, with nothing of that gang placed: nodes that
+     * would take single members count as MU_FITS. Shared by all gangs that wait for that class;
+     * all zero for other kinds, never NULL. */
     const uint32_t *nodes_by_verdict;  /* MU_VERDICT_KINDS counts */
     const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts: splits MU_NO_RESOURCE */
 };

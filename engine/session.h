@@ -3,6 +3,23 @@
 /*
  * A session: queue -> place -> plan over one snapshot, a pure function of (snapshot, now,
  * configuration). Caches only make it faster: the same plan with every cache dropped.
+ *
+ * Gangs are looked at in the order of engine/queue.h. Whether a gang can be tried at all:
+ *
+ *     quiet     its size is not known, and members may still arrive: until settle_ns. Then its size
+ *               is the number of its live members
+ *     gated, unbuilt    without its blocked members it cannot reach its size, or the minimum of a
+ *               sub-group; an unsized gang waits for all of them
+ *     members   the same without blocked members: more have to arrive
+ *
+ * All or nothing: every sub-group's minimum (all its pending members where it states none), and
+ * more members up to the size where the minima add up to less, placed greedily in canonical order;
+ * a member that fits nowhere is passed over while enough others are left. If that fails, all is
+ * undone. Then come the members beyond, each on its own. A lone pod is a gang of one.
+ *
+ * Retrying costs little when nothing changed: classes that fit nowhere are known (engine/place.h);
+ * a gang of one class that did not fit the untouched snapshot is not tried again before room grows
+ * or a node object changes, and any other such gang not on the same snapshot.
  */
 #include "engine/plan.h"
 
@@ -10,8 +27,9 @@ enum mu_score_policy { MU_SCORE_SPREAD, MU_SCORE_PACK };
 
 struct mu_session_config {
     enum mu_score_policy score;
-    uint32_t gang_step_budget; /* placement steps per gang before UNDECIDED; 0: default */
-    size_t arena_bytes_max;    /* 0: default */
+    uint32_t gang_step_budget; /* picks per gang before UNDECIDED; 0: default, which no gang within
+                                * MU_GANG_MEMBERS_MAX reaches */
+    size_t arena_bytes_max;    /* of a plan and its making; 0: default */
 };
 
 struct mu_session; /* opaque; one thread */
@@ -25,6 +43,9 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
                    const struct mu_plan **plan);
 /* Forget every cache (tests: the plan must not change). */
 void mu_session_drop_caches(struct mu_session *session);
+/* How picks were answered so far (engine/place.h). */
+struct mu_place_counts;
+void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out);
 /* "spread" or "pack". Returns 0 or MU_EINVAL. */
 int mu_score_policy_parse(struct mu_str text, enum mu_score_policy *out);
 

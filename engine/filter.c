@@ -1,0 +1,392 @@
+#include "engine/filter.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/bitset.h"
+#include "engine/base/hash.h"
+#include "engine/base/index.h"
+#include "engine/base/mem.h"
+
+#define MASKS_MAX (1u << 20)
+
+/* What a mask depends on. */
+struct mask_key {
+    uint32_t selector_count;
+    uint32_t toleration_count;
+    const struct mu_label_pair *selector;
+    const struct mu_toleration_item *tolerations;
+    bool tolerates_unschedulable;
+};
+/* A mask with its key and bits behind it, in one block. */
+struct mask {
+    struct mu_filter_mask public;
+    struct mask_key key;
+    uint64_t hash;
+    size_t bytes;
+};
+
+struct mu_filter {
+    const struct mu_scan_ops *ops;
+    const struct mu_snapshot *snapshot;
+    const struct mu_model *model; /* of the masks, with static_generation and rows */
+    uint64_t static_generation;
+    uint32_t rows;
+    uint64_t epoch;
+    struct mu_index *index;
+    struct mask **masks;
+    uint32_t mask_count;
+    uint32_t mask_cap;
+    uint64_t bytes;
+    /* Scratch of one evaluation: 0 not judged yet, 1 passes, 2 refused; by set index. */
+    uint8_t *label_judged;
+    uint32_t label_cap;
+    uint8_t *taint_judged;
+    uint32_t taint_cap;
+};
+
+/* ---- keys --------------------------------------------------------------------------------- */
+
+static struct mask_key key_of(const struct mu_model *model, const struct mu_class *class_)
+{
+    return (struct mask_key){
+        .selector_count = class_->selector_count,
+        .toleration_count = class_->toleration_count,
+        .selector = class_->selector,
+        .tolerations = class_->tolerations,
+        .tolerates_unschedulable = mu_class_tolerates_unschedulable(model, class_),
+    };
+}
+
+static uint64_t key_hash(const struct mask_key *key)
+{
+    uint64_t selector =
+        mu_hash_bytes(key->selector, key->selector_count * sizeof *key->selector, 1);
+    uint64_t tolerations =
+        mu_hash_bytes(key->tolerations, key->toleration_count * sizeof *key->tolerations,
+                      key->tolerates_unschedulable ? 2 : 3);
+    return mu_hash_mix(selector, tolerations);
+}
+
+static bool bytes_equal(const void *a, const void *b, size_t bytes)
+{
+    return bytes == 0 || memcmp(a, b, bytes) == 0;
+}
+
+_Static_assert(sizeof(struct mu_label_pair) == 8 && sizeof(struct mu_toleration_item) == 16,
+               "no padding: keys are compared and hashed as bytes");
+
+static bool index_equal(const void *context, uint32_t value, const void *key_)
+{
+    const struct mu_filter *filter = context;
+    const struct mask_key *a = &filter->masks[value]->key;
+    const struct mask_key *b = key_;
+    return a->selector_count == b->selector_count && a->toleration_count == b->toleration_count &&
+           a->tolerates_unschedulable == b->tolerates_unschedulable &&
+           bytes_equal(a->selector, b->selector, a->selector_count * sizeof *a->selector) &&
+           bytes_equal(a->tolerations, b->tolerations,
+                       a->toleration_count * sizeof *a->tolerations);
+}
+
+static uint64_t index_hash(const void *context, uint32_t value)
+{
+    const struct mu_filter *filter = context;
+    return filter->masks[value]->hash;
+}
+
+/* ---- lifetime ----------------------------------------------------------------------------- */
+
+struct mu_filter *mu_filter_create(const struct mu_scan_ops *ops)
+{
+    struct mu_filter *filter = mu_mem_zalloc(sizeof *filter);
+    if (filter == NULL)
+        return NULL;
+    filter->ops = ops;
+    filter->epoch = 1;
+    filter->index = mu_index_create(16, index_equal, index_hash, filter);
+    if (filter->index == NULL) {
+        mu_mem_free(filter);
+        return NULL;
+    }
+    return filter;
+}
+
+void mu_filter_drop(struct mu_filter *filter)
+{
+    for (uint32_t i = 0; i < filter->mask_count; i++) {
+        mu_index_remove(filter->index, filter->masks[i]->hash, i);
+        mu_mem_free(filter->masks[i]);
+    }
+    filter->mask_count = 0;
+    filter->bytes = 0;
+    filter->epoch++;
+}
+
+void mu_filter_destroy(struct mu_filter *filter)
+{
+    if (filter == NULL)
+        return;
+    mu_filter_drop(filter);
+    mu_index_destroy(filter->index);
+    mu_mem_free(filter->masks);
+    mu_mem_free(filter->label_judged);
+    mu_mem_free(filter->taint_judged);
+    mu_mem_free(filter);
+}
+
+void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot)
+{
+    filter->snapshot = snapshot;
+    if (filter->model == snapshot->model && filter->rows == snapshot->node_rows &&
+        filter->static_generation == snapshot->static_generation)
+        return;
+    mu_filter_drop(filter);
+    filter->model = snapshot->model;
+    filter->rows = snapshot->node_rows;
+    filter->static_generation = snapshot->static_generation;
+}
+
+uint64_t mu_filter_epoch(const struct mu_filter *filter)
+{
+    return filter->epoch;
+}
+
+/* ---- static rules ------------------------------------------------------------------------- */
+
+bool mu_filter_contradicts(const struct mu_class *class_)
+{
+    if (!class_->impossible)
+        return false;
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        if (class_->demands[d].amount == MU_AMOUNT_MAX)
+            return false; /* impossible by its request: the resource filter says which */
+    }
+    return true;
+}
+
+static bool judge(uint8_t *judged, bool passes)
+{
+    *judged = passes ? 1 : 2;
+    return passes;
+}
+
+/* The static verdict of a row, each set judged once. `bare` has neither hostname nor impossible. */
+static enum mu_verdict_kind judge_row(struct mu_filter *filter, const struct mask_key *key,
+                                      const struct mu_class *bare, const struct mu_node_static *n)
+{
+    const struct mu_model *model = filter->snapshot->model;
+    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 && !key->tolerates_unschedulable)
+        return MU_NO_UNSCHEDULABLE;
+    uint8_t *taints = &filter->taint_judged[n->taints.v];
+    if (*taints == 0
+            ? !judge(taints, mu_class_tolerates(bare, mu_model_get_taint_set(model, n->taints)))
+            : *taints == 2)
+        return MU_NO_TAINT;
+    uint8_t *labels = &filter->label_judged[n->labels.v];
+    if (*labels == 0
+            ? !judge(labels,
+                     mu_class_selects(bare, mu_model_get_label_set(model, n->labels), n->hostname))
+            : *labels == 2)
+        return MU_NO_SELECTOR;
+    return MU_FITS;
+}
+
+static int scratch_reset(struct mu_filter *filter)
+{
+    uint32_t labels = mu_model_label_set_bound(filter->model);
+    uint32_t taints = mu_model_taint_set_bound(filter->model);
+    labels = labels > 0 ? labels : 1;
+    taints = taints > 0 ? taints : 1;
+    void *array = filter->label_judged;
+    if (mu_mem_grow(&array, &filter->label_cap, labels, MU_LABEL_SETS_MAX, 1) != 0)
+        return MU_ENOMEM;
+    filter->label_judged = array;
+    array = filter->taint_judged;
+    if (mu_mem_grow(&array, &filter->taint_cap, taints, MU_TAINT_SETS_MAX, 1) != 0)
+        return MU_ENOMEM;
+    filter->taint_judged = array;
+    memset(filter->label_judged, 0, labels);
+    memset(filter->taint_judged, 0, taints);
+    return 0;
+}
+
+/* One block: mask, copies of the key's arrays, words of all levels. */
+static struct mask *mask_alloc(const struct mask_key *key, uint32_t rows,
+                               uint64_t *words[MU_LEVELS_MAX])
+{
+    size_t level_words[MU_LEVELS_MAX];
+    size_t entries = rows, total_words = 0;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
+        level_words[l] = entries == 0 ? 1 : MU_BITSET_WORDS(entries);
+        total_words += level_words[l];
+        entries = level_words[l];
+    }
+    size_t selector_bytes = key->selector_count * sizeof *key->selector;
+    size_t toleration_bytes = key->toleration_count * sizeof *key->tolerations;
+    size_t bytes = sizeof(struct mask) + total_words * 8 + selector_bytes + toleration_bytes;
+    struct mask *mask = mu_mem_zalloc(bytes);
+    if (mask == NULL)
+        return NULL;
+    mask->bytes = bytes;
+    uint64_t *at = (uint64_t *)(void *)(mask + 1);
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
+        words[l] = at;
+        mask->public.bits[l] = at;
+        at += level_words[l];
+    }
+    mask->key = *key;
+    mask->key.selector = (const void *)at;
+    mask->key.tolerations = (const void *)((char *)at + selector_bytes);
+    if (selector_bytes > 0)
+        memcpy(at, key->selector, selector_bytes);
+    if (toleration_bytes > 0)
+        memcpy((char *)at + selector_bytes, key->tolerations, toleration_bytes);
+    return mask;
+}
+
+static void mask_fill(struct mu_filter *filter, struct mask *mask, uint64_t *words[MU_LEVELS_MAX],
+                      const struct mu_class *class_)
+{
+    const struct mu_snapshot *snapshot = filter->snapshot;
+    struct mu_class bare = *class_;
+    bare.hostname.v = 0;
+    bare.impossible = false;
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        const struct mu_node_static *n = &snapshot->nodes[row];
+        if ((n->flags & MU_NODE_PRESENT) == 0)
+            continue;
+        enum mu_verdict_kind kind = judge_row(filter, &mask->key, &bare, n);
+        mask->public.refused[kind]++;
+        if (kind != MU_FITS)
+            continue;
+        uint32_t bit = row;
+        for (uint32_t l = 0; l < MU_LEVELS_MAX; l++, bit /= 64)
+            mu_bitset_set(words[l], bit);
+    }
+}
+
+int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
+                   const struct mu_filter_mask **out)
+{
+    struct mask_key key = key_of(filter->model, class_);
+    uint64_t hash = key_hash(&key);
+    uint32_t found = mu_index_find(filter->index, hash, &key);
+    if (found != MU_INDEX_NONE) {
+        *out = &filter->masks[found]->public;
+        return 0;
+    }
+    int error = scratch_reset(filter);
+    if (error != 0)
+        return error;
+    uint64_t *words[MU_LEVELS_MAX];
+    struct mask *mask = mask_alloc(&key, filter->rows, words);
+    if (mask == NULL)
+        return MU_ENOMEM;
+    mask->hash = hash;
+    if (filter->mask_count == MASKS_MAX || filter->bytes + mask->bytes > MU_FILTER_BYTES_MAX)
+        mu_filter_drop(filter);
+    void *array = filter->masks;
+    error = mu_mem_grow(&array, &filter->mask_cap, filter->mask_count + 1, MASKS_MAX,
+                        sizeof *filter->masks);
+    filter->masks = array;
+    if (error == 0) {
+        filter->masks[filter->mask_count] = mask; /* the index asks for it while inserting */
+        error = mu_index_insert(filter->index, hash, filter->mask_count);
+    }
+    if (error != 0) {
+        mu_mem_free(mask);
+        return MU_ENOMEM;
+    }
+    mask_fill(filter, mask, words, class_);
+    filter->mask_count++;
+    filter->bytes += mask->bytes;
+    *out = &mask->public;
+    return 0;
+}
+
+/* ---- verdicts ----------------------------------------------------------------------------- */
+
+struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
+                                    const struct mu_class *class_, struct mu_node_ix node)
+{
+    MU_ASSERT(node.v < snapshot->node_rows);
+    const struct mu_model *model = snapshot->model;
+    const struct mu_node_static *n = &snapshot->nodes[node.v];
+    MU_ASSERT((n->flags & MU_NODE_PRESENT) != 0);
+    struct mu_verdict verdict = {MU_FITS, {0}};
+    struct mu_class possible = *class_;
+    possible.impossible = false;
+    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 &&
+        !mu_class_tolerates_unschedulable(model, class_)) {
+        verdict.kind = MU_NO_UNSCHEDULABLE;
+    } else if (!mu_class_tolerates(class_, mu_model_get_taint_set(model, n->taints))) {
+        verdict.kind = MU_NO_TAINT;
+    } else if (mu_filter_contradicts(class_) ||
+               !mu_class_selects(&possible, mu_model_get_label_set(model, n->labels),
+                                 n->hostname)) {
+        verdict.kind = MU_NO_SELECTOR;
+    } else if (snapshot->free[MU_RES_PODS][node.v] < 1) {
+        verdict.kind = MU_NO_PODS;
+    } else {
+        for (uint32_t d = 0; d < class_->demand_count; d++) {
+            const struct mu_demand *demand = &class_->demands[d];
+            if (!mu_filter_known(snapshot, demand->resource) || demand->amount == MU_AMOUNT_MAX ||
+                demand->amount > snapshot->free[demand->resource.v][node.v])
+                return (struct mu_verdict){MU_NO_RESOURCE, demand->resource};
+        }
+    }
+    return verdict;
+}
+
+/* Row by row: for a class whose static verdicts are not all in a mask. */
+static void count_rows(const struct mu_snapshot *snapshot, const struct mu_class *class_,
+                       uint32_t *by_verdict, uint32_t *by_resource)
+{
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        struct mu_verdict verdict = mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row});
+        by_verdict[verdict.kind]++;
+        if (verdict.kind == MU_NO_RESOURCE)
+            by_resource[verdict.resource.v]++;
+    }
+}
+
+int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
+                    uint32_t *by_resource)
+{
+    const struct mu_snapshot *snapshot = filter->snapshot;
+    const struct mu_filter_mask *mask = NULL;
+    bool masked = class_->hostname.v == 0 && !class_->impossible;
+    for (uint32_t d = 0; d < class_->demand_count; d++)
+        masked = masked && mu_filter_known(snapshot, class_->demands[d].resource);
+    if (masked) {
+        int error = mu_filter_mask(filter, class_, &mask);
+        if (error != 0)
+            return error;
+    }
+    memset(by_verdict, 0, MU_VERDICT_KINDS * sizeof *by_verdict);
+    memset(by_resource, 0, MU_RESOURCES_MAX * sizeof *by_resource);
+    if (!masked) {
+        count_rows(snapshot, class_, by_verdict, by_resource);
+        return 0;
+    }
+    for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
+        uint64_t left = mask->bits[0][begin / MU_NODE_CHUNK];
+        uint64_t refused = left & filter->ops->less(snapshot->free[MU_RES_PODS] + begin, 1);
+        by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(refused);
+        left &= ~refused;
+        for (uint32_t d = 0; d < class_->demand_count && left != 0; d++) {
+            const struct mu_demand *demand = &class_->demands[d];
+            refused = left &
+                      filter->ops->less(snapshot->free[demand->resource.v] + begin, demand->amount);
+            by_resource[demand->resource.v] += (uint32_t)__builtin_popcountll(refused);
+            by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(refused);
+            left &= ~refused;
+        }
+        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left);
+    }
+    for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_SELECTOR; kind++)
+        by_verdict[kind] = mask->refused[kind];
+    return 0;
+}

@@ -1,0 +1,78 @@
+#ifndef MU_ENGINE_FILTER_H
+#define MU_ENGINE_FILTER_H
+/*
+ * Filters: which nodes can take a pod of a class at all.
+ *
+ * In order, the first that refuses is the verdict:
+ *
+ *     unschedulable   the node is cordoned and the class does not tolerate that
+ *     taints          NoSchedule and NoExecute taints that the class does not tolerate
+ *     selector        node labels, the hostname label included
+ *     pods            a slot per pod
+ *     resources       in number order; a resource that is not requested is not looked at
+ *
+ * The first three are static: they depend on the node object and on the class, not on what is
+ * placed. They are evaluated once per *mask key* (selector, tolerations) and set of nodes, into a
+ * bitmap over rows. Classes that differ in requests alone share one. Within an evaluation a label
+ * set and a taint set are judged once, whatever the number of nodes that carry them. The hostname is
+ * left out of the key, or every pinned pod would have a bitmap of its own.
+ *
+ * Where later filters go: one that depends on node objects alone (node affinity, volume topology,
+ * declared features) joins the mask and its key; one that depends on placements (host ports, device
+ * claims) is compared per row behind the resources; one that depends on domains (spread, inter-pod
+ * terms) is a bitmap of its own, changed with each placement and ANDed to the mask.
+ *
+ * A mask is valid for one static generation. Symbol ids in its key cannot change their meaning
+ * within one: a symbol that any node refers to is not reclaimed, and the others match no node.
+ */
+#include "engine/scan.h"
+#include "engine/snapshot.h"
+#include "engine/verdict.h"
+
+/* Levels of 64-fold summaries over node rows, rows themselves included (engine/room.h). */
+#define MU_LEVELS_MAX 4u
+_Static_assert(MU_NODES_MAX <= 64u * 64 * 64 * 64, "the top level is one block");
+/* Memory for masks; beyond it all are dropped and built again when asked for. */
+#define MU_FILTER_BYTES_MAX (UINT64_C(256) << 20)
+
+/* Static feasibility. Level 0 has a bit per row, level l + 1 a bit per word of level l. */
+struct mu_filter_mask {
+    const uint64_t *bits[MU_LEVELS_MAX];
+    uint32_t refused[MU_VERDICT_KINDS]; /* nodes by static verdict; MU_FITS: those that pass */
+};
+
+struct mu_filter; /* opaque */
+
+/* Owns: caller. Errors: NULL when out of memory. Thread: one. */
+struct mu_filter *mu_filter_create(const struct mu_scan_ops *ops);
+void mu_filter_destroy(struct mu_filter *filter);
+/* Work on this snapshot from now on; masks of another static generation are forgotten. */
+void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot);
+/* Forget all masks. */
+void mu_filter_drop(struct mu_filter *filter);
+/* Moves whenever masks are forgotten: one obtained under another epoch must not be used. */
+uint64_t mu_filter_epoch(const struct mu_filter *filter);
+/* The mask of a class, hostname left out. Errors: MU_ENOMEM. Cost: O(1), or O(rows) the first
+ * time in a static generation. */
+int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
+                   const struct mu_filter_mask **out);
+
+/* The verdict of one class on one present row, by the rules above and the snapshot's present room.
+ * Thread: any that may read the snapshot. Cost: O(labels + taints + requests). */
+struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
+                                    const struct mu_class *class_, struct mu_node_ix node);
+/* Count the present nodes by verdict, and MU_NO_RESOURCE by resource. Overwrites both arrays
+ * (MU_VERDICT_KINDS and MU_RESOURCES_MAX counts). Errors: MU_ENOMEM. Cost: O(rows). */
+int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
+                    uint32_t *by_resource);
+
+/* True when the snapshot has columns for a resource; without them no node has any of it. */
+static inline bool mu_filter_known(const struct mu_snapshot *snapshot,
+                                   struct mu_resource_ix resource)
+{
+    return resource.v < snapshot->resource_count;
+}
+/* True when no node can have what the class asks, whatever its labels: a contradictory selector. */
+bool mu_filter_contradicts(const struct mu_class *class_);
+
+#endif

@@ -1,0 +1,472 @@
+#include "engine/place.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/bitset.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "engine/hot.h"
+
+/* A tree costs about as much as this many searches: build it when a run is that long. */
+#define RUN_FOR_TREE 32u
+/* A tree is brought up to date rather than passed over when it misses no more changes than this. */
+#define MISSING_FOR_TREE 8u
+#define LOG_MAX          (1u << 25)
+
+/* What is known about a class. */
+struct place_class {
+    uint64_t id;      /* of the class that this describes */
+    uint64_t session; /* in which mask and feasibility were last looked up */
+    uint64_t mask_epoch;
+    const struct mu_filter_mask *mask;
+    struct mu_symbol hostname;
+    uint64_t resources; /* bits of all resources it asks for, pods included */
+    bool nowhere;       /* impossible, or asks for a resource that no node has */
+    /* "Fits nowhere" holds: in this session; until this trial is rolled back; for the snapshots
+     * of one model with these generations. 0: not known. */
+    uint64_t none_session;
+    uint64_t none_trial;
+    bool none_known;
+    uint64_t none_static, none_capacity;
+    /* Refusals: counted in which session; for the untouched snapshot of which generation. */
+    uint64_t refusals_session;
+    bool refusals_untouched;
+    uint64_t refusals_generation, refusals_static;
+    struct mu_place_refusals *refusals;
+    struct mu_scan_need *need; /* behind this struct, in the same block */
+};
+
+struct log_entry {
+    uint32_t row;
+    uint32_t class_ix;
+    int32_t sign;
+};
+
+struct mu_place {
+    struct mu_room room;
+    struct mu_hot hot;
+    struct mu_filter *filter;
+    struct mu_snapshot *snapshot; /* NULL: between sessions */
+    const struct mu_model *model; /* of the classes known */
+    uint64_t session;             /* number of the present one */
+    uint64_t trial;               /* number of the present or last one */
+    bool in_trial;
+    bool given; /* held room is handed back: the state is not one to remember */
+    uint32_t trial_begin;
+    uint64_t run_class; /* id of the last class picked, and how often in a row */
+    uint32_t run_length;
+    struct place_class **classes; /* by class index */
+    uint32_t class_cap;
+    struct log_entry *log;
+    uint32_t log_count;
+    uint32_t log_cap;
+    uint64_t digest; /* MU_VERIFY: of the free columns as they came */
+    struct mu_place_counts counts;
+};
+
+/* ---- lifetime ----------------------------------------------------------------------------- */
+
+struct mu_place *mu_place_create(enum mu_score_policy policy, const struct mu_scan_ops *ops)
+{
+    struct mu_place *place = mu_mem_zalloc(sizeof *place);
+    if (place == NULL)
+        return NULL;
+    if (ops == NULL)
+        ops = mu_scan_best();
+    mu_room_init(&place->room, ops, policy);
+    mu_hot_init(&place->hot);
+    place->filter = mu_filter_create(ops);
+    if (place->filter == NULL) {
+        mu_mem_free(place);
+        return NULL;
+    }
+    return place;
+}
+
+static void classes_forget(struct mu_place *place)
+{
+    for (uint32_t c = 0; c < place->class_cap; c++) {
+        if (place->classes[c] == NULL)
+            continue;
+        mu_mem_free(place->classes[c]->refusals);
+        mu_mem_free(place->classes[c]);
+        place->classes[c] = NULL;
+    }
+}
+
+void mu_place_destroy(struct mu_place *place)
+{
+    if (place == NULL)
+        return;
+    MU_ASSERT(place->snapshot == NULL);
+    classes_forget(place);
+    mu_mem_free(place->classes);
+    mu_mem_free(place->log);
+    mu_filter_destroy(place->filter);
+    mu_hot_fini(&place->hot);
+    mu_room_fini(&place->room);
+    mu_mem_free(place);
+}
+
+void mu_place_drop_caches(struct mu_place *place)
+{
+    MU_ASSERT(place->snapshot == NULL);
+    classes_forget(place);
+    mu_filter_drop(place->filter);
+    mu_hot_drop(&place->hot);
+    mu_room_drop(&place->room);
+    place->run_class = 0;
+    place->run_length = 0;
+}
+
+/* Of all that a session may touch. */
+static uint64_t free_digest(const struct mu_snapshot *snapshot)
+{
+    uint64_t digest = 0;
+    for (uint32_t r = 0; r < snapshot->resource_count; r++)
+        digest = mu_hash_bytes(snapshot->free[r], snapshot->node_rows * sizeof(int64_t), digest);
+    return digest;
+}
+
+void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
+{
+    MU_ASSERT(place->snapshot == NULL && place->log_count == 0);
+    if (place->model != snapshot->model)
+        classes_forget(place);
+    place->model = snapshot->model;
+    place->snapshot = snapshot;
+    place->session++;
+    mu_filter_begin(place->filter, snapshot);
+    mu_room_begin(&place->room, snapshot);
+    if (MU_VERIFY_ON)
+        place->digest = free_digest(snapshot);
+}
+
+void mu_place_end(struct mu_place *place)
+{
+    MU_ASSERT(place->snapshot != NULL && !place->in_trial);
+    struct mu_snapshot *snapshot = place->snapshot;
+    /* Columns alone: the next snapshot will differ anyway, since this one's plan will be in it. */
+    if (place->log_count > 0)
+        place->room.fresh = false;
+    while (place->log_count > 0) {
+        const struct log_entry *entry = &place->log[--place->log_count];
+        const struct mu_scan_need *need = place->classes[entry->class_ix]->need;
+        for (uint32_t d = 0; d < need->count; d++)
+            snapshot->free[need->demands[d].resource][entry->row] +=
+                entry->sign * need->demands[d].amount;
+    }
+    MU_VERIFY(free_digest(snapshot) == place->digest);
+    place->snapshot = NULL;
+    place->room.snapshot = NULL;
+}
+
+/* ---- classes ------------------------------------------------------------------------------ */
+
+static void need_fill(const struct mu_place *place, const struct mu_class *class_,
+                      struct place_class *known)
+{
+    struct mu_scan_need *need = known->need;
+    known->id = class_->id;
+    known->hostname = class_->hostname;
+    known->nowhere = class_->impossible;
+    known->resources = UINT64_C(1) << MU_RES_PODS;
+    need->sign = place->room.policy == MU_SCORE_SPREAD ? -1 : 0;
+    need->demands[need->count++] = (struct mu_scan_demand){1, MU_RES_PODS};
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        uint32_t resource = class_->demands[d].resource.v;
+        int64_t amount = class_->demands[d].amount;
+        MU_ASSERT(amount > 0 && resource != MU_RES_PODS && resource < MU_RESOURCES_MAX);
+        known->resources |= UINT64_C(1) << resource;
+        need->demands[need->count++] = (struct mu_scan_demand){amount, resource};
+        if (resource == MU_RES_CPU)
+            need->units_cpu = amount >> MU_SCORE_SHIFT_CPU;
+        if (resource == MU_RES_MEMORY)
+            need->units_memory = amount >> MU_SCORE_SHIFT_MEMORY;
+        known->nowhere = known->nowhere || amount == MU_AMOUNT_MAX;
+    }
+    need->limit_cpu = mu_score_weight_limit(need->units_cpu);
+    need->limit_memory = mu_score_weight_limit(need->units_memory);
+}
+
+/* What is known about a class, made if it is new. NULL when out of memory. */
+static struct place_class *class_get(struct mu_place *place, struct mu_class_ix ix)
+{
+    if (ix.v < place->class_cap && place->classes[ix.v] != NULL &&
+        place->classes[ix.v]->session == place->session)
+        return place->classes[ix.v];
+    const struct mu_class *class_ = mu_model_get_class(place->model, ix);
+    void *array = place->classes;
+    uint32_t cap = place->class_cap;
+    if (mu_mem_grow(&array, &cap, ix.v + 1, MU_CLASSES_MAX, sizeof *place->classes) != 0)
+        return NULL;
+    place->classes = array;
+    for (; place->class_cap < cap; place->class_cap++)
+        place->classes[place->class_cap] = NULL;
+    struct place_class *known = place->classes[ix.v];
+    if (known == NULL || known->id != class_->id) {
+        struct place_class *fresh =
+            mu_mem_zalloc(sizeof *fresh + sizeof *fresh->need +
+                          (class_->demand_count + 1) * sizeof(struct mu_scan_demand));
+        if (fresh == NULL)
+            return NULL;
+        fresh->need = (struct mu_scan_need *)(void *)(fresh + 1);
+        need_fill(place, class_, fresh);
+        if (known != NULL)
+            mu_mem_free(known->refusals);
+        mu_mem_free(known);
+        known = place->classes[ix.v] = fresh;
+    }
+    for (uint32_t d = 0; d < class_->demand_count; d++)
+        known->nowhere =
+            known->nowhere || !mu_filter_known(place->snapshot, class_->demands[d].resource);
+    known->session = place->session;
+    return known;
+}
+
+/* Mask and summaries of a class that may fit somewhere. */
+static int class_prepare(struct mu_place *place, struct mu_class_ix ix, struct place_class *known)
+{
+    if (known->mask == NULL || known->mask_epoch != mu_filter_epoch(place->filter)) {
+        int error =
+            mu_filter_mask(place->filter, mu_model_get_class(place->model, ix), &known->mask);
+        if (error != 0)
+            return error;
+        known->mask_epoch = mu_filter_epoch(place->filter);
+    }
+    return mu_room_prepare(&place->room, known->resources);
+}
+
+/* ---- fits nowhere ------------------------------------------------------------------------- */
+
+static bool none_recall(const struct mu_place *place, const struct place_class *known)
+{
+    if (known->nowhere)
+        return true;
+    if (place->given)
+        return false;
+    return known->none_session == place->session ||
+           (place->in_trial && known->none_trial == place->trial) ||
+           (known->none_known && known->none_static == place->snapshot->static_generation &&
+            known->none_capacity == place->snapshot->capacity_generation);
+}
+
+static void none_remember(struct mu_place *place, struct place_class *known)
+{
+    if (place->given)
+        return;
+    bool empty_trial = !place->in_trial || place->log_count == place->trial_begin;
+    if (place->log_count == 0) {
+        known->none_known = true;
+        known->none_static = place->snapshot->static_generation;
+        known->none_capacity = place->snapshot->capacity_generation;
+    }
+    if (empty_trial)
+        known->none_session = place->session;
+    else
+        known->none_trial = place->trial;
+}
+
+/* ---- picking ------------------------------------------------------------------------------ */
+
+static uint32_t pick_pinned(const struct mu_place *place, const struct place_class *known)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    uint32_t best = MU_NONE;
+    int64_t best_key = MU_SCORE_KEY_NONE;
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        if (snapshot->nodes[row].hostname.v != known->hostname.v ||
+            !mu_bitset_test(known->mask->bits[0], row))
+            continue;
+        int64_t key = mu_room_key(&place->room, known->need, row);
+        if (key > best_key ||
+            (key >= 0 && key == best_key && mu_room_wins_tie(&place->room, row, best))) {
+            best = row;
+            best_key = key;
+        }
+    }
+    return best;
+}
+
+static uint32_t pick_row(struct mu_place *place, const struct place_class *known)
+{
+    if (known->hostname.v != 0) {
+        place->counts.pinned++;
+        return pick_pinned(place, known);
+    }
+    if (place->run_class != known->id) {
+        place->run_class = known->id;
+        place->run_length = 0;
+    }
+    if (place->run_length < RUN_FOR_TREE)
+        place->run_length++;
+    bool run = place->run_length == RUN_FOR_TREE;
+    struct mu_hot_tree *tree = mu_hot_find(&place->hot, &place->room, known->id, known->mask_epoch,
+                                           run ? RUN_FOR_TREE : MISSING_FOR_TREE);
+    if (tree == NULL && run) {
+        /* Without memory for a tree the search answers as well. */
+        tree = mu_hot_build(&place->hot, &place->room, known->id, known->mask_epoch, known->need,
+                            known->mask);
+        place->counts.trees_built += tree != NULL;
+    }
+    if (tree != NULL) {
+        place->counts.by_tree++;
+        return mu_hot_best(&place->hot, tree, &place->room, known->need, known->mask);
+    }
+    place->counts.by_search++;
+    return mu_room_best(&place->room, known->need, known->mask);
+}
+
+int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+{
+    MU_ASSERT(place->snapshot != NULL);
+    struct place_class *known = class_get(place, class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    if (none_recall(place, known) || place->snapshot->node_rows == 0) {
+        place->counts.picks++;
+        place->counts.recalled++;
+        out->v = MU_NONE;
+        return 0;
+    }
+    int error = class_prepare(place, class_ix, known);
+    if (error != 0)
+        return error;
+    place->counts.picks++;
+    out->v = pick_row(place, known);
+    if (out->v == MU_NONE)
+        none_remember(place, known);
+    return 0;
+}
+
+/* ---- taking and giving back ---------------------------------------------------------------- */
+
+static int change(struct mu_place *place, struct mu_class_ix class_ix, uint32_t row, int sign)
+{
+    void *array = place->log;
+    if (mu_mem_grow(&array, &place->log_cap, place->log_count + 1, LOG_MAX, sizeof *place->log) !=
+        0)
+        return MU_ENOMEM;
+    place->log = array;
+    place->log[place->log_count++] = (struct log_entry){row, class_ix.v, sign};
+    mu_room_change(&place->room, place->classes[class_ix.v]->need, row, sign);
+    return 0;
+}
+
+static void undo(struct mu_place *place, uint32_t log_count)
+{
+    while (place->log_count > log_count) {
+        const struct log_entry *entry = &place->log[--place->log_count];
+        mu_room_change(&place->room, place->classes[entry->class_ix]->need, entry->row,
+                       -entry->sign);
+    }
+}
+
+int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix node)
+{
+    struct place_class *known = class_get(place, class_ix);
+    int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
+    if (error != 0)
+        return error;
+    MU_ASSERT(mu_room_key(&place->room, known->need, node.v) >= 0);
+    return change(place, class_ix, node.v, 1);
+}
+
+int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
+                       struct mu_node_ix *out)
+{
+    MU_ASSERT(!place->given);
+    struct place_class *known = class_get(place, class_ix);
+    int error = known == NULL ? MU_ENOMEM : 0;
+    out->v = MU_NONE;
+    if (error != 0 || known->nowhere)
+        return error;
+    error = class_prepare(place, class_ix, known);
+    if (error != 0)
+        return error;
+    uint32_t mark = place->log_count;
+    error = change(place, class_ix, held.v, -1);
+    if (error != 0)
+        return error;
+    place->given = true;
+    error = mu_place_pick(place, class_ix, out);
+    place->given = false;
+    if (error == 0 && out->v == held.v) {
+        undo(place, mark); /* give and take cancel out */
+        return 0;
+    }
+    undo(place, mark);
+    if (error == 0 && out->v != MU_NONE)
+        error = change(place, class_ix, out->v, 1);
+    if (error != 0)
+        out->v = MU_NONE;
+    return error;
+}
+
+void mu_place_trial(struct mu_place *place)
+{
+    MU_ASSERT(!place->in_trial);
+    place->in_trial = true;
+    place->trial++;
+    place->trial_begin = place->log_count;
+}
+
+void mu_place_commit(struct mu_place *place)
+{
+    MU_ASSERT(place->in_trial);
+    place->in_trial = false;
+}
+
+void mu_place_rollback(struct mu_place *place)
+{
+    MU_ASSERT(place->in_trial);
+    undo(place, place->trial_begin);
+    place->in_trial = false;
+}
+
+bool mu_place_untouched(const struct mu_place *place)
+{
+    return place->log_count == 0;
+}
+
+/* ---- explaining --------------------------------------------------------------------------- */
+
+int mu_place_explain(struct mu_place *place, struct mu_class_ix class_ix,
+                     const struct mu_place_refusals **out)
+{
+    MU_ASSERT(place->snapshot != NULL && !place->in_trial);
+    const struct mu_snapshot *snapshot = place->snapshot;
+    struct place_class *known = class_get(place, class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    if (known->refusals == NULL) {
+        known->refusals = mu_mem_zalloc(sizeof *known->refusals);
+        if (known->refusals == NULL)
+            return MU_ENOMEM;
+    }
+    bool untouched = place->log_count == 0;
+    bool counted = known->refusals_session == place->session ||
+                   (untouched && known->refusals_untouched &&
+                    known->refusals_generation == snapshot->generation &&
+                    known->refusals_static == snapshot->static_generation);
+    if (!counted) {
+        known->refusals_untouched = false;
+        known->refusals_session = 0;
+        int error = mu_filter_count(place->filter, mu_model_get_class(place->model, class_ix),
+                                    known->refusals->by_verdict, known->refusals->by_resource);
+        if (error != 0)
+            return error;
+        known->refusals_untouched = untouched;
+        known->refusals_generation = snapshot->generation;
+        known->refusals_static = snapshot->static_generation;
+    }
+    known->refusals_session = place->session;
+    *out = known->refusals;
+    return 0;
+}
+
+void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out)
+{
+    *out = place->counts;
+}

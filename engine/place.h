@@ -1,0 +1,81 @@
+#ifndef MU_ENGINE_PLACE_H
+#define MU_ENGINE_PLACE_H
+/*
+ * Placing: which node a pod of a class gets, and taking the room there, in the snapshot itself.
+ *
+ * The answer to mu_place_pick() is defined by engine/filter.h and engine/score.h alone: of the nodes
+ * that no filter refuses, the one with the largest key. How it is found depends on the work:
+ *
+ *     the class was found to fit nowhere, and no room grew since     nothing
+ *     the class is pinned by its hostname                             its rows
+ *     a run of one class, or a tree that is nearly current            its tree (engine/hot.h)
+ *     else                                                            branch and bound (engine/room.h)
+ *
+ * Every change is logged. A trial is the part of the log behind its mark: mu_place_rollback() undoes
+ * it in reverse, mu_place_commit() keeps it, and mu_place_end() undoes everything, so that the
+ * snapshot goes back byte by byte as it came.
+ *
+ * "Fits nowhere" is remembered. Room only shrinks while placements are added, so what is found with
+ * an empty trial holds for the rest of the session, and what is found within a trial holds until it
+ * is rolled back. If nothing is placed at all, it is a fact about the snapshot, and holds as long as
+ * neither a node object nor, anywhere, room grows: (static_generation, capacity_generation). Room
+ * that is handed back for a member with held room (mu_place_give) is taken again, or used, within
+ * the same trial; meanwhile nothing is remembered or recalled.
+ */
+#include "engine/room.h"
+
+/* Why a class fits nowhere: counts of present nodes, MU_VERDICT_KINDS and MU_RESOURCES_MAX. */
+struct mu_place_refusals {
+    uint32_t by_verdict[MU_VERDICT_KINDS];
+    uint32_t by_resource[MU_RESOURCES_MAX];
+};
+
+struct mu_place; /* opaque; one thread */
+
+/* `ops`: NULL for the best that the machine has. Owns: caller. Errors: NULL when out of memory. */
+struct mu_place *mu_place_create(enum mu_score_policy policy, const struct mu_scan_ops *ops);
+void mu_place_destroy(struct mu_place *place);
+
+/* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(1); of
+ * end: O(placements). */
+void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot);
+void mu_place_end(struct mu_place *place);
+/* Forget all caches; answers do not change. Between sessions. */
+void mu_place_drop_caches(struct mu_place *place);
+
+/* The best node for a pod of this class, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
+ * Cost: see engine/room.h and engine/hot.h; O(rows) for the first pick of a session. */
+int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out);
+/* Take the room of one pod of this class on a row where it fits. Errors: MU_ENOMEM. Cost: O(1). */
+int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix node);
+/* The same for the member that holds `charged` room on `held`: its room there counts as free for
+ * it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
+ * room stays charged for this session. */
+int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
+                       struct mu_node_ix *out);
+
+/* Open a trial: what is taken from now on can be undone. One at a time. */
+void mu_place_trial(struct mu_place *place);
+void mu_place_commit(struct mu_place *place);
+void mu_place_rollback(struct mu_place *place);
+
+/* True while nothing is taken: what is found now is a fact about the snapshot. */
+bool mu_place_untouched(const struct mu_place *place);
+
+/* Count why the class fits where it does not. Counted once per session, at the first call; valid
+ * until the next session's. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows). */
+int mu_place_explain(struct mu_place *place, struct mu_class_ix class_ix,
+                     const struct mu_place_refusals **out);
+
+/* What was done so far: by which way picks were answered. For benches, tests and metrics. */
+struct mu_place_counts {
+    uint64_t picks;
+    uint64_t recalled; /* known to fit nowhere */
+    uint64_t pinned;
+    uint64_t by_tree;
+    uint64_t by_search;
+    uint64_t trees_built;
+};
+void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out);
+
+#endif

@@ -1,0 +1,85 @@
+#ifndef MU_ENGINE_ROOM_H
+#define MU_ENGINE_ROOM_H
+/*
+ * Room: the nodes of a snapshot as a tree of summaries, and the search for the best of them.
+ *
+ * Level 0 is the node rows; an entry of level l + 1 sums up 64 entries of level l: the largest free
+ * amount of each resource, the largest node term of the key, and the weight that makes a class
+ * cheapest (engine/score.h: the smallest weight for SPREAD, the largest for PACK). A class fits no
+ * row below an entry whose free amounts do not fit it, and no row below has a larger key than the
+ * key formula gives for the entry. So one kernel (engine/scan.h) serves rows and bounds, and the
+ * best row is found by branch and bound, best bound first:
+ *
+ *     visit(level, block): keys of the 64 entries; while the largest >= the best row so far,
+ *                          visit what is below it; at level 0 the largest is a candidate
+ *
+ * Exact: a bound never lies below a key beneath it. Tight: nodes of equal allocatable rank the same
+ * for every class, and the DB keeps rows of one capacity together, so the first row that is visited
+ * is nearly always the best and one block per level is looked at. A packing search looks into more
+ * blocks, because the fullest node of a block tends to be too full.
+ *
+ * A change of a row updates its node term at once and marks its block; the summaries of marked
+ * blocks are computed again before the next search. The last changes are logged for those who keep
+ * something per row (engine/hot.h). Summaries of a resource exist once somebody asked for it.
+ *
+ * Cost per search: O(64 * levels) where bounds are tight, O(rows) at worst. Per change: O(1), plus
+ * O(64 * levels * resources) at the next search.
+ */
+#include "engine/filter.h"
+#include "engine/scan.h"
+#include "engine/score.h"
+
+#define MU_ROOM_LOG 1024u /* last changes remembered; a power of two */
+
+struct mu_room {
+    const struct mu_scan_ops *ops;
+    enum mu_score_policy policy;
+    struct mu_snapshot *snapshot; /* NULL: between sessions */
+    /* What the columns below were computed from. */
+    const struct mu_model *model;
+    uint64_t static_generation;
+    uint64_t generation;
+    uint32_t rows;
+    bool fresh;     /* bases match the snapshot's present free amounts */
+    uint64_t ready; /* resources whose summaries do */
+    uint64_t epoch; /* moves when bases are computed anew: the log does not reach back over it */
+    /* Levels. */
+    uint32_t level_count;
+    uint32_t count[MU_LEVELS_MAX]; /* entries */
+    uint32_t cap[MU_LEVELS_MAX];   /* entries allocated, whole blocks */
+    struct mu_scan_columns columns[MU_LEVELS_MAX];
+    int64_t *base[MU_LEVELS_MAX];
+    int64_t *weight_cpu[MU_LEVELS_MAX];
+    int64_t *weight_memory[MU_LEVELS_MAX];
+    int64_t *free[MU_LEVELS_MAX][MU_RESOURCES_MAX]; /* levels >= 1 */
+    int64_t *tie_key;                               /* by row; -1: a hole */
+    /* Blocks of rows to sum up again: what changed in each, and which they are. */
+    uint64_t *stale; /* resource bits, and bit 63 for the node term */
+    uint32_t *stale_blocks;
+    uint32_t stale_count;
+    /* Changes: row of change number n is log[n % MU_ROOM_LOG], for the last MU_ROOM_LOG ones. */
+    uint64_t changes;
+    uint32_t log[MU_ROOM_LOG];
+};
+
+void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops, enum mu_score_policy policy);
+void mu_room_fini(struct mu_room *room);
+/* Work on this snapshot; what still matches it is kept. Cost: O(1). */
+void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot);
+/* Forget everything computed. */
+void mu_room_drop(struct mu_room *room);
+/* Make terms, and the summaries of `resources` (bits), match the snapshot. To be called before the
+ * functions below. Errors: MU_ENOMEM. Cost: O(1) when they do, else O(rows). */
+int mu_room_prepare(struct mu_room *room, uint64_t resources);
+/* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
+void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
+/* The best row of a class, MU_NONE when it fits nowhere. `mask`: rows to look at. */
+uint32_t mu_room_best(struct mu_room *room, const struct mu_scan_need *need,
+                      const struct mu_filter_mask *mask);
+/* The key of one row, MU_SCORE_KEY_NONE when the class does not fit there. Static rules are the
+ * caller's. */
+int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row);
+/* Of two rows with equal keys: true when a wins. */
+bool mu_room_wins_tie(const struct mu_room *room, uint32_t a, uint32_t b);
+
+#endif

@@ -1,0 +1,68 @@
+#ifndef MU_ENGINE_SCAN_H
+#define MU_ENGINE_SCAN_H
+/*
+ * The inner loops of placement, over blocks of 64 entries of flat columns. An entry is a node row,
+ * or a summary of 64 entries one level below (engine/room.h): the same loops serve both, because a
+ * summary has the same columns.
+ *
+ * The bodies are plain C without branches, written once and compiled for several instruction sets;
+ * mu_scan_best() picks at run time. All variants give the same bits.
+ */
+#include <stdint.h>
+#include "engine/resource.h"
+#include "engine/snapshot.h"
+
+/* What a class asks of a node, ready for scanning. */
+struct mu_scan_demand {
+    int64_t amount; /* > 0 */
+    uint32_t resource;
+};
+struct mu_scan_need {
+    int64_t units_cpu, units_memory; /* requests in units of the score */
+    int64_t limit_cpu, limit_memory; /* mu_score_weight_limit() of them */
+    int64_t sign;                    /* -1: subtract the cost (SPREAD), 0: add it (PACK) */
+    uint32_t count;                  /* resources to compare, pods included */
+    struct mu_scan_demand demands[];
+};
+
+/* Columns of one level. Padded to whole blocks, 64-byte aligned. */
+struct mu_scan_columns {
+    const int64_t *free[MU_RESOURCES_MAX];
+    const int64_t *base; /* the node's term of the key; largest of a summary's entries; -1: hole */
+    const int64_t *weight_cpu, *weight_memory;
+};
+
+struct mu_scan_room;
+struct mu_scan_ops {
+    const char *name;
+    /* Keys of the 64 entries at `begin`: out[i] = key where bit i of mask is set and all amounts
+     * fit, else MU_SCORE_KEY_NONE. Returns the largest. */
+    int64_t (*keys)(const struct mu_scan_need *need, const struct mu_scan_columns *columns,
+                    uint32_t begin, uint64_t mask, int64_t out[MU_NODE_CHUNK]);
+    /* Largest, smallest of 64 values. */
+    int64_t (*max)(const int64_t values[MU_NODE_CHUNK]);
+    int64_t (*min)(const int64_t values[MU_NODE_CHUNK]);
+    /* Bit i: values[i] == value; values[i] < value. */
+    uint64_t (*equal)(const int64_t values[MU_NODE_CHUNK], int64_t value);
+    uint64_t (*less)(const int64_t values[MU_NODE_CHUNK], int64_t value);
+    /* Node terms of 64 rows: mu_score_base() with tie_key -1 (a hole) giving -1. */
+    void (*bases)(const struct mu_scan_room *room, uint32_t begin, int64_t out[MU_NODE_CHUNK]);
+};
+/* Inputs of `bases`: columns by row. */
+struct mu_scan_room {
+    const int64_t *free_cpu, *free_memory;
+    const int64_t *alloc_cpu, *alloc_memory;
+    const int64_t *weight_cpu, *weight_memory;
+    const int64_t *tie_key;
+    bool pack;
+};
+
+/* The variants that this machine can run, best first; NULL behind the last one. Static storage.
+ * Thread: any. */
+const struct mu_scan_ops *mu_scan_variant(uint32_t n);
+static inline const struct mu_scan_ops *mu_scan_best(void)
+{
+    return mu_scan_variant(0);
+}
+
+#endif

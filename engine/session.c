@@ -1,0 +1,417 @@
+#include "engine/session.h"
+
+#include <string.h>
+
+#include "engine/base/arena.h"
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "engine/place.h"
+#include "engine/queue.h"
+
+/* A member is picked for at most three times: as part of its sub-group's minimum, to make up the
+ * size, as one beyond. */
+#define STEPS_DEFAULT       (3u * MU_GANG_MEMBERS_MAX)
+#define ARENA_BYTES_DEFAULT ((size_t)8 << 30)
+
+/* A gang that did not fit the untouched snapshot, and when that is known to hold still. */
+struct gang_memo {
+    bool valid;
+    bool uniform; /* members of one class, no held room: less room never helps it */
+    uint32_t generation, revision;
+    uint64_t snapshot_generation, static_generation, capacity_generation;
+    struct mu_class_ix class_ix;
+};
+
+struct mu_session {
+    struct mu_session_config config;
+    struct mu_arena *arena;
+    struct mu_place *place;
+    uint32_t *nodes; /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    struct gang_memo *memos;
+    uint32_t memo_cap;
+    const struct mu_model *model; /* of the memos */
+    /* The run in hand. */
+    struct mu_snapshot *snapshot;
+    uint64_t now_ns;
+    struct mu_plan *plan;
+    struct mu_plan_gang *gangs;
+    struct mu_plan_wait *waits;
+};
+
+/* The gang in hand. */
+struct attempt {
+    uint32_t gang;
+    const struct mu_gang_row *row;
+    const struct mu_gang_block *block;
+    uint32_t size;
+    uint32_t placed; /* members given a node in this run */
+    uint32_t steps;
+    bool out_of_steps;
+    struct mu_class_ix failed; /* first class that found no node */
+};
+
+static const uint32_t no_counts[MU_RESOURCES_MAX];
+_Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves both");
+
+/* ---- lifetime ----------------------------------------------------------------------------- */
+
+struct mu_session *mu_session_create(const struct mu_session_config *config)
+{
+    struct mu_session *session = mu_mem_zalloc(sizeof *session);
+    if (session == NULL)
+        return NULL;
+    session->config = *config;
+    if (session->config.gang_step_budget == 0)
+        session->config.gang_step_budget = STEPS_DEFAULT;
+    if (session->config.arena_bytes_max == 0)
+        session->config.arena_bytes_max = ARENA_BYTES_DEFAULT;
+    session->arena = mu_arena_create(session->config.arena_bytes_max);
+    session->place = mu_place_create(config->score, NULL);
+    session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
+    if (session->arena == NULL || session->place == NULL || session->nodes == NULL) {
+        mu_session_destroy(session);
+        return NULL;
+    }
+    return session;
+}
+
+void mu_session_destroy(struct mu_session *session)
+{
+    if (session == NULL)
+        return;
+    mu_place_destroy(session->place);
+    mu_arena_destroy(session->arena);
+    mu_mem_free(session->nodes);
+    mu_mem_free(session->memos);
+    mu_mem_free(session);
+}
+
+void mu_session_drop_caches(struct mu_session *session)
+{
+    mu_place_drop_caches(session->place);
+    if (session->memos != NULL)
+        memset(session->memos, 0, session->memo_cap * sizeof *session->memos);
+}
+
+void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out)
+{
+    mu_place_counts(session->place, out);
+}
+
+/* ---- waiting ------------------------------------------------------------------------------ */
+
+static struct mu_plan_wait *wait_add(struct mu_session *session, uint32_t gang,
+                                     enum mu_wait_kind kind)
+{
+    MU_ASSERT(session->plan->wait_count < session->snapshot->pending_gangs);
+    struct mu_plan_wait *wait = &session->waits[session->plan->wait_count++];
+    *wait = (struct mu_plan_wait){
+        .gang = {gang},
+        .gang_generation = session->snapshot->gangs[gang].generation,
+        .kind = kind,
+        .class_ix = {MU_NONE},
+        .nodes_by_verdict = no_counts,
+        .nodes_by_resource = no_counts,
+    };
+    return wait;
+}
+
+static int wait_no_fit(struct mu_session *session, const struct attempt *a)
+{
+    const struct mu_place_refusals *refusals;
+    int error = mu_place_explain(session->place, a->failed, &refusals);
+    if (error != 0)
+        return error;
+    struct mu_plan_wait *wait = wait_add(session, a->gang, MU_WAIT_NO_FIT);
+    wait->have = a->row->placed_count;
+    wait->need = a->size;
+    wait->class_ix = a->failed;
+    wait->nodes_by_verdict = refusals->by_verdict;
+    wait->nodes_by_resource = refusals->by_resource;
+    return 0;
+}
+
+/* Pending members that the sub-group needs on top of those placed. */
+static uint32_t subgroup_need(const struct mu_gang_subgroup *subgroup)
+{
+    if (subgroup->min == 0)
+        return subgroup->member_count;
+    return subgroup->min > subgroup->placed ? subgroup->min - subgroup->placed : 0;
+}
+
+/* True when the members that can be placed now reach the size and every minimum. */
+static bool reachable(const struct attempt *a)
+{
+    for (uint32_t s = 0; s < a->block->subgroup_count; s++) {
+        const struct mu_gang_subgroup *subgroup = &a->block->subgroups[s];
+        if (subgroup_need(subgroup) > subgroup->member_count)
+            return false;
+    }
+    return a->row->placed_count + a->block->member_count >= a->size;
+}
+
+/* True when the gang can be tried; else its wait is in the plan. */
+static bool admit(struct mu_session *session, struct attempt *a)
+{
+    const struct mu_gang_row *row = a->row;
+    bool settled = (row->flags & MU_GANG_SETTLED) != 0;
+    a->size = settled ? row->size : row->member_count;
+    if (!settled && session->now_ns < row->settle_ns) {
+        wait_add(session, a->gang, MU_WAIT_QUIET)->until_ns = row->settle_ns;
+        if (row->settle_ns < session->plan->next_ns)
+            session->plan->next_ns = row->settle_ns;
+        return false;
+    }
+    if (reachable(a) && a->block->member_count > 0)
+        return true;
+    if (row->blocked_count > 0) {
+        enum mu_wait_kind kind = row->blocked_rules != 0 ? MU_WAIT_UNBUILT : MU_WAIT_GATED;
+        wait_add(session, a->gang, kind)->rules = row->blocked_rules;
+        return false;
+    }
+    struct mu_plan_wait *wait = wait_add(session, a->gang, MU_WAIT_MEMBERS);
+    wait->have = row->placed_count + a->block->member_count;
+    wait->need = a->size;
+    return false;
+}
+
+/* ---- what is known not to fit -------------------------------------------------------------- */
+
+static bool memo_recall(struct mu_session *session, struct attempt *a)
+{
+    const struct mu_snapshot *snapshot = session->snapshot;
+    if (a->gang >= session->memo_cap)
+        return false;
+    const struct gang_memo *memo = &session->memos[a->gang];
+    if (!memo->valid || memo->generation != a->row->generation ||
+        memo->revision != a->row->revision)
+        return false;
+    bool holds = memo->uniform ? memo->static_generation == snapshot->static_generation &&
+                                     memo->capacity_generation == snapshot->capacity_generation
+                               : memo->snapshot_generation == snapshot->generation &&
+                                     mu_place_untouched(session->place);
+    if (holds)
+        a->failed = memo->class_ix;
+    return holds;
+}
+
+/* Best effort: without memory it is not remembered. */
+static void memo_remember(struct mu_session *session, const struct attempt *a)
+{
+    if (!mu_place_untouched(session->place))
+        return;
+    void *array = session->memos;
+    uint32_t cap = session->memo_cap;
+    if (mu_mem_grow(&array, &cap, a->gang + 1, MU_GANGS_MAX, sizeof *session->memos) != 0)
+        return;
+    session->memos = array;
+    for (; session->memo_cap < cap; session->memo_cap++)
+        session->memos[session->memo_cap].valid = false;
+    bool uniform = true;
+    for (uint32_t m = 0; m < a->block->member_count && uniform; m++) {
+        const struct mu_gang_member *member = &a->block->members[m];
+        uniform =
+            member->class_ix.v == a->block->members[0].class_ix.v && member->held.v == MU_NONE;
+    }
+    session->memos[a->gang] = (struct gang_memo){
+        .valid = true,
+        .uniform = uniform,
+        .generation = a->row->generation,
+        .revision = a->row->revision,
+        .snapshot_generation = session->snapshot->generation,
+        .static_generation = session->snapshot->static_generation,
+        .capacity_generation = session->snapshot->capacity_generation,
+        .class_ix = a->failed,
+    };
+}
+
+/* ---- placing ------------------------------------------------------------------------------ */
+
+/* Give member m the best node, if any and if it has none yet. */
+static int member_place(struct mu_session *session, struct attempt *a, uint32_t m)
+{
+    if (session->nodes[m] != MU_NONE)
+        return 0;
+    if (a->steps == session->config.gang_step_budget) {
+        a->out_of_steps = true;
+        return 0;
+    }
+    a->steps++;
+    const struct mu_gang_member *member = &a->block->members[m];
+    struct mu_node_ix node = {MU_NONE};
+    bool holds = member->held.v != MU_NONE && member->held.v < session->snapshot->node_rows &&
+                 session->snapshot->nodes[member->held.v].generation == member->held_generation;
+    int error;
+    if (holds) {
+        error = mu_place_pick_held(session->place, member->class_ix, member->held, &node);
+    } else {
+        error = mu_place_pick(session->place, member->class_ix, &node);
+        if (error == 0 && node.v != MU_NONE)
+            error = mu_place_take(session->place, member->class_ix, node);
+    }
+    if (error != 0)
+        return error;
+    if (node.v == MU_NONE) {
+        if (a->failed.v == MU_NONE)
+            a->failed = member->class_ix;
+        return 0;
+    }
+    session->nodes[m] = node.v;
+    a->placed++;
+    return 0;
+}
+
+/* Place `need` of the `count` members from `begin` on that have no node yet, in order. Stops as
+ * soon as too few are left. *done says whether all `need` have a node. */
+static int members_place(struct mu_session *session, struct attempt *a, uint32_t begin,
+                         uint32_t count, uint32_t need, bool *done)
+{
+    uint32_t target = a->placed + need;
+    for (uint32_t m = begin; m < begin + count; m++) {
+        uint32_t left = begin + count - m;
+        if (a->placed == target || a->placed + left < target || a->out_of_steps)
+            break;
+        int error = member_place(session, a, m);
+        if (error != 0)
+            return error;
+    }
+    *done = a->placed == target;
+    return 0;
+}
+
+/* Place what must run together. */
+static int minimum_place(struct mu_session *session, struct attempt *a, bool *done)
+{
+    const struct mu_gang_block *block = a->block;
+    *done = true;
+    for (uint32_t s = 0; s < block->subgroup_count && *done; s++) {
+        const struct mu_gang_subgroup *subgroup = &block->subgroups[s];
+        int error = members_place(session, a, subgroup->member_begin, subgroup->member_count,
+                                  subgroup_need(subgroup), done);
+        if (error != 0)
+            return error;
+    }
+    uint32_t have = a->row->placed_count + a->placed;
+    if (!*done || have >= a->size)
+        return 0;
+    /* The members that have a node already are passed over, so they do not count as left. */
+    return members_place(session, a, 0, block->member_count, a->size - have, done);
+}
+
+static int gang_add(struct mu_session *session, const struct attempt *a)
+{
+    const struct mu_snapshot *snapshot = session->snapshot;
+    struct mu_plan_bind *binds = mu_arena_calloc(session->arena, a->placed, sizeof *binds);
+    if (binds == NULL)
+        return MU_ENOMEM;
+    uint32_t count = 0;
+    for (uint32_t m = 0; m < a->block->member_count; m++) {
+        uint32_t node = session->nodes[m];
+        if (node == MU_NONE)
+            continue;
+        const struct mu_gang_member *member = &a->block->members[m];
+        binds[count++] = (struct mu_plan_bind){
+            .pod = member->pod,
+            .uid = member->uid,
+            .version = member->version,
+            .node = {node},
+            .node_generation = snapshot->nodes[node].generation,
+        };
+    }
+    MU_ASSERT(count == a->placed);
+    MU_ASSERT(a->row->placed_count + count >= a->size);
+    session->gangs[session->plan->gang_count++] = (struct mu_plan_gang){
+        .gang = {a->gang},
+        .gang_generation = a->row->generation,
+        .gang_revision = a->row->revision,
+        .size = a->size,
+        .bind_count = count,
+        .binds = binds,
+    };
+    return 0;
+}
+
+/* Try an admitted gang: minimum in a trial, then the members beyond. */
+static int gang_place(struct mu_session *session, struct attempt *a)
+{
+    MU_ASSERT(a->block->member_count <= MU_GANG_MEMBERS_MAX);
+    for (uint32_t m = 0; m < a->block->member_count; m++)
+        session->nodes[m] = MU_NONE;
+    bool done = false;
+    mu_place_trial(session->place);
+    int error = minimum_place(session, a, &done);
+    if (error != 0 || !done) {
+        mu_place_rollback(session->place);
+        if (error != 0)
+            return error;
+        if (a->out_of_steps) {
+            (void)wait_add(session, a->gang, MU_WAIT_UNDECIDED);
+            return 0;
+        }
+        memo_remember(session, a);
+        return wait_no_fit(session, a);
+    }
+    mu_place_commit(session->place);
+    for (uint32_t m = 0; m < a->block->member_count && !a->out_of_steps; m++) {
+        error = member_place(session, a, m);
+        if (error != 0)
+            return error;
+    }
+    if (a->placed > 0)
+        return gang_add(session, a);
+    return wait_no_fit(session, a);
+}
+
+static int gang_decide(struct mu_session *session, uint32_t gang)
+{
+    const struct mu_gang_row *row = &session->snapshot->gangs[gang];
+    struct attempt a = {.gang = gang, .row = row, .block = row->block, .failed = {MU_NONE}};
+    MU_ASSERT(row->block != NULL);
+    if (!admit(session, &a))
+        return 0;
+    if (memo_recall(session, &a))
+        return wait_no_fit(session, &a);
+    return gang_place(session, &a);
+}
+
+/* ---- a run -------------------------------------------------------------------------------- */
+
+static int run(struct mu_session *session)
+{
+    struct mu_snapshot *snapshot = session->snapshot;
+    uint32_t pending = snapshot->pending_gangs;
+    session->plan = mu_arena_zalloc(session->arena, sizeof *session->plan);
+    session->gangs = mu_arena_alloc(session->arena, pending * sizeof *session->gangs);
+    session->waits = mu_arena_alloc(session->arena, pending * sizeof *session->waits);
+    if (session->plan == NULL || session->gangs == NULL || session->waits == NULL)
+        return MU_ENOMEM;
+    session->plan->snapshot_generation = snapshot->generation;
+    session->plan->gangs = session->gangs;
+    session->plan->waits = session->waits;
+    session->plan->next_ns = UINT64_MAX;
+    struct mu_queue queue = {0, NULL};
+    int error = mu_queue_build(snapshot, session->arena, &queue);
+    for (uint32_t i = 0; i < queue.count && error == 0; i++)
+        error = gang_decide(session, queue.rows[i]);
+    return error;
+}
+
+int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uint64_t now_ns,
+                   const struct mu_plan **plan)
+{
+    mu_arena_reset(session->arena);
+    if (session->model != snapshot->model && session->memos != NULL)
+        memset(session->memos, 0, session->memo_cap * sizeof *session->memos);
+    session->model = snapshot->model;
+    session->snapshot = snapshot;
+    session->now_ns = now_ns;
+    mu_place_begin(session->place, snapshot);
+    int error = run(session);
+    mu_place_end(session->place);
+    session->snapshot = NULL;
+    if (error != 0)
+        return error;
+    MU_ASSERT(session->plan->gang_count + session->plan->wait_count == snapshot->pending_gangs);
+    *plan = session->plan;
+    return 0;
+}

@@ -1,0 +1,236 @@
+#include "tests/support/cluster.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+
+void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap)
+{
+    memset(cluster, 0, sizeof *cluster);
+    cluster->model = mu_model_create();
+    MU_ASSERT(cluster->model != NULL);
+    struct mu_snapshot *s = &cluster->snapshot;
+    s->model = cluster->model;
+    s->generation = s->static_generation = s->capacity_generation = 1;
+    s->node_cap = (node_cap + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
+    s->node_cap = s->node_cap > 0 ? s->node_cap : MU_NODE_CHUNK;
+    s->nodes = mu_mem_calloc(s->node_cap, sizeof *s->nodes);
+    s->gang_cap = gang_cap;
+    s->gangs = mu_mem_calloc(gang_cap > 0 ? gang_cap : 1, sizeof *s->gangs);
+    MU_ASSERT(s->nodes != NULL && s->gangs != NULL);
+    s->resource_count = 0;
+}
+
+void mu_cluster_fini(struct mu_cluster *cluster)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    for (uint32_t g = 0; g < s->gang_rows; g++)
+        mu_mem_free((void *)(uintptr_t)s->gangs[g].block);
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
+        mu_mem_free(s->free[r]);
+        mu_mem_free(s->alloc[r]);
+    }
+    mu_mem_free(s->nodes);
+    mu_mem_free(s->gangs);
+    mu_model_destroy(cluster->model);
+    memset(cluster, 0, sizeof *cluster);
+}
+
+/* Columns for every resource that the model knows. */
+static void columns_make(struct mu_cluster *cluster)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    uint32_t known = mu_resource_count(mu_model_resources(cluster->model));
+    for (; s->resource_count < known; s->resource_count++) {
+        size_t bytes = s->node_cap * sizeof(int64_t);
+        s->free[s->resource_count] = mu_mem_zalloc_aligned(64, bytes);
+        s->alloc[s->resource_count] = mu_mem_zalloc_aligned(64, bytes);
+        MU_ASSERT(s->free[s->resource_count] != NULL && s->alloc[s->resource_count] != NULL);
+    }
+}
+
+uint32_t mu_cluster_hole(struct mu_cluster *cluster)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    MU_ASSERT(s->node_rows < s->node_cap);
+    columns_make(cluster);
+    s->generation++;
+    s->static_generation++;
+    return s->node_rows++;
+}
+
+uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object *node)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_model *model = cluster->model;
+    int64_t amounts[MU_RESOURCES_MAX] = {0};
+    for (uint32_t a = 0; a < node->allocatable_count; a++) {
+        struct mu_resource_ix ix;
+        int error =
+            mu_resource_intern(mu_model_resources(model), node->allocatable[a].resource, &ix);
+        MU_ASSERT(error == 0);
+        amounts[ix.v] = node->allocatable[a].value;
+    }
+    uint32_t row = mu_cluster_hole(cluster);
+    struct mu_node_static *n = &s->nodes[row];
+    int error =
+        mu_model_label_set(model, node->labels, node->label_count, &n->labels, &n->hostname);
+    MU_ASSERT(error == 0);
+    error = mu_model_taint_set(model, node->taints, node->taint_count, &n->taints);
+    MU_ASSERT(error == 0);
+    error = mu_model_capacity(model, amounts, &n->capacity);
+    MU_ASSERT(error == 0);
+    error = mu_symbol_intern(mu_model_symbols(model), node->name, &n->name);
+    MU_ASSERT(error == 0);
+    for (uint32_t r = 0; r < s->resource_count; r++)
+        s->free[r][row] = s->alloc[r][row] = amounts[r];
+    n->flags = MU_NODE_PRESENT | (node->unschedulable ? MU_NODE_UNSCHEDULABLE : 0);
+    n->tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
+    n->generation = row + 1;
+    s->node_count++;
+    s->capacity_generation++;
+    return row;
+}
+
+uint32_t mu_cluster_plain_node(struct mu_cluster *cluster, const char *name, int64_t cpu_millis,
+                               int64_t memory_bytes, int64_t pods, int64_t devices)
+{
+    const struct mu_amount amounts[] = {
+        {MU_STR("cpu"), cpu_millis},
+        {MU_STR("memory"), memory_bytes},
+        {MU_STR("pods"), pods},
+        {MU_STR("example.com/device"), devices},
+    };
+    const struct mu_node_object node = {
+        .name = mu_str_of(name),
+        .uid = mu_str_of(name),
+        .version = 1,
+        .allocatable = amounts,
+        .allocatable_count = devices > 0 ? 4 : 3,
+    };
+    return mu_cluster_node(cluster, &node);
+}
+
+void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
+                         int64_t amount)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    MU_ASSERT(row < s->node_rows && resource < s->resource_count);
+    s->free[resource][row] += amount;
+    s->generation++;
+    s->capacity_generation += amount > 0;
+}
+
+void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags)
+{
+    cluster->snapshot.nodes[row].flags = flags;
+    cluster->snapshot.generation++;
+    cluster->snapshot.static_generation++;
+}
+
+struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_pod_object *pod)
+{
+    struct mu_class_ix ix;
+    int error = mu_model_class(cluster->model, pod, &ix);
+    MU_ASSERT(error == 0);
+    return ix;
+}
+
+struct mu_class_ix mu_cluster_plain_class(struct mu_cluster *cluster, int64_t cpu_millis,
+                                          int64_t memory_bytes, int64_t devices)
+{
+    struct mu_amount amounts[3];
+    uint32_t count = 0;
+    if (cpu_millis > 0)
+        amounts[count++] = (struct mu_amount){MU_STR("cpu"), cpu_millis};
+    if (memory_bytes > 0)
+        amounts[count++] = (struct mu_amount){MU_STR("memory"), memory_bytes};
+    if (devices > 0)
+        amounts[count++] = (struct mu_amount){MU_STR("example.com/device"), devices};
+    const struct mu_pod_object pod = {.requests = amounts, .request_count = count};
+    return mu_cluster_class(cluster, &pod);
+}
+
+uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gang *gang)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    MU_ASSERT(s->gang_rows < s->gang_cap);
+    uint32_t member_count = 0, placed = 0;
+    for (uint32_t g = 0; g < gang->subgroup_count; g++) {
+        member_count += gang->subgroups[g].member_count;
+        placed += gang->subgroups[g].placed;
+    }
+    struct mu_gang_block *block =
+        mu_mem_alloc(sizeof *block + member_count * sizeof(struct mu_gang_member) +
+                     gang->subgroup_count * sizeof(struct mu_gang_subgroup));
+    MU_ASSERT(block != NULL);
+    struct mu_gang_member *members = (struct mu_gang_member *)(void *)(block + 1);
+    struct mu_gang_subgroup *subgroups =
+        (struct mu_gang_subgroup *)(void *)(members + member_count);
+    uint32_t m = 0;
+    for (uint32_t g = 0; g < gang->subgroup_count; g++) {
+        const struct mu_cluster_subgroup *from = &gang->subgroups[g];
+        subgroups[g] = (struct mu_gang_subgroup){from->min, from->placed, m, from->member_count};
+        for (uint32_t i = 0; i < from->member_count; i++) {
+            uint32_t pod = cluster->pods++;
+            uint32_t held = from->members[i].held;
+            members[m++] = (struct mu_gang_member){
+                .pod = {pod},
+                .class_ix = from->members[i].class_ix,
+                .uid = {1, pod},
+                .version = 100 + pod,
+                .held = {held},
+                .held_generation = held == MU_NONE ? 0 : s->nodes[held].generation,
+            };
+        }
+    }
+    *block = (struct mu_gang_block){gang->subgroup_count, member_count, subgroups, members};
+    uint32_t row = s->gang_rows++;
+    s->gangs[row] = (struct mu_gang_row){
+        .flags = gang->flags | MU_GANG_PENDING,
+        .generation = row + 1,
+        .revision = 1,
+        .priority = gang->priority,
+        .created_s = gang->created_s,
+        .sequence = cluster->sequence++,
+        .settle_ns = gang->settle_ns,
+        .size = gang->size,
+        .member_count = member_count + placed + gang->blocked_count,
+        .placed_count = placed,
+        .blocked_count = gang->blocked_count,
+        .blocked_rules = gang->blocked_rules,
+        .block = block,
+    };
+    s->pending_gangs++;
+    s->generation++;
+    return row;
+}
+
+uint32_t mu_cluster_plain_gang(struct mu_cluster *cluster, struct mu_class_ix class_ix,
+                               uint32_t count)
+{
+    struct mu_cluster_member *members = mu_mem_calloc(count, sizeof *members);
+    MU_ASSERT(members != NULL);
+    for (uint32_t i = 0; i < count; i++)
+        members[i] = (struct mu_cluster_member){class_ix, MU_NONE};
+    const struct mu_cluster_subgroup subgroup = {
+        .min = count, .member_count = count, .members = members};
+    const struct mu_cluster_gang gang = {
+        .flags = MU_GANG_SETTLED, .size = count, .subgroup_count = 1, .subgroups = &subgroup};
+    uint32_t row = mu_cluster_gang(cluster, &gang);
+    mu_mem_free(members);
+    return row;
+}
+
+void mu_cluster_gang_done(struct mu_cluster *cluster, uint32_t gang)
+{
+    struct mu_gang_row *row = &cluster->snapshot.gangs[gang];
+    MU_ASSERT((row->flags & MU_GANG_PENDING) != 0);
+    row->flags &= ~(uint32_t)MU_GANG_PENDING;
+    row->revision++;
+    cluster->snapshot.pending_gangs--;
+    cluster->snapshot.generation++;
+}

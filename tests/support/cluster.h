@@ -1,0 +1,71 @@
+#ifndef MU_TESTS_SUPPORT_CLUSTER_H
+#define MU_TESTS_SUPPORT_CLUSTER_H
+/*
+ * A snapshot built by hand, from plain values, without the cluster DB: for tests and benches of what
+ * works on snapshots. It keeps the contract of engine/snapshot.h: padded columns, generations, ties
+ * and canonical order of members.
+ *
+ * Everything is allocated with the project's allocator and freed by mu_cluster_fini(). Running out
+ * of memory or of the room given at init aborts.
+ */
+#include "engine/snapshot.h"
+
+struct mu_cluster {
+    struct mu_model *model;
+    struct mu_snapshot snapshot;
+    uint32_t pods; /* members made so far: their pod indexes and UIDs */
+    uint64_t sequence;
+};
+
+void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap);
+void mu_cluster_fini(struct mu_cluster *cluster);
+
+/* Add a node with all of it free. Returns its row. */
+uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object *node);
+/* The same for a node with cpu, memory, pod slots, and `devices` of example.com/device. */
+uint32_t mu_cluster_plain_node(struct mu_cluster *cluster, const char *name, int64_t cpu_millis,
+                               int64_t memory_bytes, int64_t pods, int64_t devices);
+/* Add a hole: a row without a node. */
+uint32_t mu_cluster_hole(struct mu_cluster *cluster);
+/* Change what is free (negative: take), and move the generations that a DB would move. */
+void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
+                         int64_t amount);
+/* Change flags of a node, and move the static generation. */
+void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags);
+
+struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_pod_object *pod);
+/* A class of cpu, memory and devices; 0: not requested. */
+struct mu_class_ix mu_cluster_plain_class(struct mu_cluster *cluster, int64_t cpu_millis,
+                                          int64_t memory_bytes, int64_t devices);
+
+/* A gang to add. Members are pending; those placed or blocked are only counted. */
+struct mu_cluster_member {
+    struct mu_class_ix class_ix;
+    uint32_t held; /* row whose room the member holds, MU_NONE: none; room is taken by the caller */
+};
+struct mu_cluster_subgroup {
+    uint32_t min;
+    uint32_t placed;
+    uint32_t member_count;
+    const struct mu_cluster_member *members;
+};
+struct mu_cluster_gang {
+    uint32_t flags; /* MU_GANG_PENDING is added */
+    int32_t priority;
+    uint64_t created_s;
+    uint64_t settle_ns;
+    uint32_t size;
+    uint32_t blocked_count;
+    uint32_t blocked_rules;
+    uint32_t subgroup_count;
+    const struct mu_cluster_subgroup *subgroups;
+};
+/* Returns the gang's row. */
+uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gang *gang);
+/* A settled gang of `count` members of one class, all needed. */
+uint32_t mu_cluster_plain_gang(struct mu_cluster *cluster, struct mu_class_ix class_ix,
+                               uint32_t count);
+/* The row has no members that want a node any more. */
+void mu_cluster_gang_done(struct mu_cluster *cluster, uint32_t gang);
+
+#endif

@@ -1,0 +1,224 @@
+#include "tests/support/cluster_random.h"
+
+#include <stdio.h>
+
+#include "engine/base/assert.h"
+
+#define GI (INT64_C(1) << 30)
+
+static const int64_t cpu_kinds[] = {4000, 16000, 64000, 96000, 0, 1, INT64_MAX / 4};
+static const int64_t memory_kinds[] = {8 * GI, 32 * GI, 256 * GI,        384 * GI,
+                                       500,    0,       INT64_C(1) << 57};
+
+static uint32_t below(struct mu_random *random, uint32_t bound)
+{
+    return (uint32_t)mu_random_below(random, bound);
+}
+
+/* Mostly one of the first (sane) values, seldom one of the others. */
+static int64_t draw(struct mu_random *random, const int64_t *values, uint32_t count, uint32_t sane)
+{
+    return values[below(random, mu_random_chance(random, 950) ? sane : count)];
+}
+
+static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint32_t kinds,
+                     uint32_t number, bool jitter)
+{
+    char name[32], zone[8];
+    (void)snprintf(name, sizeof name, "node-%u", number);
+    (void)snprintf(zone, sizeof zone, "z%u", below(random, 3));
+    uint32_t kind = below(random, kinds);
+    const struct mu_amount amounts[] = {
+        {MU_STR("cpu"), draw(random, cpu_kinds + kind % 3, 5, 2)},
+        {MU_STR("memory"),
+         draw(random, memory_kinds + kind % 3, 5, 2) + (jitter ? below(random, 4096) : 0)},
+        {MU_STR("pods"), kind == 0 ? 3 : 110},
+        {MU_STR("example.com/device"), mu_random_chance(random, 300) ? 8 : 0},
+        {MU_STR("ephemeral-storage"), 100 * GI},
+    };
+    const struct mu_label labels[] = {
+        {MU_STR("zone"), mu_str_of(zone)},
+        {MU_STR(MU_HOSTNAME_KEY), mu_str_of(name)},
+        {MU_STR("disk"), mu_random_chance(random, 500) ? MU_STR("ssd") : MU_STR("hdd")},
+    };
+    const struct mu_taint taints[] = {
+        {MU_STR("dedicated"), MU_STR("gpu"), MU_EFFECT_NO_SCHEDULE},
+        {MU_STR("soft"), MU_STR(""), MU_EFFECT_PREFER_NO_SCHEDULE},
+        {MU_STR("down"), MU_STR(""), MU_EFFECT_NO_EXECUTE},
+    };
+    const struct mu_node_object node = {
+        .name = mu_str_of(name),
+        .uid = mu_str_of(name),
+        .labels = labels,
+        .label_count = below(random, 4),
+        .taints = taints + below(random, 3),
+        .taint_count = mu_random_chance(random, 200) ? 1 : 0,
+        .allocatable = amounts,
+        .allocatable_count = 5,
+        .unschedulable = mu_random_chance(random, 50),
+    };
+    uint32_t row = mu_cluster_node(cluster, &node);
+    if (mu_random_chance(random, 500)) /* equal ties: in all bits, or in all but the lowest */
+        cluster->snapshot.nodes[row].tie = below(random, 6);
+}
+
+static void class_add(struct mu_cluster *cluster, struct mu_random *random, struct mu_class_ix *out)
+{
+    struct mu_amount amounts[5];
+    uint32_t count = 0;
+    if (mu_random_chance(random, 900)) {
+        static const int64_t cpus[] = {100, 250, 500, 1000, 3000, 8000, 1, MU_AMOUNT_MAX / 4};
+        amounts[count++] = (struct mu_amount){MU_STR("cpu"), draw(random, cpus, 8, 6)};
+    }
+    if (mu_random_chance(random, 800)) {
+        static const int64_t memories[] = {GI / 4, GI, 100000000, 4 * GI, 1, MU_AMOUNT_MAX};
+        amounts[count++] = (struct mu_amount){MU_STR("memory"), draw(random, memories, 6, 4)};
+    }
+    if (mu_random_chance(random, 150))
+        amounts[count++] =
+            (struct mu_amount){MU_STR("example.com/device"), mu_random_between(random, 0, 8)};
+    if (mu_random_chance(random, 100))
+        amounts[count++] = (struct mu_amount){MU_STR("ephemeral-storage"), 40 * GI};
+    if (mu_random_chance(random, 20))
+        amounts[count++] = (struct mu_amount){MU_STR("example.com/unheard-of"), 1};
+    char host[32];
+    (void)snprintf(host, sizeof host, "node-%u", below(random, 20));
+    const struct mu_label selector[] = {
+        {MU_STR("zone"), MU_STR("z1")},
+        {MU_STR("disk"), mu_random_chance(random, 500) ? MU_STR("ssd") : MU_STR("tape")},
+        {MU_STR(MU_HOSTNAME_KEY), mu_str_of(host)},
+        {MU_STR(MU_HOSTNAME_KEY), MU_STR("elsewhere")},
+    };
+    const struct mu_toleration tolerations[] = {
+        {MU_STR("dedicated"), MU_STR("gpu"), MU_TOLERATE_EQUAL, MU_EFFECT_ANY},
+        {MU_STR("node.kubernetes.io/unschedulable"), MU_STR(""), MU_TOLERATE_EXISTS,
+         MU_EFFECT_NO_SCHEDULE},
+        {MU_STR(""), MU_STR(""), MU_TOLERATE_EXISTS, MU_EFFECT_ANY},
+    };
+    uint32_t selector_count = 0, selector_begin = 0;
+    if (mu_random_chance(random, 250)) {
+        selector_begin = below(random, 3);
+        selector_count =
+            mu_random_chance(random, 900) ? 1 : 2; /* 2 from 2 on: contradicts itself */
+    }
+    const struct mu_pod_object pod = {
+        .requests = amounts,
+        .request_count = count,
+        .selector = selector + selector_begin,
+        .selector_count = selector_count,
+        .tolerations = tolerations + below(random, 3),
+        .toleration_count = mu_random_chance(random, 250) ? 1 : 0,
+    };
+    *out = mu_cluster_class(cluster, &pod);
+}
+
+void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
+                       const struct mu_cluster_shape *shape, struct mu_class_ix *classes)
+{
+    uint32_t nodes = below(random, shape->nodes_max + 1);
+    uint32_t kinds = 1 + below(random, 3);
+    bool jitter = mu_random_chance(random, 300);
+    mu_cluster_init(cluster, nodes, shape->gangs_max);
+    for (uint32_t n = 0; n < nodes; n++) {
+        if (mu_random_chance(random, 30))
+            (void)mu_cluster_hole(cluster);
+        else
+            node_add(cluster, random, kinds, n, jitter);
+    }
+    for (uint32_t c = 0; c < shape->classes; c++)
+        class_add(cluster, random, &classes[c]);
+    bool loaded = mu_random_chance(random, 600);
+    for (uint32_t row = 0; loaded && row < cluster->snapshot.node_rows; row++) {
+        if (mu_random_chance(random, 500))
+            mu_cluster_random_event(cluster, random);
+    }
+}
+
+void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *random)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    if (s->node_rows == 0)
+        return;
+    uint32_t row = below(random, s->node_rows);
+    uint32_t resource = below(random, s->resource_count);
+    if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0)
+        return;
+    if (mu_random_chance(random, 30)) {
+        mu_cluster_flags(cluster, row, s->nodes[row].flags ^ MU_NODE_UNSCHEDULABLE);
+        return;
+    }
+    int64_t alloc = s->alloc[resource][row];
+    int64_t used = alloc - s->free[resource][row];
+    if (mu_random_chance(random, 300) && used > 0) {
+        mu_cluster_free_add(cluster, row, resource, mu_random_between(random, 1, used));
+    } else if (used <= alloc) { /* up to twice what there is: room below zero */
+        mu_cluster_free_add(cluster, row, resource, -mu_random_between(random, 0, alloc));
+    }
+}
+
+/* The member holds room somewhere: it is charged there, whether or not it fits. */
+static void hold(struct mu_cluster *cluster, struct mu_random *random,
+                 struct mu_cluster_member *member)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    const struct mu_class *c = mu_model_get_class(s->model, member->class_ix);
+    uint32_t row = s->node_rows > 0 ? below(random, s->node_rows) : MU_NONE;
+    if (row == MU_NONE || (s->nodes[row].flags & MU_NODE_PRESENT) == 0 || c->impossible)
+        return;
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        uint32_t r = c->demands[d].resource.v;
+        if (r >= s->resource_count || s->alloc[r][row] < c->demands[d].amount)
+            return;
+    }
+    mu_cluster_free_add(cluster, row, MU_RES_PODS, -1);
+    for (uint32_t d = 0; d < c->demand_count; d++)
+        mu_cluster_free_add(cluster, row, c->demands[d].resource.v, -c->demands[d].amount);
+    member->held = row;
+}
+
+uint32_t mu_cluster_random_gang(struct mu_cluster *cluster, struct mu_random *random,
+                                const struct mu_class_ix *classes, uint32_t class_count)
+{
+    struct mu_cluster_member members[64];
+    struct mu_cluster_subgroup subgroups[4];
+    uint32_t subgroup_count = mu_random_chance(random, 200) ? 1 + below(random, 4) : 1;
+    uint32_t used = 0, placed = 0, needed = 0;
+    bool solo = mu_random_chance(random, 300), uniform = mu_random_chance(random, 500);
+    struct mu_class_ix one = classes[below(random, class_count)];
+    for (uint32_t g = 0; g < subgroup_count; g++) {
+        uint32_t count = solo ? 1 : below(random, 12);
+        bool running = mu_random_chance(random, 200);
+        subgroups[g] = (struct mu_cluster_subgroup){
+            .placed = running ? below(random, 4) : 0,
+            .member_count = count,
+            .members = members + used,
+        };
+        for (uint32_t m = 0; m < count; m++, used++) {
+            members[used] = (struct mu_cluster_member){
+                uniform ? one : classes[below(random, class_count)], MU_NONE};
+            if (mu_random_chance(random, 50))
+                hold(cluster, random, &members[used]);
+        }
+        uint32_t have = count + subgroups[g].placed;
+        subgroups[g].min = mu_random_chance(random, 300) ? 0 : below(random, have + 2);
+        placed += subgroups[g].placed;
+        needed += subgroups[g].min == 0 ? have : subgroups[g].min;
+    }
+    bool settled = mu_random_chance(random, 800), blocked = mu_random_chance(random, 150);
+    uint32_t size = needed + below(random, 3);
+    const struct mu_cluster_gang gang = {
+        .flags = (settled ? MU_GANG_SETTLED : 0u) |
+                 (placed > 0 && settled && placed < size ? MU_GANG_SHORT : 0u),
+        .priority = (int32_t)mu_random_between(random, -2, 2) *
+                    (mu_random_chance(random, 50) ? INT32_MAX / 2 : 1),
+        .created_s = 1000 + below(random, 10),
+        .settle_ns = below(random, 2000),
+        .size = settled ? (size > 0 ? size : 1) : 0,
+        .blocked_count = blocked ? 1 + below(random, 2) : 0,
+        .blocked_rules = blocked && mu_random_chance(random, 500) ? (uint32_t)MU_RULE_VOLUMES : 0,
+        .subgroup_count = subgroup_count,
+        .subgroups = subgroups,
+    };
+    MU_ASSERT(used <= 64);
+    return mu_cluster_gang(cluster, &gang);
+}

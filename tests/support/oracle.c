@@ -1,0 +1,469 @@
+#include "tests/support/oracle.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+__extension__ typedef unsigned __int128 wide; /* no 64-bit overflow to think about */
+
+/* ---- filters ------------------------------------------------------------------------------ */
+
+static bool toleration_matches(const struct mu_toleration_item *t, struct mu_str key,
+                               struct mu_str value, enum mu_taint_effect effect,
+                               const struct mu_symtab *symbols)
+{
+    bool key_ok = t->key.v == 0 ? t->op == MU_TOLERATE_EXISTS
+                                : mu_str_equal(mu_symbol_str(symbols, t->key), key);
+    bool value_ok =
+        t->op == MU_TOLERATE_EXISTS ||
+        (t->op == MU_TOLERATE_EQUAL && mu_str_equal(mu_symbol_str(symbols, t->value), value));
+    bool effect_ok = t->effect == MU_EFFECT_ANY || t->effect == effect;
+    return key_ok && value_ok && effect_ok;
+}
+
+static bool tolerated(const struct mu_snapshot *s, const struct mu_class *c, struct mu_str key,
+                      struct mu_str value, enum mu_taint_effect effect)
+{
+    const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)s->model);
+    for (uint32_t t = 0; t < c->toleration_count; t++) {
+        if (toleration_matches(&c->tolerations[t], key, value, effect, symbols))
+            return true;
+    }
+    return false;
+}
+
+static bool has_label(const struct mu_label_set *set, struct mu_label_pair wanted)
+{
+    for (uint32_t i = 0; i < set->count; i++) {
+        if (set->pairs[i].key.v == wanted.key.v)
+            return set->pairs[i].value.v == wanted.value.v;
+    }
+    return false;
+}
+
+static bool saturated(const struct mu_class *c)
+{
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        if (c->demands[d].amount == MU_AMOUNT_MAX)
+            return true;
+    }
+    return false;
+}
+
+struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
+                                    uint32_t row)
+{
+    const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)snapshot->model);
+    const struct mu_node_static *n = &snapshot->nodes[row];
+    const struct mu_resource_ix none = {0};
+    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 &&
+        !tolerated(snapshot, c, MU_STR("node.kubernetes.io/unschedulable"), MU_STR(""),
+                   MU_EFFECT_NO_SCHEDULE))
+        return (struct mu_verdict){MU_NO_UNSCHEDULABLE, none};
+    const struct mu_taint_set *taints = mu_model_get_taint_set(snapshot->model, n->taints);
+    for (uint32_t t = 0; t < taints->count; t++) {
+        const struct mu_taint_item *taint = &taints->items[t];
+        if (taint->effect != MU_EFFECT_NO_SCHEDULE && taint->effect != MU_EFFECT_NO_EXECUTE)
+            continue;
+        if (!tolerated(snapshot, c, mu_symbol_str(symbols, taint->key),
+                       mu_symbol_str(symbols, taint->value), taint->effect))
+            return (struct mu_verdict){MU_NO_TAINT, none};
+    }
+    const struct mu_label_set *labels = mu_model_get_label_set(snapshot->model, n->labels);
+    bool selected = c->hostname.v == 0 || c->hostname.v == n->hostname.v;
+    for (uint32_t i = 0; i < c->selector_count; i++)
+        selected = selected && has_label(labels, c->selector[i]);
+    if (!selected || (c->impossible && !saturated(c)))
+        return (struct mu_verdict){MU_NO_SELECTOR, none};
+    if (snapshot->free[MU_RES_PODS][row] <= 0)
+        return (struct mu_verdict){MU_NO_PODS, none};
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
+        for (uint32_t d = 0; d < c->demand_count; d++) {
+            if (c->demands[d].resource.v != r)
+                continue;
+            int64_t room = r < snapshot->resource_count ? snapshot->free[r][row] : 0;
+            if (c->demands[d].amount > room || c->demands[d].amount == MU_AMOUNT_MAX)
+                return (struct mu_verdict){MU_NO_RESOURCE, {r}};
+        }
+    }
+    return (struct mu_verdict){MU_FITS, none};
+}
+
+/* ---- scores ------------------------------------------------------------------------------- */
+
+/* The documented sum, in 128 bits and with a division where the engine has a weight. */
+static uint64_t parts(const struct mu_snapshot *s, uint32_t row, int64_t cpu, int64_t memory)
+{
+    const int64_t amounts[2] = {cpu, memory};
+    wide sum = 0;
+    for (uint32_t r = 0; r < 2; r++) {
+        int64_t alloc = s->alloc[r][row];
+        int64_t amount = amounts[r] < alloc ? amounts[r] : alloc;
+        int shift = r == MU_RES_CPU ? 0 : 10;
+        if (amount <= 0 || alloc >> shift == 0)
+            continue;
+        wide weight = (((wide)1 << 59) - 1) / (wide)(alloc >> shift);
+        sum += (wide)(amount >> shift) * weight;
+    }
+    return (uint64_t)(sum >> 29);
+}
+
+static int64_t demand_of(const struct mu_class *c, uint32_t resource)
+{
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        if (c->demands[d].resource.v == resource)
+            return c->demands[d].amount;
+    }
+    return 0;
+}
+
+/* True when row a is preferred to row b; the class fits both. */
+static bool preferred(const struct mu_snapshot *s, enum mu_score_policy policy,
+                      const struct mu_class *c, uint32_t a, uint32_t b)
+{
+    const uint32_t rows[2] = {a, b};
+    uint64_t left[2];
+    for (int i = 0; i < 2; i++)
+        left[i] = parts(s, rows[i], s->free[MU_RES_CPU][rows[i]], s->free[MU_RES_MEMORY][rows[i]]) -
+                  parts(s, rows[i], demand_of(c, MU_RES_CPU), demand_of(c, MU_RES_MEMORY));
+    if (left[0] != left[1])
+        return policy == MU_SCORE_SPREAD ? left[0] > left[1] : left[0] < left[1];
+    if (s->nodes[a].tie != s->nodes[b].tie)
+        return s->nodes[a].tie < s->nodes[b].tie;
+    const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)s->model);
+    return mu_str_compare(mu_symbol_str(symbols, s->nodes[a].name),
+                          mu_symbol_str(symbols, s->nodes[b].name)) < 0;
+}
+
+uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, enum mu_score_policy policy,
+                        struct mu_class_ix class_ix)
+{
+    const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
+    uint32_t best = MU_NONE;
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
+            mu_oracle_verdict(snapshot, c, row).kind != MU_FITS)
+            continue;
+        if (best == MU_NONE || preferred(snapshot, policy, c, row, best))
+            best = row;
+    }
+    return best;
+}
+
+void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
+                      int sign)
+{
+    const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
+    snapshot->free[MU_RES_PODS][row] -= sign;
+    for (uint32_t d = 0; d < c->demand_count; d++)
+        snapshot->free[c->demands[d].resource.v][row] -= sign * c->demands[d].amount;
+}
+
+/* ---- gangs -------------------------------------------------------------------------------- */
+
+struct oracle {
+    struct mu_snapshot *snapshot;
+    enum mu_score_policy policy;
+    uint64_t now_ns;
+    struct mu_oracle_plan *plan;
+    /* Charges made, to undo: class, row. */
+    struct charge {
+        struct mu_class_ix class_ix;
+        uint32_t row;
+    } * charges;
+    uint32_t charge_count;
+    uint32_t *counted_by; /* by class: gang row whose counts are the class's, MU_NONE: none yet */
+    uint32_t class_count;
+};
+
+static bool goes_before(const struct mu_gang_row *a, const struct mu_gang_row *b)
+{
+    bool a_short = (a->flags & MU_GANG_SHORT) != 0, b_short = (b->flags & MU_GANG_SHORT) != 0;
+    if (a_short != b_short)
+        return a_short;
+    if (a->priority != b->priority)
+        return a->priority > b->priority;
+    if (a->created_s != b->created_s)
+        return a->created_s < b->created_s;
+    return a->sequence < b->sequence;
+}
+
+static void charges_undo(struct oracle *o, uint32_t down_to)
+{
+    while (o->charge_count > down_to) {
+        const struct charge *charge = &o->charges[--o->charge_count];
+        mu_oracle_charge(o->snapshot, charge->class_ix, charge->row, -1);
+    }
+}
+
+/* The best row for a member, taken. */
+static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m)
+{
+    struct mu_snapshot *s = o->snapshot;
+    bool holds = m->held.v != MU_NONE && m->held.v < s->node_rows &&
+                 s->nodes[m->held.v].generation == m->held_generation;
+    if (holds)
+        mu_oracle_charge(s, m->class_ix, m->held.v, -1);
+    uint32_t row = mu_oracle_pick(s, o->policy, m->class_ix);
+    if (holds)
+        mu_oracle_charge(s, m->class_ix, m->held.v, 1);
+    if (row != MU_NONE && !(holds && row == m->held.v)) {
+        mu_oracle_charge(s, m->class_ix, row, 1);
+        o->charges[o->charge_count++] = (struct charge){m->class_ix, row};
+    }
+    return row;
+}
+
+static bool wait_is(struct mu_oracle_gang *out, enum mu_wait_kind kind)
+{
+    out->wait.kind = kind;
+    return false;
+}
+
+static bool may_try(struct oracle *o, const struct mu_gang_row *row, struct mu_oracle_gang *out)
+{
+    const struct mu_gang_block *block = row->block;
+    bool settled = (row->flags & MU_GANG_SETTLED) != 0;
+    out->size = settled ? row->size : row->member_count;
+    if (!settled && o->now_ns < row->settle_ns) {
+        out->wait.until_ns = row->settle_ns;
+        if (row->settle_ns < o->plan->next_ns)
+            o->plan->next_ns = row->settle_ns;
+        return wait_is(out, MU_WAIT_QUIET);
+    }
+    uint32_t have = row->placed_count + block->member_count;
+    bool enough = have >= out->size && block->member_count > 0;
+    for (uint32_t g = 0; g < block->subgroup_count; g++) {
+        const struct mu_gang_subgroup *sub = &block->subgroups[g];
+        if (sub->min > 0 && sub->placed + sub->member_count < sub->min)
+            enough = false;
+    }
+    if (enough)
+        return true;
+    if (row->blocked_count > 0) {
+        out->wait.rules = row->blocked_rules;
+        return wait_is(out, row->blocked_rules != 0 ? MU_WAIT_UNBUILT : MU_WAIT_GATED);
+    }
+    out->wait.have = have;
+    out->wait.need = out->size;
+    return wait_is(out, MU_WAIT_MEMBERS);
+}
+
+/* Place up to `need` members of [begin, begin + count) that have no row yet; returns how many are
+ * missing. */
+static uint32_t members_place(struct oracle *o, const struct mu_gang_block *block,
+                              struct mu_oracle_gang *out, uint32_t begin, uint32_t count,
+                              uint32_t need, struct mu_class_ix *failed)
+{
+    for (uint32_t m = begin; m < begin + count && need > 0; m++) {
+        if (out->nodes[m] != MU_NONE)
+            continue;
+        out->nodes[m] = member_place(o, &block->members[m]);
+        if (out->nodes[m] != MU_NONE)
+            need--;
+        else if (failed->v == MU_NONE)
+            *failed = block->members[m].class_ix;
+    }
+    return need;
+}
+
+static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
+{
+    const struct mu_gang_row *row = &o->snapshot->gangs[gang];
+    struct mu_oracle_gang *out = &o->plan->gangs[gang];
+    out->wait.kind = MU_WAIT_NO_FIT;
+    out->wait.have = row->placed_count;
+    out->wait.need = out->size;
+    out->wait.class_ix = failed;
+    uint32_t *counted_by = &o->counted_by[failed.v];
+    if (*counted_by != MU_NONE) {
+        const struct mu_oracle_gang *first = &o->plan->gangs[*counted_by];
+        memcpy(out->by_verdict, first->by_verdict, sizeof out->by_verdict);
+        memcpy(out->by_resource, first->by_resource, sizeof out->by_resource);
+        return;
+    }
+    *counted_by = gang;
+    const struct mu_class *c = mu_model_get_class(o->snapshot->model, failed);
+    for (uint32_t n = 0; n < o->snapshot->node_rows; n++) {
+        if ((o->snapshot->nodes[n].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        struct mu_verdict verdict = mu_oracle_verdict(o->snapshot, c, n);
+        out->by_verdict[verdict.kind]++;
+        if (verdict.kind == MU_NO_RESOURCE)
+            out->by_resource[verdict.resource.v]++;
+    }
+}
+
+static void decide(struct oracle *o, uint32_t gang)
+{
+    const struct mu_gang_row *row = &o->snapshot->gangs[gang];
+    const struct mu_gang_block *block = row->block;
+    struct mu_oracle_gang *out = &o->plan->gangs[gang];
+    out->wait.class_ix.v = MU_NONE;
+    out->nodes = mu_mem_calloc(block->member_count + 1, sizeof *out->nodes);
+    MU_ASSERT(out->nodes != NULL);
+    for (uint32_t m = 0; m < block->member_count; m++)
+        out->nodes[m] = MU_NONE;
+    if (!may_try(o, row, out))
+        return;
+    struct mu_class_ix failed = {MU_NONE};
+    uint32_t mark = o->charge_count, missing = 0, have = row->placed_count;
+    for (uint32_t g = 0; g < block->subgroup_count && missing == 0; g++) {
+        const struct mu_gang_subgroup *sub = &block->subgroups[g];
+        uint32_t need = sub->min == 0            ? sub->member_count
+                        : sub->min > sub->placed ? sub->min - sub->placed
+                                                 : 0;
+        missing = members_place(o, block, out, sub->member_begin, sub->member_count, need, &failed);
+        have += need - missing;
+    }
+    if (missing == 0 && have < out->size)
+        missing = members_place(o, block, out, 0, block->member_count, out->size - have, &failed);
+    if (missing > 0) {
+        charges_undo(o, mark);
+        for (uint32_t m = 0; m < block->member_count; m++)
+            out->nodes[m] = MU_NONE;
+        no_fit(o, gang, failed);
+        return;
+    }
+    members_place(o, block, out, 0, block->member_count, block->member_count, &failed);
+    for (uint32_t m = 0; m < block->member_count; m++)
+        out->placed = out->placed || out->nodes[m] != MU_NONE;
+    if (!out->placed)
+        no_fit(o, gang, failed);
+}
+
+void mu_oracle_session(struct mu_snapshot *snapshot, enum mu_score_policy policy, uint64_t now_ns,
+                       struct mu_oracle_plan *out)
+{
+    uint32_t members = 0;
+    for (uint32_t g = 0; g < snapshot->gang_rows; g++)
+        members += snapshot->gangs[g].block != NULL ? snapshot->gangs[g].block->member_count : 0;
+    struct oracle o = {.snapshot = snapshot, .policy = policy, .now_ns = now_ns, .plan = out};
+    o.class_count = mu_model_class_bound(snapshot->model);
+    o.charges = mu_mem_calloc(members + 1, sizeof *o.charges);
+    o.counted_by = mu_mem_calloc(o.class_count + 1, sizeof *o.counted_by);
+    out->gang_rows = snapshot->gang_rows;
+    out->gangs = mu_mem_calloc(snapshot->gang_rows + 1, sizeof *out->gangs);
+    out->next_ns = UINT64_MAX;
+    bool *seen = mu_mem_calloc(snapshot->gang_rows + 1, sizeof *seen);
+    MU_ASSERT(o.charges != NULL && o.counted_by != NULL && out->gangs != NULL && seen != NULL);
+    for (uint32_t c = 0; c < o.class_count; c++)
+        o.counted_by[c] = MU_NONE;
+    for (uint32_t order = 0;; order++) {
+        uint32_t next = MU_NONE;
+        for (uint32_t g = 0; g < snapshot->gang_rows; g++) {
+            bool candidate = !seen[g] && (snapshot->gangs[g].flags & MU_GANG_PENDING) != 0;
+            if (candidate &&
+                (next == MU_NONE || goes_before(&snapshot->gangs[g], &snapshot->gangs[next])))
+                next = g;
+        }
+        if (next == MU_NONE)
+            break;
+        seen[next] = true;
+        out->gangs[next].order = order;
+        decide(&o, next);
+    }
+    charges_undo(&o, 0);
+    mu_mem_free(o.charges);
+    mu_mem_free(o.counted_by);
+    mu_mem_free(seen);
+}
+
+void mu_oracle_plan_fini(struct mu_oracle_plan *plan)
+{
+    for (uint32_t g = 0; g < plan->gang_rows; g++)
+        mu_mem_free(plan->gangs[g].nodes);
+    mu_mem_free(plan->gangs);
+    memset(plan, 0, sizeof *plan);
+}
+
+/* ---- comparing ---------------------------------------------------------------------------- */
+
+static bool differ(const char *what, uint32_t gang, uint64_t want, uint64_t got)
+{
+    (void)fprintf(stderr, "gang %" PRIu32 ": %s: oracle %" PRIu64 ", session %" PRIu64 "\n", gang,
+                  what, want, got);
+    return false;
+}
+
+static bool binds_equal(const struct mu_snapshot *s, const struct mu_oracle_gang *want,
+                        const struct mu_plan_gang *got)
+{
+    const struct mu_gang_row *row = &s->gangs[got->gang.v];
+    uint32_t at = 0;
+    for (uint32_t m = 0; m < row->block->member_count; m++) {
+        if (want->nodes[m] == MU_NONE)
+            continue;
+        if (at == got->bind_count)
+            return differ("too few binds", got->gang.v, at + 1, got->bind_count);
+        const struct mu_plan_bind *bind = &got->binds[at++];
+        const struct mu_gang_member *member = &row->block->members[m];
+        if (bind->node.v != want->nodes[m])
+            return differ("node", got->gang.v, want->nodes[m], bind->node.v);
+        if (bind->pod.v != member->pod.v || !mu_uid_equal(bind->uid, member->uid) ||
+            bind->version != member->version)
+            return differ("pod", got->gang.v, member->pod.v, bind->pod.v);
+        if (bind->node_generation != s->nodes[bind->node.v].generation)
+            return differ("node generation", got->gang.v, 0, bind->node_generation);
+    }
+    if (at != got->bind_count)
+        return differ("binds", got->gang.v, at, got->bind_count);
+    if (want->size != got->size)
+        return differ("size", got->gang.v, want->size, got->size);
+    return row->generation == got->gang_generation && row->revision == got->gang_revision;
+}
+
+static bool wait_equal(const struct mu_oracle_gang *want, const struct mu_plan_wait *got)
+{
+    uint32_t gang = got->gang.v;
+    const struct mu_plan_wait *w = &want->wait;
+    if (w->kind != got->kind)
+        return differ("wait", gang, w->kind, got->kind);
+    if (w->have != got->have)
+        return differ("have", gang, w->have, got->have);
+    if (w->need != got->need)
+        return differ("need", gang, w->need, got->need);
+    if (w->rules != got->rules || w->until_ns != got->until_ns)
+        return differ("rules or until", gang, w->until_ns, got->until_ns);
+    if (w->class_ix.v != got->class_ix.v)
+        return differ("class", gang, w->class_ix.v, got->class_ix.v);
+    for (uint32_t k = 0; k < MU_VERDICT_KINDS; k++) {
+        if (want->by_verdict[k] != got->nodes_by_verdict[k])
+            return differ(mu_verdict_text(k), gang, want->by_verdict[k], got->nodes_by_verdict[k]);
+    }
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
+        if (want->by_resource[r] != got->nodes_by_resource[r])
+            return differ("short of a resource", gang, want->by_resource[r],
+                          got->nodes_by_resource[r]);
+    }
+    return true;
+}
+
+bool mu_oracle_plan_equal(const struct mu_snapshot *snapshot, const struct mu_oracle_plan *want,
+                          const struct mu_plan *got)
+{
+    if (want->next_ns != got->next_ns || got->snapshot_generation != snapshot->generation)
+        return differ("next_ns or generation", MU_NONE, want->next_ns, got->next_ns);
+    if (got->gang_count + got->wait_count != snapshot->pending_gangs)
+        return differ("gangs", MU_NONE, snapshot->pending_gangs, got->gang_count + got->wait_count);
+    for (uint32_t i = 0; i < got->gang_count; i++) {
+        const struct mu_oracle_gang *gang = &want->gangs[got->gangs[i].gang.v];
+        if (!gang->placed)
+            return differ("placed", got->gangs[i].gang.v, 0, 1);
+        if (i > 0 && gang->order <= want->gangs[got->gangs[i - 1].gang.v].order)
+            return differ("order", got->gangs[i].gang.v, gang->order, i);
+        if (!binds_equal(snapshot, gang, &got->gangs[i]))
+            return false;
+    }
+    for (uint32_t i = 0; i < got->wait_count; i++) {
+        const struct mu_oracle_gang *gang = &want->gangs[got->waits[i].gang.v];
+        if (gang->placed)
+            return differ("placed", got->waits[i].gang.v, 1, 0);
+        if (!wait_equal(gang, &got->waits[i]))
+            return false;
+    }
+    return true;
+}

@@ -1,0 +1,44 @@
+#ifndef MU_TESTS_SUPPORT_ORACLE_H
+#define MU_TESTS_SUPPORT_ORACLE_H
+/*
+ * The naive twin of a session: the rules of engine/filter.h, engine/score.h, engine/queue.h and
+ * engine/session.h written down once more, row by row and gang by gang, with nothing remembered and
+ * nothing shared with the engine but the model's content. Slow on purpose.
+ */
+#include "engine/plan.h"
+#include "engine/session.h"
+
+/* First filter that refuses, by the snapshot's present free amounts. */
+struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
+                                    uint32_t row);
+/* The best row for a class, or MU_NONE. */
+uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, enum mu_score_policy policy,
+                        struct mu_class_ix class_ix);
+/* Take (1) or give back (-1) the room of one pod. */
+void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
+                      int sign);
+
+/* What a session has to decide. */
+struct mu_oracle_gang {
+    bool placed;    /* in the plan's gangs; else the wait below */
+    uint32_t order; /* place in the queue */
+    uint32_t size;
+    uint32_t *nodes; /* row per pending member of its block, MU_NONE: none */
+    struct mu_plan_wait wait;
+    uint32_t by_verdict[MU_VERDICT_KINDS];
+    uint32_t by_resource[MU_RESOURCES_MAX];
+};
+struct mu_oracle_plan {
+    uint32_t gang_rows;
+    struct mu_oracle_gang *gangs; /* by gang row */
+    uint64_t next_ns;
+};
+/* Decide over `snapshot`, which is as before on return. Free with mu_oracle_plan_fini. */
+void mu_oracle_session(struct mu_snapshot *snapshot, enum mu_score_policy policy, uint64_t now_ns,
+                       struct mu_oracle_plan *out);
+void mu_oracle_plan_fini(struct mu_oracle_plan *plan);
+/* True when the two agree in everything; else says on stderr where they differ. */
+bool mu_oracle_plan_equal(const struct mu_snapshot *snapshot, const struct mu_oracle_plan *want,
+                          const struct mu_plan *got);
+
+#endif

@@ -1,0 +1,304 @@
+/*
+ * A session against its naive twin, on random clusters and over several rounds of changes, with and
+ * without caches. The admission rules case by case are in test_gang_admission.c.
+ */
+#include "tests/mu_test.h"
+
+#include "engine/base/error.h"
+#include "engine/base/hash.h"
+#include "engine/place.h"
+#include "tests/support/cluster_random.h"
+#include "tests/support/oracle.h"
+
+#define GI      (INT64_C(1) << 30)
+#define CLASSES 24
+
+static struct mu_session *session_make(enum mu_score_policy policy)
+{
+    const struct mu_session_config config = {.score = policy};
+    struct mu_session *session = mu_session_create(&config);
+    assert_non_null(session);
+    return session;
+}
+
+static uint64_t snapshot_digest(const struct mu_snapshot *s)
+{
+    uint64_t digest = mu_hash_bytes(s->nodes, s->node_rows * sizeof *s->nodes, 1);
+    for (uint32_t r = 0; r < s->resource_count; r++) {
+        digest = mu_hash_bytes(s->free[r], s->node_cap * sizeof(int64_t), digest);
+        digest = mu_hash_bytes(s->alloc[r], s->node_cap * sizeof(int64_t), digest);
+    }
+    return mu_hash_bytes(s->gangs, s->gang_rows * sizeof *s->gangs, digest);
+}
+
+/* One run, held to the oracle, twice (the second has every memo of the first) and once more from
+ * nothing. */
+static void run_and_check(struct mu_test_run *run, struct mu_session *session,
+                          struct mu_cluster *cluster, enum mu_score_policy policy, uint64_t now_ns)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_oracle_plan want;
+    mu_oracle_session(s, policy, now_ns, &want);
+    uint64_t digest = snapshot_digest(s);
+    for (int pass = 0; pass < 3; pass++) {
+        if (pass == 2 && mu_random_chance(&run->random, 500))
+            mu_session_drop_caches(session);
+        const struct mu_plan *plan = NULL;
+        MU_TEST_CHECK(run, mu_session_run(session, s, now_ns, &plan) == 0);
+        MU_TEST_CHECK(run, mu_oracle_plan_equal(s, &want, plan));
+        MU_TEST_CHECK(run, snapshot_digest(s) == digest);
+    }
+    mu_oracle_plan_fini(&want);
+}
+
+/* Some of the plan comes true: charged, and the gangs are done. */
+static void plan_admit(struct mu_test_run *run, struct mu_cluster *cluster,
+                       const struct mu_plan *plan)
+{
+    for (uint32_t g = 0; g < plan->gang_count; g++) {
+        const struct mu_plan_gang *gang = &plan->gangs[g];
+        const struct mu_gang_block *block = cluster->snapshot.gangs[gang->gang.v].block;
+        if (mu_random_chance(&run->random, 300))
+            continue; /* refused: still pending, and its room is free */
+        for (uint32_t b = 0, m = 0; b < gang->bind_count; b++, m++) {
+            while (!mu_uid_equal(block->members[m].uid, gang->binds[b].uid))
+                m++;
+            const struct mu_gang_member *member = &block->members[m];
+            if (member->held.v == MU_NONE)
+                mu_oracle_charge(&cluster->snapshot, member->class_ix, gang->binds[b].node.v, 1);
+        }
+        mu_cluster_gang_done(cluster, gang->gang.v);
+    }
+}
+
+static void scenario(struct mu_test_run *run, const struct mu_cluster_shape *shape, uint32_t rounds)
+{
+    struct mu_cluster cluster;
+    struct mu_class_ix classes[CLASSES];
+    mu_cluster_random(&cluster, &run->random, shape, classes);
+    enum mu_score_policy policy =
+        mu_random_chance(&run->random, 500) ? MU_SCORE_SPREAD : MU_SCORE_PACK;
+    struct mu_session *session = session_make(policy);
+    uint64_t now_ns = 0;
+    for (uint32_t round = 0; round < rounds; round++) {
+        while (cluster.snapshot.gang_rows < cluster.snapshot.gang_cap &&
+               mu_random_chance(&run->random, 900))
+            (void)mu_cluster_random_gang(&cluster, &run->random, classes, shape->classes);
+        run_and_check(run, session, &cluster, policy, now_ns);
+        const struct mu_plan *plan = NULL;
+        MU_TEST_CHECK(run, mu_session_run(session, &cluster.snapshot, now_ns, &plan) == 0);
+        if (mu_random_chance(&run->random, 700))
+            plan_admit(run, &cluster, plan);
+        uint64_t events = mu_random_below(&run->random, 4);
+        for (uint64_t e = 0; e < events; e++)
+            mu_cluster_random_event(&cluster, &run->random);
+        now_ns += mu_random_below(&run->random, 500);
+    }
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+static void test_session_run__random_small_clusters__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(11);
+    const struct mu_cluster_shape shape = {.nodes_max = 40, .classes = CLASSES, .gangs_max = 60};
+    for (run.step = 0; run.step < 400; run.step++)
+        scenario(&run, &shape, 6);
+}
+
+static void test_session_run__random_larger_clusters__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(12);
+    const struct mu_cluster_shape shape = {.nodes_max = 400, .classes = 4, .gangs_max = 200};
+    for (run.step = 0; run.step < 12; run.step++)
+        scenario(&run, &shape, 3);
+}
+
+/* The choice depends on names, not on the order of rows. */
+static void test_session_run__rows_in_another_order__same_nodes(void **state)
+{
+    (void)state;
+    enum { NODES = 150, PODS = 300 };
+    char names[2][PODS][32];
+    for (int order = 0; order < 2; order++) {
+        struct mu_cluster cluster;
+        mu_cluster_init(&cluster, NODES, PODS);
+        for (uint32_t n = 0; n < NODES; n++) {
+            uint32_t number = order == 0 ? n : (n * 77 + 5) % NODES;
+            char name[32];
+            (void)snprintf(name, sizeof name, "node-%u", number);
+            (void)mu_cluster_plain_node(&cluster, name, number % 3 == 0 ? 8000 : 16000, 32 * GI, 20,
+                                        0);
+        }
+        for (uint32_t p = 0; p < PODS; p++)
+            (void)mu_cluster_plain_gang(
+                &cluster, mu_cluster_plain_class(&cluster, 500 + p % 7 * 100, GI, 0), 1);
+        struct mu_session *session = session_make(MU_SCORE_SPREAD);
+        const struct mu_plan *plan = NULL;
+        assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, PODS);
+        for (uint32_t p = 0; p < PODS; p++) {
+            struct mu_symbol name = cluster.snapshot.nodes[plan->gangs[p].binds[0].node.v].name;
+            struct mu_str text = mu_symbol_str(mu_model_symbols(cluster.model), name);
+            (void)snprintf(names[order][p], sizeof names[order][p], "%.*s", MU_STR_ARGS(text));
+        }
+        mu_session_destroy(session);
+        mu_cluster_fini(&cluster);
+    }
+    for (uint32_t p = 0; p < PODS; p++)
+        assert_string_equal(names[0][p], names[1][p]);
+}
+
+static void test_session_run__nothing_changed__scans_nothing(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 10, 100);
+    (void)mu_cluster_plain_node(&cluster, "a", 4000, 8 * GI, 10, 0);
+    (void)mu_cluster_plain_node(&cluster, "b", 4000, 8 * GI, 10, 0);
+    struct mu_class_ix huge = mu_cluster_plain_class(&cluster, 64000, GI, 0);
+    struct mu_class_ix three = mu_cluster_plain_class(&cluster, 3000, GI, 0);
+    for (int g = 0; g < 50; g++)
+        (void)mu_cluster_plain_gang(&cluster, huge, 1);
+    for (int g = 0; g < 50; g++)
+        (void)mu_cluster_plain_gang(&cluster, three, 3); /* two of three fit */
+    struct mu_session *session = session_make(MU_SCORE_SPREAD);
+    struct mu_place_counts before, after;
+    const struct mu_plan *plan = NULL;
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 100);
+    mu_session_counts(session, &before);
+    assert_int_equal(before.by_search + before.by_tree, 1 + 50 * 3); /* one for the huge ones */
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 1, &plan), 0);
+    /* Room taken elsewhere changes nothing for those who wait. */
+    mu_cluster_free_add(&cluster, 0, MU_RES_CPU, -100);
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 2, &plan), 0);
+    mu_session_counts(session, &after);
+    assert_int_equal(after.by_search + after.by_tree, before.by_search + before.by_tree);
+    /* Room that grows does. */
+    mu_cluster_free_add(&cluster, 0, MU_RES_CPU, 100);
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 3, &plan), 0);
+    mu_session_counts(session, &after);
+    assert_int_equal(after.by_search + after.by_tree, 2 * (1 + 50 * 3));
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+static void test_session_run__step_budget_runs_out__undecided(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 4, 4);
+    (void)mu_cluster_plain_node(&cluster, "a", 64000, 64 * GI, 100, 0);
+    struct mu_class_ix c = mu_cluster_plain_class(&cluster, 100, GI, 0);
+    uint32_t wide = mu_cluster_plain_gang(&cluster, c, 9);
+    uint32_t narrow = mu_cluster_plain_gang(&cluster, c, 8);
+    const struct mu_session_config config = {.score = MU_SCORE_PACK, .gang_step_budget = 8};
+    struct mu_session *session = mu_session_create(&config);
+    const struct mu_plan *plan = NULL;
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 1);
+    assert_int_equal(plan->waits[0].gang.v, wide);
+    assert_int_equal(plan->waits[0].kind, MU_WAIT_UNDECIDED);
+    assert_int_equal(plan->gang_count, 1);
+    assert_int_equal(plan->gangs[0].gang.v, narrow);
+    assert_int_equal(plan->gangs[0].bind_count, 8);
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+/* ---- out of memory -------------------------------------------------------------------------- */
+
+struct oom_fixture {
+    struct mu_cluster *cluster;
+    uint64_t digest;
+    uint32_t gangs; /* placed when memory suffices */
+};
+
+static bool oom_body(void *context)
+{
+    struct oom_fixture *fixture = context;
+    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    struct mu_session *session = mu_session_create(&config);
+    if (session == NULL)
+        return false;
+    const struct mu_plan *plan = NULL;
+    int error = mu_session_run(session, &fixture->cluster->snapshot, 0, &plan);
+    if (error == 0)
+        assert_int_equal(plan->gang_count, fixture->gangs);
+    else
+        assert_int_equal(error, MU_ENOMEM);
+    assert_int_equal(snapshot_digest(&fixture->cluster->snapshot), fixture->digest);
+    if (error != 0) { /* the same session goes on once there is memory */
+        mu_mem_debug_set((struct mu_mem_debug){0});
+        assert_int_equal(mu_session_run(session, &fixture->cluster->snapshot, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, fixture->gangs);
+    }
+    mu_session_destroy(session);
+    return error == 0;
+}
+
+static void test_session_run__each_allocation_fails__unchanged_and_usable(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 100, 80);
+    for (uint32_t n = 0; n < 100; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        (void)mu_cluster_plain_node(&cluster, name, 4000, 8 * GI, 10, 0);
+    }
+    for (uint32_t g = 0; g < 60; g++) /* a run long enough for a tree, then classes of their own */
+        (void)mu_cluster_plain_gang(&cluster, mu_cluster_plain_class(&cluster, 100, GI, 0), 1);
+    for (uint32_t g = 0; g < 10; g++)
+        (void)mu_cluster_plain_gang(&cluster, mu_cluster_plain_class(&cluster, 100 + g, GI, 0), 3);
+    for (uint32_t g = 0; g < 10; g++)
+        (void)mu_cluster_plain_gang(&cluster, mu_cluster_plain_class(&cluster, 9000, GI, 0), 3);
+    struct oom_fixture fixture = {&cluster, snapshot_digest(&cluster.snapshot), 70};
+    /* A memo or a tree that finds no memory is done without, so not every failure shows. */
+    for (uint64_t nth = 1, passes = 0; passes < 8; nth++) {
+        size_t live = mu_mem_live_bytes();
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+        passes = oom_body(&fixture) ? passes + 1 : 0;
+        mu_mem_debug_set((struct mu_mem_debug){0});
+        assert_int_equal(mu_mem_live_bytes(), live);
+        assert_true(nth < 10000);
+    }
+    mu_cluster_fini(&cluster);
+}
+
+static void test_session_run__arena_bound_reached__no_memory_and_unchanged(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 4, 1000);
+    (void)mu_cluster_plain_node(&cluster, "a", 64000, 64 * GI, 2000, 0);
+    struct mu_class_ix c = mu_cluster_plain_class(&cluster, 1, 1, 0);
+    for (uint32_t g = 0; g < 1000; g++)
+        (void)mu_cluster_plain_gang(&cluster, c, 1);
+    const struct mu_session_config config = {.arena_bytes_max = 200000};
+    struct mu_session *session = mu_session_create(&config);
+    uint64_t digest = snapshot_digest(&cluster.snapshot);
+    const struct mu_plan *plan = NULL;
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), MU_ENOMEM);
+    assert_null(plan);
+    assert_int_equal(snapshot_digest(&cluster.snapshot), digest);
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_session_run__each_allocation_fails__unchanged_and_usable),
+        cmocka_unit_test(test_session_run__arena_bound_reached__no_memory_and_unchanged),
+        cmocka_unit_test(test_session_run__random_small_clusters__equals_oracle),
+        cmocka_unit_test(test_session_run__random_larger_clusters__equals_oracle),
+        cmocka_unit_test(test_session_run__rows_in_another_order__same_nodes),
+        cmocka_unit_test(test_session_run__nothing_changed__scans_nothing),
+        cmocka_unit_test(test_session_run__step_budget_runs_out__undecided),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
