@@ -114,6 +114,41 @@ static const ProtobufCMessage *message_at(const void *at)
     return message;
 }
 
+/* Messages whose JSON is not an object of their fields. */
+enum shape {
+    SHAPE_OBJECT,
+    SHAPE_QUANTITY,
+    SHAPE_TIME,
+    SHAPE_MICRO_TIME,
+    SHAPE_ENTRY, /* repeated: members of one JSON object */
+    SHAPE_INLINE /* its fields are those of the message around it */
+};
+
+static enum shape shape_of(const ProtobufCFieldDescriptor *field)
+{
+    static const struct {
+        const ProtobufCMessageDescriptor *descriptor;
+        enum shape shape;
+    } shapes[] = {
+        {&kube__quantity__descriptor, SHAPE_QUANTITY},
+        {&kube__time__descriptor, SHAPE_TIME},
+        {&kube__micro_time__descriptor, SHAPE_MICRO_TIME},
+        {&kube__string_entry__descriptor, SHAPE_ENTRY},
+        {&kube__quantity_entry__descriptor, SHAPE_ENTRY},
+        {&kube__volume_source__descriptor, SHAPE_INLINE},
+    };
+    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
+        return SHAPE_OBJECT;
+    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
+        if (field->descriptor == shapes[i].descriptor)
+            return shapes[i].shape;
+    return SHAPE_OBJECT;
+}
+
+_Static_assert(offsetof(Kube__Time, nanos) == offsetof(Kube__MicroTime, nanos) &&
+                   sizeof(Kube__Time) == sizeof(Kube__MicroTime),
+               "a MicroTime is read as a Time");
+
 /* Whether a singular field has something to say. */
 static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
 {
@@ -122,37 +157,31 @@ static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDesc
         const char *text = string_at(at);
         return text != NULL && text[0] != '\0';
     }
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
-        return message_at(at) != NULL;
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        const ProtobufCMessage *part = message_at(at);
+        enum shape shape = shape_of(field);
+        bool moment = shape == SHAPE_TIME || shape == SHAPE_MICRO_TIME;
+        return part != NULL && !(moment && !((const Kube__Time *)part)->has_seconds);
+    }
     protobuf_c_boolean has;
     memcpy(&has, (const uint8_t *)message + field->quantifier_offset, sizeof has);
     return has != 0;
 }
 
-static bool is_type(const ProtobufCMessageDescriptor *descriptor, const char *name)
-{
-    return strcmp(descriptor->short_name, name) == 0;
-}
-
 /* --- the forms that differ ----------------------------------------------------------------- */
 
-static void put_quantity(struct writer *w, const ProtobufCMessage *message)
+static void put_quantity(struct writer *w, const Kube__Quantity *quantity)
 {
-    const Kube__Quantity *quantity = (const Kube__Quantity *)message;
-    put_string(w, quantity->string != NULL ? quantity->string : "0");
+    bool empty = quantity == NULL || quantity->string == NULL || quantity->string[0] == '\0';
+    put_string(w, empty ? "0" : quantity->string);
 }
 
-/* seconds and micros of a Time or MicroTime; both have the same shape. */
-static void put_time(struct writer *w, const ProtobufCMessage *message, bool micro)
+static void put_time(struct writer *w, const Kube__Time *moment, bool micro)
 {
-    _Static_assert(offsetof(Kube__Time, nanos) == offsetof(Kube__MicroTime, nanos) &&
-                       sizeof(Kube__Time) == sizeof(Kube__MicroTime),
-                   "one reader serves both");
-    const Kube__Time *moment = (const Kube__Time *)message;
     time_t seconds = (time_t)moment->seconds;
     struct tm parts;
     char text[40];
-    if (!moment->has_seconds || gmtime_r(&seconds, &parts) == NULL ||
+    if (gmtime_r(&seconds, &parts) == NULL || /* a year that does not fit */
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
         put(w, "null");
         return;
@@ -176,7 +205,7 @@ static void put_map(struct writer *w, const ProtobufCMessage *message,
 {
     _Static_assert(offsetof(Kube__StringEntry, key) == offsetof(Kube__QuantityEntry, key),
                    "the key of either kind of entry is read as a StringEntry's");
-    bool quantities = is_type(field->descriptor, "QuantityEntry");
+    bool quantities = field->descriptor == &kube__quantity_entry__descriptor;
     size_t count = field_count(message, field);
     const ProtobufCMessage *const *entries;
     memcpy(&entries, field_at(message, field), sizeof entries);
@@ -189,8 +218,7 @@ static void put_map(struct writer *w, const ProtobufCMessage *message,
         if (!quantities) {
             put_string(w, entry->value != NULL ? entry->value : "");
         } else {
-            const Kube__Quantity *value = ((const Kube__QuantityEntry *)entries[i])->value;
-            put_string(w, value != NULL && value->string != NULL ? value->string : "0");
+            put_quantity(w, ((const Kube__QuantityEntry *)entries[i])->value);
         }
     }
     put(w, "}");
@@ -198,13 +226,14 @@ static void put_map(struct writer *w, const ProtobufCMessage *message,
 
 /* --- the walk ------------------------------------------------------------------------------ */
 
-static void put_message(struct writer *w, const ProtobufCMessage *message, uint32_t depth)
+static void put_message(struct writer *w, const ProtobufCFieldDescriptor *field,
+                        const ProtobufCMessage *message, uint32_t depth)
 {
-    const ProtobufCMessageDescriptor *type = message->descriptor;
-    if (is_type(type, "Quantity")) {
-        put_quantity(w, message);
-    } else if (is_type(type, "Time") || is_type(type, "MicroTime")) {
-        put_time(w, message, is_type(type, "MicroTime"));
+    enum shape shape = shape_of(field);
+    if (shape == SHAPE_QUANTITY) {
+        put_quantity(w, (const Kube__Quantity *)message);
+    } else if (shape == SHAPE_TIME || shape == SHAPE_MICRO_TIME) {
+        put_time(w, (const Kube__Time *)message, shape == SHAPE_MICRO_TIME);
     } else {
         put(w, "{");
         (void)put_fields(w, message, false, depth + 1);
@@ -223,7 +252,7 @@ static void put_value(struct writer *w, const ProtobufCFieldDescriptor *field, c
         put_string(w, string_at(at) != NULL ? string_at(at) : "");
         break;
     case PROTOBUF_C_TYPE_MESSAGE:
-        put_message(w, message_at(at), depth);
+        put_message(w, field, message_at(at), depth);
         break;
     case PROTOBUF_C_TYPE_INT32:
         memcpy(&i32, at, sizeof i32);
@@ -277,7 +306,8 @@ static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool c
         bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
         if (repeated ? field_count(message, field) == 0 : !is_present(message, field))
             continue;
-        if (strcmp(field->name, "volumeSource") == 0) {
+        enum shape shape = shape_of(field);
+        if (shape == SHAPE_INLINE) {
             comma = put_fields(w, message_at(field_at(message, field)), comma, depth + 1);
             continue;
         }
@@ -287,9 +317,7 @@ static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool c
         put(w, ":");
         if (!repeated)
             put_value(w, field, field_at(message, field), depth);
-        else if (field->type == PROTOBUF_C_TYPE_MESSAGE &&
-                 (is_type(field->descriptor, "StringEntry") ||
-                  is_type(field->descriptor, "QuantityEntry")))
+        else if (shape == SHAPE_ENTRY)
             put_map(w, message, field);
         else
             put_repeated(w, message, field, depth);
@@ -306,10 +334,10 @@ int mu_json_message_write(struct mu_buf *out, struct mu_str api_version, struct 
     size_t before = out->len;
     put(&w, "{");
     if (kind.len > 0) {
-        put(&w, "\"apiVersion\":");
-        (void)mu_json_string_write(out, api_version);
-        put(&w, ",\"kind\":");
+        put(&w, "\"kind\":");
         (void)mu_json_string_write(out, kind);
+        put(&w, ",\"apiVersion\":");
+        (void)mu_json_string_write(out, api_version);
     }
     (void)put_fields(&w, message, kind.len > 0, 0);
     put(&w, "}");

@@ -9,7 +9,7 @@
  *   StringEntry, QuantityEntry  repeated entries are the members of one JSON object, in order: of
  *                               a key that comes twice, readers of either form take the later
  *   Quantity                    its text
- *   Time, MicroTime             RFC 3339 in UTC; a time without seconds is null
+ *   Time, MicroTime             RFC 3339 in UTC; left out when not set
  *   Volume.volumeSource         its fields are the volume's own
  * Empty strings and absent fields are left out. Bytes that are no UTF-8 become U+FFFD. Fields that
  * our .proto files do not know are left out too.
@@ -19,7 +19,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 
-/* Append a message as a JSON object; with `kind` given, apiVersion and kind come first.
+/* Append a message as a JSON object; with `kind` given, kind and apiVersion come first.
  * Errors: the buffer's (MU_ENOMEM, MU_ELIMIT), MU_EUNSUPPORTED (a field type that no Kubernetes
  * object of ours has). On error *out is as it was. Thread: any. Cost: O(bytes). */
 int mu_json_message_write(struct mu_buf *out, struct mu_str api_version, struct mu_str kind,

@@ -5,6 +5,7 @@
 #include "engine/base/clock.h"
 #include "informer/codec.h"
 #include "informer/proto/core.pb-c.h"
+#include "informer/proto/scheduling.pb-c.h"
 #include "tools/workload/encode.h"
 
 static int add_named_pod(struct mu_workload *w, const char *name, uint64_t arrival_ns,
@@ -111,6 +112,7 @@ static void test_workload_generate__default__has_the_promised_shape(void **state
         largest = pod->gang.size > largest ? pod->gang.size : largest;
     }
     assert_int_equal(singles, 7000);
+    assert_int_equal(w->priority_count, 1); /* gangs above single pods */
     assert_int_equal(firsts, 150);
     assert_int_equal(smallest, 2);
     assert_int_equal(largest, 64);
@@ -255,7 +257,8 @@ static void test_workload_encode_pod__reads_back(void **state)
     assert_string_equal(read->metadata->annotations[2]->key, MU_DURATION_ANNOTATION);
     assert_string_equal(read->metadata->annotations[2]->value, "2500");
     assert_string_equal(read->spec->schedulername, "muster");
-    assert_int_equal(read->spec->priority, 7);
+    assert_string_equal(read->spec->priorityclassname, "priority-7");
+    assert_false(read->spec->has_priority); /* the API server refuses one without its class */
     const Kube__ResourceRequirements *resources = read->spec->containers[0]->resources;
     assert_string_equal(resources->requests[0]->value->string, "1500m");
     assert_string_equal(resources->requests[1]->value->string, "460");
@@ -277,6 +280,25 @@ static void test_workload_encode_pod__reads_back(void **state)
     read = (const Kube__Pod *)open_body(&body, "Pod", &kube__pod__descriptor);
     assert_int_equal(read->metadata->n_annotations, 2); /* no duration */
     protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)read, NULL);
+    mu_buf_fini(&body);
+    mu_arena_destroy(arena);
+}
+
+static void test_workload_encode_priority_class__reads_back(void **state)
+{
+    (void)state;
+    struct mu_arena *arena = mu_arena_create(1 << 20);
+    struct mu_buf body = {0};
+    assert_int_equal(mu_workload_encode_priority_class(INT32_MIN, arena, &body), 0);
+    struct mu_envelope envelope;
+    struct mu_str bytes = {(const char *)body.data, (uint32_t)body.len};
+    assert_int_equal(mu_envelope_open(bytes, &envelope, NULL), 0);
+    assert_true(mu_str_equal(envelope.api_version, MU_STR("scheduling.k8s.io/v1")));
+    Kube__PriorityClass *read =
+        kube__priority_class__unpack(NULL, envelope.raw.len, (const uint8_t *)envelope.raw.data);
+    assert_string_equal(read->metadata->name, "priority-minus-2147483648");
+    assert_int_equal(read->value, INT32_MIN);
+    kube__priority_class__free_unpacked(read, NULL);
     mu_buf_fini(&body);
     mu_arena_destroy(arena);
 }
@@ -313,6 +335,7 @@ int main(void)
         cmocka_unit_test(test_workload_build__out_of_memory__adds_nothing),
         cmocka_unit_test(test_workload_encode_node__reads_back),
         cmocka_unit_test(test_workload_encode_pod__reads_back),
+        cmocka_unit_test(test_workload_encode_priority_class__reads_back),
         cmocka_unit_test(test_workload_encode__no_room__leaves_the_buffer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

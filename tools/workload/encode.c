@@ -7,6 +7,7 @@
 #include "informer/codec.h"
 #include "informer/dialect.h"
 #include "informer/proto/core.pb-c.h"
+#include "informer/proto/scheduling.pb-c.h"
 
 /*
  * Messages are built in the scratch arena, packed there, and wrapped into the caller's buffer in
@@ -175,8 +176,8 @@ static Kube__Affinity *affinity_of(struct encoding *e, const struct mu_workload_
     return affinity;
 }
 
-static int finish(struct encoding *e, const ProtobufCMessage *message, struct mu_str kind,
-                  struct mu_buf *out)
+static int finish(struct encoding *e, const ProtobufCMessage *message, struct mu_str api_version,
+                  struct mu_str kind, struct mu_buf *out)
 {
     if (e->failed)
         return MU_ENOMEM;
@@ -185,7 +186,7 @@ static int finish(struct encoding *e, const ProtobufCMessage *message, struct mu
     if (raw == NULL)
         return MU_ENOMEM;
     MU_ASSERT(protobuf_c_message_pack(message, raw) == size);
-    return mu_envelope_wrap(out, MU_STR("v1"), kind,
+    return mu_envelope_wrap(out, api_version, kind,
                             (struct mu_str){(const char *)raw, (uint32_t)size});
 }
 
@@ -218,7 +219,31 @@ int mu_workload_encode_node(const struct mu_node_object *node, struct mu_arena *
     message.metadata = &metadata;
     message.spec = &spec;
     message.status = &status;
-    return finish(&e, &message.base, MU_STR("Node"), out);
+    return finish(&e, &message.base, MU_STR("v1"), MU_STR("Node"), out);
+}
+
+/* Object names have no sign: "priority-100", "priority-minus-100". */
+static char *class_name(struct encoding *e, int32_t priority)
+{
+    char *name = allocate(e, 1, 32);
+    if (name != NULL)
+        (void)snprintf(name, 32, "priority-%s%" PRId64, priority < 0 ? "minus-" : "",
+                       priority < 0 ? -(int64_t)priority : priority);
+    return name;
+}
+
+int mu_workload_encode_priority_class(int32_t priority, struct mu_arena *scratch,
+                                      struct mu_buf *out)
+{
+    mu_arena_reset(scratch);
+    struct encoding e = {.arena = scratch};
+    Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
+    metadata.name = class_name(&e, priority);
+    Kube__PriorityClass message = KUBE__PRIORITY_CLASS__INIT;
+    message.metadata = &metadata;
+    message.has_value = 1;
+    message.value = priority;
+    return finish(&e, &message.base, MU_STR("scheduling.k8s.io/v1"), MU_STR("PriorityClass"), out);
 }
 
 #define ANNOTATIONS_MAX 3
@@ -272,8 +297,7 @@ int mu_workload_encode_pod(const struct mu_workload_pod *pod, struct mu_str sche
     spec.n_containers = 1;
     spec.restartpolicy = text_of(&e, MU_STR("Never"));
     spec.schedulername = text_of(&e, scheduler_name);
-    spec.has_priority = object->priority != 0;
-    spec.priority = object->priority;
+    spec.priorityclassname = object->priority != 0 ? class_name(&e, object->priority) : NULL;
     spec.nodeselector = string_entries(&e, object->selector, object->selector_count);
     spec.n_nodeselector = object->selector_count;
     spec.tolerations = tolerations_of(&e, object);
@@ -282,5 +306,5 @@ int mu_workload_encode_pod(const struct mu_workload_pod *pod, struct mu_str sche
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
     message.spec = &spec;
-    return finish(&e, &message.base, MU_STR("Pod"), out);
+    return finish(&e, &message.base, MU_STR("v1"), MU_STR("Pod"), out);
 }

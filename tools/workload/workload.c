@@ -44,6 +44,7 @@ void mu_workload_destroy(struct mu_workload *workload)
     mu_mem_free(workload->store);
     mu_mem_free(workload->nodes);
     mu_mem_free(workload->pods);
+    mu_mem_free(workload->priorities);
     mu_mem_free(workload);
 }
 
@@ -170,6 +171,32 @@ static int order_pods(struct mu_workload *w)
     return 0;
 }
 
+static int compare_priorities(const void *left, const void *right)
+{
+    int32_t a = *(const int32_t *)left, b = *(const int32_t *)right;
+    return (a > b) - (a < b);
+}
+
+static int collect_priorities(struct mu_workload *w)
+{
+    if (w->pod_count == 0)
+        return 0;
+    int32_t *all = mu_mem_calloc(w->pod_count, sizeof *all);
+    if (all == NULL)
+        return MU_ENOMEM;
+    for (uint32_t i = 0; i < w->pod_count; i++)
+        all[i] = w->pods[i].object.priority;
+    qsort(all, w->pod_count, sizeof *all, compare_priorities);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < w->pod_count; i++)
+        if (all[i] != 0 && (count == 0 || all[count - 1] != all[i]))
+            all[count++] = all[i];
+    mu_mem_free(w->priorities);
+    w->priorities = all;
+    w->priority_count = count;
+    return 0;
+}
+
 struct full_name {
     struct mu_str ns, name;
 };
@@ -210,7 +237,7 @@ int mu_workload_finish(struct mu_workload *workload, struct mu_error *error)
         status = refuse_duplicates(names, workload->pod_count, "pod", error);
     }
     mu_mem_free(names);
-    if (status == 0 && order_pods(workload) != 0)
+    if (status == 0 && (collect_priorities(workload) != 0 || order_pods(workload) != 0))
         status = no_memory("workload", error);
     return status;
 }

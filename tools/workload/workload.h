@@ -35,6 +35,8 @@ struct mu_workload {
     struct mu_workload_pod *pods; /* by arrival, ties in the order of the source */
     uint32_t node_count;
     uint32_t pod_count;
+    int32_t *priorities; /* the distinct ones of the pods but 0, ascending; filled by finish */
+    uint32_t priority_count;
     bool timed; /* arrivals and durations are recorded; else every pod arrives at 0 */
     struct mu_workload_store *store;
 };
@@ -49,7 +51,8 @@ int mu_workload_add_node(struct mu_workload *workload, const struct mu_node_obje
                          const char *where, struct mu_error *error);
 int mu_workload_add_pod(struct mu_workload *workload, const struct mu_workload_pod *pod,
                         const char *where, struct mu_error *error);
-/* After the last append: order the pods by arrival and refuse names that occur twice.
+/* After the last append: order the pods by arrival, collect their priorities, and refuse names that
+ * occur twice.
  * Errors: MU_EEXIST, MU_ENOMEM. Cost: O(n log n). */
 int mu_workload_finish(struct mu_workload *workload, struct mu_error *error);
 

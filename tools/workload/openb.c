@@ -1,0 +1,292 @@
+/*
+ * The openb lists: a published GPU cluster and the pods that it ran (Weng et al., USENIX ATC 2023),
+ * one file of nodes and one of pods, as CSV or packed with xz.
+ *
+ * nodes  sn name; cpu_milli; memory_mib; gpu whole GPUs; model GPU type, empty: no GPU
+ * pods   name; cpu_milli; memory_mib; num_gpu; gpu_milli thousandths of each GPU asked for
+ *        and, where the list has them: gpu_spec allowed GPU types joined by '|', empty: any;
+ *        creation_time, scheduled_time, deletion_time in seconds
+ *
+ * What the lists do not say is filled in: 110 pod slots a node, every pod at priority 0 in namespace
+ * "default", no gangs. One allowed GPU type becomes a node selector on MU_GPU_MODEL_LABEL, several
+ * become required node affinity. A pod arrives when it was created and runs as long as it ran there
+ * (deletion - scheduled; since creation where it was never scheduled). Other columns are not read.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include "engine/base/clock.h"
+#include "engine/limits.h"
+#include "informer/csv.h"
+#include "tools/workload/workload.h"
+
+#define FILE_BYTES_MAX      (UINT64_C(4) << 30) /* unpacked */
+#define PODS_PER_NODE       110
+#define CPU_MILLIS_MAX      (UINT64_C(1) << 40)
+#define MEMORY_MIB_MAX      (UINT64_C(1) << 40) /* 2^60 bytes */
+#define GPUS_MAX            UINT64_C(1024)
+#define MODELS_MAX          32
+#define LABEL_VALUE_MAX     63
+#define SECONDS_MAX         UINT64_C(4000000000)
+#define WHERE_BYTES         160
+#define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; at most 63 bytes)"
+#define MODEL_LIST_EXPECTED "at most 32 GPU types joined by '|'"
+
+static void name_row(const struct mu_file *file, const struct mu_csv *csv, char *where)
+{
+    (void)snprintf(where, WHERE_BYTES, "%.120s:%" PRIu64, mu_file_name(file), mu_csv_line(csv));
+}
+
+static bool is_alnum(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* A label value as Kubernetes takes it, and not empty. */
+static bool is_label_value(struct mu_str s)
+{
+    if (s.len == 0 || s.len > LABEL_VALUE_MAX)
+        return false;
+    if (!is_alnum(s.data[0]) || !is_alnum(s.data[s.len - 1]))
+        return false;
+    for (uint32_t i = 0; i < s.len; i++)
+        if (!is_alnum(s.data[i]) && s.data[i] != '-' && s.data[i] != '_' && s.data[i] != '.')
+            return false;
+    return true;
+}
+
+/* --- nodes --------------------------------------------------------------------------------- */
+
+struct node_columns {
+    uint32_t name, cpu, memory, gpu, model;
+};
+
+static int add_node(struct mu_workload *w, const struct mu_file *file, const struct mu_csv *csv,
+                    const struct node_columns *columns, struct mu_error *error)
+{
+    uint64_t cpu_millis, memory_mib, gpus;
+    int status = mu_csv_u64(csv, columns->cpu, CPU_MILLIS_MAX, &cpu_millis, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->memory, MEMORY_MIB_MAX, &memory_mib, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->gpu, GPUS_MAX, &gpus, error);
+    if (status != 0)
+        return status;
+    struct mu_str model = mu_csv_field(csv, columns->model);
+    if (model.len > 0 && !is_label_value(model))
+        return mu_csv_refuse(csv, columns->model, MODEL_EXPECTED, error);
+    struct mu_amount amounts[] = {
+        {MU_STR("cpu"), (int64_t)cpu_millis},
+        {MU_STR("memory"), (int64_t)(memory_mib << 20)},
+        {MU_STR("pods"), PODS_PER_NODE},
+        {MU_STR(MU_GPU_RESOURCE), (int64_t)gpus * 1000},
+    };
+    struct mu_str name = mu_csv_field(csv, columns->name);
+    struct mu_label labels[] = {
+        {MU_STR("kubernetes.io/hostname"), name},
+        {MU_STR(MU_GPU_MODEL_LABEL), model},
+    };
+    struct mu_node_object node = {
+        .name = name,
+        .labels = labels,
+        .label_count = model.len > 0 ? 2 : 1,
+        .allocatable = amounts,
+        .allocatable_count = gpus > 0 ? 4 : 3,
+    };
+    char where[WHERE_BYTES];
+    name_row(file, csv, where);
+    return mu_workload_add_node(w, &node, where, error);
+}
+
+static int read_nodes(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
+                      struct mu_error *error)
+{
+    struct node_columns columns;
+    const struct {
+        const char *name;
+        uint32_t *column;
+    } required[] = {{"sn", &columns.name},
+                    {"cpu_milli", &columns.cpu},
+                    {"memory_mib", &columns.memory},
+                    {"gpu", &columns.gpu},
+                    {"model", &columns.model}};
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        int status = mu_csv_column_required(csv, required[i].name, required[i].column, error);
+        if (status != 0)
+            return status;
+    }
+    int more;
+    while ((more = mu_csv_next(csv, error)) == 1) {
+        int status = add_node(w, file, csv, &columns, error);
+        if (status != 0)
+            return status;
+    }
+    return more;
+}
+
+/* --- pods ---------------------------------------------------------------------------------- */
+
+struct pod_columns {
+    uint32_t name, cpu, memory, gpus, gpu_millis;
+    uint32_t spec, created, scheduled, deleted;
+    bool has_spec, timed;
+};
+
+/* Split "A|B|A" into its distinct types. */
+static int parse_spec(const struct mu_csv *csv, uint32_t column, struct mu_str *models,
+                      uint32_t *count, struct mu_error *error)
+{
+    struct mu_str rest = mu_csv_field(csv, column);
+    *count = 0;
+    while (rest.len > 0) {
+        const char *bar = memchr(rest.data, '|', rest.len);
+        uint32_t len = bar != NULL ? (uint32_t)(bar - rest.data) : rest.len;
+        struct mu_str model = {rest.data, len};
+        uint32_t skip = bar != NULL ? len + 1 : len;
+        rest = (struct mu_str){rest.data + skip, rest.len - skip};
+        if (!is_label_value(model) || (bar != NULL && rest.len == 0))
+            return mu_csv_refuse(csv, column, MODEL_EXPECTED, error);
+        uint32_t known = 0;
+        while (known < *count && !mu_str_equal(models[known], model))
+            known++;
+        if (known < *count)
+            continue;
+        if (*count == MODELS_MAX)
+            return mu_csv_refuse(csv, column, MODEL_LIST_EXPECTED, error);
+        models[(*count)++] = model;
+    }
+    return 0;
+}
+
+static int parse_times(const struct mu_csv *csv, const struct pod_columns *columns,
+                       struct mu_workload_pod *pod, struct mu_error *error)
+{
+    uint64_t created, started, deleted;
+    int status = mu_csv_u64(csv, columns->created, SECONDS_MAX, &created, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->deleted, SECONDS_MAX, &deleted, error);
+    started = created;
+    if (status == 0 && mu_csv_field(csv, columns->scheduled).len > 0)
+        status = mu_csv_u64(csv, columns->scheduled, SECONDS_MAX, &started, error);
+    if (status != 0)
+        return status;
+    if (deleted < started)
+        return mu_csv_refuse(csv, columns->deleted, "a time not before the pod's start", error);
+    uint64_t seconds = deleted > started ? deleted - started : 1; /* it did run */
+    pod->arrival_ns = created * MU_NS_PER_S;
+    pod->duration_ns = seconds * MU_NS_PER_S;
+    return 0;
+}
+
+static int add_pod(struct mu_workload *w, const struct mu_file *file, const struct mu_csv *csv,
+                   const struct pod_columns *columns, struct mu_error *error)
+{
+    uint64_t cpu_millis, memory_mib, gpus, gpu_millis;
+    struct mu_str models[MODELS_MAX];
+    uint32_t model_count = 0;
+    struct mu_workload_pod pod = {0};
+    int status = mu_csv_u64(csv, columns->cpu, CPU_MILLIS_MAX, &cpu_millis, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->memory, MEMORY_MIB_MAX, &memory_mib, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->gpus, GPUS_MAX, &gpus, error);
+    if (status == 0)
+        status = mu_csv_u64(csv, columns->gpu_millis, 1000, &gpu_millis, error);
+    if (status == 0 && columns->has_spec)
+        status = parse_spec(csv, columns->spec, models, &model_count, error);
+    if (status == 0 && columns->timed)
+        status = parse_times(csv, columns, &pod, error);
+    if (status != 0)
+        return status;
+    struct mu_amount requests[] = {
+        {MU_STR("cpu"), (int64_t)cpu_millis},
+        {MU_STR("memory"), (int64_t)(memory_mib << 20)},
+        {MU_STR(MU_GPU_RESOURCE), (int64_t)(gpus * gpu_millis)},
+    };
+    struct mu_label selector = {MU_STR(MU_GPU_MODEL_LABEL), {NULL, 0}};
+    pod.object.ns = MU_STR("default");
+    pod.object.name = mu_csv_field(csv, columns->name);
+    pod.object.requests = requests;
+    pod.object.request_count = gpus * gpu_millis > 0 ? 3 : 2;
+    if (model_count == 1) {
+        selector.value = models[0];
+        pod.object.selector = &selector;
+        pod.object.selector_count = 1;
+    } else {
+        pod.models = models;
+        pod.model_count = model_count;
+    }
+    char where[WHERE_BYTES];
+    name_row(file, csv, where);
+    return mu_workload_add_pod(w, &pod, where, error);
+}
+
+static int read_pods(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
+                     struct mu_error *error)
+{
+    struct pod_columns columns = {0};
+    const struct {
+        const char *name;
+        uint32_t *column;
+    } required[] = {{"name", &columns.name},
+                    {"cpu_milli", &columns.cpu},
+                    {"memory_mib", &columns.memory},
+                    {"num_gpu", &columns.gpus},
+                    {"gpu_milli", &columns.gpu_millis}};
+    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
+        int status = mu_csv_column_required(csv, required[i].name, required[i].column, error);
+        if (status != 0)
+            return status;
+    }
+    columns.has_spec = mu_csv_column(csv, "gpu_spec", &columns.spec);
+    columns.timed = mu_csv_column(csv, "creation_time", &columns.created) &&
+                    mu_csv_column(csv, "scheduled_time", &columns.scheduled) &&
+                    mu_csv_column(csv, "deletion_time", &columns.deleted);
+    int more;
+    while ((more = mu_csv_next(csv, error)) == 1) {
+        int status = add_pod(w, file, csv, &columns, error);
+        if (status != 0)
+            return status;
+    }
+    w->timed = columns.timed;
+    return more;
+}
+
+/* --- both ---------------------------------------------------------------------------------- */
+
+typedef int (*read_fn)(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
+                       struct mu_error *error);
+
+static int read_file(struct mu_workload *w, const char *path, read_fn read, struct mu_error *error)
+{
+    struct mu_file *file;
+    int status = mu_file_open(path, FILE_BYTES_MAX, &file, error);
+    if (status != 0)
+        return status;
+    struct mu_csv *csv;
+    status = mu_csv_open(file, &csv, error);
+    if (status == 0) {
+        status = read(w, file, csv, error);
+        mu_csv_close(csv);
+    }
+    mu_file_close(file);
+    return status;
+}
+
+int mu_workload_load_openb(const char *nodes_path, const char *pods_path, struct mu_workload **out,
+                           struct mu_error *error)
+{
+    struct mu_workload *w = mu_workload_create();
+    if (w == NULL)
+        return mu_error_set(error, MU_ENOMEM, "no memory for the workload");
+    int status = read_file(w, nodes_path, read_nodes, error);
+    if (status == 0)
+        status = read_file(w, pods_path, read_pods, error);
+    if (status == 0)
+        status = mu_workload_finish(w, error);
+    if (status != 0) {
+        mu_workload_destroy(w);
+        return status;
+    }
+    *out = w;
+    return 0;
+}
