@@ -1,0 +1,62 @@
+/* CSV and .xz: no input crashes, errors are one line, and every row has the header's fields. */
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "informer/csv.h"
+#include "informer/file.h"
+#include "informer/limits.h"
+
+enum { BYTES_MAX = 4 << 20 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_error(int status, const struct mu_error *error)
+{
+    MU_ASSERT(status < 0 && error->code == status);
+    MU_ASSERT(memchr(error->text, '\0', sizeof error->text) != NULL);
+    MU_ASSERT(strncmp(error->text, "fuzz.csv:", 9) == 0);
+}
+
+static void check_row(const struct mu_csv *csv)
+{
+    uint32_t count = mu_csv_column_count(csv);
+    MU_ASSERT(count > 0 && count <= MU_CSV_COLUMNS_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        struct mu_str field = mu_csv_field(csv, i);
+        uint64_t value = 7;
+        struct mu_error error;
+        MU_ASSERT(field.len <= MU_CSV_FIELD_BYTES_MAX);
+        MU_ASSERT(field.len == 0 || memchr(field.data, '\0', field.len) == NULL);
+        if (mu_csv_u64(csv, i, 1000, &value, &error) == 0)
+            MU_ASSERT(value <= 1000);
+        else
+            MU_ASSERT(value == 7);
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct mu_file *file;
+    struct mu_csv *csv;
+    struct mu_error error = {0, ""};
+    if (size > BYTES_MAX)
+        return 0;
+    struct mu_str text = {(const char *)data, (uint32_t)size};
+    int status = mu_file_open_memory("fuzz.csv", text, BYTES_MAX, &file, &error);
+    if (status != 0) {
+        check_error(status, &error);
+        return 0;
+    }
+    status = mu_csv_open(file, &csv, &error);
+    if (status == 0) {
+        while ((status = mu_csv_next(csv, &error)) == 1)
+            check_row(csv);
+        mu_csv_close(csv);
+    }
+    if (status != 0)
+        check_error(status, &error);
+    mu_file_close(file);
+    return 0;
+}
