@@ -10,9 +10,8 @@
 #include <stdint.h>
 #include "engine/base/error.h"
 #include "engine/base/str.h"
+#include "shards/limits.h"
 
-#define MU_BUCKETS           16384u
-#define MU_SHARDS_MAX        1024u
 #define MU_BUCKET_NONE       UINT16_MAX
 #define MU_BUCKET_HASH_XXH64 1u /* version of the hash: mu_hash_stable */
 
@@ -30,13 +29,16 @@ struct mu_bucket_table {
 void mu_bucket_table_init(struct mu_bucket_table *table);
 uint32_t mu_bucket_of(struct mu_str key);
 /* Compute the successor of *old. weights: one per bucket (scalarised capacity, rounded; may be 0).
- * epsilon_permille: how far from its share a shard may stay (20 = 2 %). *next has epoch old + 1
- * (the same table with the same epoch when nothing moves). Errors: MU_EINVAL (no member, weight 0,
- * duplicate or too large shard number). Thread: any. Cost: O(buckets log buckets). */
+ * epsilon_permille: how far from its share a shard may stay (20 = 2 %), where its buckets are small
+ * enough. *next (may be *old) has epoch old + 1 (the same table with the same epoch when nothing
+ * moves). The order of the members does not matter. Errors, *next unchanged: MU_EINVAL (no member,
+ * weight 0, duplicate or too large shard number, epsilon above 1000, another hash version),
+ * MU_ENOMEM. Thread: any. Cost: O(buckets log buckets + placed buckets * members). */
 int mu_bucket_table_next(const struct mu_bucket_table *old, const struct mu_bucket_member *members,
                          uint32_t member_count, const uint32_t *weights, uint32_t epsilon_permille,
                          struct mu_bucket_table *next, struct mu_error *error);
-/* Largest load / fair share over members, in thousandths (1000 = perfectly even). */
+/* Largest load / fair share over members, in thousandths, rounded down (1000 = perfectly even).
+ * Members as mu_bucket_table_next accepts them. */
 uint32_t mu_bucket_imbalance_permille(const struct mu_bucket_table *table,
                                       const struct mu_bucket_member *members, uint32_t member_count,
                                       const uint32_t *weights);

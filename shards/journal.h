@@ -14,14 +14,12 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 #include "engine/snapshot.h"
+#include "shards/limits.h"
 
-#define MU_JOURNAL_FORMAT      1u
-#define MU_JOURNAL_SLOT_BYTES  (64u << 10) /* largest slot */
-#define MU_JOURNAL_SLOTS       64u
-#define MU_JOURNAL_ENTRIES_MAX (1u << 16) /* entries not yet cleared */
+#define MU_JOURNAL_FORMAT 1u
 
 struct mu_journal_write {
-    struct mu_uid uid;
+    struct mu_uid uid; /* one of the form (MU_UID_TEXT, symbol) means nothing to another process */
     uint64_t version;
     struct mu_str node; /* bind target */
 };
@@ -39,31 +37,41 @@ struct mu_journal; /* opaque; one thread */
 /* incarnation: new at every start. */
 struct mu_journal *mu_journal_create(uint64_t epoch, uint64_t incarnation);
 void mu_journal_destroy(struct mu_journal *journal);
-/* Add an entry (copied); its id through *id. Errors: MU_ELIMIT (ring full: wait for clears),
- * MU_EINVAL (an entry that fits no slot), MU_ENOMEM. */
+/* Add an entry (copied); its id through *id. Errors, nothing changed: MU_ELIMIT (ring full: wait
+ * for clears), MU_EINVAL (an entry without writes, or that fits no slot), MU_ECLOSED (fenced),
+ * MU_ENOMEM. */
 int mu_journal_append(struct mu_journal *journal, const struct mu_journal_entry *entry,
                       uint64_t *id);
 /* Next slot to write, if any entry is not durable or any clear is not recorded and no write is
- * under way: its number, and its whole new content. Returns false when there is nothing to do. */
+ * under way: its number, and its whole new content (replacing what the buffer held). New entries go
+ * before clears. Returns false when there is nothing to do, the journal is fenced, or memory is out
+ * (content->failed is set then; nothing is under way). Cost: O(bytes of the slot). */
 bool mu_journal_commit(struct mu_journal *journal, uint32_t *slot, struct mu_buf *content);
 /* The outcome of that write. ok: its entries are durable. !ok (compare-and-swap lost): the journal
  * is fenced, nothing becomes durable any more. */
 void mu_journal_committed(struct mu_journal *journal, uint32_t slot, bool ok);
-/* One more write of this entry is settled; at the last one it is cleared. */
+/* One more write of this entry is settled; at the last one it is cleared. Also before it is durable:
+ * a write that was never sent is settled by dropping it. Asserts that the entry is not cleared. */
 void mu_journal_settle(struct mu_journal *journal, uint64_t id);
+/* State of an id that append has given out. */
 enum mu_journal_state mu_journal_state(const struct mu_journal *journal, uint64_t id);
 bool mu_journal_fenced(const struct mu_journal *journal);
 uint32_t mu_journal_open_entries(const struct mu_journal *journal);
 uint64_t mu_journal_epoch(const struct mu_journal *journal);
 
-/* Read a slot back: for recovery and tests. Calls entry for each; ids, epoch and incarnation as
- * written. Errors: MU_EPROTO (bad magic, format, checksum), MU_ETRUNCATED. */
 struct mu_journal_slot_head {
     uint32_t format;
     uint64_t epoch;
     uint64_t incarnation;
+    uint64_t sequence; /* of this write among the incarnation's: no two contents are equal */
+    uint32_t slot;
     uint32_t entry_count;
 };
+/* Read a slot back: for recovery and tests. The whole content is checked before *head is filled and
+ * `entry` is called for each; ids, epoch and incarnation as written; names point into content and
+ * are valid as long as it is, `writes` during the call. A non-zero return of `entry` ends the
+ * reading and is returned. Errors: MU_EPROTO (bad magic, format, checksum or structure),
+ * MU_ETRUNCATED, MU_ENOMEM. Thread: any. Cost: O(bytes). */
 int mu_journal_slot_read(struct mu_str content, struct mu_journal_slot_head *head,
                          int (*entry)(void *context, const struct mu_journal_entry *entry),
                          void *context, struct mu_error *error);
