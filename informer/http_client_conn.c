@@ -76,7 +76,11 @@ static void on_input(struct mu_wire *wire, const uint8_t *data, size_t len)
     if (conn->client->closing)
         return;
     conn->heard_ns = mu_pump_now_ns();
-    conn->pinged = false;
+    if (conn->pinged) { /* any sign of life will do */
+        conn->pinged = false;
+        mu_pump_arm(&conn->client->pump, &conn->timer,
+                    conn->heard_ns + conn->client->config.ping_idle_ns);
+    }
     int r = mu_h2_input(&conn->h2, data, len);
     if (r != 0)
         mu_client_conn_fail(conn, r);
@@ -88,8 +92,10 @@ static ptrdiff_t on_output(struct mu_wire *wire, uint8_t *room, size_t cap)
     if (conn->client->closing)
         return 0;
     ptrdiff_t len = mu_h2_output(&conn->h2, room, cap);
+    /* We never end a session by ourselves: without the server's GOAWAY it was nghttp2 that did,
+     * and what it sent last says what the server has done wrong. */
     if (len == 0 && conn_over(conn))
-        mu_client_conn_fail(conn, MU_ECLOSED);
+        mu_client_conn_fail(conn, conn->draining ? MU_ECLOSED : MU_EPROTO);
     return len;
 }
 
@@ -228,8 +234,8 @@ void mu_client_conn_expired(struct mu_client_conn *conn)
     }
     uint64_t now_ns = mu_pump_now_ns();
     uint64_t due_ns = conn->heard_ns + config->ping_idle_ns;
-    if (conn->pinged) {
-        mu_client_conn_fail(conn, MU_ETIMEOUT); /* any input would have cleared it */
+    if (conn->pinged) { /* still: nothing was heard */
+        mu_client_conn_fail(conn, MU_ETIMEOUT);
         return;
     }
     if (due_ns <= now_ns) {

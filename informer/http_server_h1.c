@@ -173,6 +173,8 @@ static int on_fields_done(parser_type *parser)
     mu_exchange_method(ex, mu_str_of(method_text(parser)));
     mu_exchange_field(ex, MU_STR(":path"), path);
     mu_exchange_fields_done(ex);
+    if (parser->http_major != 1)
+        ex->refusal = 505;
     parser->upgrade = 0; /* h2c by upgrade is not offered: go on in HTTP/1.1 */
     if (ex->refusal == 0 && ((v11 && !h1->has_host) || path.len == 0 || path.data[0] != '/'))
         ex->refusal = 400;
@@ -370,6 +372,8 @@ static const char *reason(int status)
         return "Service Unavailable";
     case 504:
         return "Gateway Timeout";
+    case 505:
+        return "HTTP Version Not Supported";
     default:
         return "Status"; /* the phrase carries no meaning (RFC 9112 §4) */
     }
