@@ -25,15 +25,20 @@ typedef void (*mu_reply_fn)(void *context, const struct mu_reply *reply);
 
 struct mu_http_client; /* opaque */
 
-/* Replies arrive through `reply` from the loop, never from inside send. Errors: MU_ENOMEM,
- * MU_EINVAL. Connects on the first send. Owns: caller, until close. */
+/* Replies arrive through `reply` from the loop, never from inside send; it may send, cancel and
+ * close. Connects on the first send. Owns: caller, until close. Errors: MU_ENOMEM, MU_EINVAL (no
+ * host, a bound of informer/limits.h exceeded). */
 int mu_http_client_create(uv_loop_t *loop, const struct mu_http_client_config *config,
                           mu_reply_fn reply, void *context, struct mu_http_client **out);
 /* Queue a request: takes its path and body buffers (leaves them empty). More than
  * connections * streams_each wait their turn, streams (watches) first. Cancelled requests get no
- * further reply. Errors: MU_ENOMEM, MU_ECLOSED. */
+ * further reply; cancelling what has ended is fine. When no connection can be made and none is up,
+ * everything that waits is LOST, not_sent. Errors (the buffers stay the caller's): MU_ENOMEM,
+ * MU_ECLOSED, MU_ELIMIT (MU_HTTP_REQUESTS_MAX), MU_EINVAL (token 0 or in use, path not absolute or
+ * above MU_HTTP_PATH_MAX). Cost: O(1). */
 int mu_http_client_send(struct mu_http_client *client, struct mu_request *request);
-/* Send everything in the outbox. */
+/* Send everything in the outbox. Stops at an error and leaves the rest there, except that requests
+ * which can never be sent (MU_EINVAL) are dropped; returns the first error. */
 int mu_http_client_drain(struct mu_http_client *client, struct mu_outbox *outbox);
 /* Close connections; every open request gets LOST (MU_ECLOSED); then `closed` is called once and
  * the client is freed. */
@@ -68,34 +73,41 @@ struct mu_http_server_config {
     /* Must respond, now or later, exactly once (or begin/write/end). */
     void (*on_request)(void *context, struct mu_http_exchange *exchange,
                        const struct mu_http_request *request);
-    /* The peer is gone before the response ended; the exchange is invalid afterwards. May be NULL. */
+    /* The peer is gone, or the server closed, before the response ended. The exchange is invalid
+     * afterwards. May be NULL. */
     void (*on_abort)(void *context, struct mu_http_exchange *exchange);
     /* A stream whose queue was above the high-water mark is below the low one. May be NULL. */
     void (*on_drain)(void *context, struct mu_http_exchange *exchange);
     void *context;
 };
 
-/* Bind and listen. *port_out: the port in use. Errors: libuv codes, MU_ENOMEM. */
+/* Bind and listen. host is an address. *port_out: the port in use. Owns: caller, until close.
+ * Errors: libuv codes, MU_ENOMEM, MU_EINVAL. */
 int mu_http_server_create(uv_loop_t *loop, const struct mu_http_server_config *config,
                           struct mu_http_server **out, uint16_t *port_out);
+/* Stop listening, drop connections (open exchanges are aborted); then `closed` (may be NULL) is
+ * called once and the server is freed. */
 void mu_http_server_close(struct mu_http_server *server, void (*closed)(void *context),
                           void *context);
 
 void mu_http_exchange_set(struct mu_http_exchange *exchange, void *user);
 void *mu_http_exchange_get(const struct mu_http_exchange *exchange);
-/* Whole response; body is copied. retry_after_s 0: no header. The exchange is done afterwards. */
+/* Whole response; body is copied. retry_after_s 0: no header. The exchange is done afterwards, also
+ * on an error (MU_ENOMEM; MU_ELIMIT: MU_HTTP_SERVER_QUEUE_MAX), which the peer sees as a reset. */
 int mu_http_respond(struct mu_http_exchange *exchange, int status, struct mu_str content_type,
                     uint32_t retry_after_s, struct mu_str body);
 /* As above, but takes body's storage (leaves it empty): large lists are not copied. */
 int mu_http_respond_take(struct mu_http_exchange *exchange, int status, struct mu_str content_type,
                          uint32_t retry_after_s, struct mu_buf *body);
-/* A response in pieces (watch). write copies data; returns 0, MU_EAGAIN when queued but above the
- * high-water mark (256 KiB: wait for on_drain), or an error (the exchange is then done). */
+/* A response in pieces (watch). write copies data and returns 0, or MU_EAGAIN when it is queued but
+ * the queue is above the high-water mark (256 KiB: wait for on_drain), or an error (MU_ENOMEM;
+ * MU_ELIMIT: MU_HTTP_STREAM_QUEUE_MAX), after which the exchange is done. */
 int mu_http_respond_begin(struct mu_http_exchange *exchange, int status,
                           struct mu_str content_type);
 int mu_http_respond_write(struct mu_http_exchange *exchange, struct mu_str data);
 int mu_http_respond_end(struct mu_http_exchange *exchange);
-/* Drop the connection's stream without an end (fault injection: lost reply). */
+/* Break the response off without an end (fault injection: lost reply): HTTP/2 resets the stream,
+ * HTTP/1.1 drops the connection. The exchange is done; no on_abort. */
 void mu_http_exchange_reset(struct mu_http_exchange *exchange);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * HTTP/1.1 (and 1.0) on one connection of the server.
  *
- * One request at a time: READING -> ANSWERING -> READING ... or, after an error or `close`, the end.
+ * One request at a time: READING -> ANSWERING -> READING ... or the end, after an error or `close`.
  * While a request is being answered the bytes behind it (pipelining) wait in `ahead`, up to a bound
  * beyond which the socket is not read; so requests are answered in their order, and nothing has to
  * be put in order. Reading goes on while we answer because a gone peer shows itself only to a
