@@ -303,6 +303,11 @@ int mu_workload_encode_pod(const struct mu_workload_pod *pod, struct mu_str sche
     spec.tolerations = tolerations_of(&e, object);
     spec.n_tolerations = object->toleration_count;
     spec.affinity = affinity_of(&e, pod);
+    Kube__PodSchedulingGate gate = KUBE__POD_SCHEDULING_GATE__INIT;
+    Kube__PodSchedulingGate *gates[] = {&gate};
+    gate.name = text_of(&e, MU_STR("muster.dev/hold"));
+    spec.schedulinggates = gates;
+    spec.n_schedulinggates = object->gated ? 1 : 0;
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
     message.spec = &spec;

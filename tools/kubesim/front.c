@@ -1,0 +1,283 @@
+/*
+ * A request is answered at once; a watch becomes a stream: pulled when the API server says that it
+ * has something unread, as far as the peer takes it, and again when the peer has drained.
+ *
+ *   READY    in `ready`: the next turn pulls from its watch
+ *   BLOCKED  the peer's queue is full: waits for on_drain
+ *   (else)   nothing unread: waits for a wake or for its own time (bookmark, timeout)
+ *
+ * Pulling happens once per loop turn, so that a burst of changes travels as one write.
+ */
+#include "tools/kubesim/front.h"
+#include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "engine/base/mem.h"
+#include "informer/http.h"
+#include "informer/http_link.h"
+
+#define PULL_BYTES ((size_t)256 << 10)
+
+struct stream {
+    struct mu_link all;   /* in front->streams */
+    struct mu_link ready; /* in front->ready, or alone */
+    struct mu_http_exchange *exchange;
+    struct mu_api_watch *watch;
+    bool blocked;
+};
+
+struct mu_front {
+    uv_loop_t *loop;
+    uv_timer_t timer;
+    uv_prepare_t prepare;
+    const struct mu_clock *clock;
+    struct mu_apiserver *server;
+    struct mu_kubelets *kubelets;
+    struct mu_http_server *http;
+    struct mu_link streams, ready;
+    struct mu_buf frames; /* of one pull */
+    void (*closed)(void *context);
+    void *closed_context;
+    uint32_t closing; /* handles not yet closed */
+};
+
+static uint64_t now_of(const struct mu_front *f)
+{
+    return f->clock->now_ns(f->clock);
+}
+
+static struct mu_str view(const struct mu_buf *buf)
+{
+    return (struct mu_str){(const char *)buf->data, (uint32_t)buf->len};
+}
+
+/* ---- streams ------------------------------------------------------------------------------ */
+
+static void stream_free(struct stream *s)
+{
+    mu_link_remove(&s->all);
+    mu_link_remove(&s->ready);
+    mu_api_watch_close(s->watch);
+    mu_mem_free(s);
+}
+
+static void stream_ready(struct mu_front *f, struct stream *s)
+{
+    if (!s->blocked && mu_link_empty(&s->ready))
+        mu_link_append(&f->ready, &s->ready);
+}
+
+/* From inside the API server: this watch has something unread. */
+static void on_wake(void *context, void *user)
+{
+    if (user != NULL)
+        stream_ready(context, user);
+}
+
+static void on_drain(void *context, struct mu_http_exchange *exchange)
+{
+    struct stream *s = mu_http_exchange_get(exchange);
+    if (s == NULL)
+        return;
+    s->blocked = false;
+    stream_ready(context, s);
+}
+
+static void on_abort(void *context, struct mu_http_exchange *exchange)
+{
+    struct stream *s = mu_http_exchange_get(exchange);
+    (void)context;
+    if (s != NULL)
+        stream_free(s);
+}
+
+/* Give the peer what it takes. The stream may be gone afterwards. */
+static void stream_pump(struct mu_front *f, struct stream *s, uint64_t now_ns)
+{
+    enum mu_watch_pull pulled = MU_WATCH_MORE;
+    while (pulled == MU_WATCH_MORE && !s->blocked) {
+        mu_buf_clear(&f->frames);
+        pulled = mu_api_watch_pull(s->watch, now_ns, PULL_BYTES, &f->frames);
+        int rc = f->frames.len == 0 ? 0 : mu_http_respond_write(s->exchange, view(&f->frames));
+        if (rc == MU_EAGAIN) {
+            s->blocked = true;
+        } else if (rc != 0) {
+            stream_free(s); /* the exchange is done */
+            return;
+        }
+    }
+    if (pulled == MU_WATCH_ENDED) {
+        (void)mu_http_respond_end(s->exchange);
+        stream_free(s);
+    }
+}
+
+static int stream_open(struct mu_front *f, struct mu_http_exchange *exchange,
+                       struct mu_api_watch *watch)
+{
+    struct stream *s = mu_mem_zalloc(sizeof *s);
+    if (s == NULL)
+        return MU_ENOMEM;
+    *s = (struct stream){.exchange = exchange, .watch = watch};
+    mu_link_init(&s->all);
+    mu_link_init(&s->ready);
+    int rc = mu_http_respond_begin(exchange, 200,
+                                   MU_STR("application/vnd.kubernetes.protobuf;stream=watch"));
+    if (rc != 0) {
+        mu_mem_free(s);
+        return rc;
+    }
+    mu_link_append(&f->streams, &s->all);
+    mu_http_exchange_set(exchange, s);
+    mu_api_watch_set_user(watch, s);
+    stream_ready(f, s);
+    return 0;
+}
+
+/* ---- requests ----------------------------------------------------------------------------- */
+
+static enum mu_media media_of(struct mu_str content_type)
+{
+    static const enum mu_media known[] = {MU_MEDIA_PROTOBUF, MU_MEDIA_JSON, MU_MEDIA_MERGE_PATCH,
+                                          MU_MEDIA_STRATEGIC_PATCH};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (mu_str_starts_with(content_type, mu_str_of(mu_media_text(known[i]))))
+            return known[i];
+    return content_type.len == 0 ? MU_MEDIA_NONE : MU_MEDIA_TEXT;
+}
+
+static void on_request(void *context, struct mu_http_exchange *exchange,
+                       const struct mu_http_request *http)
+{
+    struct mu_front *f = context;
+    struct mu_api_request request = {.method = http->method,
+                                     .path = http->path,
+                                     .query = http->query,
+                                     .content = media_of(http->content_type),
+                                     .body = http->body};
+    struct mu_api_response response = {0};
+    mu_apiserver_handle(f->server, &request, now_of(f), &response);
+    if (response.watch != NULL) {
+        if (stream_open(f, exchange, response.watch) != 0) {
+            mu_api_watch_close(response.watch);
+            mu_http_exchange_reset(exchange);
+        }
+    } else {
+        (void)mu_http_respond_take(exchange, response.status,
+                                   mu_str_of(mu_media_text(response.media)), response.retry_after_s,
+                                   &response.body);
+    }
+    mu_buf_fini(&response.body);
+}
+
+/* ---- time --------------------------------------------------------------------------------- */
+
+static void on_timer(uv_timer_t *timer)
+{
+    (void)timer; /* `turn` looks at everything that is due */
+}
+
+static void turn(uv_prepare_t *prepare)
+{
+    struct mu_front *f = prepare->data;
+    uint64_t now_ns = now_of(f);
+    if (mu_kubelets_next_ns(f->kubelets) <= now_ns)
+        mu_kubelets_run(f->kubelets, now_ns);
+    uint64_t next_ns = mu_kubelets_next_ns(f->kubelets);
+    for (struct mu_link *at = f->streams.next; at != &f->streams; at = at->next) {
+        struct stream *s = MU_LINK_OWNER(at, struct stream, all);
+        uint64_t due_ns = mu_api_watch_next_ns(s->watch);
+        if (due_ns <= now_ns)
+            stream_ready(f, s);
+        else if (due_ns < next_ns)
+            next_ns = due_ns;
+    }
+    struct mu_link due;
+    mu_link_init(&due);
+    mu_link_splice(&due, &f->ready); /* what becomes ready meanwhile waits for the next turn */
+    while (!mu_link_empty(&due)) {
+        struct stream *s = MU_LINK_OWNER(due.next, struct stream, ready);
+        mu_link_remove(&s->ready);
+        stream_pump(f, s, now_ns);
+    }
+    if (!mu_link_empty(&f->ready))
+        next_ns = now_ns;
+    if (next_ns == UINT64_MAX) {
+        uv_timer_stop(&f->timer);
+        return;
+    }
+    uint64_t wait_ms = next_ns <= now_ns ? 0 : (next_ns - now_ns + MU_NS_PER_MS - 1) / MU_NS_PER_MS;
+    uv_update_time(f->loop);
+    (void)uv_timer_start(&f->timer, on_timer, wait_ms, 0);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+int mu_front_create(uv_loop_t *loop, const struct mu_front_config *config,
+                    struct mu_apiserver *server, struct mu_kubelets *kubelets,
+                    struct mu_front **out, uint16_t *port)
+{
+    struct mu_front *f = mu_mem_zalloc(sizeof *f);
+    if (f == NULL)
+        return MU_ENOMEM;
+    *f = (struct mu_front){
+        .loop = loop, .clock = mu_clock_real(), .server = server, .kubelets = kubelets};
+    mu_link_init(&f->streams);
+    mu_link_init(&f->ready);
+    struct mu_http_server_config http = {.host = config->host,
+                                         .port = config->port,
+                                         .on_request = on_request,
+                                         .on_abort = on_abort,
+                                         .on_drain = on_drain,
+                                         .context = f};
+    int rc = mu_http_server_create(loop, &http, &f->http, port);
+    if (rc != 0) {
+        mu_mem_free(f);
+        return rc;
+    }
+    mu_apiserver_on_wake(server, on_wake, f);
+    MU_ASSERT(uv_timer_init(loop, &f->timer) == 0);
+    MU_ASSERT(uv_prepare_init(loop, &f->prepare) == 0);
+    f->timer.data = f->prepare.data = f;
+    MU_ASSERT(uv_prepare_start(&f->prepare, turn) == 0);
+    *out = f;
+    return 0;
+}
+
+static void closed_one(struct mu_front *f)
+{
+    if (--f->closing > 0)
+        return;
+    void (*closed)(void *context) = f->closed;
+    void *context = f->closed_context;
+    mu_apiserver_on_wake(f->server, NULL, NULL);
+    mu_buf_fini(&f->frames);
+    mu_mem_free(f);
+    if (closed != NULL)
+        closed(context);
+}
+
+static void on_server_closed(void *context)
+{
+    closed_one(context);
+}
+
+static void on_handle_closed(uv_handle_t *handle)
+{
+    closed_one(handle->data);
+}
+
+void mu_front_close(struct mu_front *f, void (*closed)(void *context), void *context)
+{
+    f->closed = closed;
+    f->closed_context = context;
+    f->closing = 3;
+    while (!mu_link_empty(&f->streams)) {
+        struct stream *s = MU_LINK_OWNER(f->streams.next, struct stream, all);
+        mu_http_exchange_set(s->exchange, NULL);
+        (void)mu_http_respond_end(s->exchange);
+        stream_free(s);
+    }
+    mu_http_server_close(f->http, on_server_closed, f);
+    uv_close((uv_handle_t *)&f->timer, on_handle_closed);
+    uv_close((uv_handle_t *)&f->prepare, on_handle_closed);
+}

@@ -1,0 +1,99 @@
+#include "tools/muster/child.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static void on_exit_cb(uv_process_t *process, int64_t exit_status, int term_signal)
+{
+    struct mu_child *child = process->data;
+    child->ended = true;
+    child->exit_status = exit_status;
+    child->term_signal = term_signal;
+    uv_close((uv_handle_t *)process, NULL);
+    if (child->on_end != NULL)
+        child->on_end(child->context, child);
+}
+
+static int sibling_path(const char *name, char *path, size_t bytes)
+{
+    size_t len = bytes;
+    int rc = uv_exepath(path, &len);
+    if (rc != 0)
+        return rc;
+    char *slash = strrchr(path, '/');
+    size_t dir = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (dir + strlen(name) + 1 > bytes)
+        return UV_ENAMETOOLONG;
+    memcpy(path + dir, name, strlen(name) + 1);
+    return 0;
+}
+
+int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, char **argv,
+                   const char *log_path, bool detached, struct mu_error *error)
+{
+    char path[MU_CHILD_PATH_BYTES];
+    int rc = sibling_path(name, path, sizeof path);
+    if (rc != 0)
+        return mu_error_set(error, rc, "%s: %s", name, uv_strerror(rc));
+    int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return mu_error_set(error, MU_EIO, "%s: cannot write its log %s", name, log_path);
+    child->name = name;
+    (void)snprintf(child->log_path, sizeof child->log_path, "%s", log_path);
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD}, {.flags = UV_INHERIT_FD}};
+    stdio[1].data.fd = stdio[2].data.fd = fd;
+    argv[0] = path;
+    uv_process_options_t options = {.exit_cb = on_exit_cb,
+                                    .file = path,
+                                    .args = argv,
+                                    .flags = detached ? UV_PROCESS_DETACHED : 0,
+                                    .stdio_count = 3,
+                                    .stdio = stdio};
+    child->process.data = child;
+    rc = uv_spawn(loop, &child->process, &options);
+    (void)close(fd);
+    if (rc != 0) {
+        uv_close((uv_handle_t *)&child->process, NULL);
+        return mu_error_set(error, rc,
+                            "%s: %s (expected it beside this program: build all targets)", path,
+                            uv_strerror(rc));
+    }
+    child->started = true;
+    return 0;
+}
+
+void mu_child_terminate(struct mu_child *child)
+{
+    if (child->started && !child->ended)
+        (void)uv_process_kill(&child->process, SIGTERM);
+}
+
+void mu_child_print_tail(const struct mu_child *child, unsigned lines)
+{
+    char text[8192];
+    FILE *file = fopen(child->log_path, "re");
+    if (file == NULL)
+        return;
+    if (fseek(file, 0, SEEK_END) == 0) {
+        long size = ftell(file);
+        long from = size > (long)sizeof text - 1 ? size - (long)sizeof text + 1 : 0;
+        (void)fseek(file, from, SEEK_SET);
+    }
+    size_t len = fread(text, 1, sizeof text - 1, file);
+    (void)fclose(file);
+    text[len] = '\0';
+    char *at = text + len;
+    for (unsigned seen = 0; at > text; at--)
+        if (at[-1] == '\n' && at != text + len && ++seen == lines)
+            break;
+    for (char *line = at; *line != '\0';) {
+        char *end = strchr(line, '\n');
+        int width = end == NULL ? (int)strlen(line) : (int)(end - line);
+        (void)fprintf(stderr, "%s: %.*s\n", child->name, width, line);
+        line += width + (end != NULL);
+    }
+}

@@ -1,0 +1,85 @@
+#include "tools/muster/commands.h"
+#include "tools/flags.h"
+#include "tools/muster/demo.h"
+#include "tools/muster/sim_command.h"
+
+#include <stdio.h>
+
+static const char *const score_names[] = {"spread", "pack", NULL};
+_Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names");
+
+#define FLAG(name_, kind_, target_, value_, help_)                                                 \
+    {                                                                                              \
+        .name = (name_), .kind = (kind_), .target = (target_), .value = (value_), .help = (help_)  \
+    }
+#define WORKLOAD_FLAGS(w)                                                                          \
+    FLAG("openb-nodes", MU_FLAG_TEXT, &(w).openb_nodes, "FILE",                                    \
+         "node list of the openb trace (CSV or .xz)"),                                             \
+        FLAG("openb-pods", MU_FLAG_TEXT, &(w).openb_pods, "FILE",                                  \
+             "pod list of the openb trace (CSV or .xz)"),                                          \
+        FLAG("seed", MU_FLAG_U64, &(w).seed, "N", "seed of the generated cluster")
+#define SCORE_FLAG(target_)                                                                        \
+    {                                                                                              \
+        .name = "score", .kind = MU_FLAG_CHOICE, .target = (target_), .value = "spread|pack",      \
+        .help = "how nodes are chosen (spread)", .choices = score_names                            \
+    }
+#define OUTPUT_FLAGS(o)                                                                            \
+    FLAG("json", MU_FLAG_BOOL, &(o).json, NULL, "print one JSON object"),                          \
+        FLAG("dump", MU_FLAG_TEXT, &(o).dump, "FILE",                                              \
+             "write the final nodes and pods as a v1 List")
+
+int mu_command_demo(int argc, char **argv)
+{
+    struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
+    uint32_t score = MU_SCORE_SPREAD;
+    const struct mu_flag flags[] = {
+        WORKLOAD_FLAGS(o.workload), SCORE_FLAG(&score), OUTPUT_FLAGS(o),
+        FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running")};
+    int status = mu_flags_main(
+        "muster demo",
+        "Start an embedded API server and the scheduler, bind a workload, report.\n"
+        "Without files: 1,523 nodes, single pods and training gangs of 2 to 64, from a fixed seed.",
+        flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status >= 0)
+        return status;
+    o.score = (enum mu_score_policy)score;
+    return mu_demo_run(&o);
+}
+
+int mu_command_sim(int argc, char **argv)
+{
+    struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
+    uint32_t score = MU_SCORE_SPREAD;
+    const struct mu_flag flags[] = {
+        WORKLOAD_FLAGS(o.workload),
+        SCORE_FLAG(&score),
+        OUTPUT_FLAGS(o),
+        {.name = "seeds",
+         .kind = MU_FLAG_CALL,
+         .target = &o.seeds,
+         .value = "A..B",
+         .help = "check invariants on small random clusters, one a seed",
+         .parse = mu_sim_seeds_parse},
+        FLAG("faults", MU_FLAG_TEXT, &o.faults, "LIST",
+             "with --seeds: drop, delay, duplicate, reorder, 410, 409, 429, lost-reply, late, "
+             "churn, joined by commas; all or none (all)")};
+    int status = mu_flags_main(
+        "muster sim",
+        "Run scheduler and cluster in one process under virtual time: a workload with its "
+        "recorded\n"
+        "arrivals and durations, or (--seeds) small clusters with faults and every invariant "
+        "checked.",
+        flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status >= 0)
+        return status;
+    o.score = (enum mu_score_policy)score;
+    return mu_sim_command_run(&o);
+}
+
+int mu_command_version(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("muster %s\n", MU_VERSION);
+    return 0;
+}

@@ -1,0 +1,542 @@
+/*
+ * muster demo: the main job, seen from outside. Starts muster-kubesim and musterd as processes of
+ * their own, loads a cluster and a workload over HTTP, watches pods become bound, and ends with a
+ * report that is recomputed from the API server's own objects.
+ *
+ *   KUBESIM -> NODES -> MUSTERD -> PODS -> SETTLE -> COLLECT -> (still fits? SETTLE) -> END
+ *
+ * SETTLE ends when every pod is bound, or when no pod was bound for SETTLE_NS. The report then
+ * says whether a plain greedy pass would still place something; if so, the scheduler gets more time,
+ * up to PATIENCE_NS after the last bind.
+ */
+#include "tools/muster/demo.h"
+#include "engine/base/assert.h"
+#include "engine/base/log.h"
+#include "informer/http.h"
+#include "tools/flags.h"
+#include "tools/musterd/options.h"
+#include "tools/muster/child.h"
+#include "tools/muster/collect.h"
+#include "tools/muster/loader.h"
+#include "tools/muster/progress.h"
+#include "tools/muster/watcher.h"
+#include "tools/muster/workload_flags.h"
+#include "tools/muster/result.h"
+#include "tools/workload/encode.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define TICK_MS     20
+#define SETTLE_NS   (1500 * MU_NS_PER_MS)
+#define PATIENCE_NS (20 * MU_NS_PER_S)
+#define START_NS    (15 * MU_NS_PER_S) /* for a child to come up */
+
+#define TOKENS_NODES   (UINT64_C(1) << 40)
+#define TOKENS_PODS    (UINT64_C(2) << 40)
+#define TOKENS_WATCH   (UINT64_C(3) << 40)
+#define TOKENS_COLLECT (UINT64_C(4) << 40) /* + attempt << 32 */
+
+enum demo_stage {
+    STAGE_KUBESIM,
+    STAGE_NODES,
+    STAGE_MUSTERD,
+    STAGE_PODS,
+    STAGE_SETTLE,
+    STAGE_COLLECT,
+    STAGE_END
+};
+
+struct demo {
+    const struct mu_demo_options *options;
+    struct mu_workload *workload;
+    const struct mu_clock *clock;
+    uv_loop_t loop;
+    uv_timer_t tick;
+    uv_signal_t sigint, sigterm;
+    struct mu_child kubesim, musterd;
+    char directory[64]; /* of the children's logs and the announce file */
+    char url[300];
+    enum demo_stage stage;
+    uint64_t stage_ns; /* when it began */
+    struct mu_http_client *client;
+    struct mu_outbox outbox;
+    struct mu_random random;
+    struct mu_loader *node_loader, *pod_loader;
+    struct mu_watcher watcher;
+    bool watching;
+    struct mu_collect *nodes, *pods;
+    uint32_t collects;
+    struct mu_report_result result;
+    struct mu_arena *scratch;
+    struct mu_progress progress;
+    bool closing, interrupted;
+    int status;
+    struct mu_error failure;
+};
+
+static uint64_t now_of(const struct demo *d)
+{
+    return d->clock->now_ns(d->clock);
+}
+
+static void enter(struct demo *d, enum demo_stage stage)
+{
+    d->stage = stage;
+    d->stage_ns = now_of(d);
+}
+
+/* ---- ending ------------------------------------------------------------------------------- */
+
+static void on_client_closed(void *context)
+{
+    struct demo *d = context;
+    d->client = NULL;
+}
+
+static void close_all(struct demo *d)
+{
+    if (d->closing)
+        return;
+    d->closing = true;
+    mu_progress_end(&d->progress);
+    if (d->client != NULL)
+        mu_http_client_close(d->client, on_client_closed, d);
+    uv_close((uv_handle_t *)&d->tick, NULL);
+    uv_close((uv_handle_t *)&d->sigint, NULL);
+    uv_close((uv_handle_t *)&d->sigterm, NULL);
+    if (d->options->keep && d->status == 0 && !d->interrupted) {
+        uv_unref((uv_handle_t *)&d->kubesim.process);
+        uv_unref((uv_handle_t *)&d->musterd.process);
+        return;
+    }
+    mu_child_terminate(&d->musterd);
+    mu_child_terminate(&d->kubesim);
+}
+
+static void give_up(struct demo *d, const struct mu_error *error)
+{
+    if (d->failure.code == 0)
+        d->failure = *error;
+    d->status = 1;
+    enter(d, STAGE_END);
+    close_all(d);
+}
+
+static void on_child_end(void *context, struct mu_child *child)
+{
+    struct demo *d = context;
+    struct mu_error error;
+    if (d->closing)
+        return;
+    (void)mu_error_set(&error, MU_ECLOSED,
+                       "%s ended by itself (exit status %" PRId64 ", signal %d)", child->name,
+                       child->exit_status, child->term_signal);
+    mu_progress_end(&d->progress);
+    mu_child_print_tail(child, 10);
+    give_up(d, &error);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct demo *d = handle->data;
+    d->interrupted = true;
+    d->status = 128 + signum;
+    close_all(d);
+}
+
+/* ---- children ----------------------------------------------------------------------------- */
+
+static int start_child(struct demo *d, struct mu_child *child, const char *name, char **argv)
+{
+    char log[128];
+    (void)snprintf(log, sizeof log, "%s/%s.log", d->directory, name);
+    child->on_end = on_child_end;
+    child->context = d;
+    return mu_child_start(&d->loop, child, name, argv, log, d->options->keep, &d->failure);
+}
+
+static int start_kubesim(struct demo *d)
+{
+    char announce[128], seed[32];
+    (void)snprintf(announce, sizeof announce, "%s/url", d->directory);
+    (void)snprintf(seed, sizeof seed, "%" PRIu64, d->options->workload.seed);
+    char *argv[] = {NULL, "--port", "0", "--announce", announce, "--seed", seed, NULL};
+    return start_child(d, &d->kubesim, "muster-kubesim", argv);
+}
+
+static int start_musterd(struct demo *d)
+{
+    const char *score = d->options->score == MU_SCORE_PACK ? "pack" : "spread";
+    char *argv[] = {
+        NULL, "--server", d->url, "--score", (char *)score, "--scheduler-name", MU_DEMO_SCHEDULER,
+        NULL};
+    return start_child(d, &d->musterd, "musterd", argv);
+}
+
+static void on_reply(void *context, const struct mu_reply *reply);
+
+/* The announce file appears whole (renamed into place) once kubesim serves. */
+static int read_announce(struct demo *d)
+{
+    char path[128];
+    struct mu_error error;
+    (void)snprintf(path, sizeof path, "%s/url", d->directory);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return MU_EAGAIN;
+    bool read = fgets(d->url, sizeof d->url, file) != NULL;
+    (void)fclose(file);
+    if (!read)
+        return MU_EAGAIN;
+    d->url[strcspn(d->url, "\r\n")] = '\0';
+    char host[256];
+    uint16_t port;
+    int rc = mu_server_url_parse(mu_str_of(d->url), host, &port, &error);
+    if (rc != 0) {
+        d->failure = error;
+        return rc;
+    }
+    struct mu_http_client_config http = {.host = mu_str_of(host), .port = port, .connections = 4};
+    return mu_http_client_create(&d->loop, &http, on_reply, d, &d->client);
+}
+
+/* ---- loading ------------------------------------------------------------------------------ */
+
+/* The cluster: priority classes, then nodes. */
+static int encode_node(void *context, uint32_t i, struct mu_buf *path, struct mu_buf *body)
+{
+    struct demo *d = context;
+    const struct mu_workload *w = d->workload;
+    if (i < w->priority_count) {
+        int bad = mu_buf_append_text(path, MU_PRIORITY_CLASSES_PATH);
+        return bad != 0 ? bad
+                        : mu_workload_encode_priority_class(w->priorities[i], d->scratch, body);
+    }
+    i -= w->priority_count;
+    int rc = mu_buf_append_text(path, "/api/v1/nodes");
+    return rc != 0 ? rc : mu_workload_encode_node(&w->nodes[i], d->scratch, body);
+}
+
+static int encode_pod(void *context, uint32_t i, struct mu_buf *path, struct mu_buf *body)
+{
+    struct demo *d = context;
+    const struct mu_workload_pod *pod = &d->workload->pods[i];
+    int rc = mu_buf_printf(path, "/api/v1/namespaces/%.*s/pods", MU_STR_ARGS(pod->object.ns));
+    return rc != 0
+               ? rc
+               : mu_workload_encode_pod(pod, mu_str_of(MU_DEMO_SCHEDULER), false, d->scratch, body);
+}
+
+static void pod_sending(void *context, uint32_t i, uint64_t now_ns)
+{
+    struct demo *d = context;
+    d->watcher.times[i].created_ns = now_ns;
+}
+
+static int create_loaders(struct demo *d)
+{
+    struct mu_loader_config nodes = {.count = d->workload->priority_count + d->workload->node_count,
+                                     .token_base = TOKENS_NODES,
+                                     .encode = encode_node,
+                                     .context = d};
+    struct mu_loader_config pods = {.count = d->workload->pod_count,
+                                    .token_base = TOKENS_PODS,
+                                    .encode = encode_pod,
+                                    .sending = pod_sending,
+                                    .context = d};
+    d->node_loader = mu_loader_create(&nodes);
+    d->pod_loader = mu_loader_create(&pods);
+    d->scratch = mu_arena_create(64u << 20);
+    if (d->node_loader == NULL || d->pod_loader == NULL || d->scratch == NULL)
+        return MU_ENOMEM;
+    return mu_watcher_init(&d->watcher, d->workload, TOKENS_WATCH, &d->random);
+}
+
+/* ---- collecting and judging --------------------------------------------------------------- */
+
+static int start_collect(struct demo *d)
+{
+    uint64_t base = TOKENS_COLLECT + ((uint64_t)d->collects++ << 33);
+    mu_collect_destroy(d->nodes);
+    mu_collect_destroy(d->pods);
+    d->nodes = mu_collect_create(MU_STR("/api/v1/nodes"), base);
+    d->pods = mu_collect_create(MU_STR("/api/v1/pods"), base + (UINT64_C(1) << 32));
+    if (d->nodes == NULL || d->pods == NULL)
+        return MU_ENOMEM;
+    mu_collect_start(d->nodes, &d->outbox);
+    mu_collect_start(d->pods, &d->outbox);
+    return 0;
+}
+
+static int each_object(void *context, bool pods, int (*fn)(void *into, struct mu_str raw),
+                       void *into)
+{
+    struct demo *d = context;
+    const struct mu_collect *list = pods ? d->pods : d->nodes;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < mu_collect_count(list); i++)
+        rc = fn(into, mu_collect_get(list, i));
+    return rc;
+}
+
+static void times_of(void *context, uint32_t i, uint64_t *created_ns, uint64_t *bound_ns)
+{
+    const struct demo *d = context;
+    *created_ns = d->watcher.times[i].created_ns;
+    *bound_ns = d->watcher.times[i].bound_ns;
+}
+
+static struct mu_result_source source_of(struct demo *d)
+{
+    return (struct mu_result_source){
+        .context = d, .each = each_object, .pod_count = d->workload->pod_count, .times = times_of};
+}
+
+static void print_result(struct demo *d)
+{
+    struct mu_result_source source = source_of(d);
+    mu_progress_end(&d->progress);
+    int rc = mu_result_print(&d->result, d->options->json, &d->failure);
+    if (rc == 0 && d->options->dump != NULL)
+        rc = mu_result_dump(&source, d->options->dump, &d->failure);
+    if (rc != 0 || !mu_result_clean(&d->result))
+        d->status = 1;
+    if (d->options->keep)
+        (void)fprintf(d->options->json ? stderr : stdout,
+                      "\nLeft running (logs in %s):\n  API server %s, process %d\n"
+                      "  scheduler process %d\nEnd them with: kill %d %d\n",
+                      d->directory, d->url, d->kubesim.process.pid, d->musterd.process.pid,
+                      d->musterd.process.pid, d->kubesim.process.pid);
+}
+
+static void judge(struct demo *d)
+{
+    struct mu_result_source source = source_of(d);
+    if (mu_result_compute(&source, &d->result, &d->failure) != 0) {
+        give_up(d, &d->failure);
+        return;
+    }
+    bool patience =
+        now_of(d) - d->watcher.last_bound_ns < PATIENCE_NS && now_of(d) - d->stage_ns < PATIENCE_NS;
+    if (!mu_result_clean(&d->result) && patience && d->watcher.bound > 0) {
+        enter(d, STAGE_SETTLE);
+        return;
+    }
+    enter(d, STAGE_END);
+    print_result(d);
+    close_all(d);
+}
+
+/* ---- the stages --------------------------------------------------------------------------- */
+
+static void show(struct demo *d, const char *detail)
+{
+    char text[64];
+    switch (d->stage) {
+    case STAGE_NODES:
+        mu_progress_show(&d->progress, "creating nodes", mu_loader_created(d->node_loader),
+                         d->workload->priority_count + d->workload->node_count, detail, now_of(d));
+        break;
+    case STAGE_PODS:
+        (void)snprintf(text, sizeof text, "%u bound", d->watcher.bound);
+        mu_progress_show(&d->progress, "creating pods", mu_loader_created(d->pod_loader),
+                         d->workload->pod_count, text, now_of(d));
+        break;
+    case STAGE_SETTLE:
+    case STAGE_COLLECT:
+        mu_progress_show(&d->progress, "binding pods", d->watcher.bound, d->workload->pod_count,
+                         detail, now_of(d));
+        break;
+    case STAGE_KUBESIM:
+    case STAGE_MUSTERD:
+    case STAGE_END:
+        break;
+    }
+}
+
+static bool settled(const struct demo *d, uint64_t now_ns)
+{
+    uint64_t quiet_since =
+        d->watcher.last_bound_ns > d->stage_ns ? d->watcher.last_bound_ns : d->stage_ns;
+    return d->watcher.bound == d->workload->pod_count || now_ns - quiet_since >= SETTLE_NS;
+}
+
+/* One step of the current stage. Returns 0 or an error, which ends the demo. */
+static int step(struct demo *d, uint64_t now_ns)
+{
+    int rc = 0;
+    switch (d->stage) {
+    case STAGE_KUBESIM:
+        rc = read_announce(d);
+        if (rc == MU_EAGAIN && now_ns - d->stage_ns < START_NS)
+            return 0;
+        if (rc == MU_EAGAIN)
+            return mu_error_set(&d->failure, MU_ETIMEOUT,
+                                "muster-kubesim did not serve within 15 s; its log is %s",
+                                d->kubesim.log_path);
+        if (rc == 0)
+            enter(d, STAGE_NODES);
+        return rc;
+    case STAGE_NODES:
+        mu_loader_tick(d->node_loader, now_ns, &d->outbox);
+        if (mu_loader_failed(d->node_loader, &d->failure) != 0)
+            return d->failure.code;
+        if (mu_loader_done(d->node_loader)) {
+            rc = start_musterd(d);
+            enter(d, STAGE_MUSTERD);
+            mu_reflector_start(d->watcher.reflector, now_ns, &d->outbox);
+            d->watching = true;
+        }
+        return rc;
+    case STAGE_MUSTERD:
+        /* It lists by itself; pods may come at once. */
+        enter(d, STAGE_PODS);
+        return 0;
+    case STAGE_PODS:
+        mu_loader_tick(d->pod_loader, now_ns, &d->outbox);
+        if (mu_loader_failed(d->pod_loader, &d->failure) != 0)
+            return d->failure.code;
+        if (mu_loader_done(d->pod_loader))
+            enter(d, STAGE_SETTLE);
+        return 0;
+    case STAGE_SETTLE:
+        if (settled(d, now_ns)) {
+            rc = start_collect(d);
+            enter(d, STAGE_COLLECT);
+        }
+        return rc;
+    case STAGE_COLLECT: {
+        int nodes = mu_collect_state(d->nodes, &d->failure);
+        int pods = nodes >= 0 ? mu_collect_state(d->pods, &d->failure) : 0;
+        if (nodes < 0 || pods < 0)
+            return d->failure.code;
+        if (nodes == 1 && pods == 1)
+            judge(d);
+        return 0;
+    }
+    case STAGE_END:
+        return 0;
+    }
+    return 0;
+}
+
+static void advance(struct demo *d)
+{
+    if (d->closing)
+        return;
+    int rc = step(d, now_of(d));
+    if (rc != 0) {
+        if (d->failure.code == 0)
+            (void)mu_error_set(&d->failure, rc, "%s", mu_error_text(rc));
+        give_up(d, &d->failure);
+        return;
+    }
+    if (d->closing)
+        return;
+    if (d->client != NULL)
+        (void)mu_http_client_drain(d->client, &d->outbox);
+    show(d, "");
+}
+
+static void on_reply(void *context, const struct mu_reply *reply)
+{
+    struct demo *d = context;
+    uint64_t now_ns = now_of(d);
+    if (d->closing)
+        return;
+    bool taken =
+        mu_loader_reply(d->pod_loader, reply, now_ns, &d->outbox) ||
+        mu_loader_reply(d->node_loader, reply, now_ns, &d->outbox) ||
+        (d->watching && mu_reflector_reply(d->watcher.reflector, reply, now_ns, &d->outbox)) ||
+        (d->nodes != NULL && mu_collect_reply(d->nodes, reply, &d->outbox)) ||
+        (d->pods != NULL && mu_collect_reply(d->pods, reply, &d->outbox));
+    (void)taken; /* a reply to an earlier attempt is nobody's any more */
+    advance(d);
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct demo *d = timer->data;
+    if (d->watching && mu_reflector_next_ns(d->watcher.reflector) <= now_of(d))
+        mu_reflector_tick(d->watcher.reflector, now_of(d), &d->outbox);
+    advance(d);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static void init_handles(struct demo *d)
+{
+    MU_ASSERT(uv_loop_init(&d->loop) == 0);
+    MU_ASSERT(uv_timer_init(&d->loop, &d->tick) == 0);
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sigint) == 0);
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sigterm) == 0);
+    d->tick.data = d->sigint.data = d->sigterm.data = d;
+    MU_ASSERT(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);
+    MU_ASSERT(uv_signal_start(&d->sigint, on_signal, SIGINT) == 0);
+    MU_ASSERT(uv_signal_start(&d->sigterm, on_signal, SIGTERM) == 0);
+}
+
+static int prepare(struct demo *d)
+{
+    const char *base = getenv("TMPDIR");
+    int rc = mu_workload_from_flags(&d->options->workload, &d->workload, &d->failure);
+    if (rc != 0)
+        return rc;
+    int len = snprintf(d->directory, sizeof d->directory, "%s/muster-demo-XXXXXX",
+                       base != NULL && *base == '/' ? base : "/tmp");
+    if (len >= (int)sizeof d->directory || mkdtemp(d->directory) == NULL)
+        return mu_error_set(&d->failure, MU_EIO, "cannot make a folder below %s (set TMPDIR)",
+                            base != NULL ? base : "/tmp");
+    mu_random_init_kernel(&d->random);
+    rc = create_loaders(d);
+    return rc != 0 ? mu_error_set(&d->failure, rc, "%s", mu_error_text(rc)) : 0;
+}
+
+/* The logs stay when something went wrong or the children go on. */
+static void remove_directory(const struct demo *d)
+{
+    static const char *const names[] = {"url", "muster-kubesim.log", "musterd.log"};
+    char path[128];
+    if (d->directory[0] == '\0' || d->status != 0 || d->options->keep)
+        return;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        (void)snprintf(path, sizeof path, "%s/%s", d->directory, names[i]);
+        (void)unlink(path);
+    }
+    (void)rmdir(d->directory);
+}
+
+int mu_demo_run(const struct mu_demo_options *options)
+{
+    struct demo d = {.options = options, .clock = mu_clock_real()};
+    (void)signal(SIGPIPE, SIG_IGN);
+    mu_progress_init(&d.progress);
+    if (prepare(&d) == 0) {
+        init_handles(&d);
+        enter(&d, STAGE_KUBESIM);
+        if (start_kubesim(&d) != 0)
+            give_up(&d, &d.failure);
+        (void)uv_run(&d.loop, UV_RUN_DEFAULT);
+        /* With --keep the children's handles stay open on purpose. */
+        int rc = uv_loop_close(&d.loop);
+        MU_ASSERT(rc == 0 || options->keep);
+    }
+    if (d.failure.code != 0) {
+        (void)fprintf(stderr, "muster demo: %s\n", d.failure.text);
+        d.status = 1;
+    }
+    remove_directory(&d);
+    mu_arena_destroy(d.scratch);
+    mu_collect_destroy(d.nodes);
+    mu_collect_destroy(d.pods);
+    mu_watcher_fini(&d.watcher);
+    mu_loader_destroy(d.node_loader);
+    mu_loader_destroy(d.pod_loader);
+    mu_outbox_fini(&d.outbox);
+    mu_workload_destroy(d.workload);
+    return d.status;
+}

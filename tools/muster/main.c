@@ -1,0 +1,52 @@
+/* muster: the command line. */
+#include <stdio.h>
+#include <string.h>
+#include "tools/muster/commands.h"
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static int help(int argc, char **argv);
+
+static const struct command commands[] = {
+    {"demo", mu_command_demo, "run a scheduler against an embedded API server and report"},
+    {"sim", mu_command_sim, "run the same under virtual time, or check seeds of small clusters"},
+    {"version", mu_command_version, "print the version"},
+    {"help", help, "print this"},
+};
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
+
+static int help(int argc, char **argv)
+{
+    (void)argc;
+    (void)argv;
+    (void)printf("usage: muster COMMAND [flags]\n\nGang scheduler for very large Kubernetes "
+                 "clusters.\n\n");
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+    (void)printf("\n'muster COMMAND --help' lists a command's flags.\n");
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+    if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0)
+        name = "help";
+    if (strcmp(name, "--version") == 0)
+        name = "version";
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    if (*name == '\0')
+        (void)fprintf(stderr, "muster: no command given; expected one of");
+    else
+        (void)fprintf(stderr, "muster: '%s' is not a command; expected one of", name);
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
+        (void)fprintf(stderr, " %s", commands[i].name);
+    (void)fputc('\n', stderr);
+    return 2;
+}

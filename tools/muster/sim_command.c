@@ -1,0 +1,188 @@
+/*
+ * muster sim: one workload under virtual time with the demo's report, or a range of seeds with
+ * every invariant checked.
+ */
+#include "tools/muster/sim_command.h"
+#include "engine/base/clock.h"
+#include "engine/base/hash.h"
+#include "tools/muster/progress.h"
+#include "tools/muster/result.h"
+#include "tools/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+int mu_sim_seeds_parse(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_seed_range range = {.given = true};
+    const char *dots = strstr(value, "..");
+    struct mu_str first =
+        dots == NULL ? mu_str_of(value) : (struct mu_str){value, (uint32_t)(dots - value)};
+    struct mu_str last = dots == NULL ? first : mu_str_of(dots + 2);
+    if (!mu_str_to_u64(first, &range.first) || !mu_str_to_u64(last, &range.last) ||
+        range.first > range.last || range.last - range.first >= 1000000)
+        return mu_error_set(error, MU_EINVAL,
+                            "'%s' is no range of seeds; expected A..B with A <= B, at most 1000000",
+                            value);
+    if (target != NULL)
+        *(struct mu_seed_range *)target = range;
+    return 0;
+}
+
+/* ---- one workload ------------------------------------------------------------------------- */
+
+static int each_object(void *context, bool pods, int (*fn)(void *into, struct mu_str raw),
+                       void *into)
+{
+    return mu_sim_each(context, pods ? "pods" : "nodes", fn, into);
+}
+
+static void times_of(void *context, uint32_t i, uint64_t *created_ns, uint64_t *bound_ns)
+{
+    const struct mu_sim_times *times = mu_sim_times(context);
+    *created_ns = times[i].created_ns;
+    *bound_ns = times[i].bound_ns;
+}
+
+struct live {
+    struct mu_progress progress;
+    uint32_t total;
+};
+
+static void show(void *context, uint64_t now_ns, uint32_t bound)
+{
+    struct live *live = context;
+    char detail[64];
+    const struct mu_clock *clock = mu_clock_real();
+    (void)snprintf(detail, sizeof detail, "day %.1f of virtual time",
+                   (double)(now_ns / MU_NS_PER_S) / 86400.0);
+    mu_progress_show(&live->progress, "binding pods", bound, live->total, detail,
+                     clock->now_ns(clock));
+}
+
+static int report(struct mu_sim *sim, const struct mu_workload *workload,
+                  const struct mu_sim_options *options, bool *clean, struct mu_error *error)
+{
+    struct mu_report_result result;
+    struct mu_result_source source = {
+        .context = sim, .each = each_object, .pod_count = workload->pod_count, .times = times_of};
+    int rc = mu_result_compute(&source, &result, error);
+    if (rc == 0)
+        rc = mu_result_print(&result, options->json, error);
+    if (rc == 0 && options->dump != NULL)
+        rc = mu_result_dump(&source, options->dump, error);
+    *clean = rc == 0 && mu_result_clean(&result);
+    return rc;
+}
+
+static int run_workload(const struct mu_sim_options *options)
+{
+    struct mu_workload *workload = NULL;
+    struct mu_error error = {0};
+    struct mu_sim_result result;
+    struct live live = {0};
+    bool clean = false;
+    int rc = mu_workload_from_flags(&options->workload, &workload, &error);
+    if (rc != 0) {
+        (void)fprintf(stderr, "muster sim: %s\n", error.text);
+        return 2;
+    }
+    struct mu_sim_config config = {.seed = options->workload.seed,
+                                   .workload = workload,
+                                   .score = options->score,
+                                   .rest_ns = 600 * MU_NS_PER_S,
+                                   .horizon_ns = UINT64_MAX / 2,
+                                   .session_delay_ns = 5 * MU_NS_PER_MS};
+    struct mu_sim *sim = mu_sim_create(&config);
+    live.total = workload->pod_count;
+    mu_progress_init(&live.progress);
+    rc = sim == NULL ? mu_error_set(&error, MU_ENOMEM, "out of memory")
+                     : mu_sim_run(sim, &result, show, &live, &error);
+    mu_progress_end(&live.progress);
+    if (rc == 0)
+        rc = report(sim, workload, options, &clean, &error);
+    if (rc != 0)
+        (void)fprintf(stderr, "muster sim: %s\n", error.code != 0 ? error.text : mu_error_text(rc));
+    mu_sim_destroy(sim);
+    mu_workload_destroy(workload);
+    return rc == 0 && clean ? 0 : 1;
+}
+
+/* ---- seeds -------------------------------------------------------------------------------- */
+
+static void print_json_text(const char *text)
+{
+    for (; *text != '\0'; text++) {
+        unsigned char c = (unsigned char)*text;
+        if (c == '"' || c == '\\')
+            (void)printf("\\%c", c);
+        else if (c < 0x20 || c >= 0x7f)
+            (void)printf("\\u%04x", c);
+        else
+            (void)putchar(c);
+    }
+}
+
+static void print_violation(const struct mu_violation *v, uint64_t seed, bool json, bool first)
+{
+    if (!json) {
+        (void)printf("seed %" PRIu64 " step %" PRIu64 ": %s: %s\n", seed, v->step, v->invariant,
+                     v->what);
+        return;
+    }
+    (void)printf("%s{\"seed\":%" PRIu64 ",\"invariant\":\"%s\",\"step\":%" PRIu64 ",\"what\":\"",
+                 first ? "" : ",", seed, v->invariant, v->step);
+    print_json_text(v->what);
+    (void)printf("\"}");
+}
+
+static int run_seeds(const struct mu_sim_options *options)
+{
+    struct mu_sim_small small = {.score = options->score};
+    struct mu_error error = {0};
+    struct mu_progress progress;
+    const struct mu_clock *clock = mu_clock_real();
+    uint64_t steps = 0, hash = 0, violations = 0,
+             count = options->seeds.last - options->seeds.first + 1;
+    int rc = mu_sim_faults_parse(options->faults, &small, &error);
+    if (rc != 0) {
+        (void)fprintf(stderr, "muster sim: --faults: %s\n", error.text);
+        return 2;
+    }
+    mu_progress_init(&progress);
+    if (options->json)
+        (void)printf("{\"seeds\":%" PRIu64 ",\"violations\":[", count);
+    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+        struct mu_sim_result result;
+        uint64_t seed = options->seeds.first + i;
+        rc = mu_sim_small_run(&small, seed, &result, &error);
+        if (rc != 0)
+            break;
+        steps += result.steps;
+        hash = mu_hash_mix(hash, result.trace_hash);
+        for (uint32_t v = 0; v < result.violation_count && v < MU_SIM_VIOLATIONS_KEPT; v++)
+            print_violation(&result.violations[v], seed, options->json, violations++ == 0);
+        mu_progress_show(&progress, "seeds", (uint32_t)(i + 1), (uint32_t)count, "",
+                         clock->now_ns(clock));
+    }
+    mu_progress_end(&progress);
+    if (options->json)
+        (void)printf("],\"steps\":%" PRIu64 ",\"trace_hash\":\"%016" PRIx64 "\"}\n", steps, hash);
+    else
+        (void)printf("%" PRIu64 " seeds, %" PRIu64 " steps, %" PRIu64
+                     " violations, trace hash %016" PRIx64 "\n",
+                     count, steps, violations, hash);
+    if (rc != 0)
+        (void)fprintf(stderr, "muster sim: %s\n", error.text);
+    return rc == 0 && violations == 0 ? 0 : 1;
+}
+
+int mu_sim_command_run(const struct mu_sim_options *options)
+{
+    if (!options->seeds.given && options->faults != NULL) {
+        (void)fprintf(stderr, "muster sim: --faults goes with --seeds\n");
+        return 2;
+    }
+    return options->seeds.given ? run_seeds(options) : run_workload(options);
+}

@@ -1,0 +1,352 @@
+/*
+ * Threads and hand-over.
+ *
+ *   loop thread     HTTP, decoding, DB, journal, binder; the only one that touches the scheduler
+ *   session thread  waits on a semaphore; takes one job (snapshot, now), runs the session on it,
+ *                   pushes the job back and wakes the loop
+ *
+ * There is one job, so each ring holds at most one item; the ring's release and acquire are what
+ * makes the snapshot and the plan visible to the other side. The plan lives in the session's arena
+ * until the next run, and the next run starts only after the loop gave the job out again.
+ *
+ * Everything that a callback may have made due (requests, a session, a timer) is done once per loop
+ * turn, in `turn`.
+ */
+#include "tools/musterd/daemon.h"
+#include "engine/base/assert.h"
+#include "engine/base/hist.h"
+#include "engine/base/log.h"
+#include "engine/base/ring.h"
+#include "informer/http.h"
+#include "tools/scheduler/scheduler.h"
+
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+
+struct session_job {
+    struct mu_snapshot *snapshot; /* NULL: the session thread ends */
+    uint64_t now_ns;
+    const struct mu_plan *plan; /* result; NULL when the session failed */
+    uint64_t took_ns;
+};
+
+struct daemon {
+    const struct mu_daemon_options *options;
+    const struct mu_clock *clock;
+    uv_loop_t loop;
+    uv_timer_t timer;
+    uv_timer_t watchdog; /* first: the server must answer; later: the drain must end */
+    uv_prepare_t prepare;
+    uv_async_t plan_ready;
+    uv_signal_t sigterm, sigint;
+    uv_thread_t session_thread;
+    uv_sem_t session_wake;
+    struct mu_ring *to_session;
+    struct mu_ring *from_session;
+    struct session_job job;
+    struct mu_session *session;
+    struct mu_scheduler *scheduler;
+    struct mu_http_client *client;
+    struct mu_outbox outbox;
+    struct mu_hist session_ns;
+    uint64_t waits_logged[MU_WAIT_KINDS];
+    bool synced_logged;
+    bool stopping; /* handles are being closed */
+    int status;
+};
+
+static uint64_t now_of(const struct daemon *d)
+{
+    return d->clock->now_ns(d->clock);
+}
+
+/* ---- session thread ----------------------------------------------------------------------- */
+
+static void session_main(void *context)
+{
+    struct daemon *d = context;
+    for (;;) {
+        void *item;
+        uv_sem_wait(&d->session_wake);
+        if (!mu_ring_pop_spsc(d->to_session, &item))
+            continue;
+        struct session_job *job = item;
+        if (job->snapshot == NULL)
+            return;
+        uint64_t begin_ns = now_of(d);
+        if (mu_session_run(d->session, job->snapshot, job->now_ns, &job->plan) != 0)
+            job->plan = NULL;
+        job->took_ns = now_of(d) - begin_ns;
+        bool pushed = mu_ring_push_spsc(d->from_session, job);
+        MU_ASSERT(pushed);
+        (void)uv_async_send(&d->plan_ready);
+    }
+}
+
+static void session_give(struct daemon *d, struct mu_snapshot *snapshot)
+{
+    d->job = (struct session_job){.snapshot = snapshot, .now_ns = now_of(d)};
+    bool pushed = mu_ring_push_spsc(d->to_session, &d->job);
+    MU_ASSERT(pushed);
+    uv_sem_post(&d->session_wake);
+}
+
+/* ---- logging ------------------------------------------------------------------------------ */
+
+static void log_progress(struct daemon *d)
+{
+    struct mu_scheduler_stats stats;
+    mu_scheduler_stats(d->scheduler, &stats);
+    if (stats.synced && !d->synced_logged) {
+        d->synced_logged = true;
+        uv_timer_stop(&d->watchdog);
+        mu_log(MU_LOG_INFO, "cluster known", MU_F_U64("nodes", stats.db.nodes),
+               MU_F_U64("pods", stats.db.pods), MU_F_U64("pending", stats.db.pods_ours_pending),
+               MU_F_END);
+    }
+    if (memcmp(d->waits_logged, stats.waits, sizeof stats.waits) != 0) {
+        memcpy(d->waits_logged, stats.waits, sizeof stats.waits);
+        mu_log(MU_LOG_INFO, "gangs wait", MU_F_U64("no_room", stats.waits[MU_WAIT_NO_FIT]),
+               MU_F_U64("incomplete", stats.waits[MU_WAIT_MEMBERS]),
+               MU_F_U64("quiet_time", stats.waits[MU_WAIT_QUIET]),
+               MU_F_U64("gated", stats.waits[MU_WAIT_GATED]),
+               MU_F_U64("unbuilt_rule", stats.waits[MU_WAIT_UNBUILT]),
+               MU_F_U64("undecided", stats.waits[MU_WAIT_UNDECIDED]),
+               MU_F_U64("short", stats.short_gangs), MU_F_END);
+    }
+}
+
+static void log_summary(struct daemon *d)
+{
+    struct mu_scheduler_stats s;
+    mu_scheduler_stats(d->scheduler, &s);
+    mu_log(MU_LOG_INFO, "stopped", MU_F_U64("sessions", s.sessions),
+           MU_F_U64("session_us_p50", mu_hist_quantile(&d->session_ns, 500) / 1000),
+           MU_F_U64("session_us_p99", mu_hist_quantile(&d->session_ns, 990) / 1000),
+           MU_F_U64("gangs_admitted", s.plans_admitted), MU_F_U64("overtaken", s.plans_conflicted),
+           MU_F_U64("bound", s.binder.bound), MU_F_U64("refused", s.binder.refused),
+           MU_F_U64("gone", s.binder.gone), MU_F_U64("repeated", s.binder.repeated),
+           MU_F_U64("in_flight", s.binder.in_flight + s.binder.queued),
+           MU_F_U64("bad_objects", s.bad_objects), MU_F_END);
+}
+
+/* ---- loop --------------------------------------------------------------------------------- */
+
+static void close_handle(uv_handle_t *handle)
+{
+    if (!uv_is_closing(handle))
+        uv_close(handle, NULL);
+}
+
+static void on_client_closed(void *context)
+{
+    struct daemon *d = context;
+    d->client = NULL;
+}
+
+/* Close every handle; the loop ends when the last is gone. */
+static void stop(struct daemon *d)
+{
+    if (d->stopping)
+        return;
+    d->stopping = true;
+    log_summary(d);
+    mu_http_client_close(d->client, on_client_closed, d);
+    close_handle((uv_handle_t *)&d->timer);
+    close_handle((uv_handle_t *)&d->watchdog);
+    close_handle((uv_handle_t *)&d->prepare);
+    close_handle((uv_handle_t *)&d->plan_ready);
+    close_handle((uv_handle_t *)&d->sigterm);
+    close_handle((uv_handle_t *)&d->sigint);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    mu_scheduler_tick(d->scheduler, now_of(d), &d->outbox);
+}
+
+/* Once per loop turn, before it waits: send, start a session, set the alarm. */
+static void turn(uv_prepare_t *prepare)
+{
+    struct daemon *d = prepare->data;
+    if (d->stopping)
+        return;
+    uint64_t now_ns = now_of(d);
+    struct mu_snapshot *snapshot = mu_scheduler_take_snapshot(d->scheduler, now_ns);
+    if (snapshot != NULL)
+        session_give(d, snapshot);
+    if (mu_http_client_drain(d->client, &d->outbox) != 0)
+        mu_log(MU_LOG_ERROR, "requests not sent", MU_F_END);
+    if (mu_scheduler_drained(d->scheduler)) {
+        stop(d);
+        return;
+    }
+    uint64_t next_ns = mu_scheduler_next_ns(d->scheduler);
+    if (next_ns == UINT64_MAX) {
+        uv_timer_stop(&d->timer);
+        return;
+    }
+    /* libuv counts milliseconds: round up, or the loop would spin until the moment has come. */
+    uint64_t wait_ms = next_ns <= now_ns ? 0 : (next_ns - now_ns + MU_NS_PER_MS - 1) / MU_NS_PER_MS;
+    uv_update_time(&d->loop);
+    (void)uv_timer_start(&d->timer, on_timer, wait_ms, 0);
+}
+
+static void on_reply(void *context, const struct mu_reply *reply)
+{
+    struct daemon *d = context;
+    if (d->stopping)
+        return;
+    (void)mu_scheduler_reply(d->scheduler, reply, now_of(d), &d->outbox);
+    if (!d->synced_logged && reply->kind == MU_REPLY_END)
+        log_progress(d);
+}
+
+static void on_plan(uv_async_t *async)
+{
+    struct daemon *d = async->data;
+    void *item;
+    while (mu_ring_pop_spsc(d->from_session, &item)) {
+        struct session_job *job = item;
+        mu_hist_add(&d->session_ns, job->took_ns);
+        mu_scheduler_give_plan(d->scheduler, job->snapshot, job->plan, now_of(d), &d->outbox);
+        log_progress(d);
+    }
+}
+
+static void on_drain_timeout(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    mu_log(MU_LOG_WARN, "drain timed out: binds in flight are left to the next start", MU_F_END);
+    d->status = 1;
+    stop(d);
+}
+
+static void on_signal(uv_signal_t *handle, int signum)
+{
+    struct daemon *d = handle->data;
+    mu_log(MU_LOG_INFO, "draining", MU_F_TEXT("signal", signum == SIGTERM ? "SIGTERM" : "SIGINT"),
+           MU_F_END);
+    mu_scheduler_drain(d->scheduler);
+    (void)uv_timer_start(&d->watchdog, on_drain_timeout, d->options->drain_ns / MU_NS_PER_MS, 0);
+}
+
+static void on_no_server(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    struct mu_http_client_stats stats;
+    mu_http_client_stats(d->client, &stats);
+    (void)fprintf(stderr,
+                  "musterd: server http://%s:%u: %s within %" PRIu64
+                  " s; expected a Kubernetes API server over cleartext HTTP/2 (--server)\n",
+                  d->options->host, d->options->port,
+                  stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
+                  d->options->connect_wait_ns / MU_NS_PER_S);
+    d->status = 1;
+    stop(d);
+}
+
+/* ---- life --------------------------------------------------------------------------------- */
+
+static int create_parts(struct daemon *d)
+{
+    const struct mu_daemon_options *o = d->options;
+    struct mu_random random;
+    struct mu_str names[MU_SCHEDULER_NAMES_MAX];
+    mu_random_init_kernel(&random);
+    for (uint32_t i = 0; i < o->scheduler_name_count; i++)
+        names[i] = mu_str_of(o->scheduler_names[i]);
+    struct mu_scheduler_config config = {.scheduler_names = names,
+                                         .scheduler_name_count = o->scheduler_name_count,
+                                         .quiet_ns = o->quiet_ns,
+                                         .batch_window_ns = o->batch_window_ns,
+                                         .hold_ns = o->hold_ns,
+                                         .in_flight_max = o->binds_in_flight,
+                                         .incarnation = mu_random_u64(&random)};
+    struct mu_session_config session = {.score = o->score};
+    struct mu_http_client_config http = {
+        .host = mu_str_of(o->host), .port = o->port, .connections = o->connections};
+    d->to_session = mu_ring_create(2);
+    d->from_session = mu_ring_create(2);
+    d->scheduler = mu_scheduler_create(&config, &random);
+    d->session = mu_session_create(&session);
+    if (d->to_session == NULL || d->from_session == NULL || d->scheduler == NULL ||
+        d->session == NULL)
+        return MU_ENOMEM;
+    return mu_http_client_create(&d->loop, &http, on_reply, d, &d->client);
+}
+
+static void init_handles(struct daemon *d)
+{
+    MU_ASSERT(uv_timer_init(&d->loop, &d->timer) == 0);
+    MU_ASSERT(uv_timer_init(&d->loop, &d->watchdog) == 0);
+    MU_ASSERT(uv_prepare_init(&d->loop, &d->prepare) == 0);
+    MU_ASSERT(uv_async_init(&d->loop, &d->plan_ready, on_plan) == 0);
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sigterm) == 0);
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sigint) == 0);
+    d->timer.data = d->watchdog.data = d->prepare.data = d->plan_ready.data = d;
+    d->sigterm.data = d->sigint.data = d;
+    MU_ASSERT(uv_prepare_start(&d->prepare, turn) == 0);
+    MU_ASSERT(uv_signal_start(&d->sigterm, on_signal, SIGTERM) == 0);
+    MU_ASSERT(uv_signal_start(&d->sigint, on_signal, SIGINT) == 0);
+    MU_ASSERT(uv_timer_start(&d->watchdog, on_no_server, d->options->connect_wait_ns / MU_NS_PER_MS,
+                             0) == 0);
+}
+
+/* The session thread may still hold the snapshot: end it first, then take everything apart. */
+static void destroy_parts(struct daemon *d)
+{
+    if (d->scheduler != NULL) {
+        void *item;
+        while (d->from_session != NULL && mu_ring_pop_spsc(d->from_session, &item)) {
+            struct session_job *job = item;
+            mu_scheduler_give_plan(d->scheduler, job->snapshot, NULL, now_of(d), &d->outbox);
+        }
+        mu_scheduler_destroy(d->scheduler);
+    }
+    mu_session_destroy(d->session);
+    mu_ring_destroy(d->to_session);
+    mu_ring_destroy(d->from_session);
+    mu_outbox_fini(&d->outbox);
+}
+
+static void run(struct daemon *d)
+{
+    static struct session_job end; /* snapshot NULL */
+    init_handles(d);
+    MU_ASSERT(uv_sem_init(&d->session_wake, 0) == 0);
+    MU_ASSERT(uv_thread_create(&d->session_thread, session_main, d) == 0);
+    mu_scheduler_start(d->scheduler, now_of(d), &d->outbox);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
+    MU_ASSERT(mu_ring_push_spsc(d->to_session, &end));
+    uv_sem_post(&d->session_wake);
+    MU_ASSERT(uv_thread_join(&d->session_thread) == 0);
+    uv_sem_destroy(&d->session_wake);
+}
+
+int mu_daemon_run(const struct mu_daemon_options *options)
+{
+    struct daemon d = {.options = options, .clock = mu_clock_real()};
+    struct mu_log_config log = {
+        .level = options->log_level, .format = options->log_format, .clock = d.clock};
+    mu_log_configure(&log);
+    mu_hist_init(&d.session_ns);
+    (void)signal(SIGPIPE, SIG_IGN);
+    MU_ASSERT(uv_loop_init(&d.loop) == 0);
+    mu_log(MU_LOG_INFO, "starting", MU_F_TEXT("server", options->host),
+           MU_F_U64("port", options->port),
+           MU_F_TEXT("scheduler_name", options->scheduler_names[0]),
+           MU_F_TEXT("score", options->score == MU_SCORE_PACK ? "pack" : "spread"), MU_F_END);
+    int rc = create_parts(&d);
+    if (rc == 0) {
+        run(&d);
+    } else {
+        (void)fprintf(stderr, "musterd: cannot start: %s\n", mu_error_text(rc));
+        d.status = 1;
+    }
+    destroy_parts(&d);
+    MU_ASSERT(uv_loop_close(&d.loop) == 0);
+    return d.status;
+}

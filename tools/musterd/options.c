@@ -1,0 +1,228 @@
+/*
+ * Settings are rows of one table: the key of the YAML file, the flag of the same meaning, how its
+ * text is read, and what it changes. Defaults come first, then the file, then flags, each through
+ * the same reader, so that a key and its flag cannot drift apart.
+ */
+#include "tools/musterd/options.h"
+#include "engine/base/clock.h"
+#include "tools/flags.h"
+#include "tools/musterd/options_priv.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int read_server(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    char host[sizeof o->host];
+    uint16_t port;
+    int rc = mu_server_url_parse(mu_str_of(value), host, &port, error);
+    if (rc == 0 && o != NULL) {
+        memcpy(o->host, host, sizeof host);
+        o->port = port;
+    }
+    return rc;
+}
+
+static int read_scheduler_names(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t count = 0;
+    for (const char *at = value; at != NULL; count++) {
+        size_t len = strcspn(at, ",");
+        if (len == 0 || len > MU_NAME_BYTES_MAX || count == MU_SCHEDULER_NAMES_MAX)
+            return mu_error_set(error, MU_EINVAL,
+                                "'%s': expected 1 to %u names of 1 to %u bytes, joined by commas",
+                                value, MU_SCHEDULER_NAMES_MAX, MU_NAME_BYTES_MAX);
+        if (o != NULL) {
+            memcpy(o->scheduler_names[count], at, len);
+            o->scheduler_names[count][len] = '\0';
+        }
+        at = at[len] == ',' ? at + len + 1 : NULL;
+    }
+    if (o != NULL)
+        o->scheduler_name_count = count;
+    return 0;
+}
+
+static int read_score(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    enum mu_score_policy score;
+    if (mu_score_policy_parse(mu_str_of(value), &score) != 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected spread or pack", value);
+    if (o != NULL)
+        o->score = score;
+    return 0;
+}
+
+int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error)
+{
+    static const struct {
+        const char *unit;
+        uint64_t ns;
+    } units[] = {{"ms", MU_NS_PER_MS}, {"s", MU_NS_PER_S}, {"m", 60 * MU_NS_PER_S}};
+    size_t digits = strspn(text, "0123456789");
+    uint64_t count = 0;
+    bool number = mu_str_to_u64((struct mu_str){text, (uint32_t)digits}, &count);
+    for (size_t i = 0; number && i < sizeof units / sizeof units[0]; i++) {
+        if (strcmp(text + digits, units[i].unit) != 0)
+            continue;
+        if (count > 24 * 3600 * MU_NS_PER_S / units[i].ns)
+            break;
+        *out_ns = count * units[i].ns;
+        return 0;
+    }
+    return mu_error_set(error, MU_EINVAL,
+                        "'%s': expected a duration up to 24 h, such as 200ms, 5s or 2m", text);
+}
+
+#define DURATION_READER(name, field)                                                               \
+    static int name(void *target, const char *value, struct mu_error *error)                       \
+    {                                                                                              \
+        uint64_t ns = 0;                                                                           \
+        int rc = mu_duration_parse(value, &ns, error);                                             \
+        if (rc == 0 && target != NULL)                                                             \
+            ((struct mu_daemon_options *)target)->field = ns;                                      \
+        return rc;                                                                                 \
+    }
+DURATION_READER(read_quiet, quiet_ns)
+DURATION_READER(read_batch, batch_window_ns)
+DURATION_READER(read_hold, hold_ns)
+DURATION_READER(read_connect, connect_wait_ns)
+DURATION_READER(read_drain, drain_ns)
+
+static int read_count(const char *value, uint32_t min, uint32_t max, uint32_t *out,
+                      struct mu_error *error)
+{
+    uint64_t count;
+    if (!mu_str_to_u64(mu_str_of(value), &count) || count < min || count > max)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected a whole number from %u to %u", value,
+                            min, max);
+    *out = (uint32_t)count;
+    return 0;
+}
+
+static int read_in_flight(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t ignored;
+    return read_count(value, 1, 10000, o != NULL ? &o->binds_in_flight : &ignored, error);
+}
+
+static int read_connections(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t ignored;
+    return read_count(value, 1, 64, o != NULL ? &o->connections : &ignored, error);
+}
+
+static int read_log_level(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    enum mu_log_level level;
+    if (mu_log_level_parse(mu_str_of(value), &level) != 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected debug, info, warn or error", value);
+    if (o != NULL)
+        o->log_level = level;
+    return 0;
+}
+
+static int read_log_format(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    bool json = strcmp(value, "json") == 0;
+    if (!json && strcmp(value, "logfmt") != 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected logfmt or json", value);
+    if (o != NULL)
+        o->log_format = json ? MU_LOG_JSON : MU_LOG_LOGFMT;
+    return 0;
+}
+
+const struct mu_setting mu_settings[] = {
+    {"server", "server", "URL", "API server, http://HOST:PORT", read_server},
+    {"schedulerNames", "scheduler-name", "NAME[,NAME]",
+     "pods of these schedulerNames are ours (muster)", read_scheduler_names},
+    {"score", "score", "spread|pack", "how the best node is chosen (spread)", read_score},
+    {"quietTime", "quiet-time", "TIME",
+     "a gang without a stated size is complete when no member arrived for so long (1s)",
+     read_quiet},
+    {"batchWindow", "batch-window", "TIME", "from the first change to the session (2ms)",
+     read_batch},
+    {"holdTime", "hold-time", "TIME", "room kept for a refused member of a placed gang (30s)",
+     read_hold},
+    {"connectTimeout", "connect-timeout", "TIME", "give up without a first list after (30s)",
+     read_connect},
+    {"drainTimeout", "drain-timeout", "TIME", "binds in flight may take so long at the end (10s)",
+     read_drain},
+    {"bindsInFlight", "binds-in-flight", "N", "binds under way at once (256)", read_in_flight},
+    {"connections", "connections", "N", "HTTP/2 connections (4)", read_connections},
+    {"logLevel", "log-level", "LEVEL", "debug, info, warn or error (info)", read_log_level},
+    {"logFormat", "log-format", "FORMAT", "logfmt or json (logfmt)", read_log_format},
+};
+const uint32_t mu_setting_count = sizeof mu_settings / sizeof mu_settings[0];
+
+static void set_defaults(struct mu_daemon_options *o)
+{
+    *o = (struct mu_daemon_options){.scheduler_names = {"muster"},
+                                    .scheduler_name_count = 1,
+                                    .score = MU_SCORE_SPREAD,
+                                    .quiet_ns = MU_NS_PER_S,
+                                    .batch_window_ns = 2 * MU_NS_PER_MS,
+                                    .hold_ns = 30 * MU_NS_PER_S,
+                                    .connect_wait_ns = 30 * MU_NS_PER_S,
+                                    .drain_ns = 10 * MU_NS_PER_S,
+                                    .binds_in_flight = 256,
+                                    .connections = 4,
+                                    .log_level = MU_LOG_INFO,
+                                    .log_format = MU_LOG_LOGFMT};
+}
+
+/* Two passes over the command line: the first finds --config, the second overrides the file. */
+int mu_daemon_options_read(struct mu_daemon_options *o, int argc, char *const *argv)
+{
+    const char *config = NULL;
+    bool version = false;
+    struct mu_daemon_options ignored;
+    struct mu_flag flags[32] = {
+        {.name = "config",
+         .kind = MU_FLAG_TEXT,
+         .target = &config,
+         .value = "FILE",
+         .help = "YAML file with the settings below, in camelCase"},
+        {.name = "version", .kind = MU_FLAG_BOOL, .target = &version, .help = "print the version"}};
+    uint32_t count = 2;
+    _Static_assert(sizeof mu_settings / sizeof mu_settings[0] + 2 <= 32, "all settings have flags");
+    for (uint32_t i = 0; i < mu_setting_count; i++)
+        flags[count++] = (struct mu_flag){.name = mu_settings[i].flag,
+                                          .kind = MU_FLAG_CALL,
+                                          .target = &ignored,
+                                          .value = mu_settings[i].value,
+                                          .help = mu_settings[i].help,
+                                          .parse = mu_settings[i].read};
+    set_defaults(&ignored);
+    set_defaults(o);
+    int status = mu_flags_main("musterd", "The scheduler daemon: places gangs on a cluster.", flags,
+                               count, argc, argv);
+    if (status >= 0)
+        return status;
+    if (version) {
+        (void)printf("musterd %s\n", MU_VERSION);
+        return 0;
+    }
+    struct mu_error error;
+    if (config != NULL && mu_daemon_options_load(o, config, &error) != 0) {
+        (void)fprintf(stderr, "musterd: %s\n", error.text);
+        return 2;
+    }
+    for (uint32_t i = 2; i < count; i++)
+        flags[i].target = o;
+    status = mu_flags_main("musterd", "", flags, count, argc, argv);
+    if (status >= 0)
+        return status;
+    if (o->host[0] == '\0') {
+        (void)fprintf(stderr, "musterd: no API server given; expected --server http://HOST:PORT\n");
+        return 2;
+    }
+    return -1;
+}

@@ -1,0 +1,34 @@
+#ifndef MU_TOOLS_MUSTERD_OPTIONS_H
+#define MU_TOOLS_MUSTERD_OPTIONS_H
+/* What musterd can be told: by flags, and by a YAML file whose keys flags override. */
+#include "engine/base/error.h"
+#include "engine/base/log.h"
+#include "engine/session.h"
+
+#define MU_SCHEDULER_NAMES_MAX 16u
+
+struct mu_daemon_options {
+    char host[256]; /* of the API server, without brackets */
+    uint16_t port;
+    char scheduler_names[MU_SCHEDULER_NAMES_MAX][MU_NAME_BYTES_MAX + 1];
+    uint32_t scheduler_name_count;
+    enum mu_score_policy score;
+    uint64_t quiet_ns;
+    uint64_t batch_window_ns;
+    uint64_t hold_ns;
+    uint64_t connect_wait_ns; /* how long the first list may take before the daemon gives up */
+    uint64_t drain_ns;
+    uint32_t binds_in_flight;
+    uint32_t connections;
+    enum mu_log_level log_level;
+    enum mu_log_format log_format;
+};
+
+/* Defaults, then the file of --config, then flags. Returns -1 to go on, else the exit status
+ * (0 after --help or --version; 2, with one line on stderr, when something is wrong). */
+int mu_daemon_options_read(struct mu_daemon_options *options, int argc, char *const *argv);
+
+/* "http://host:port", nothing behind it. Errors: MU_EINVAL with what was expected. */
+int mu_server_url_parse(struct mu_str url, char host[256], uint16_t *port, struct mu_error *error);
+
+#endif

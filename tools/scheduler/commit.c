@@ -1,0 +1,464 @@
+/*
+ * Plans out: admit -> journal -> binder -> outcome.
+ *
+ *   admitted (ledger charged) -> JOURNAL -> durable -> WRITING -> BOUND: final, charge stays until
+ *   the watch shows the pod        \-> GONE: final, charge freed
+ *                                   \-> REFUSED: final once our view has reached the version that
+ *                                       the refusal saw; before that a new plan would repeat the
+ *                                       stale write. The room stays HELD for a gang's member.
+ *
+ * The journal entry of a bind is settled with its outcome; the ledger's charge lives longer (until
+ * our own view shows the bind): that is what keeps a node from being given away twice.
+ */
+#include "engine/base/assert.h"
+#include "engine/base/hash.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "tools/scheduler/scheduler_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+static bool slot_has_uid(const void *context, uint32_t slot, const void *key)
+{
+    const struct mu_scheduler *s = context;
+    const struct mu_uid *uid = key;
+    return mu_uid_equal(s->binds[slot].uid, *uid);
+}
+
+static uint64_t uid_hash(struct mu_uid uid)
+{
+    return mu_hash_mix(uid.hi, uid.lo);
+}
+
+static uint64_t slot_hash(const void *context, uint32_t slot)
+{
+    const struct mu_scheduler *s = context;
+    return uid_hash(s->binds[slot].uid);
+}
+
+int mu_commit_init(struct mu_scheduler *s)
+{
+    s->bind_free = MU_NONE;
+    s->bind_by_uid = mu_index_create(1024, slot_has_uid, slot_hash, s);
+    return s->bind_by_uid == NULL ? MU_ENOMEM : 0;
+}
+
+static void group_unref(struct mu_commit_group *group)
+{
+    MU_ASSERT(group->refs > 0);
+    if (--group->refs > 0)
+        return;
+    mu_mem_free(group->bind_slots);
+    mu_mem_free(group->entries);
+    mu_mem_free(group->names);
+    mu_mem_free(group);
+}
+
+void mu_commit_fini(struct mu_scheduler *s)
+{
+    while (s->commit_head != NULL) {
+        struct mu_commit_group *group = s->commit_head;
+        s->commit_head = group->next;
+        group_unref(group);
+    }
+    for (uint32_t i = 0; i < s->bind_cap; i++)
+        if (s->binds[i].state != MU_OPEN_FREE)
+            group_unref(s->binds[i].group);
+    mu_mem_free(s->binds);
+    mu_mem_free(s->holds);
+    mu_index_destroy(s->bind_by_uid);
+}
+
+/* ---- slots -------------------------------------------------------------------------------- */
+
+static int slots_reserve(struct mu_scheduler *s, uint32_t more)
+{
+    uint32_t old = s->bind_cap;
+    if (s->bind_open + more <= old)
+        return 0;
+    int rc = mu_mem_grow((void **)&s->binds, &s->bind_cap, s->bind_open + more, MU_BINDS_OPEN_MAX,
+                         sizeof *s->binds);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = old; i < s->bind_cap; i++)
+        s->binds[i] = (struct mu_open_bind){.state = MU_OPEN_FREE, .next_free = i + 1};
+    s->binds[s->bind_cap - 1].next_free = s->bind_free;
+    s->bind_free = old;
+    return 0;
+}
+
+static uint64_t bind_id(const struct mu_scheduler *s, uint32_t slot)
+{
+    return (uint64_t)s->binds[slot].serial << 32 | slot;
+}
+
+/* The outcome is final: forget the bind, and its group with the last one. */
+static void bind_close(struct mu_scheduler *s, uint32_t slot)
+{
+    struct mu_open_bind *bind = &s->binds[slot];
+    MU_ASSERT(bind->state != MU_OPEN_FREE);
+    mu_index_remove(s->bind_by_uid, uid_hash(bind->uid), slot);
+    group_unref(bind->group);
+    *bind = (struct mu_open_bind){.state = MU_OPEN_FREE, .next_free = s->bind_free};
+    s->bind_free = slot;
+    s->bind_open--;
+}
+
+/* ---- admitting ---------------------------------------------------------------------------- */
+
+static struct mu_commit_group *group_create(struct mu_scheduler *s, const struct mu_plan_gang *gang)
+{
+    size_t name_bytes = 0;
+    for (uint32_t i = 0; i < gang->bind_count; i++)
+        name_bytes += mu_db_node_name(s->db, gang->binds[i].node).len;
+    uint32_t entries = (gang->bind_count + MU_WRITES_PER_ENTRY - 1) / MU_WRITES_PER_ENTRY;
+    struct mu_commit_group *group = mu_mem_zalloc(sizeof *group);
+    if (group == NULL)
+        return NULL;
+    group->refs = 1;
+    group->bind_slots = mu_mem_calloc(gang->bind_count, sizeof *group->bind_slots);
+    group->entries = mu_mem_calloc(entries, sizeof *group->entries);
+    group->names = mu_mem_alloc(name_bytes + 1);
+    if (group->bind_slots == NULL || group->entries == NULL || group->names == NULL) {
+        group_unref(group);
+        return NULL;
+    }
+    group->bind_count = gang->bind_count;
+    group->entry_count = entries;
+    (void)snprintf(group->plan, sizeof group->plan, "%" PRIx64 "-%" PRIx64, s->config.incarnation,
+                   ++s->plan_serial);
+    return group;
+}
+
+/* Fill the reserved bind slots. On failure nothing is left of it. */
+static int group_fill(struct mu_scheduler *s, struct mu_commit_group *group,
+                      const struct mu_plan_gang *gang)
+{
+    char *name_at = group->names;
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        const struct mu_plan_bind *planned = &gang->binds[i];
+        struct mu_str node = mu_db_node_name(s->db, planned->node);
+        uint32_t slot = s->bind_free;
+        MU_ASSERT(slot < s->bind_cap && s->binds[slot].state == MU_OPEN_FREE);
+        struct mu_open_bind *bind = &s->binds[slot];
+        uint32_t next_free = bind->next_free;
+        *bind = (struct mu_open_bind){.state = MU_OPEN_JOURNAL,
+                                      .serial = ++s->bind_serial,
+                                      .uid = planned->uid,
+                                      .version = planned->version,
+                                      .node = {name_at, node.len},
+                                      .group = group};
+        memcpy(name_at, node.data, node.len);
+        name_at += node.len;
+        if (mu_index_insert(s->bind_by_uid, uid_hash(bind->uid), slot) != 0) {
+            *bind = (struct mu_open_bind){.state = MU_OPEN_FREE, .next_free = next_free};
+            while (i-- > 0)
+                bind_close(s, group->bind_slots[i]);
+            return MU_ENOMEM;
+        }
+        s->bind_free = next_free;
+        s->bind_open++;
+        group->bind_slots[i] = slot;
+        group->refs++;
+    }
+    return 0;
+}
+
+/* Append the group's journal entries. When one is refused the earlier ones are settled at once:
+ * nothing was written for them. */
+static int group_journal(struct mu_scheduler *s, struct mu_commit_group *group, struct mu_str gang)
+{
+    struct mu_journal_write writes[MU_WRITES_PER_ENTRY];
+    for (uint32_t e = 0; e < group->entry_count; e++) {
+        uint32_t begin = e * MU_WRITES_PER_ENTRY;
+        uint32_t count = group->bind_count - begin;
+        if (count > MU_WRITES_PER_ENTRY)
+            count = MU_WRITES_PER_ENTRY;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct mu_open_bind *bind = &s->binds[group->bind_slots[begin + i]];
+            writes[i] = (struct mu_journal_write){bind->uid, bind->version, bind->node};
+        }
+        struct mu_journal_entry entry = {.gang = gang, .count = count, .writes = writes};
+        int rc = mu_journal_append(s->journal, &entry, &group->entries[e]);
+        if (rc != 0) {
+            for (uint32_t i = 0; i < begin; i++)
+                mu_journal_settle(s->journal, group->entries[i / MU_WRITES_PER_ENTRY]);
+            return rc;
+        }
+        for (uint32_t i = 0; i < count; i++)
+            s->binds[group->bind_slots[begin + i]].entry = group->entries[e];
+    }
+    return 0;
+}
+
+static void admit_undo(struct mu_scheduler *s, const struct mu_plan_gang *gang)
+{
+    for (uint32_t i = 0; i < gang->bind_count; i++)
+        mu_db_bind_refused(s->db, gang->binds[i].uid, false);
+}
+
+/* Admit one gang and queue it behind its journal entries. Returns 0, MU_ECONFLICT (stays pending),
+ * or an error that means: no further gang now. */
+static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                       const struct mu_plan_gang *gang)
+{
+    struct mu_error why = {0};
+    uint32_t placed_before = snapshot->gangs[gang->gang.v].placed_count;
+    int rc = slots_reserve(s, gang->bind_count);
+    if (rc != 0)
+        return rc;
+    struct mu_commit_group *group = group_create(s, gang);
+    if (group == NULL)
+        return MU_ENOMEM;
+    rc = mu_db_admit(s->db, gang, &why);
+    if (rc != 0) {
+        mu_log(MU_LOG_DEBUG, "plan overtaken", MU_F_TEXT("why", why.text), MU_F_END);
+        group_unref(group);
+        return rc;
+    }
+    rc = group_fill(s, group, gang);
+    if (rc != 0) {
+        admit_undo(s, gang);
+        group_unref(group);
+        return rc;
+    }
+    char name[512];
+    struct mu_str ns = mu_db_gang_ns(s->db, gang->gang), gn = mu_db_gang_name(s->db, gang->gang);
+    int len = snprintf(name, sizeof name, "%.*s/%.*s", MU_STR_ARGS(ns), MU_STR_ARGS(gn));
+    rc = group_journal(
+        s, group,
+        (struct mu_str){name, len < (int)sizeof name ? (uint32_t)len : (uint32_t)sizeof name - 1});
+    if (rc != 0) {
+        admit_undo(s, gang);
+        for (uint32_t i = 0; i < group->bind_count; i++)
+            bind_close(s, group->bind_slots[i]);
+        group_unref(group);
+        return rc;
+    }
+    group->claim = placed_before == 0 && gang->bind_count > 1;
+    group->partly = placed_before > 0;
+    if (s->commit_tail != NULL)
+        s->commit_tail->next = group;
+    else
+        s->commit_head = group;
+    s->commit_tail = group;
+    s->stats.plans_admitted++;
+    s->stats.binds_planned += gang->bind_count;
+    if (s->config.observer.decision != NULL)
+        s->config.observer.decision(s->config.observer.context, s->db, gang);
+    return 0;
+}
+
+void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                    const struct mu_plan *plan)
+{
+    for (uint32_t i = 0; i < plan->gang_count; i++) {
+        int rc = commit_gang(s, snapshot, &plan->gangs[i]);
+        if (rc == MU_ECONFLICT) {
+            s->stats.plans_conflicted++;
+        } else if (rc != 0) {
+            /* Journal full or memory short: the rest stays pending, a later session takes it. */
+            mu_log(MU_LOG_WARN, "plan cut short", MU_F_U64("admitted", i),
+                   MU_F_U64("planned", plan->gang_count), MU_F_TEXT("error", mu_error_text(rc)),
+                   MU_F_END);
+            s->wake_ns = s->now_ns + 100 * MU_NS_PER_MS;
+            break;
+        }
+        if (i % 64 == 63)
+            mu_commit_pump(s);
+    }
+    mu_commit_pump(s);
+}
+
+/* ---- writing ------------------------------------------------------------------------------ */
+
+static bool group_durable(const struct mu_scheduler *s, const struct mu_commit_group *group)
+{
+    for (uint32_t i = 0; i < group->entry_count; i++)
+        if (mu_journal_state(s->journal, group->entries[i]) != MU_JOURNAL_DURABLE)
+            return false;
+    return true;
+}
+
+/* The bind can not be written (any more): free its room, settle its entry. */
+static void bind_void(struct mu_scheduler *s, uint32_t slot)
+{
+    mu_journal_settle(s->journal, s->binds[slot].entry);
+    mu_db_bind_refused(s->db, s->binds[slot].uid, false);
+    bind_close(s, slot);
+}
+
+static int group_submit(struct mu_scheduler *s, struct mu_commit_group *group)
+{
+    struct mu_bind *binds = mu_mem_calloc(group->bind_count, sizeof *binds);
+    char(*uids)[MU_UID_BYTES_MAX + 1] = mu_mem_calloc(group->bind_count, sizeof *uids);
+    int rc = binds == NULL || uids == NULL ? MU_ENOMEM : 0;
+    uint32_t count = 0;
+    for (uint32_t i = 0; rc == 0 && i < group->bind_count; i++) {
+        struct mu_open_bind *bind = &s->binds[group->bind_slots[i]];
+        struct mu_pod_view pod;
+        if (!mu_db_pod_find(s->db, bind->uid, &pod))
+            continue; /* deleted while the journal was written: voided below */
+        uint32_t len = mu_db_uid_text(s->db, bind->uid, uids[i]);
+        binds[count++] = (struct mu_bind){.id = bind_id(s, group->bind_slots[i]),
+                                          .ns = pod.ns,
+                                          .name = pod.name,
+                                          .uid = {uids[i], len},
+                                          .node = bind->node,
+                                          .version = bind->version};
+    }
+    if (rc == 0 && count > 0) {
+        struct mu_bind_group out = {
+            .plan = mu_str_of(group->plan), .claim = group->claim, .count = count, .binds = binds};
+        rc = mu_binder_submit(s->binder, &out, s->now_ns, s->out);
+    }
+    mu_mem_free(binds);
+    mu_mem_free(uids);
+    return rc;
+}
+
+void mu_commit_pump(struct mu_scheduler *s)
+{
+    uint32_t slot;
+    struct mu_buf content = {0};
+    while (mu_journal_commit(s->journal, &slot, &content)) {
+        /* The memory backend: a slot is durable as soon as it is written. */
+        mu_journal_committed(s->journal, slot, true);
+        mu_buf_clear(&content);
+    }
+    mu_buf_fini(&content);
+    while (s->commit_head != NULL && group_durable(s, s->commit_head)) {
+        struct mu_commit_group *group = s->commit_head;
+        int rc = group_submit(s, group);
+        if (rc != 0) {
+            s->wake_ns = s->now_ns + 10 * MU_NS_PER_MS; /* binder full: pump again */
+            return;
+        }
+        s->commit_head = group->next;
+        if (s->commit_head == NULL)
+            s->commit_tail = NULL;
+        group->next = NULL;
+        for (uint32_t i = 0; i < group->bind_count; i++) {
+            uint32_t at = group->bind_slots[i];
+            struct mu_open_bind *bind = &s->binds[at];
+            struct mu_pod_view pod;
+            if (bind->group != group || bind->state != MU_OPEN_JOURNAL)
+                continue; /* its outcome came within the submit */
+            if (mu_db_pod_find(s->db, bind->uid, &pod))
+                bind->state = MU_OPEN_WRITING;
+            else
+                bind_void(s, at);
+        }
+        group_unref(group);
+    }
+}
+
+/* ---- outcomes ----------------------------------------------------------------------------- */
+
+static void hold_until_deadline(struct mu_scheduler *s, struct mu_uid uid)
+{
+    if (s->hold_head > 0 && s->hold_head == s->hold_count)
+        s->hold_head = s->hold_count = 0;
+    if (s->hold_count == s->hold_cap && s->hold_head > 0) {
+        memmove(s->holds, s->holds + s->hold_head,
+                (s->hold_count - s->hold_head) * sizeof *s->holds);
+        s->hold_count -= s->hold_head;
+        s->hold_head = 0;
+    }
+    if (mu_mem_grow((void **)&s->holds, &s->hold_cap, s->hold_count + 1, MU_BINDS_OPEN_MAX,
+                    sizeof *s->holds) != 0) {
+        mu_db_held_release(s->db, uid); /* no memory to remember the deadline: do not hold */
+        return;
+    }
+    s->holds[s->hold_count++] = (struct mu_hold){uid, s->now_ns + s->config.hold_ns};
+}
+
+/* A refusal is final when our view shows what the server saw. */
+static void refusal_settle(struct mu_scheduler *s, uint32_t slot)
+{
+    struct mu_open_bind *bind = &s->binds[slot];
+    struct mu_pod_view pod;
+    bool there = mu_db_pod_find(s->db, bind->uid, &pod);
+    if (there && pod.version < bind->version)
+        return;
+    bool hold = there && bind->group->partly && pod.node.v == MU_NONE && !pod.terminating;
+    mu_db_bind_refused(s->db, bind->uid, hold);
+    if (hold)
+        hold_until_deadline(s, bind->uid);
+    bind_close(s, slot);
+}
+
+static void outcome_tell(struct mu_scheduler *s, struct mu_uid uid, enum mu_bind_result result)
+{
+    if (s->config.observer.outcome == NULL)
+        return;
+    char text[MU_UID_BYTES_MAX + 1];
+    uint32_t len = mu_db_uid_text(s->db, uid, text);
+    s->config.observer.outcome(s->config.observer.context, (struct mu_str){text, len}, result);
+}
+
+void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
+{
+    struct mu_scheduler *s = context;
+    uint32_t slot = (uint32_t)outcome->id;
+    MU_ASSERT(slot < s->bind_cap && s->binds[slot].serial == (uint32_t)(outcome->id >> 32));
+    struct mu_open_bind *bind = &s->binds[slot];
+    MU_ASSERT(bind->state == MU_OPEN_JOURNAL || bind->state == MU_OPEN_WRITING);
+    mu_journal_settle(s->journal, bind->entry);
+    outcome_tell(s, bind->uid, outcome->result);
+    switch (outcome->result) {
+    case MU_BIND_BOUND:
+        bind->group->partly = true;
+        mu_db_bind_confirmed(s->db, bind->uid);
+        bind_close(s, slot);
+        break;
+    case MU_BIND_GONE:
+        mu_db_bind_refused(s->db, bind->uid, false);
+        bind_close(s, slot);
+        break;
+    case MU_BIND_REFUSED:
+        bind->state = MU_OPEN_REFUSED;
+        bind->version = outcome->version;
+        refusal_settle(s, slot);
+        break;
+    }
+}
+
+void mu_commit_observe(struct mu_scheduler *s, struct mu_uid uid, bool gone)
+{
+    uint32_t slot = mu_index_find(s->bind_by_uid, uid_hash(uid), &uid);
+    if (slot == MU_INDEX_NONE)
+        return;
+    struct mu_open_bind *bind = &s->binds[slot];
+    struct mu_pod_view pod = {.node = {MU_NONE}};
+    bool there = !gone && mu_db_pod_find(s->db, uid, &pod);
+    if (bind->state == MU_OPEN_REFUSED) {
+        refusal_settle(s, slot);
+    } else if (bind->state == MU_OPEN_WRITING) {
+        bool bound = there && pod.node.v != MU_NONE;
+        bool ours = bound && mu_str_equal(mu_db_node_name(s->db, pod.node), bind->node);
+        mu_binder_observe(s->binder, bind_id(s, slot), there ? pod.version : 0, ours,
+                          bound && !ours, !there, s->now_ns, s->out);
+    }
+}
+
+void mu_commit_observe_all(struct mu_scheduler *s)
+{
+    for (uint32_t i = 0; i < s->bind_cap; i++) {
+        struct mu_pod_view pod;
+        if (s->binds[i].state != MU_OPEN_FREE && !mu_db_pod_find(s->db, s->binds[i].uid, &pod))
+            mu_commit_observe(s, s->binds[i].uid, true);
+    }
+}
+
+void mu_commit_expire_holds(struct mu_scheduler *s)
+{
+    while (s->hold_head < s->hold_count && s->holds[s->hold_head].deadline_ns <= s->now_ns)
+        mu_db_held_release(s->db, s->holds[s->hold_head++].uid);
+}
+
+uint64_t mu_commit_next_ns(const struct mu_scheduler *s)
+{
+    return s->hold_head < s->hold_count ? s->holds[s->hold_head].deadline_ns : UINT64_MAX;
+}

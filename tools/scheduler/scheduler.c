@@ -1,0 +1,268 @@
+/*
+ * The ring's life and time. Each public call sets the outbox and `now`, lets the machines run, ends
+ * the DB's batch, and notes when there is something new to decide:
+ *
+ *   dirty_ns   a change that no session has seen yet; a session is due one batching window later
+ *   wake_ns    nothing changed, but time itself decides (quiet time of a gang, a retry)
+ *
+ * No timer runs without one of the two: an idle scheduler burns no CPU.
+ */
+#include "tools/scheduler/scheduler.h"
+#include "engine/base/assert.h"
+#include "engine/base/log.h"
+#include "engine/base/mem.h"
+#include "tools/scheduler/scheduler_priv.h"
+
+static int create_db(struct mu_scheduler *s)
+{
+    struct mu_db_config config = {
+        .scheduler_names = s->config.scheduler_names,
+        .scheduler_name_count = s->config.scheduler_name_count,
+        .quiet_ns = s->config.quiet_ns,
+        .nodes_hint = s->config.nodes_hint,
+        .pods_hint = s->config.pods_hint,
+    };
+    s->db = mu_db_create(&config);
+    s->decode = mu_arena_create(MU_DECODE_ARENA_MAX);
+    s->journal = mu_journal_create(1, s->config.incarnation);
+    s->replica = s->db != NULL ? mu_db_replica_create(s->db) : NULL;
+    return s->db == NULL || s->decode == NULL || s->journal == NULL || s->replica == NULL
+               ? MU_ENOMEM
+               : 0;
+}
+
+static int create_machines(struct mu_scheduler *s)
+{
+    struct mu_reflector_config nodes = {.name = MU_STR("nodes"),
+                                        .path = MU_STR("/api/v1/nodes"),
+                                        .page_limit = s->config.page_limit,
+                                        .token_base = MU_TOKENS_NODES};
+    struct mu_reflector_config pods = {.name = MU_STR("pods"),
+                                       .path = MU_STR("/api/v1/pods"),
+                                       .field_selector =
+                                           MU_STR("status.phase!=Succeeded,status.phase!=Failed"),
+                                       .page_limit = s->config.page_limit,
+                                       .token_base = MU_TOKENS_PODS};
+    struct mu_binder_config binder = {.in_flight_max = s->config.in_flight_max,
+                                      .token_base = MU_TOKENS_BINDER,
+                                      .outcome = mu_commit_outcome,
+                                      .context = s};
+    struct mu_reflector_sink node_sink = mu_feed_sink(s, MU_DB_NODES);
+    struct mu_reflector_sink pod_sink = mu_feed_sink(s, MU_DB_PODS);
+    s->nodes = mu_reflector_create(&nodes, &node_sink, &s->random);
+    s->pods = mu_reflector_create(&pods, &pod_sink, &s->random);
+    s->binder = mu_binder_create(&binder, &s->random);
+    return s->nodes == NULL || s->pods == NULL || s->binder == NULL ? MU_ENOMEM : 0;
+}
+
+struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *config,
+                                         struct mu_random *random)
+{
+    MU_ASSERT(config->scheduler_name_count > 0);
+    struct mu_scheduler *s = mu_mem_zalloc(sizeof *s);
+    if (s == NULL)
+        return NULL;
+    s->config = *config;
+    if (s->config.quiet_ns == 0)
+        s->config.quiet_ns = MU_NS_PER_S;
+    if (s->config.batch_window_ns == 0)
+        s->config.batch_window_ns = 2 * MU_NS_PER_MS;
+    if (s->config.hold_ns == 0)
+        s->config.hold_ns = 30 * MU_NS_PER_S;
+    if (s->config.in_flight_max == 0)
+        s->config.in_flight_max = 256;
+    mu_random_fork(random, &s->random);
+    s->dirty_ns = UINT64_MAX;
+    s->wake_ns = UINT64_MAX;
+    if (create_db(s) != 0 || mu_commit_init(s) != 0 || create_machines(s) != 0) {
+        mu_scheduler_destroy(s);
+        return NULL;
+    }
+    /* The names were copied by the DB; the caller's array need not outlive this call. */
+    s->config.scheduler_names = NULL;
+    return s;
+}
+
+void mu_scheduler_destroy(struct mu_scheduler *s)
+{
+    if (s == NULL)
+        return;
+    MU_ASSERT(!s->session_out);
+    mu_reflector_destroy(s->nodes);
+    mu_reflector_destroy(s->pods);
+    mu_binder_destroy(s->binder);
+    mu_commit_fini(s);
+    mu_journal_destroy(s->journal);
+    if (s->replica != NULL)
+        mu_db_replica_destroy(s->db, s->replica);
+    mu_db_destroy(s->db);
+    mu_arena_destroy(s->decode);
+    mu_mem_free(s);
+}
+
+static void enter(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
+{
+    s->now_ns = now_ns;
+    s->out = out;
+}
+
+/* End the batch; note a change that no session has seen. */
+static void leave(struct mu_scheduler *s)
+{
+    struct mu_db_counts counts;
+    mu_db_batch_end(s->db);
+    mu_db_counts(s->db, &counts);
+    if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
+        s->dirty_ns = s->now_ns;
+    s->out = NULL;
+}
+
+void mu_scheduler_start(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
+{
+    enter(s, now_ns, out);
+    mu_reflector_start(s->nodes, now_ns, out);
+    mu_reflector_start(s->pods, now_ns, out);
+    leave(s);
+}
+
+bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, uint64_t now_ns,
+                        struct mu_outbox *out)
+{
+    enter(s, now_ns, out);
+    bool ours = mu_binder_reply(s->binder, reply, now_ns, out) ||
+                mu_reflector_reply(s->pods, reply, now_ns, out) ||
+                mu_reflector_reply(s->nodes, reply, now_ns, out);
+    leave(s);
+    return ours;
+}
+
+void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
+{
+    enter(s, now_ns, out);
+    if (mu_reflector_next_ns(s->nodes) <= now_ns)
+        mu_reflector_tick(s->nodes, now_ns, out);
+    if (mu_reflector_next_ns(s->pods) <= now_ns)
+        mu_reflector_tick(s->pods, now_ns, out);
+    if (mu_binder_next_ns(s->binder) <= now_ns)
+        mu_binder_tick(s->binder, now_ns, out);
+    mu_commit_expire_holds(s);
+    if (s->commit_head != NULL)
+        mu_commit_pump(s);
+    leave(s);
+}
+
+static bool synced(const struct mu_scheduler *s)
+{
+    struct mu_reflector_stats nodes, pods;
+    mu_reflector_stats(s->nodes, &nodes);
+    mu_reflector_stats(s->pods, &pods);
+    return nodes.synced && pods.synced;
+}
+
+/* When a session is due; UINT64_MAX: not before something changes. */
+static uint64_t session_due_ns(const struct mu_scheduler *s)
+{
+    struct mu_db_counts counts;
+    if (s->session_out || s->draining || mu_journal_fenced(s->journal) || !synced(s))
+        return UINT64_MAX;
+    mu_db_counts(s->db, &counts);
+    if (counts.pods_ours_pending == 0)
+        return UINT64_MAX;
+    uint64_t due = s->wake_ns;
+    if (s->dirty_ns != UINT64_MAX && s->dirty_ns + s->config.batch_window_ns < due)
+        due = s->dirty_ns + s->config.batch_window_ns;
+    return due;
+}
+
+static uint64_t min_ns(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
+{
+    uint64_t next = min_ns(mu_reflector_next_ns(s->nodes), mu_reflector_next_ns(s->pods));
+    next = min_ns(next, mu_binder_next_ns(s->binder));
+    next = min_ns(next, mu_commit_next_ns(s));
+    if (s->commit_head != NULL)
+        next = min_ns(next, s->wake_ns);
+    return min_ns(next, session_due_ns(s));
+}
+
+struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *s, uint64_t now_ns)
+{
+    if (session_due_ns(s) > now_ns)
+        return NULL;
+    /* Slices between batches: the caller comes back at once (next_ns <= now) until it is whole. */
+    int more = mu_db_replica_sync(s->db, s->replica, 0);
+    if (more < 0) {
+        mu_log(MU_LOG_ERROR, "snapshot not synced", MU_F_TEXT("error", mu_error_text(more)),
+               MU_F_END);
+        s->dirty_ns = UINT64_MAX;
+        s->wake_ns = now_ns + MU_NS_PER_S;
+    }
+    if (more != 0)
+        return NULL;
+    s->session_out = true;
+    s->seen_generation = s->replica->generation;
+    s->dirty_ns = UINT64_MAX;
+    s->wake_ns = UINT64_MAX;
+    s->stats.sessions++;
+    return s->replica;
+}
+
+static void note_waits(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                       const struct mu_plan *plan)
+{
+    memset(s->stats.waits, 0, sizeof s->stats.waits);
+    s->stats.short_gangs = 0;
+    for (uint32_t i = 0; i < plan->wait_count; i++) {
+        const struct mu_plan_wait *wait = &plan->waits[i];
+        s->stats.waits[wait->kind]++;
+        if (snapshot->gangs[wait->gang.v].flags & MU_GANG_SHORT)
+            s->stats.short_gangs++;
+    }
+}
+
+void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
+                            const struct mu_plan *plan, uint64_t now_ns, struct mu_outbox *out)
+{
+    MU_ASSERT(s->session_out && snapshot == s->replica);
+    enter(s, now_ns, out);
+    if (plan == NULL) {
+        s->wake_ns = now_ns + MU_NS_PER_S;
+    } else {
+        s->wake_ns = plan->next_ns;
+        note_waits(s, snapshot, plan);
+        mu_commit_plan(s, snapshot, plan);
+    }
+    s->session_out = false;
+    leave(s);
+}
+
+void mu_scheduler_drain(struct mu_scheduler *s)
+{
+    s->draining = true;
+}
+
+bool mu_scheduler_drained(const struct mu_scheduler *s)
+{
+    return s->draining && !s->session_out && s->bind_open == 0;
+}
+
+struct mu_db *mu_scheduler_db(struct mu_scheduler *s)
+{
+    return s->db;
+}
+
+void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats *out)
+{
+    *out = s->stats;
+    mu_db_counts(s->db, &out->db);
+    mu_reflector_stats(s->nodes, &out->nodes);
+    mu_reflector_stats(s->pods, &out->pods);
+    mu_binder_stats(s->binder, &out->binder);
+    out->journal_open = mu_journal_open_entries(s->journal);
+    out->journal_fenced = mu_journal_fenced(s->journal);
+    out->synced = out->nodes.synced && out->pods.synced;
+}

@@ -1,0 +1,94 @@
+#ifndef MU_TOOLS_SCHEDULER_SCHEDULER_H
+#define MU_TOOLS_SCHEDULER_SCHEDULER_H
+/*
+ * The ring: reflectors -> cluster DB -> snapshot -> (session) -> plan -> ledger and journal ->
+ * binder, as one pure state machine. It performs no I/O and owns no thread: a shell (the daemon on
+ * libuv, the simulator under virtual time) moves requests and replies, tells the time, and runs the
+ * sessions wherever it likes.
+ *
+ * A session's life: take_snapshot hands out the one replica when there is something to decide; the
+ * shell runs mu_session_run on it, in another thread if it has one; give_plan brings it back. In
+ * between, replies may be fed freely: what changed meanwhile is found when a gang is admitted.
+ *
+ * Commit order (design: journal, bind, mark done): admit charges the ledger, the journal makes the
+ * entry durable, only then the binder writes. An entry is settled bind by bind; room stays charged
+ * until our own view shows the pod bound.
+ */
+#include "engine/base/random.h"
+#include "engine/db.h"
+#include "engine/session.h"
+#include "informer/binder.h"
+#include "informer/reflector.h"
+
+struct mu_scheduler; /* opaque; one thread */
+
+/* What an independent checker may watch (simulation). All calls are synchronous. May be NULL. */
+struct mu_scheduler_observer {
+    void *context;
+    /* An object reached the DB (raw borrowed). removed: it left. */
+    void (*object)(void *context, enum mu_db_kind kind, struct mu_str raw, bool removed);
+    /* A relist of `kind` began / ended: what was not seen in between is gone. */
+    void (*relist)(void *context, enum mu_db_kind kind, bool done);
+    /* A gang was admitted: its binds will be written. */
+    void (*decision)(void *context, struct mu_db *db, const struct mu_plan_gang *gang);
+    /* A bind's outcome is known (uid is the canonical text). */
+    void (*outcome)(void *context, struct mu_str uid, enum mu_bind_result result);
+};
+
+struct mu_scheduler_config {
+    const struct mu_str *scheduler_names; /* copied */
+    uint32_t scheduler_name_count;        /* >= 1 */
+    uint64_t quiet_ns;                    /* unsized gangs; 0: 1 s */
+    uint64_t batch_window_ns;             /* from the first change to the session; 0: 2 ms */
+    uint64_t hold_ns;       /* room kept for a refused member of a short gang; 0: 30 s */
+    uint32_t in_flight_max; /* binds; 0: 256 */
+    uint32_t page_limit;    /* objects per list page; 0: 500 */
+    uint32_t nodes_hint, pods_hint;
+    uint64_t incarnation; /* new at every start: part of plan names */
+    struct mu_scheduler_observer observer;
+};
+
+struct mu_scheduler_stats {
+    struct mu_db_counts db;
+    struct mu_reflector_stats nodes, pods;
+    struct mu_binder_stats binder;
+    uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
+    uint64_t bad_objects; /* objects that could not be decoded or stored, reported and skipped */
+    uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
+    uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
+    uint32_t journal_open;
+    bool synced; /* first lists are in */
+    bool journal_fenced;
+};
+
+/* Owns: caller, until destroy. *random is forked from. Errors: NULL. */
+struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *config,
+                                         struct mu_random *random);
+/* The replica must have been given back. */
+void mu_scheduler_destroy(struct mu_scheduler *scheduler);
+
+/* Ask for the first lists. */
+void mu_scheduler_start(struct mu_scheduler *scheduler, uint64_t now_ns, struct mu_outbox *out);
+/* Feed a reply; false when its token is not ours. Cost: O(bytes), in batches of one DATA. */
+bool mu_scheduler_reply(struct mu_scheduler *scheduler, const struct mu_reply *reply,
+                        uint64_t now_ns, struct mu_outbox *out);
+/* Time has passed: call at or after mu_scheduler_next_ns. */
+void mu_scheduler_tick(struct mu_scheduler *scheduler, uint64_t now_ns, struct mu_outbox *out);
+/* When tick or take_snapshot next has something to do; UINT64_MAX: only a reply will tell. */
+uint64_t mu_scheduler_next_ns(const struct mu_scheduler *scheduler);
+
+/* The synced replica if a session is due, else NULL. The caller owns it until give_plan. */
+struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *scheduler, uint64_t now_ns);
+/* Take the replica back, with the session's plan (borrowed for the call) or NULL when the session
+ * failed (it is tried again after a pause). */
+void mu_scheduler_give_plan(struct mu_scheduler *scheduler, struct mu_snapshot *snapshot,
+                            const struct mu_plan *plan, uint64_t now_ns, struct mu_outbox *out);
+
+/* No new session from now on; what is in flight goes on. drained: nothing is in flight. */
+void mu_scheduler_drain(struct mu_scheduler *scheduler);
+bool mu_scheduler_drained(const struct mu_scheduler *scheduler);
+
+struct mu_db *mu_scheduler_db(struct mu_scheduler *scheduler);
+void mu_scheduler_stats(const struct mu_scheduler *scheduler, struct mu_scheduler_stats *out);
+
+#endif

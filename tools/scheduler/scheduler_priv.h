@@ -1,0 +1,111 @@
+#ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
+#define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
+/* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
+ * out). */
+#include "engine/base/arena.h"
+#include "engine/base/index.h"
+#include "shards/journal.h"
+#include "tools/scheduler/scheduler.h"
+
+#define MU_BINDS_OPEN_MAX   (1u << 20) /* admitted binds without a final outcome */
+#define MU_DECODE_ARENA_MAX (64u << 20)
+#define MU_SWEEP_BUDGET     4096u
+/* Writes per journal entry: a larger gang spans several entries, all durable before its first
+ * bind. 128 * (UID 16 + version 8 + name 253 + lengths) stays well inside one slot. */
+#define MU_WRITES_PER_ENTRY 128u
+
+/* Token spaces of the three machines. */
+#define MU_TOKENS_NODES  (UINT64_C(1) << 56)
+#define MU_TOKENS_PODS   (UINT64_C(2) << 56)
+#define MU_TOKENS_BINDER (UINT64_C(3) << 56)
+
+/* An admitted gang on its way through journal and binder. Lives until it has left the
+ * queue and its last bind is final. */
+struct mu_commit_group {
+    struct mu_commit_group *next; /* in the queue of groups that wait for the journal */
+    uint32_t refs;                /* one of the queue, one of each bind without a final outcome */
+    uint32_t bind_count;
+    uint32_t entry_count;
+    bool claim;           /* none of the gang's members was bound: first bind alone */
+    bool partly;          /* some member of the gang is bound: room of a refused one is held */
+    uint32_t *bind_slots; /* bind_count slots of open_binds */
+    uint64_t *entries;    /* journal ids */
+    char *names;          /* storage of the node names */
+    char plan[48];        /* its name, as annotation on every bind */
+};
+
+enum mu_open_state {
+    MU_OPEN_FREE,
+    MU_OPEN_JOURNAL, /* waits for the journal */
+    MU_OPEN_WRITING, /* with the binder */
+    MU_OPEN_REFUSED  /* refused; final once our view has reached `version` */
+};
+struct mu_open_bind {
+    enum mu_open_state state;
+    uint32_t serial; /* id = serial << 32 | slot: an old id never names a new bind */
+    struct mu_uid uid;
+    uint64_t version; /* of the write; REFUSED: what our view must reach */
+    uint64_t entry;   /* journal id */
+    struct mu_str node;
+    struct mu_commit_group *group;
+    uint32_t next_free;
+};
+
+struct mu_hold {
+    struct mu_uid uid;
+    uint64_t deadline_ns;
+};
+
+struct mu_scheduler {
+    struct mu_scheduler_config config;
+    struct mu_random random;
+    struct mu_db *db;
+    struct mu_reflector *nodes;
+    struct mu_reflector *pods;
+    struct mu_binder *binder;
+    struct mu_journal *journal;
+    struct mu_arena *decode;
+    struct mu_outbox *out; /* the caller's, for the length of one public call */
+    uint64_t now_ns;       /* likewise */
+
+    struct mu_snapshot *replica;
+    bool session_out; /* the replica is with the shell */
+    bool draining;
+    uint64_t seen_generation; /* of the last snapshot handed out */
+    uint64_t dirty_ns;        /* first change not yet seen by a session; UINT64_MAX: none */
+    uint64_t wake_ns;         /* quiet time of some gang, or a failed session's retry */
+
+    struct mu_open_bind *binds;
+    uint32_t bind_cap, bind_free, bind_open;
+    uint32_t bind_serial;
+    struct mu_index *bind_by_uid;
+    struct mu_commit_group *commit_head, *commit_tail;
+    uint64_t plan_serial;
+
+    struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
+    uint32_t hold_head, hold_count, hold_cap;
+
+    struct mu_scheduler_stats stats;
+};
+
+/* feed.c */
+struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind);
+
+/* commit.c */
+int mu_commit_init(struct mu_scheduler *s);
+void mu_commit_fini(struct mu_scheduler *s);
+/* Admit what a plan decided and start writing it. */
+void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                    const struct mu_plan *plan);
+/* Write journal slots, hand durable groups to the binder. */
+void mu_commit_pump(struct mu_scheduler *s);
+/* The DB's view of this pod has changed (gone: it left). */
+void mu_commit_observe(struct mu_scheduler *s, struct mu_uid uid, bool gone);
+/* A relist may have removed pods without a word: settle binds whose pod is not there any more. */
+void mu_commit_observe_all(struct mu_scheduler *s);
+/* Release held room whose time is over. */
+void mu_commit_expire_holds(struct mu_scheduler *s);
+uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
+void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
+
+#endif

@@ -1,0 +1,54 @@
+#ifndef MU_TOOLS_SIM_CHECKER_H
+#define MU_TOOLS_SIM_CHECKER_H
+/*
+ * The invariants, checked by a second, naive implementation: plain lists of raw objects, strings
+ * compared as strings, everything recomputed from scratch. It shares the decoder with the scheduler
+ * and nothing else: no DB, no classes, no session code.
+ *
+ *   view    what the scheduler has been shown (its reflectors' objects): decisions are judged by
+ *           what it could know (I2, I9, I11, the gang's minimum)
+ *   server  what the API server holds: what really happened (I1, I2 against late writes, I4)
+ *
+ * One thread. Violations are collected, never fatal: the caller prints seed and step.
+ */
+#include "engine/db.h"
+#include "informer/binder.h"
+
+struct mu_checker; /* opaque */
+
+struct mu_violation {
+    char invariant[4]; /* "I4" */
+    uint64_t step;
+    char what[200];
+};
+
+struct mu_checker_config {
+    struct mu_str scheduler_name; /* ours; borrowed for the checker's life */
+    uint64_t gang_deadline_ns; /* I4: longest time that a completable gang may stay partly bound */
+};
+struct mu_checker *mu_checker_create(const struct mu_checker_config *config);
+void mu_checker_destroy(struct mu_checker *checker);
+/* The step that violations found from now on belong to. */
+void mu_checker_step(struct mu_checker *checker, uint64_t step);
+
+/* The scheduler's view (struct mu_scheduler_observer calls these). */
+void mu_checker_view_object(struct mu_checker *checker, enum mu_db_kind kind, struct mu_str raw,
+                            bool removed);
+void mu_checker_view_relist(struct mu_checker *checker, enum mu_db_kind kind, bool done);
+void mu_checker_decision(struct mu_checker *checker, struct mu_db *db,
+                         const struct mu_plan_gang *gang);
+void mu_checker_outcome(struct mu_checker *checker, struct mu_str uid, enum mu_bind_result result);
+
+/* The server's truth, whole, after something changed: begin, every object, end. */
+void mu_checker_server_begin(struct mu_checker *checker);
+int mu_checker_server_object(struct mu_checker *checker, enum mu_db_kind kind, struct mu_str raw);
+void mu_checker_server_end(struct mu_checker *checker, uint64_t now_ns);
+
+/* At rest (no faults, nothing in flight): nothing that would fit may be pending (I8), no gang may
+ * be partly bound that could be completed (I4), and the DB equals the server (I7). */
+void mu_checker_rest(struct mu_checker *checker, uint64_t db_digest);
+
+uint32_t mu_checker_violations(const struct mu_checker *checker,
+                               const struct mu_violation **violations);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * The rules, as naively as they can be written: strings, linear scans, no caches.
+ */
+#include "tools/sim/checker_priv.h"
+
+bool mu_naive_terminal(const struct mu_pod_object *pod)
+{
+    return pod->phase == MU_POD_SUCCEEDED || pod->phase == MU_POD_FAILED;
+}
+
+bool mu_naive_wants_node(const struct mu_pod_object *pod, struct mu_str scheduler)
+{
+    return pod->node_name.len == 0 && !mu_naive_terminal(pod) && !pod->terminating && !pod->gated &&
+           pod->unbuilt == 0 && mu_str_equal(pod->scheduler_name, scheduler);
+}
+
+int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct mu_str resource)
+{
+    int64_t value = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (mu_str_equal(amounts[i].resource, resource))
+            value = amounts[i].value; /* a later duplicate wins */
+    return value;
+}
+
+static bool tolerated(const struct mu_pod_object *pod, const struct mu_taint *taint)
+{
+    for (uint32_t i = 0; i < pod->toleration_count; i++) {
+        const struct mu_toleration *t = &pod->tolerations[i];
+        bool effect = t->effect == MU_EFFECT_ANY || t->effect == taint->effect;
+        bool key = t->key.len == 0 || mu_str_equal(t->key, taint->key);
+        bool value = t->op == MU_TOLERATE_EXISTS ||
+                     (t->op == MU_TOLERATE_EQUAL && mu_str_equal(t->value, taint->value));
+        if (effect && key && value)
+            return true;
+    }
+    return false;
+}
+
+static bool has_label(const struct mu_node_object *node, const struct mu_label *wanted)
+{
+    for (uint32_t i = node->label_count; i-- > 0;)
+        if (mu_str_equal(node->labels[i].key, wanted->key))
+            return mu_str_equal(node->labels[i].value, wanted->value);
+    return false;
+}
+
+const char *mu_naive_static(const struct mu_node_object *node, const struct mu_pod_object *pod)
+{
+    const struct mu_taint cordon = {.key = MU_STR("node.kubernetes.io/unschedulable"),
+                                    .effect = MU_EFFECT_NO_SCHEDULE};
+    if (node->unschedulable && !tolerated(pod, &cordon))
+        return "node is unschedulable";
+    for (uint32_t i = 0; i < node->taint_count; i++) {
+        enum mu_taint_effect effect = node->taints[i].effect;
+        if ((effect == MU_EFFECT_NO_SCHEDULE || effect == MU_EFFECT_NO_EXECUTE) &&
+            !tolerated(pod, &node->taints[i]))
+            return "taint not tolerated";
+    }
+    for (uint32_t i = 0; i < pod->selector_count; i++)
+        if (!has_label(node, &pod->selector[i]))
+            return "node selector not matched";
+    return NULL;
+}
+
+int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
+                      struct mu_str resource)
+{
+    int64_t used = 0;
+    bool slots = mu_str_equal(resource, MU_STR("pods"));
+    for (uint32_t i = 0; i < world->pod_count; i++) {
+        const struct mu_pod_object *pod = &world->pods[i];
+        if (mu_naive_terminal(pod) || !mu_str_equal(pod->node_name, node))
+            continue;
+        used += slots ? 1 : mu_naive_amount(pod->requests, pod->request_count, resource);
+    }
+    return used;
+}
+
+bool mu_naive_same_gang(const struct mu_pod_object *a, const struct mu_pod_object *b)
+{
+    if (a->gang.source == MU_GANG_SOLO || b->gang.source == MU_GANG_SOLO)
+        return mu_str_equal(a->uid, b->uid);
+    return a->gang.source == b->gang.source && mu_str_equal(a->ns, b->ns) &&
+           mu_str_equal(a->gang.name, b->gang.name);
+}
+
+struct mu_naive_gang mu_naive_gang_of(const struct mu_naive_world *world,
+                                      const struct mu_pod_object *pod, struct mu_str scheduler)
+{
+    struct mu_naive_gang gang = {0};
+    for (uint32_t i = 0; i < world->pod_count; i++) {
+        const struct mu_pod_object *member = &world->pods[i];
+        if (!mu_naive_same_gang(pod, member) || mu_naive_terminal(member) ||
+            !mu_str_equal(member->scheduler_name, scheduler))
+            continue;
+        gang.members++;
+        gang.bound += member->node_name.len > 0;
+        gang.waiting += mu_naive_wants_node(member, scheduler);
+        if (member->gang.size > gang.size)
+            gang.size = member->gang.size;
+    }
+    return gang;
+}
+
+static bool room_for(const struct mu_naive_world *world, const struct mu_node_object *node,
+                     const struct mu_pod_object *pod)
+{
+    const struct mu_str slots = MU_STR("pods");
+    if (mu_naive_used(world, node->name, slots) + 1 >
+        mu_naive_amount(node->allocatable, node->allocatable_count, slots))
+        return false;
+    for (uint32_t i = 0; i < pod->request_count; i++) {
+        struct mu_str resource = pod->requests[i].resource;
+        int64_t wanted = pod->requests[i].value;
+        if (wanted > 0 && mu_naive_used(world, node->name, resource) + wanted >
+                              mu_naive_amount(node->allocatable, node->allocatable_count, resource))
+            return false;
+    }
+    return true;
+}
+
+bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object *pod,
+                        struct mu_str scheduler)
+{
+    bool fits = true;
+    uint32_t placed[256], placed_count = 0;
+    for (uint32_t i = 0; fits && i < world->pod_count; i++) {
+        struct mu_pod_object *member = &world->pods[i];
+        if (!mu_naive_same_gang(pod, member) || !mu_naive_wants_node(member, scheduler))
+            continue;
+        fits = false;
+        for (uint32_t n = 0; !fits && placed_count < 256 && n < world->node_count; n++) {
+            const struct mu_node_object *node = &world->nodes[n];
+            if (mu_naive_static(node, member) == NULL && room_for(world, node, member)) {
+                member->node_name = node->name;
+                placed[placed_count++] = i;
+                fits = true;
+            }
+        }
+    }
+    while (placed_count > 0)
+        world->pods[placed[--placed_count]].node_name = MU_STR("");
+    return fits;
+}

@@ -1,0 +1,80 @@
+#ifndef MU_TOOLS_SIM_SIM_H
+#define MU_TOOLS_SIM_SIM_H
+/*
+ * The whole ring in one process under virtual time: embedded API server, simulated kubelets, a
+ * fault layer, and the production scheduler (reflectors, DB, sessions, journal, binder) on the
+ * in-process front. One thread, one clock, one seed: the same run every time (I10).
+ *
+ *   world    a workload (nodes, pods with arrivals and durations) and what happens to it: cordons,
+ *            node failures, recoveries
+ *   step     one instant of virtual time at which something was due
+ *   checker  looks at every decision, and at the server after every step that changed it
+ */
+#include "engine/session.h"
+#include "tools/kubesim/fault.h"
+#include "tools/sim/checker.h"
+#include "tools/workload/workload.h"
+
+struct mu_sim_config {
+    uint64_t seed;
+    const struct mu_workload *workload; /* borrowed for the run */
+    enum mu_score_policy score;
+    struct mu_faults faults; /* active until heal_ns */
+    uint64_t heal_ns;        /* faults and churn end */
+    bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
+    bool check;              /* run the checker */
+    uint64_t rest_ns;        /* how long nothing may be decided before the run counts as at rest */
+    uint64_t horizon_ns;     /* give up after so much virtual time */
+    uint64_t session_delay_ns; /* most virtual time that a session takes (drawn per session) */
+};
+
+#define MU_SIM_VIOLATIONS_KEPT 16u
+
+struct mu_sim_result {
+    uint64_t steps;
+    uint64_t end_ns; /* virtual */
+    uint64_t trace_hash;
+    bool rested; /* ended at rest, not at the horizon */
+    uint32_t violation_count;
+    struct mu_violation violations[MU_SIM_VIOLATIONS_KEPT]; /* the first ones */
+};
+
+/* When each pod was created and bound, by its index in the workload; 0: not. */
+struct mu_sim_times {
+    uint64_t created_ns, bound_ns;
+};
+
+struct mu_sim; /* opaque */
+
+/* Errors: NULL when out of memory. Owns: caller. */
+struct mu_sim *mu_sim_create(const struct mu_sim_config *config);
+void mu_sim_destroy(struct mu_sim *sim);
+/* Run to rest or horizon. progress (may be NULL) is called now and then. Returns 0, or an error
+ * with the object that could not be created. */
+int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
+               void (*progress)(void *context, uint64_t now_ns, uint32_t bound), void *context,
+               struct mu_error *error);
+/* The objects at the end, raw: kind "pods" or "nodes". */
+int mu_sim_each(const struct mu_sim *sim, const char *plural,
+                int (*fn)(void *context, struct mu_str raw), void *context);
+const struct mu_sim_times *mu_sim_times(const struct mu_sim *sim);
+
+/* A small random cluster and workload for a seed: 3 to 10 nodes, 15 to 60 pods, gangs sized and
+ * unsized, gates, foreign pods, unbuilt rules, selectors, taints. */
+int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error);
+
+/* What a small world is exposed to. */
+struct mu_sim_small {
+    enum mu_score_policy score;
+    struct mu_faults faults;
+    bool churn;
+};
+/* A comma-separated list of faults as tools/kubesim/fault.h names them, and "churn" (nodes are
+ * cordoned, fail and come back); "all" (also NULL) and "none". Errors: MU_EINVAL with the word. */
+int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error);
+/* Make the world of `seed`, run it through its trouble to rest, check everything. A run that does
+ * not come to rest is a violation of I8. Errors: MU_ENOMEM, or what stopped the run. */
+int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
+                     struct mu_error *error);
+
+#endif

@@ -1,0 +1,69 @@
+/* Small worlds: trouble for a minute and a half of virtual time, then peace until rest. */
+#include "engine/base/clock.h"
+#include "tools/sim/sim.h"
+
+#include <stdio.h>
+
+#define TROUBLE_NS (90 * MU_NS_PER_S)
+/* Longer than the longest back-off (30 s, doubled by jitter), so that nothing is merely asleep. */
+#define REST_NS    (150 * MU_NS_PER_S)
+#define HORIZON_NS (3600 * MU_NS_PER_S)
+
+/* Cut the word "churn" out of the list; what is left are kubesim's faults. */
+int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error)
+{
+    char rest[256] = "";
+    size_t len = 0;
+    bool all = list == NULL || strcmp(list, "all") == 0;
+    small->churn = all;
+    if (all)
+        return mu_faults_parse(MU_FAULTS_ALL, &small->faults, error);
+    if (strcmp(list, "none") == 0)
+        return mu_faults_parse("", &small->faults, error);
+    while (*list != '\0') {
+        size_t word = strcspn(list, ",");
+        if (word == 5 && memcmp(list, "churn", 5) == 0) {
+            small->churn = true;
+        } else {
+            if (len + word + 2 > sizeof rest)
+                return mu_error_set(error, MU_EINVAL, "list of faults is longer than 254 bytes");
+            if (len > 0)
+                rest[len++] = ',';
+            memcpy(rest + len, list, word);
+            len += word;
+            rest[len] = '\0';
+        }
+        list += word + (list[word] == ',');
+    }
+    return mu_faults_parse(rest, &small->faults, error);
+}
+
+int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
+                     struct mu_error *error)
+{
+    struct mu_workload *workload = NULL;
+    int rc = mu_sim_small_world(seed, &workload, error);
+    if (rc != 0)
+        return rc;
+    struct mu_sim_config config = {.seed = seed,
+                                   .workload = workload,
+                                   .score = small->score,
+                                   .faults = small->faults,
+                                   .heal_ns = TROUBLE_NS,
+                                   .churn = small->churn,
+                                   .check = true,
+                                   .rest_ns = REST_NS,
+                                   .horizon_ns = HORIZON_NS,
+                                   .session_delay_ns = 20 * MU_NS_PER_MS};
+    struct mu_sim *sim = mu_sim_create(&config);
+    rc = sim == NULL ? mu_error_set(error, MU_ENOMEM, "out of memory")
+                     : mu_sim_run(sim, result, NULL, NULL, error);
+    if (rc == 0 && !result->rested && result->violation_count < MU_SIM_VIOLATIONS_KEPT) {
+        struct mu_violation *v = &result->violations[result->violation_count++];
+        *v = (struct mu_violation){.invariant = "I8", .step = result->steps};
+        (void)snprintf(v->what, sizeof v->what, "not at rest after an hour of virtual time");
+    }
+    mu_sim_destroy(sim);
+    mu_workload_destroy(workload);
+    return rc;
+}

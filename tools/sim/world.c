@@ -1,0 +1,152 @@
+/*
+ * Small random worlds: tight enough that gangs wait for each other, varied enough that every filter
+ * and every way of waiting occurs within a few seeds.
+ */
+#include "engine/base/clock.h"
+#include "engine/base/random.h"
+#include "informer/dialect.h"
+#include "tools/sim/sim.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define GIB (INT64_C(1) << 30)
+
+static const struct mu_str zones[] = {{"a", 1}, {"b", 1}, {"c", 1}};
+static const struct mu_taint dedicated = {{"dedicated", 9}, {"batch", 5}, MU_EFFECT_NO_SCHEDULE};
+static const struct mu_toleration tolerates_dedicated = {
+    {"dedicated", 9}, {"batch", 5}, MU_TOLERATE_EQUAL, MU_EFFECT_NO_SCHEDULE};
+
+static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, struct mu_error *error)
+{
+    char name[32];
+    int len = snprintf(name, sizeof name, "node-%02u", i);
+    struct mu_str node_name = {name, (uint32_t)len};
+    struct mu_label labels[] = {{MU_STR("kubernetes.io/hostname"), node_name},
+                                {MU_STR("zone"), zones[mu_random_below(r, 3)]}};
+    bool gpus = mu_random_chance(r, 500);
+    struct mu_amount allocatable[] = {{MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
+                                      {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
+                                      {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
+                                      {MU_STR(MU_GPU_RESOURCE), 1000 * mu_random_between(r, 1, 8)}};
+    struct mu_node_object node = {.name = node_name,
+                                  .labels = labels,
+                                  .label_count = 2,
+                                  .taints = &dedicated,
+                                  .taint_count = mu_random_chance(r, 200) ? 1 : 0,
+                                  .allocatable = allocatable,
+                                  .allocatable_count = gpus ? 4 : 3,
+                                  .unschedulable = mu_random_chance(r, 50)};
+    return mu_workload_add_node(w, &node, "small world", error);
+}
+
+/* What the members of one gang (or a solo pod) have in common. */
+struct template
+{
+    struct mu_amount requests[3];
+    struct mu_label selector;
+    struct mu_pod_object pod;
+    uint64_t arrival_ns, duration_ns;
+    bool affinity;
+};
+
+static void draw_template(struct mu_random *r, struct template *t)
+{
+    *t = (struct template){
+        .requests = {{MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)},
+                     {MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)},
+                     {MU_STR(MU_GPU_RESOURCE), 500 * mu_random_between(r, 1, 4)}},
+        .selector = {MU_STR("zone"), zones[mu_random_below(r, 3)]},
+        .arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S + mu_random_below(r, MU_NS_PER_S),
+        .duration_ns = mu_random_chance(r, 300) ? 0 : mu_random_below(r, 60) * MU_NS_PER_S + 1,
+        .affinity = mu_random_chance(r, 30)};
+    t->pod = (struct mu_pod_object){.ns = MU_STR("default"),
+                                    .scheduler_name = mu_random_chance(r, 40) ? MU_STR("other")
+                                                                              : MU_STR("muster"),
+                                    .priority = (int32_t)mu_random_between(r, -1, 3) * 100,
+                                    .gated = mu_random_chance(r, 40),
+                                    .requests = t->requests,
+                                    .request_count = mu_random_chance(r, 300) ? 3 : 2,
+                                    .selector = &t->selector,
+                                    .selector_count = mu_random_chance(r, 200) ? 1 : 0,
+                                    .tolerations = &tolerates_dedicated,
+                                    .toleration_count = mu_random_chance(r, 300) ? 1 : 0};
+}
+
+static int add_member(struct mu_workload *w, const struct template *t, const char *name,
+                      uint64_t later_ns, struct mu_error *error)
+{
+    static const struct mu_str models[] = {{"a", 1}, {"b", 1}};
+    struct mu_workload_pod pod = {.object = t->pod,
+                                  .models = models,
+                                  .model_count = t->affinity ? 2 : 0,
+                                  .arrival_ns = t->arrival_ns + later_ns,
+                                  .duration_ns = t->duration_ns};
+    pod.object.name = mu_str_of(name);
+    return mu_workload_add_pod(w, &pod, "small world", error);
+}
+
+static int add_gang(struct mu_workload *w, struct mu_random *r, uint32_t i, uint32_t *pods,
+                    struct mu_error *error)
+{
+    char gang[32], name[64];
+    uint32_t size = (uint32_t)mu_random_between(r, 2, 6);
+    uint32_t members = size;
+    struct template t;
+    draw_template(r, &t);
+    (void)snprintf(gang, sizeof gang, "gang-%02u", i);
+    bool sized = mu_random_chance(r, 700);
+    t.pod.gang = (struct mu_gang_ref){.source = sized ? MU_GANG_MUSTER : MU_GANG_PLAIN,
+                                      .name = mu_str_of(gang),
+                                      .size = sized ? size : 0};
+    if (mu_random_chance(r, 100))
+        members--; /* never complete when sized */
+    else if (mu_random_chance(r, 100))
+        members++; /* surplus */
+    /* An unsized gang whose members arrive further apart than the quiet time may rightly be placed
+     * in parts: keep them close, so that parts are errors. */
+    uint64_t spread_ns = sized ? 4 * MU_NS_PER_S : 300 * MU_NS_PER_MS;
+    int rc = 0;
+    for (uint32_t m = 0; rc == 0 && m < members; m++) {
+        (void)snprintf(name, sizeof name, "%s-%u", gang, m);
+        if (mu_random_chance(r, 300)) /* mixed classes */
+            t.requests[0].value = 250 * mu_random_between(r, 0, 16);
+        rc = add_member(w, &t, name, mu_random_below(r, spread_ns), error);
+    }
+    *pods += members;
+    return rc;
+}
+
+int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error)
+{
+    struct mu_random r;
+    struct mu_workload *w = mu_workload_create();
+    if (w == NULL)
+        return mu_error_set(error, MU_ENOMEM, "out of memory");
+    mu_random_init_seed(&r, seed);
+    uint32_t nodes = (uint32_t)mu_random_between(&r, 3, 10);
+    uint32_t pods_wanted = (uint32_t)mu_random_between(&r, 15, 60), pods = 0;
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < nodes; i++)
+        rc = add_node(w, &r, i, error);
+    for (uint32_t i = 0; rc == 0 && pods < pods_wanted; i++) {
+        if (mu_random_chance(&r, 400)) {
+            rc = add_gang(w, &r, i, &pods, error);
+        } else {
+            char name[32];
+            struct template t;
+            draw_template(&r, &t);
+            (void)snprintf(name, sizeof name, "solo-%02u", i);
+            rc = add_member(w, &t, name, 0, error);
+            pods++;
+        }
+    }
+    if (rc == 0)
+        rc = mu_workload_finish(w, error);
+    if (rc != 0) {
+        mu_workload_destroy(w);
+        return rc;
+    }
+    *out = w;
+    return 0;
+}
