@@ -46,12 +46,10 @@ static int create_tables(struct mu_db *db, const struct mu_db_config *config)
     int rc = mu_model_capacity(db->model, nothing, &db->capacity_none);
     if (rc != 0)
         return rc;
-    db->node_by_name = mu_index_create(config->nodes_hint, mu_node_equal, mu_node_hash, db);
     db->pod_by_uid = mu_index_create(config->pods_hint, mu_pod_uid_equal, mu_pod_uid_hash, db);
     db->pod_by_name = mu_index_create(config->pods_hint, mu_pod_name_equal, mu_pod_name_hash, db);
     db->gang_by_name = mu_index_create(0, mu_gang_equal, mu_gang_hash, db);
-    if (db->node_by_name == NULL || db->pod_by_uid == NULL || db->pod_by_name == NULL ||
-        db->gang_by_name == NULL)
+    if (db->pod_by_uid == NULL || db->pod_by_name == NULL || db->gang_by_name == NULL)
         return MU_ENOMEM;
     return 0;
 }
@@ -84,7 +82,6 @@ void mu_db_destroy(struct mu_db *db)
     mu_gang_destroy_all(db);
     mu_pod_destroy_all(db);
     mu_node_destroy_all(db);
-    mu_index_destroy(db->node_by_name);
     mu_index_destroy(db->pod_by_uid);
     mu_index_destroy(db->pod_by_name);
     mu_index_destroy(db->gang_by_name);

@@ -21,19 +21,24 @@
  * another UID - the row's generation moves, and a plan made for the old occupant is refused.
  */
 
-bool mu_node_equal(const void *context, uint32_t value, const void *key)
+/* --- finding ------------------------------------------------------------------------------- */
+
+/* Symbols are small dense numbers, so name -> row is an array in pages: a third of an index's
+ * bytes, and growing it never moves anything. A page is made before its first entry is set. */
+static int map_reserve(struct mu_db *db, struct mu_symbol name)
 {
-    return mu_row_rec(context, value)->st.name.v == ((const struct mu_symbol *)key)->v;
+    uint32_t **page = &db->node_pages[name.v / MU_NODE_PAGE];
+    if (*page == NULL)
+        *page = mu_mem_calloc(MU_NODE_PAGE, sizeof **page);
+    return *page == NULL ? MU_ENOMEM : 0;
 }
 
-static uint64_t name_hash(struct mu_symbol name)
+/* MU_NONE: forget. */
+static void map_set(struct mu_db *db, struct mu_symbol name, uint32_t row)
 {
-    return mu_hash_mix(name.v, 0);
-}
-
-uint64_t mu_node_hash(const void *context, uint32_t value)
-{
-    return name_hash(mu_row_rec(context, value)->st.name);
+    uint32_t *page = db->node_pages[name.v / MU_NODE_PAGE];
+    MU_ASSERT(page != NULL);
+    page[name.v % MU_NODE_PAGE] = row + 1; /* 0: none */
 }
 
 static uint32_t node_find(const struct mu_db *db, struct mu_str name)
@@ -41,7 +46,8 @@ static uint32_t node_find(const struct mu_db *db, struct mu_str name)
     struct mu_symbol symbol;
     if (!mu_symbol_find(db->symbols, name, &symbol))
         return MU_NONE;
-    return mu_index_find(db->node_by_name, name_hash(symbol), &symbol);
+    const uint32_t *page = db->node_pages[symbol.v / MU_NODE_PAGE];
+    return page == NULL ? MU_NONE : page[symbol.v % MU_NODE_PAGE] - 1;
 }
 
 /* --- pods on a node ------------------------------------------------------------------------ */
@@ -99,13 +105,13 @@ int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row)
     if (rc != 0)
         return rc;
     uint32_t made = MU_NONE;
-    rc = mu_row_obtain(db, db->capacity_none, &made);
+    rc = map_reserve(db, symbol);
+    if (rc == 0)
+        rc = mu_row_obtain(db, db->capacity_none, &made);
     if (rc == 0) {
         mu_row_rec(db, made)->st.name = symbol;
         mu_row_rec(db, made)->st.capacity = db->capacity_none;
-        rc = mu_index_insert(db->node_by_name, name_hash(symbol), made);
-        if (rc != 0)
-            mu_row_cancel(db, db->capacity_none, made);
+        map_set(db, symbol, made);
     }
     if (rc != 0) {
         mu_symbol_unref(db->symbols, symbol, db->reach);
@@ -121,7 +127,7 @@ void mu_node_cancel(struct mu_db *db, uint32_t row)
     if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
         return;
     MU_ASSERT(rec->st.capacity.v == db->capacity_none.v);
-    mu_index_remove(db->node_by_name, name_hash(rec->st.name), row);
+    map_set(db, rec->st.name, MU_NONE);
     mu_symbol_unref(db->symbols, rec->st.name, db->reach);
     mu_row_cancel(db, db->capacity_none, row);
 }
@@ -147,7 +153,7 @@ void mu_node_drop_if_empty(struct mu_db *db, uint32_t row)
     if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
         return;
     struct mu_capacity_ix capacity = rec->st.capacity;
-    mu_index_remove(db->node_by_name, name_hash(rec->st.name), row);
+    map_set(db, rec->st.name, MU_NONE);
     mu_symbol_unref(db->symbols, rec->st.name, db->reach);
     mu_row_release(db, capacity, row);
     release_capacity(db, capacity);
@@ -234,21 +240,19 @@ static int facts_obtain(struct mu_db *db, const struct mu_node_object *node, str
     return rc;
 }
 
-/* Room and index entry for the node at a row of its capacity. `old`: its row now, or MU_NONE.
- * On error nothing is held. */
+/* A row of its capacity for the node, with room for what its pods take. `old`: its row now, or
+ * MU_NONE. On error nothing is held. */
 static int obtain_row(struct mu_db *db, const struct node_facts *f, uint32_t old, uint32_t *out)
 {
     uint32_t row = MU_NONE;
-    int rc = mu_row_obtain(db, f->capacity, &row);
+    int rc = map_reserve(db, f->name);
+    if (rc == 0)
+        rc = mu_row_obtain(db, f->capacity, &row);
     if (rc != 0)
         return rc;
     /* Pods follow: their charges may touch resources that the node itself does not have. */
     if (old != MU_NONE)
         rc = mu_row_reserve(db, row, mu_row_chunk(db, old)->stride);
-    if (rc == 0) {
-        mu_row_rec(db, row)->st.name = f->name;
-        rc = mu_index_insert(db->node_by_name, name_hash(f->name), row);
-    }
     if (rc != 0) {
         mu_row_cancel(db, f->capacity, row);
         return rc;
@@ -263,7 +267,6 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
     struct mu_node_rec *from = mu_row_rec(db, old);
     struct mu_node_rec *to = mu_row_rec(db, row);
     struct mu_capacity_ix capacity = from->st.capacity;
-    mu_index_remove(db->node_by_name, name_hash(from->st.name), old);
     to->pods = from->pods;
     from->pods = MU_NONE;
     for (uint32_t pod = to->pods; pod != MU_NONE;) {
@@ -304,6 +307,7 @@ static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *
     rec->st.hostname = f->hostname;
     rec->st.capacity = f->capacity;
     rec->st.name = f->name;
+    map_set(db, f->name, row);
     rec->st.tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
     rec->uid = f->uid;
     rec->version = node->version;
@@ -423,6 +427,8 @@ void mu_node_destroy_all(struct mu_db *db)
         mu_mem_free(db->chunks[i].recs);
         mu_mem_free(db->chunks[i].free);
     }
+    for (uint32_t i = 0; i < MU_NODE_PAGES; i++)
+        mu_mem_free(db->node_pages[i]);
     mu_mem_free(db->chunks);
     mu_mem_free(db->capacities);
 }

@@ -52,6 +52,8 @@ struct mu_chunk {
     uint32_t prev;
 };
 #define MU_CHUNK_SHARED UINT32_MAX
+#define MU_NODE_PAGE    4096u
+#define MU_NODE_PAGES   (MU_SYMBOLS_MAX / MU_NODE_PAGE)
 struct mu_capacity_rows {
     uint32_t rows; /* in use by this class, in its own chunks and in shared ones */
     uint32_t open; /* first of its own chunks that has a hole; MU_NONE */
@@ -148,7 +150,7 @@ struct mu_db {
     struct mu_capacity_rows *capacities;
     uint32_t capacity_cap;
     struct mu_capacity_ix capacity_none; /* the empty capacity: absent nodes */
-    struct mu_index *node_by_name;
+    uint32_t *node_pages[MU_NODE_PAGES]; /* by name symbol: row + 1, 0 for none */
     uint32_t nodes_present;
 
     struct mu_slab pods;
@@ -224,8 +226,6 @@ void mu_row_mark_static(struct mu_db *db, uint32_t row);
 
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 
-bool mu_node_equal(const void *context, uint32_t value, const void *key);
-uint64_t mu_node_hash(const void *context, uint32_t value);
 /* The row of a node name; an absent one is made where the DB knows none. Errors: MU_ENOMEM,
  * MU_ELIMIT. Undone by mu_node_cancel, which drops an absent row that nobody has used. */
 int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row);
@@ -296,8 +296,8 @@ void mu_gang_leave(struct mu_db *db, uint32_t pod); /* the row stays, even when 
 void mu_gang_touch(struct mu_db *db, uint32_t gang);
 /* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
 void mu_gang_recount(struct mu_db *db, uint32_t gang);
-/* Recount and rebuild stale gangs until `budget` members were visited; *spent is raised by the
- * visits. Errors: MU_ENOMEM (the rest stays stale). */
+/* Recount and rebuild stale gangs until *spent, raised by their cost in rows, reaches `budget`.
+ * Errors: MU_ENOMEM (the rest stays stale). */
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 void mu_gang_destroy_all(struct mu_db *db);
 

@@ -25,7 +25,7 @@
  * Values at and beyond a chunk's stride are 0 in the master and were never written in a replica.
  */
 enum {
-    BATCH = 64, /* rows whose cache lines are under way at once */
+    BATCH = 16, /* rows whose cache lines are under way at once */
     EFFORT_MAX = 16,
     ALIGN = 64
 };
@@ -88,11 +88,12 @@ void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica)
 
 /* --- room ---------------------------------------------------------------------------------- */
 
-/* A quarter more than needed, in whole chunks: growing copies every row again. */
+/* An eighth more than needed, in whole chunks: growing copies every row again. `hint` is how many
+ * rows are expected in use; a thirty-second more has room for holes. */
 static uint32_t grown(uint32_t need, uint32_t hint, uint32_t max)
 {
-    uint64_t cap = (uint64_t)need + need / 4;
-    cap = hint >= need ? hint : cap;
+    uint64_t expected = (uint64_t)hint + hint / 32 + MU_NODE_CHUNK;
+    uint64_t cap = need <= expected && hint != 0 ? expected : (uint64_t)need + need / 8;
     cap = (cap + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
     return cap > max ? max : (uint32_t)cap;
 }
@@ -170,45 +171,63 @@ static int reserve_gangs(struct mu_db *db, struct mu_replica *r)
 
 /* --- copying ------------------------------------------------------------------------------- */
 
-static void prefetch_free(const struct mu_db *db, const struct mu_snapshot *s, const uint32_t *rows,
-                          uint32_t n)
+/* Rows on their way through copy_free, and where their sums lie. */
+struct batch {
+    uint32_t count;
+    uint32_t rows[BATCH];
+    uint32_t strides[BATCH];
+    const int64_t *from[BATCH];
+};
+
+/* Stage 1: which rows; start loading their chunks' heads. */
+static void batch_take(const struct mu_db *db, struct mu_replica *r, struct batch *b, uint32_t max)
 {
-    for (uint32_t i = 0; i < n; i++) {
-        uint32_t stride = mu_row_chunk(db, rows[i])->stride;
-        __builtin_prefetch(mu_row_free(db, rows[i]), 0, 3);
-        for (uint32_t c = 0; c < stride; c++)
-            __builtin_prefetch(&s->free[c][rows[i]], 1, 3);
+    b->count = mu_rowset_take(&r->free_dirty, b->rows, max < BATCH ? max : BATCH);
+    for (uint32_t i = 0; i < b->count; i++)
+        __builtin_prefetch(mu_row_chunk(db, b->rows[i]), 0, 3);
+}
+
+/* Stage 2: start loading the sums and the cache lines that they go to. */
+static void batch_prefetch(const struct mu_db *db, const struct mu_snapshot *s, struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t row = b->rows[i];
+        b->strides[i] = mu_row_chunk(db, row)->stride;
+        b->from[i] = mu_row_free(db, row);
+        MU_ASSERT(b->strides[i] <= s->resource_count);
+        __builtin_prefetch(b->from[i], 0, 3);
+        for (uint32_t c = 0; c < b->strides[i]; c++)
+            __builtin_prefetch(&s->free[c][row], 1, 3);
     }
 }
 
-/* Copy at most `max` dirty rows of sums. One batch of cache lines is under way while the batch
- * before it is copied. Returns how many rows were copied. */
+/* Stage 3. */
+static void batch_copy(const struct mu_snapshot *s, const struct batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        for (uint32_t c = 0; c < b->strides[i]; c++)
+            s->free[c][b->rows[i]] = b->from[i][c];
+}
+
+/* Copy at most `max` dirty rows of sums. Three batches are under way, one in each stage, so that
+ * the misses of many rows overlap. Returns how many rows were copied. */
 static uint32_t copy_free(const struct mu_db *db, struct mu_replica *r, uint32_t max)
 {
     const struct mu_snapshot *s = &r->shown;
-    uint32_t batches[2][BATCH];
-    uint32_t copied = 0;
-    unsigned turn = 0;
-    uint32_t n = mu_rowset_take(&r->free_dirty, batches[0], max < BATCH ? max : BATCH);
-    prefetch_free(db, s, batches[0], n);
-    while (n != 0) {
-        const uint32_t *rows = batches[turn];
-        uint32_t left = max - copied - n;
-        uint32_t next =
-            mu_rowset_take(&r->free_dirty, batches[turn ^ 1], left < BATCH ? left : BATCH);
-        prefetch_free(db, s, batches[turn ^ 1], next);
-        for (uint32_t i = 0; i < n; i++) {
-            const int64_t *from = mu_row_free(db, rows[i]);
-            uint32_t stride = mu_row_chunk(db, rows[i])->stride;
-            MU_ASSERT(stride <= s->resource_count);
-            for (uint32_t c = 0; c < stride; c++)
-                s->free[c][rows[i]] = from[c];
-        }
-        copied += n;
-        n = next;
-        turn ^= 1;
+    struct batch batches[3];
+    uint32_t taken = 0;
+    batches[0].count = batches[1].count = 0;
+    for (uint32_t turn = 0;; turn++) {
+        struct batch *first = &batches[(turn + 2) % 3];
+        struct batch *second = &batches[(turn + 1) % 3];
+        struct batch *third = &batches[turn % 3];
+        batch_take(db, r, first, max - taken);
+        taken += first->count;
+        batch_prefetch(db, s, second);
+        batch_copy(s, third);
+        if (first->count + second->count == 0)
+            return taken;
     }
-    return copied;
 }
 
 static void copy_static_row(const struct mu_db *db, struct mu_snapshot *s, uint32_t row)

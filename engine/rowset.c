@@ -119,19 +119,25 @@ uint32_t mu_rowset_next(const struct mu_rowset *set, uint32_t from)
 uint32_t mu_rowset_take(struct mu_rowset *set, uint32_t *rows, uint32_t max)
 {
     uint32_t taken = 0;
-    while (taken < max) {
-        uint32_t row = mu_rowset_next(set, set->first);
-        if (row == UINT32_MAX)
-            break;
-        uint32_t w = row >> 6;
-        uint64_t word = set->words[w];
-        uint32_t before = taken;
-        for (; word != 0 && taken < max; word &= word - 1)
-            rows[taken++] = w * 64 + (uint32_t)__builtin_ctzll(word);
-        set->words[w] = word;
-        if (word == 0)
-            set->summary[w >> 6] &= ~(UINT64_C(1) << (w & 63));
-        set->count -= taken - before;
+    if (max > set->count)
+        max = set->count;
+    /* No bit lies below `first`: whole summary words may be taken from the group it is in. */
+    for (uint32_t group = set->first >> 12; taken < max; group++) {
+        MU_ASSERT(group < set->cap / ROWS_PER_SUMMARY_WORD); /* count says that there are more */
+        uint64_t left = set->summary[group];
+        while (left != 0 && taken < max) {
+            uint32_t w = group * 64 + (uint32_t)__builtin_ctzll(left);
+            uint64_t word = set->words[w];
+            for (; word != 0 && taken < max; word &= word - 1)
+                rows[taken++] = w * 64 + (uint32_t)__builtin_ctzll(word);
+            set->words[w] = word;
+            if (word == 0)
+                left &= left - 1;
+        }
+        set->summary[group] = left;
+    }
+    if (taken != 0) {
+        set->count -= taken;
         set->first = rows[taken - 1] + 1;
     }
     return taken;

@@ -128,6 +128,41 @@ static inline uint32_t fixture_row(const struct mu_db *db, const struct mu_snaps
     }
     return found;
 }
+static inline void fixture_same_gang(const struct mu_gang_row *a, const struct mu_gang_row *b)
+{
+    assert_int_equal(a->flags, b->flags);
+    assert_int_equal(a->generation, b->generation);
+    assert_int_equal(a->revision, b->revision);
+    assert_int_equal(a->priority, b->priority);
+    assert_true(a->created_s == b->created_s && a->sequence == b->sequence);
+    assert_true(a->settle_ns == b->settle_ns);
+    assert_int_equal(a->size, b->size);
+    assert_int_equal(a->member_count, b->member_count);
+    assert_int_equal(a->placed_count, b->placed_count);
+    assert_int_equal(a->blocked_count, b->blocked_count);
+    assert_int_equal(a->blocked_rules, b->blocked_rules);
+    assert_true(a->block == b->block);
+}
+/* Two replicas of one DB at one generation show the same, byte for byte. */
+static inline void fixture_same(const struct mu_snapshot *a, const struct mu_snapshot *b)
+{
+    assert_true(a->generation == b->generation);
+    assert_int_equal(a->node_rows, b->node_rows);
+    assert_int_equal(a->node_count, b->node_count);
+    assert_int_equal(a->resource_count, b->resource_count);
+    assert_true(a->static_generation == b->static_generation);
+    assert_true(a->capacity_generation == b->capacity_generation);
+    assert_int_equal(a->gang_rows, b->gang_rows);
+    assert_int_equal(a->pending_gangs, b->pending_gangs);
+    if (a->node_rows != 0)
+        assert_memory_equal(a->nodes, b->nodes, a->node_rows * sizeof *a->nodes);
+    for (uint32_t r = 0; r < a->resource_count && a->node_rows != 0; r++) {
+        assert_memory_equal(a->free[r], b->free[r], a->node_rows * sizeof(int64_t));
+        assert_memory_equal(a->alloc[r], b->alloc[r], a->node_rows * sizeof(int64_t));
+    }
+    for (uint32_t g = 0; g < a->gang_rows; g++)
+        fixture_same_gang(&a->gangs[g], &b->gangs[g]);
+}
 /* A plan that binds every pending member of a shown gang to one node. */
 struct fixture_plan {
     struct mu_plan_gang gang;
