@@ -591,10 +591,15 @@ struct verdict {
 static struct verdict read_verdict(struct mu_binder *b, const struct bind *bind)
 {
     struct verdict v = {.code = bind->status, .retry_after_s = bind->retry_after_s};
+    if (bind->body.failed != 0) {
+        /* Too long or no memory for it: a success that may hold a failure is none yet. */
+        v.code = v.code < 300 ? 500 : v.code;
+        return v;
+    }
     struct mu_str body = {(const char *)bind->body.data, (uint32_t)bind->body.len};
     mu_arena_reset(b->arena);
-    v.has_status = bind->body.failed == 0 && body.len <= MU_STATUS_BYTES_MAX &&
-                   mu_status_decode(body, b->arena, &v.status) == 0;
+    v.has_status =
+        body.len <= MU_STATUS_BYTES_MAX && mu_status_decode(body, b->arena, &v.status) == 0;
     if (!v.has_status)
         return v;
     /* Some handlers answer 2xx with a failure inside. */
@@ -661,13 +666,16 @@ static bool read_pod(struct mu_binder *b, const struct bind *bind, struct mu_pod
 static bool judge_pod(const struct bind *bind, const struct mu_pod_bound *pod,
                       enum mu_bind_result *result)
 {
+    bool older = pod->version <= bind->version;
     *result = MU_BIND_REFUSED;
+    if (!mu_str_equal(pod->uid, bind->uid) && older)
+        return false; /* its predecessor of that name, from a cache that lags */
     if (!mu_str_equal(pod->uid, bind->uid))
         *result = MU_BIND_GONE;
     else if (pod->node.len > 0 && mu_str_equal(pod->node, bind->node) &&
              mu_str_equal(pod->plan, bind->group->plan))
         *result = MU_BIND_BOUND;
-    else if (pod->node.len == 0 && pod->version <= bind->version && !pod->terminating)
+    else if (pod->node.len == 0 && older && !pod->terminating)
         return false;
     return true;
 }
@@ -746,7 +754,6 @@ bool mu_binder_reply(struct mu_binder *b, const struct mu_reply *reply, uint64_t
         bind->retry_after_s = at_most(reply->retry_after_s, RETRY_AFTER_MAX_S);
         break;
     case MU_REPLY_DATA:
-        /* A body that does not fit or finds no memory is judged by its HTTP status alone. */
         (void)mu_buf_append_str(&bind->body, reply->data);
         break;
     case MU_REPLY_END:
