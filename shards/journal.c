@@ -24,8 +24,8 @@
  * One write is under way at a time. What is appended meanwhile, to the same slot too, waits for the
  * next (the group). An entry is
  *
- *     APPENDED --in the content of a write, and the write succeeded--> DURABLE --last settle--> gone
- *         `--------------------------last settle (nothing was sent)---------------------------^
+ *     APPENDED --in the content of a write that succeeded--> DURABLE --last settle--> gone
+ *         `-----------------------last settle (nothing was sent)--------------------^
  *
  * A lost compare-and-swap means that somebody has closed the journal: it is fenced for good,
  * nothing becomes durable any more, and the entries stay as they are.

@@ -50,8 +50,9 @@ bool mu_journal_commit(struct mu_journal *journal, uint32_t *slot, struct mu_buf
 /* The outcome of that write. ok: its entries are durable. !ok (compare-and-swap lost): the journal
  * is fenced, nothing becomes durable any more. */
 void mu_journal_committed(struct mu_journal *journal, uint32_t slot, bool ok);
-/* One more write of this entry is settled; at the last one it is cleared. Also before it is durable:
- * a write that was never sent is settled by dropping it. Asserts that the entry is not cleared. */
+/* One more write of this entry is settled; at the last one it is cleared. Also before the entry is
+ * durable: a write that was never sent is settled by dropping it. Asserts that the entry is not
+ * cleared. */
 void mu_journal_settle(struct mu_journal *journal, uint64_t id);
 /* State of an id that append has given out. */
 enum mu_journal_state mu_journal_state(const struct mu_journal *journal, uint64_t id);

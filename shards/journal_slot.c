@@ -228,9 +228,9 @@ int mu_journal_slot_read(struct mu_str content, struct mu_journal_slot_head *hea
                          int (*entry)(void *context, const struct mu_journal_entry *entry),
                          void *context, struct mu_error *error)
 {
-    struct mu_journal_slot_head read;
-    struct reader body;
-    uint32_t count_max;
+    struct mu_journal_slot_head read = {0};
+    struct reader body = {0};
+    uint32_t count_max = 0;
     int rc = read_head(content, &read, &body, error);
     if (rc == 0)
         rc = check_entries(body, &read, &count_max, error);

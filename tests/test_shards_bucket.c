@@ -358,7 +358,7 @@ static void test_bucket_table_next__add_and_remove_member__moves_about_the_ideal
 
     before = table;
     assert_int_equal(advance(members + 1, 256), 0); /* shard 0 leaves */
-    /* A shard of weight 1 has some 42 buckets of 2.4 % each: the band itself may be out of reach. */
+    /* A shard of weight 1 has some 42 buckets of 2.4 % each: the band may be out of reach. */
     assert_true(imbalance(members + 1, 256) <= 1000 + EPSILON + 10);
     ideal = total * members[0].weight / weight_sum;
     moved = moved_weight(&before, &table);

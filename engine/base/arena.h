@@ -12,7 +12,8 @@ struct mu_arena *mu_arena_create(size_t bytes_max);
 void mu_arena_destroy(struct mu_arena *arena);
 
 /* Allocate bytes (0 counts as 1) aligned to 16, uninitialised / zeroed. NULL when bytes_max is
- * reached or memory is out. Valid until the next reset. Thread: the arena's one user. Cost: O(1). */
+ * reached or memory is out. Valid until the next reset. Thread: the arena's one user.
+ * Cost: O(1). */
 void *mu_arena_alloc(struct mu_arena *arena, size_t bytes);
 void *mu_arena_zalloc(struct mu_arena *arena, size_t bytes);
 /* count * size with overflow checked, zeroed. */

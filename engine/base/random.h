@@ -21,7 +21,7 @@ uint64_t mu_random_below(struct mu_random *random, uint64_t bound);
 int64_t mu_random_between(struct mu_random *random, int64_t low, int64_t high);
 /* True with probability permille / 1000. */
 bool mu_random_chance(struct mu_random *random, uint32_t permille);
-/* A stream of its own for a part of a simulation, so that one part's draws do not move another's. */
+/* A stream of its own for a part of a simulation: one part's draws do not move another's. */
 void mu_random_fork(struct mu_random *parent, struct mu_random *child);
 
 #endif

@@ -17,8 +17,8 @@
  * Producers of an mpsc ring take slots by compare-and-swap on p_head and publish them in the order
  * in which they took them, waiting for each other's few instructions in between. A queue with a
  * sequence number per slot would not make them wait; measured with three producers on two cores
- * that three other threads kept busy, it took 0.7-1.1 s for 900,000 items against 1.7 s here (0.05 s
- * both on idle cores), which did not seem worth a lock-free algorithm of our own.
+ * that three other threads kept busy, it took 0.7-1.1 s for 900,000 items against 1.7 s here
+ * (0.05 s both on idle cores), which did not seem worth a lock-free algorithm of our own.
  */
 
 enum { SLOTS_MIN = 4 };
