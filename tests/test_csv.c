@@ -154,7 +154,7 @@ static void test_csv_field__quotes_and_line_ends__as_the_rfc(void **state)
     struct mu_csv *csv;
     struct mu_error error;
     assert_int_equal(mu_csv_open(file, &csv, &error), 0);
-    uint32_t name, note, none = 77;
+    uint32_t name = 0, note = 0, none = 77;
     assert_int_equal(mu_csv_column_count(csv), 2);
     assert_true(mu_csv_column(csv, "na,me", &name) && mu_csv_column(csv, "note", &note));
     assert_false(mu_csv_column(csv, "Note", &none));
