@@ -56,4 +56,66 @@ static inline int call_status(struct mu_apiserver *server, enum mu_method method
     return answer.status;
 }
 
+/* Decode frames into text, one "TYPE name@version" per line; bookmarks and errors without name. */
+struct seen {
+    char text[1 << 16];
+    size_t len;
+    uint64_t last_version;
+    int error_code; /* of an ERROR event */
+    int events;
+    bool initial_end;
+};
+
+static inline int seen_event(void *context, const struct mu_watch_event *event)
+{
+    static const char *const names[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"};
+    struct seen *seen = context;
+    seen->events++;
+    if (event->type == MU_WATCH_ERROR) {
+        struct mu_arena *arena = mu_arena_create(1 << 20);
+        struct mu_status status = {0};
+        if (mu_status_decode_raw(event->object.raw, arena, &status) == 0) {
+            seen->error_code = status.code;
+        }
+        mu_arena_destroy(arena);
+        return 0;
+    }
+    struct mu_object_meta meta;
+    struct mu_error error;
+    if (mu_meta_decode(event->object.raw, &meta, &error) != 0) {
+        return MU_EPROTO;
+    }
+    seen->last_version = meta.version;
+    seen->initial_end |= meta.initial_events_end;
+    if (seen->len < sizeof seen->text - 300) {
+        seen->len += (size_t)snprintf(seen->text + seen->len, sizeof seen->text - seen->len,
+                                      "%s %.*s\n", names[event->type], MU_STR_ARGS(meta.name));
+    }
+    return 0;
+}
+
+/* Pull until the watch is idle or over, `bytes` at a time. */
+static inline enum mu_watch_pull pull_all(struct mu_api_watch *watch, uint64_t now_ns, size_t bytes,
+                                          struct seen *seen)
+{
+    struct mu_watch_decoder decoder;
+    struct mu_buf frames = {0};
+    struct mu_error error;
+    mu_watch_decoder_init(&decoder);
+    enum mu_watch_pull pull = MU_WATCH_MORE;
+    while (pull == MU_WATCH_MORE) {
+        mu_buf_clear(&frames);
+        pull = mu_api_watch_pull(watch, now_ns, bytes, &frames);
+        if (frames.len > 0 &&
+            mu_watch_decoder_feed(&decoder,
+                                  (struct mu_str){(const char *)frames.data, (uint32_t)frames.len},
+                                  seen_event, seen, &error) != 0) {
+            seen->error_code = -1;
+        }
+    }
+    mu_watch_decoder_fini(&decoder);
+    mu_buf_fini(&frames);
+    return pull;
+}
+
 #endif

@@ -22,7 +22,6 @@
 #define MU_KUBESIM_JSON_DEPTH    64u            /* of a JSON body, in messages */
 #define MU_KUBESIM_TIMERS_MAX    (1u << 25)     /* kubelets: two per pod at most */
 #define MU_KUBESIM_IN_FLIGHT_MAX (1u << 22)     /* in-process front: deliveries under way */
-#define MU_KUBESIM_CLIENTS_MAX   1024u          /* in-process front */
 
 _Static_assert(MU_KUBESIM_OBJECT_MAX <= MU_KUBESIM_BODY_MAX, "an object arrives in one body");
 _Static_assert(MU_KUBESIM_OBJECTS_MAX >= MU_PODS_MAX, "the store holds what the engine can");
