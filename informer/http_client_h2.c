@@ -16,8 +16,6 @@
 #error "MU_VERSION: the project's version, set by the build"
 #endif
 
-#define STR(literal) MU_STR(literal)
-
 static struct mu_call *call_of(nghttp2_session *session, int32_t stream_id)
 {
     return nghttp2_session_get_stream_user_data(session, stream_id);
@@ -81,11 +79,11 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct mu_str n = {(const char *)name, (uint32_t)name_len};
     struct mu_str v = {(const char *)value, (uint32_t)value_len};
     uint64_t number;
-    if (mu_str_equal(n, STR(":status"))) {
+    if (mu_str_equal(n, MU_STR(":status"))) {
         call->head.status = mu_str_to_u64(v, &number) && number < 1000 ? (int)number : 0;
-    } else if (mu_str_equal(n, STR("content-type"))) {
+    } else if (mu_str_equal(n, MU_STR("content-type"))) {
         call->head.media = mu_http_media(v);
-    } else if (mu_str_equal(n, STR("retry-after"))) {
+    } else if (mu_str_equal(n, MU_STR("retry-after"))) {
         /* Seconds; the form with a date is not used by API servers. */
         if (mu_str_to_u64(v, &number))
             call->head.retry_after_s = number < UINT32_MAX ? (uint32_t)number : UINT32_MAX;
@@ -223,21 +221,21 @@ int mu_client_h2_submit(struct mu_client_conn *conn, struct mu_call *call)
     size_t n = 0;
     struct mu_str path = {(const char *)request->path.data, (uint32_t)request->path.len};
     MU_ASSERT(mu_client_h2_room(conn) > 0 && call->conn == NULL);
-    nv[n++] = mu_h2_nv_static(STR(":method"), mu_str_of(mu_method_text(request->method)));
-    nv[n++] = mu_h2_nv_static(STR(":scheme"), STR("http"));
-    nv[n++] = mu_h2_nv_static(STR(":authority"), conn->client->authority);
-    nv[n++] = mu_h2_nv(STR(":path"), path);
-    nv[n++] = mu_h2_nv_static(STR("accept"),
-                              STR("application/vnd.kubernetes.protobuf, application/json"));
-    nv[n++] = mu_h2_nv_static(STR("user-agent"), STR("muster/" MU_VERSION));
+    nv[n++] = mu_h2_nv_static(MU_STR(":method"), mu_str_of(mu_method_text(request->method)));
+    nv[n++] = mu_h2_nv_static(MU_STR(":scheme"), MU_STR("http"));
+    nv[n++] = mu_h2_nv_static(MU_STR(":authority"), conn->client->authority);
+    nv[n++] = mu_h2_nv(MU_STR(":path"), path);
+    nv[n++] = mu_h2_nv_static(MU_STR("accept"),
+                              MU_STR("application/vnd.kubernetes.protobuf, application/json"));
+    nv[n++] = mu_h2_nv_static(MU_STR("user-agent"), MU_STR("muster/" MU_VERSION));
     nghttp2_data_provider body = {{.ptr = NULL}, read_body};
     bool has_body = request->body.len > 0;
     if (has_body) {
         (void)snprintf(length, sizeof length, "%zu", request->body.len);
-        nv[n++] = mu_h2_nv(STR("content-length"), mu_str_of(length));
+        nv[n++] = mu_h2_nv(MU_STR("content-length"), mu_str_of(length));
         if (request->content != MU_MEDIA_NONE)
             nv[n++] =
-                mu_h2_nv_static(STR("content-type"), mu_str_of(mu_media_text(request->content)));
+                mu_h2_nv_static(MU_STR("content-type"), mu_str_of(mu_media_text(request->content)));
     }
     int32_t id =
         nghttp2_submit_request(conn->h2.session, NULL, nv, n, has_body ? &body : NULL, call);

@@ -44,6 +44,7 @@ struct mu_h1 {
     bool complete;               /* the parser has paused behind a whole request */
     bool in_value;
     bool has_host;
+    bool wants_continue;
     bool keep_alive;
     bool chunked;
     bool bodyless;    /* the response's status allows no body: 204, 304 */
@@ -70,7 +71,7 @@ static struct mu_http_exchange *ensure(struct mu_h1 *h1)
 static int on_begin(parser_type *parser)
 {
     struct mu_h1 *h1 = parser->data;
-    h1->in_value = h1->has_host = false;
+    h1->in_value = h1->has_host = h1->wants_continue = false;
     h1->name_len = 0;
     mu_buf_clear(&h1->value);
     mu_buf_clear(&h1->target);
@@ -111,8 +112,7 @@ static void commit_field(struct mu_h1 *h1)
     if (mu_http_equal_nocase(name, MU_STR("host"))) {
         h1->has_host = true;
     } else if (mu_http_equal_nocase(name, MU_STR("expect"))) {
-        if (mu_http_equal_nocase(value, MU_STR("100-continue")))
-            (void)mu_buf_append_text(&h1->head, "HTTP/1.1 100 Continue\r\n\r\n");
+        h1->wants_continue = mu_http_equal_nocase(value, MU_STR("100-continue"));
     } else {
         mu_exchange_field(h1->ex, name, value);
     }
@@ -181,10 +181,11 @@ static int on_fields_done(parser_type *parser)
     uint64_t length = parser->content_length; /* all ones without the field */
     if (ex->refusal == 0 && length != UINT64_MAX && length > h1->conn->server->config.body_max)
         ex->refusal = 413;
-    if (ex->refusal == 0)
-        return PARSER_OK;
-    mu_buf_clear(&h1->head); /* no 100 Continue before a refusal */
-    return PARSER_STOP;
+    if (ex->refusal != 0)
+        return PARSER_STOP;
+    if (h1->wants_continue && v11)
+        (void)mu_buf_append_text(&h1->head, "HTTP/1.1 100 Continue\r\n\r\n");
+    return PARSER_OK;
 }
 
 static int on_body(parser_type *parser, const char *data, size_t len)
