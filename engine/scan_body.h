@@ -41,7 +41,7 @@ static TARGET int64_t NAME(min)(const int64_t *values_)
 static TARGET uint64_t NAME(equal)(const int64_t *values, int64_t value)
 {
     const I64 *v = VECTOR(values);
-    const U64 *bit = (const U64 *)__builtin_assume_aligned(entry_bit, 64);
+    const U64 *bit = (const U64 *)entry_bit;
     U64 bits = {0};
     for (int g = 0; g < GROUPS; g++)
         bits |= (U64)(v[g] == value) & bit[g];
@@ -54,7 +54,7 @@ static TARGET uint64_t NAME(equal)(const int64_t *values, int64_t value)
 static TARGET uint64_t NAME(less)(const int64_t *values, int64_t value)
 {
     const I64 *v = VECTOR(values);
-    const U64 *bit = (const U64 *)__builtin_assume_aligned(entry_bit, 64);
+    const U64 *bit = (const U64 *)entry_bit;
     U64 bits = {0};
     for (int g = 0; g < GROUPS; g++)
         bits |= (U64)(v[g] < value) & bit[g];
@@ -68,7 +68,7 @@ static TARGET int64_t NAME(keys)(const struct mu_scan_need *need,
                                  const struct mu_scan_columns *columns, uint32_t begin,
                                  uint64_t mask, int64_t *restrict out_)
 {
-    const U64 *bit = (const U64 *)__builtin_assume_aligned(entry_bit, 64);
+    const U64 *bit = (const U64 *)entry_bit;
     I64 fits[GROUPS]; /* -1: fits, 0: does not */
     for (int g = 0; g < GROUPS; g++)
         fits[g] = (I64)((mask & bit[g]) != 0);

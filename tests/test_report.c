@@ -29,6 +29,7 @@ struct test_pod {
     const char *phase;
     const char *zone;      /* node selector; NULL: none */
     const char *tolerated; /* taint key; NULL: none */
+    const char *resource;  /* what `cpu` is of instead; NULL: cpu */
     int32_t priority;
     bool gated, deleting, affinity;
 };
@@ -93,7 +94,7 @@ static struct mu_buf pod_bytes(const struct test_pod *p)
     Kube__Quantity cpu = KUBE__QUANTITY__INIT;
     cpu.string = TEXT(p->cpu);
     Kube__QuantityEntry request = KUBE__QUANTITY_ENTRY__INIT, *requests[] = {&request};
-    request.key = "cpu", request.value = &cpu;
+    request.key = TEXT(p->resource != NULL ? p->resource : "cpu"), request.value = &cpu;
     Kube__ResourceRequirements resources = KUBE__RESOURCE_REQUIREMENTS__INIT;
     resources.requests = requests, resources.n_requests = p->cpu != NULL;
     Kube__Container container = KUBE__CONTAINER__INIT, *containers[] = {&container};
@@ -316,6 +317,27 @@ static void test_report_compute__static_rules__are_kept_and_named(void **state)
     assert_int_equal(reasons, 5); /* every pending pod has one */
 }
 
+/* However many names pods make up. */
+static void test_report_compute__resource_of_no_node__is_short_everywhere(void **state)
+{
+    (void)state;
+    const struct test_node nodes[] = {{.name = "a", .cpu = "64"}, {.name = "b", .cpu = "64"}};
+    char names[2 * MU_RESOURCES_MAX][32];
+    struct test_pod pods[2 * MU_RESOURCES_MAX] = {{0}};
+    for (uint32_t i = 0; i < 2 * MU_RESOURCES_MAX; i++) {
+        (void)snprintf(names[i], sizeof names[i], "example.com/r-%u", i);
+        pods[i] = (struct test_pod){.name = names[i] + sizeof "example.com",
+                                    .cpu = "1",
+                                    .resource = names[i],
+                                    .node = i == 0 ? "a" : NULL};
+    }
+    struct mu_report_result r = COMPUTE(nodes, pods);
+    assert_int_equal(r.pending_that_fit, 0);
+    assert_int_equal(r.overcommitted_nodes, 1); /* the bound one: a has none of it */
+    assert_int_equal(reason_pods(&r, "no room: insufficient resource that no node has"),
+                     2 * MU_RESOURCES_MAX - 1);
+}
+
 static void test_report_compute__may_not_be_placed__is_not_said_to_fit(void **state)
 {
     (void)state;
@@ -536,6 +558,7 @@ int main(void)
         cmocka_unit_test(test_report_compute__half_a_gang_fits__none_is_counted),
         cmocka_unit_test(test_report_compute__rest_of_a_partial_gang_fits__is_counted),
         cmocka_unit_test(test_report_compute__static_rules__are_kept_and_named),
+        cmocka_unit_test(test_report_compute__resource_of_no_node__is_short_everywhere),
         cmocka_unit_test(test_report_compute__may_not_be_placed__is_not_said_to_fit),
         cmocka_unit_test(test_report_add__undecodable__is_refused),
         cmocka_unit_test(test_report_write_json__has_exactly_the_promised_keys),

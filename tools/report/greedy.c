@@ -61,7 +61,9 @@ static enum mu_verdict_kind check_static(const struct mu_node_object *node,
     return MU_FITS;
 }
 
-/* The first resource that is short, or resource_count when the pod has room. */
+#define NOT_SHORT UINT32_MAX
+
+/* The first resource that is short, or NOT_SHORT when the pod has room. */
 static uint32_t short_resource(struct mu_report *report, uint32_t node,
                                const struct mu_pod_object *pod)
 {
@@ -75,14 +77,14 @@ static uint32_t short_resource(struct mu_report *report, uint32_t node,
         if (request > 0 && request > allocatable[r] - used[r])
             return r;
     }
-    return report->resource_count;
+    return NOT_SHORT;
 }
 
 /* First fit; node_count when there is none. */
 static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *pod)
 {
     for (uint32_t n = 0; n < report->node_count; n++)
-        if (short_resource(report, n, pod) == report->resource_count &&
+        if (short_resource(report, n, pod) == NOT_SHORT &&
             check_static(&report->nodes[n], pod) == MU_FITS)
             return n;
     return report->node_count;
@@ -93,23 +95,25 @@ static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *
 static void explain_no_fit(struct mu_report *report, const struct mu_pod_object *pod, char *text,
                            size_t bytes)
 {
-    uint32_t by_rule[MU_VERDICT_KINDS] = {0}, by_resource[MU_RESOURCES_MAX] = {0};
+    uint32_t by_rule[MU_VERDICT_KINDS] = {0}, by_resource[MU_RESOURCES_MAX + 1] = {0};
     uint32_t rule = MU_FITS, resource = 0;
     for (uint32_t n = 0; n < report->node_count; n++) {
         enum mu_verdict_kind kind = check_static(&report->nodes[n], pod);
         by_rule[kind]++;
-        uint32_t r = kind == MU_FITS ? short_resource(report, n, pod) : report->resource_count;
-        if (r < report->resource_count)
+        uint32_t r = kind == MU_FITS ? short_resource(report, n, pod) : NOT_SHORT;
+        if (r != NOT_SHORT)
             by_resource[r]++;
     }
     for (uint32_t k = MU_FITS + 1; k < MU_VERDICT_KINDS; k++)
         if (rule == MU_FITS || by_rule[k] > by_rule[rule])
             rule = k;
-    for (uint32_t r = 1; r < report->resource_count; r++)
+    for (uint32_t r = 1; r <= report->resource_count; r++)
         if (by_resource[r] > by_resource[resource])
             resource = r;
     if (by_rule[MU_FITS] > 0) {
-        struct mu_str name = mu_resource_name(report->resources, (struct mu_resource_ix){resource});
+        struct mu_str name = MU_STR("resource that no node has");
+        if (resource < report->resource_count)
+            name = mu_resource_name(report->resources, (struct mu_resource_ix){resource});
         (void)snprintf(text, bytes, "no room: insufficient %.*s", MU_STR_ARGS(name));
     } else {
         (void)snprintf(text, bytes, "no node suits: %s",

@@ -2,7 +2,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
 #include "tools/workload/copy.h"
@@ -58,6 +57,7 @@ void mu_report_destroy(struct mu_report *report)
 
 /* --- collecting ---------------------------------------------------------------------------- */
 
+/* Resources are those that some node has: what pods make up needs no number of its own. */
 static int intern_all(struct mu_report *report, const struct mu_amount *amounts, uint32_t count,
                       struct mu_error *error)
 {
@@ -100,8 +100,6 @@ int mu_report_add_pod(struct mu_report *report, struct mu_str raw, struct mu_err
     struct mu_pod_object decoded, copy;
     mu_arena_reset(report->scratch);
     int status = mu_pod_decode(raw, report->scratch, &decoded, NULL, error);
-    if (status == 0)
-        status = intern_all(report, decoded.requests, decoded.request_count, error);
     if (status != 0)
         return status;
     status = mu_mem_grow((void **)&report->pods, &report->pod_cap, report->pod_count + 1,
@@ -138,14 +136,12 @@ bool report_is_pending(const struct mu_pod_object *pod)
 uint32_t report_resource(const struct mu_report *report, struct mu_str name)
 {
     struct mu_resource_ix ix;
-    bool known = mu_resource_find(report->resources, name, &ix);
-    MU_ASSERT(known && ix.v < report->resource_count);
-    return ix.v;
+    return mu_resource_find(report->resources, name, &ix) ? ix.v : report->resource_count;
 }
 
 int64_t *report_row(const struct mu_report *report, int64_t *table, uint32_t node)
 {
-    return table + (size_t)node * report->resource_count;
+    return table + (size_t)node * (report->resource_count + 1);
 }
 
 void report_charge(struct mu_report *report, uint32_t node, const struct mu_pod_object *pod,
@@ -223,8 +219,9 @@ static void count_nodes(struct mu_report *report, struct mu_report_result *out)
         const int64_t *allocatable = report_row(report, report->allocatable, n);
         const int64_t *used = report_row(report, report->used, n);
         bool over = false;
-        for (uint32_t r = 0; r < report->resource_count; r++) {
+        for (uint32_t r = 0; r <= report->resource_count; r++)
             over = over || used[r] > allocatable[r];
+        for (uint32_t r = 0; r < report->resource_count; r++) {
             out->usage[r].allocatable = mu_amount_add(out->usage[r].allocatable, allocatable[r]);
             out->usage[r].requested = mu_amount_add(out->usage[r].requested, used[r]);
         }
@@ -235,17 +232,18 @@ static void count_nodes(struct mu_report *report, struct mu_report_result *out)
 static void count_pods(struct mu_report *report, struct mu_report_result *out)
 {
     out->pods = report->pod_count;
-    for (uint32_t i = 0; i < report->pod_count; i++) {
-        const struct mu_pod_object *pod = &report->pods[i];
+    for (uint32_t p = 0; p < report->pod_count; p++) {
+        const struct mu_pod_object *pod = &report->pods[p];
         out->bound += pod->node_name.len > 0;
         if (!report_is_pending(pod))
             continue;
         out->pending++;
         out->usage[MU_RES_PODS].pending++;
-        for (uint32_t r = 0; r < pod->request_count; r++) {
-            int64_t *pending =
-                &out->usage[report_resource(report, pod->requests[r].resource)].pending;
-            *pending = mu_amount_add(*pending, pod->requests[r].value);
+        for (uint32_t i = 0; i < pod->request_count; i++) {
+            uint32_t r = report_resource(report, pod->requests[i].resource);
+            if (r < report->resource_count)
+                out->usage[r].pending =
+                    mu_amount_add(out->usage[r].pending, pod->requests[i].value);
         }
     }
 }
@@ -339,9 +337,10 @@ int mu_report_compute(struct mu_report *report, struct mu_report_result *out,
     memset(out, 0, sizeof *out);
     free_tables(report);
     report->resource_count = mu_resource_count(report->resources);
-    size_t cells = (size_t)report->node_count * report->resource_count;
-    report->allocatable = mu_mem_calloc(cells + 1, sizeof *report->allocatable);
-    report->used = mu_mem_calloc(cells + 1, sizeof *report->used);
+    /* One row more than there are nodes: never of size 0. */
+    size_t cells = ((size_t)report->node_count + 1) * (report->resource_count + 1);
+    report->allocatable = mu_mem_calloc(cells, sizeof *report->allocatable);
+    report->used = mu_mem_calloc(cells, sizeof *report->used);
     if (report->allocatable == NULL || report->used == NULL || group_pods(report) != 0)
         return no_memory(error);
     out->usage_count = report->resource_count;

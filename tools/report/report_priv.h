@@ -27,7 +27,8 @@ struct mu_report {
     uint32_t node_count, node_cap, pod_count, pod_cap;
     struct mu_hist latencies;
     uint64_t first_created_ns, last_bound_ns;
-    /* While computing: rows of resource_count amounts, per node. */
+    /* While computing: a row per node of resource_count amounts, and one more that stands for all
+     * resources that no node has. */
     uint32_t resource_count;
     int64_t *allocatable, *used;
     uint32_t *order; /* pods, gang by gang */
@@ -37,7 +38,7 @@ struct mu_report {
 
 bool report_is_finished(const struct mu_pod_object *pod);
 bool report_is_pending(const struct mu_pod_object *pod);
-/* Number of a resource name that was added before. */
+/* Number of a resource; resource_count when no node has it. */
 uint32_t report_resource(const struct mu_report *report, struct mu_str name);
 int64_t *report_row(const struct mu_report *report, int64_t *table, uint32_t node);
 /* Charge a pod to a node's row of `used`, or take the charge back. */
