@@ -40,9 +40,10 @@ static void warn_field(const struct pod_reader *r, const char *field, struct mu_
                            expected);
 }
 
+/* Absent text (NULL) is no word, not even another absent one. */
 static bool text_is(const char *text, const char *word)
 {
-    return text != NULL && strcmp(text, word) == 0;
+    return text != NULL && word != NULL && strcmp(text, word) == 0;
 }
 
 /* --- requests ------------------------------------------------------------------------------ */

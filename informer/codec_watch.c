@@ -88,7 +88,9 @@ static int read_event(struct mu_str frame, struct mu_watch_event *event, struct 
             continue;
         event->type = TYPES[i].type;
         rc = mu_envelope_open(object, &event->object, error);
-        return rc == MU_ETRUNCATED ? MU_EPROTO : rc;
+        if (rc == MU_ETRUNCATED)
+            rc = mu_error_set(error, MU_EPROTO, "watch event: object: not a whole envelope");
+        return rc;
     }
     return mu_error_set(error, MU_EPROTO, "watch event: type: unknown word of %u bytes", type.len);
 }

@@ -34,7 +34,7 @@ struct mu_wire_field {
 static inline void mu_wire_open(struct mu_wire *wire, struct mu_str message)
 {
     wire->at = (const uint8_t *)message.data;
-    wire->end = wire->at + message.len;
+    wire->end = message.len == 0 ? wire->at : wire->at + message.len; /* data may be NULL */
 }
 /* Take the next field. Returns 1, 0 at the end of the message, MU_ETRUNCATED when a field runs
  * past the end, MU_EPROTO for a malformed varint, a group, or a field number out of range. */

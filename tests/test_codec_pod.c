@@ -192,6 +192,21 @@ static void test_pod_requests__resize_infeasible__spec_does_not_count(void **sta
     kit_destroy(kit);
 }
 
+static void test_pod_requests__containers_without_names__no_status_matches(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    kit->spec.nodename = FIXTURE_TEXT("n1");
+    kit_container(kit, false, "cpu=1")->name = NULL;
+    kit_status(kit, false, "a0", NULL, "cpu=3");
+    kit_decode(kit);
+    assert_int_equal(amount(kit, "cpu"), 1000);
+    kit->statuses[0][0].name = NULL;
+    kit_decode(kit);
+    assert_int_equal(amount(kit, "cpu"), 1000);
+    kit_destroy(kit);
+}
+
 static void test_pod_requests__placed_sidecar__its_status_counts(void **state)
 {
     (void)state;
@@ -464,6 +479,7 @@ int main(void)
         cmocka_unit_test(test_pod_requests__placed__largest_of_spec_allocated_actual),
         cmocka_unit_test(test_pod_requests__not_placed__statuses_do_not_count),
         cmocka_unit_test(test_pod_requests__resize_infeasible__spec_does_not_count),
+        cmocka_unit_test(test_pod_requests__containers_without_names__no_status_matches),
         cmocka_unit_test(test_pod_requests__placed_sidecar__its_status_counts),
         cmocka_unit_test(test_pod_requests__placed_pod_level__its_status_counts),
         cmocka_unit_test(test_pod_requests__absurd_quantity__marked_and_named),
