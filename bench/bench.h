@@ -50,7 +50,9 @@ void mu_bench_pause(struct mu_bench *bench);
 void mu_bench_resume(struct mu_bench *bench);
 /* Items handled in all rounds: reported as items_per_second. Last, when the rounds are over. */
 void mu_bench_items(struct mu_bench *bench, uint64_t items);
-/* Another figure to report, as it is, averaged over rounds, or per second. */
+/* Wall time on the clock so far, pauses left out. */
+double mu_bench_seconds(const struct mu_bench *bench);
+/* Another figure to report: as it is, or averaged over rounds. */
 void mu_bench_counter(struct mu_bench *bench, const char *name, double value);
 void mu_bench_counter_per_round(struct mu_bench *bench, const char *name, double value);
 /* The answer is wrong: reported as an error, and the program's exit status is 1. */

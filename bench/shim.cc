@@ -65,13 +65,18 @@ void mu_bench_resume(mu_bench *bench)
     bench->since = steady::now();
 }
 
+double mu_bench_seconds(const mu_bench *bench)
+{
+    return std::chrono::duration<double>(bench->elapsed).count();
+}
+
 void mu_bench_items(mu_bench *bench, uint64_t items)
 {
     if (!bench->wall) {
         bench->state->SetItemsProcessed(static_cast<int64_t>(items));
         return;
     }
-    double seconds = std::chrono::duration<double>(bench->elapsed).count();
+    double seconds = mu_bench_seconds(bench);
     bench->state->counters["items_per_second"] =
         seconds > 0 ? static_cast<double>(items) / seconds : 0;
 }

@@ -6,7 +6,9 @@
 #include "engine/base/bitset.h"
 #include "engine/base/mem.h"
 
-#define BLOCK MU_NODE_CHUNK
+#define BLOCK MU_SCAN_TREE
+
+_Static_assert(MU_NODE_CHUNK % BLOCK == 0, "a chunk of rows is whole blocks");
 
 void mu_hot_init(struct mu_hot *hot)
 {
@@ -15,8 +17,10 @@ void mu_hot_init(struct mu_hot *hot)
 
 static void tree_free(struct mu_hot_tree *tree)
 {
-    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
-        mu_mem_free(tree->keys[l]);
+    for (uint32_t l = 0; l < MU_SCAN_TREE_LEVELS; l++) {
+        mu_mem_free(tree->levels.keys[l]);
+        mu_mem_free(tree->levels.rows[l]);
+    }
     memset(tree, 0, sizeof *tree);
 }
 
@@ -61,23 +65,72 @@ static struct mu_hot_tree *tree_choose(struct mu_hot *hot, uint64_t class_id)
     return oldest;
 }
 
+/* Levels for as many rows as the room has columns for, so that a tree outlives small growth. */
 static int tree_reserve(struct mu_hot_tree *tree, const struct mu_room *room)
 {
-    bool enough = true;
-    for (uint32_t l = 0; l < room->level_count; l++)
-        enough = enough && tree->cap[l] >= room->cap[l];
-    if (enough)
+    if (tree->row_cap >= room->cap[0])
         return 0;
     tree_free(tree);
-    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
-        tree->keys[l] = mu_mem_zalloc_aligned(64, room->cap[l] * sizeof(int64_t));
-        if (tree->keys[l] == NULL) {
-            tree_free(tree);
-            return MU_ENOMEM;
-        }
-        tree->cap[l] = room->cap[l];
+    uint32_t entries = room->cap[0];
+    bool complete = true;
+    for (uint32_t l = 0; l < MU_SCAN_TREE_LEVELS && complete; l++) {
+        uint32_t blocks = (entries + BLOCK - 1) / BLOCK;
+        tree->levels.keys[l] = mu_mem_zalloc_aligned(64, blocks * BLOCK * sizeof(int64_t));
+        if (l > 0)
+            tree->levels.rows[l] = mu_mem_calloc(blocks * BLOCK, sizeof(uint32_t));
+        complete = tree->levels.keys[l] != NULL && (l == 0 || tree->levels.rows[l] != NULL);
+        entries = blocks;
     }
+    if (!complete) {
+        tree_free(tree);
+        return MU_ENOMEM;
+    }
+    tree->row_cap = room->cap[0];
     return 0;
+}
+
+static bool wins_tie(const void *context, uint32_t a, uint32_t b)
+{
+    return mu_room_wins_tie(context, a, b);
+}
+
+/* The best of the block of `level` that begins at `begin`: its row, and its key in *key. */
+static uint32_t block_best(const struct mu_scan_tree *levels, uint32_t level, uint32_t begin,
+                           int64_t *key)
+{
+    uint32_t best = MU_NONE;
+    *key = MU_SCORE_KEY_NONE;
+    for (uint32_t e = begin; e < begin + BLOCK; e++) {
+        int64_t rival_key = levels->keys[level][e];
+        if (rival_key < 0 || rival_key < *key)
+            continue;
+        uint32_t rival = mu_scan_tree_row(levels, level, e);
+        if (rival_key > *key || wins_tie(levels->context, rival, best))
+            best = rival;
+        *key = rival_key;
+    }
+    return best;
+}
+
+/* Levels above the rows, whose keys are there. */
+static void levels_build(struct mu_hot_tree *tree, uint32_t rows)
+{
+    struct mu_scan_tree *levels = &tree->levels;
+    uint32_t entries = rows;
+    for (uint32_t l = 0;; l++) {
+        uint32_t blocks = (entries + BLOCK - 1) / BLOCK;
+        levels->level_count = l + 1;
+        MU_ASSERT(levels->level_count <= MU_SCAN_TREE_LEVELS && blocks > 0);
+        if (blocks == 1)
+            break;
+        for (uint32_t b = 0; b < blocks; b++)
+            levels->rows[l + 1][b] = block_best(levels, l, b * BLOCK, &levels->keys[l + 1][b]);
+        for (uint32_t e = blocks; e % BLOCK != 0; e++) /* no rows below */
+            levels->keys[l + 1][e] = MU_SCORE_KEY_NONE;
+        entries = blocks;
+    }
+    int64_t key;
+    tree->best = block_best(levels, levels->level_count - 1, 0, &key);
 }
 
 struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room, uint64_t class_id,
@@ -88,22 +141,12 @@ struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room,
     tree->valid = false;
     if (tree_reserve(tree, room) != 0)
         return NULL;
-    for (uint32_t l = 0; l < room->level_count; l++) {
-        /* The top level is searched as one whole block. */
-        uint32_t blocks = (room->count[l] + BLOCK - 1) / BLOCK;
-        for (uint32_t b = 0; b < blocks; b++) {
-            int64_t largest;
-            if (l == 0)
-                largest = room->ops->keys(need, &room->columns[0], b * BLOCK, mask->bits[0][b],
-                                          tree->keys[0] + b * BLOCK);
-            else
-                largest = room->ops->max(tree->keys[l] + b * BLOCK);
-            if (l + 1 < room->level_count)
-                tree->keys[l + 1][b] = largest;
-        }
-        for (uint32_t e = l + 1 < room->level_count ? blocks : 0; e % BLOCK != 0; e++)
-            tree->keys[l + 1][e] = MU_SCORE_KEY_NONE;
-    }
+    tree->levels.wins_tie = wins_tie;
+    tree->levels.context = room;
+    for (uint32_t begin = 0; begin < room->rows; begin += MU_NODE_CHUNK)
+        (void)room->ops->keys(need, &room->columns[0], begin, mask->bits[0][begin / MU_NODE_CHUNK],
+                              tree->levels.keys[0] + begin);
+    levels_build(tree, room->rows);
     tree->class_id = class_id;
     tree->epoch = room->epoch;
     tree->mask_epoch = mask_epoch;
@@ -112,50 +155,16 @@ struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room,
     return tree;
 }
 
-static void tree_follow(struct mu_hot_tree *tree, const struct mu_room *room,
-                        const struct mu_scan_need *need, const struct mu_filter_mask *mask)
-{
-    MU_ASSERT(room->changes - tree->changes <= MU_ROOM_LOG);
-    for (; tree->changes < room->changes; tree->changes++) {
-        uint32_t entry = room->log[tree->changes & (MU_ROOM_LOG - 1)];
-        int64_t key = mu_bitset_test(mask->bits[0], entry) ? mu_room_key(room, need, entry)
-                                                           : MU_SCORE_KEY_NONE;
-        for (uint32_t l = 0;; l++) {
-            if (tree->keys[l][entry] == key)
-                break;
-            tree->keys[l][entry] = key;
-            if (l + 1 == room->level_count)
-                break;
-            entry /= BLOCK;
-            key = room->ops->max(tree->keys[l] + entry * BLOCK);
-        }
-    }
-}
-
-/* The winner among all rows below (level, block) whose key is `largest`: several only when score
- * and tie bits collide. */
-static uint32_t tree_winner(const struct mu_hot_tree *tree, const struct mu_room *room,
-                            uint32_t level, uint32_t block, int64_t largest)
-{
-    uint32_t winner = MU_NONE;
-    uint64_t equal = room->ops->equal(tree->keys[level] + block * BLOCK, largest);
-    for (; equal != 0; equal &= equal - 1) {
-        uint32_t row = block * BLOCK + (uint32_t)__builtin_ctzll(equal);
-        if (level > 0)
-            row = tree_winner(tree, room, level - 1, row, largest);
-        if (winner == MU_NONE || mu_room_wins_tie(room, row, winner))
-            winner = row;
-    }
-    MU_ASSERT(winner != MU_NONE);
-    return winner;
-}
-
 uint32_t mu_hot_best(struct mu_hot *hot, struct mu_hot_tree *tree, const struct mu_room *room,
                      const struct mu_scan_need *need, const struct mu_filter_mask *mask)
 {
+    MU_ASSERT(room->changes - tree->changes <= MU_ROOM_LOG);
     tree->used = ++hot->stamp;
-    tree_follow(tree, room, need, mask);
-    uint32_t top = room->level_count - 1;
-    int64_t largest = room->ops->max(tree->keys[top]);
-    return largest < 0 ? MU_NONE : tree_winner(tree, room, top, 0, largest);
+    for (; tree->changes < room->changes; tree->changes++) {
+        uint32_t row = room->log[tree->changes & (MU_ROOM_LOG - 1)];
+        bool in_mask = mu_bitset_test(mask->bits[0], row);
+        int64_t key = in_mask ? mu_room_key(room, need, row) : MU_SCORE_KEY_NONE;
+        tree->best = room->ops->climb(&tree->levels, row, key);
+    }
+    return tree->best;
 }

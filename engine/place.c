@@ -190,12 +190,11 @@ static void need_fill(const struct mu_place *place, const struct mu_class *class
     need->limit_memory = mu_score_weight_limit(need->units_memory);
 }
 
-/* What is known about a class, made if it is new. NULL when out of memory. */
-static struct place_class *class_get(struct mu_place *place, struct mu_class_ix ix)
+/* Look a class up for the first time in this session; make what is known about it if it is new. NULL
+ * when out of memory. */
+static __attribute__((noinline)) struct place_class *class_meet(struct mu_place *place,
+                                                                struct mu_class_ix ix)
 {
-    if (ix.v < place->class_cap && place->classes[ix.v] != NULL &&
-        place->classes[ix.v]->session == place->session)
-        return place->classes[ix.v];
     const struct mu_class *class_ = mu_model_get_class(place->model, ix);
     void *array = place->classes;
     uint32_t cap = place->class_cap;
@@ -223,6 +222,14 @@ static struct place_class *class_get(struct mu_place *place, struct mu_class_ix 
             known->nowhere || !mu_filter_known(place->snapshot, class_->demands[d].resource);
     known->session = place->session;
     return known;
+}
+
+static inline struct place_class *class_get(struct mu_place *place, struct mu_class_ix ix)
+{
+    if (ix.v < place->class_cap && place->classes[ix.v] != NULL &&
+        place->classes[ix.v]->session == place->session)
+        return place->classes[ix.v];
+    return class_meet(place, ix);
 }
 
 /* Mask and summaries of a class that may fit somewhere. */

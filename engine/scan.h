@@ -32,6 +32,26 @@ struct mu_scan_columns {
     const int64_t *weight_cpu, *weight_memory;
 };
 
+/* Keys of one class by row, and above each block of MU_SCAN_TREE entries the largest, level by level
+ * up to a single block. Fewer entries to a block than in a scan: a path is climbed for every single
+ * placement, and a block is then two loads. */
+#define MU_SCAN_TREE        16u
+#define MU_SCAN_TREE_LEVELS 6u
+struct mu_scan_tree {
+    uint32_t level_count;
+    int64_t *keys[MU_SCAN_TREE_LEVELS];  /* whole blocks, 64-byte aligned */
+    uint32_t *rows[MU_SCAN_TREE_LEVELS]; /* levels >= 1: the row that has the key */
+    bool (*wins_tie)(const void *context, uint32_t a, uint32_t b); /* of rows with equal keys */
+    const void *context;
+};
+_Static_assert(MU_NODES_MAX <= 1u << 24, "six levels of 16 hold all rows");
+/* The row behind an entry. */
+static inline uint32_t mu_scan_tree_row(const struct mu_scan_tree *tree, uint32_t level,
+                                        uint32_t entry)
+{
+    return level == 0 ? entry : tree->rows[level][entry];
+}
+
 struct mu_scan_room;
 struct mu_scan_ops {
     const char *name;
@@ -47,6 +67,9 @@ struct mu_scan_ops {
     uint64_t (*less)(const int64_t values[MU_NODE_CHUNK], int64_t value);
     /* Node terms of 64 rows: mu_score_base() with tie_key -1 (a hole) giving -1. */
     void (*bases)(const struct mu_scan_room *room, uint32_t begin, int64_t out[MU_NODE_CHUNK]);
+    /* The key of a row has changed: store it, and the best of each block on the way up. Returns the
+     * best row of all, or MU_NONE. */
+    uint32_t (*climb)(const struct mu_scan_tree *tree, uint32_t row, int64_t key);
 };
 /* Inputs of `bases`: columns by row. */
 struct mu_scan_room {

@@ -4,14 +4,16 @@
  *     NAME(x)  the variant's name of x
  *     TARGET   the function attribute that selects the instruction set
  *     LANES    64-bit lanes of its vectors
+ *     LANE_BITS(m)  a vector of all-ones and all-zeros lanes as LANES bits
  *
- * Each function runs over exactly 64 entries without a branch. Loops that select bits use GNU
+ * The functions run over exactly 64 entries (a tree's block: 16) without a branch. Loops that select bits use GNU
  * vectors of the native width (gcc 12 takes wider ones apart lane by lane); the others are plain
  * loops that gcc 12 and clang 14 vectorise at -O3. Arithmetic that may pass the range on entries
  * that are masked out anyway is unsigned.
  */
 #define CHUNK  ((int)MU_NODE_CHUNK)
 #define GROUPS (CHUNK / LANES)
+#define TREE   ((int)MU_SCAN_TREE)
 /* Typedefs, because a vector type has no tag. */
 typedef int64_t NAME(lanes_i64) __attribute__((vector_size(8 * LANES), may_alias));
 typedef uint64_t NAME(lanes_u64) __attribute__((vector_size(8 * LANES), may_alias));
@@ -41,27 +43,19 @@ static TARGET int64_t NAME(min)(const int64_t *values_)
 static TARGET uint64_t NAME(equal)(const int64_t *values, int64_t value)
 {
     const I64 *v = VECTOR(values);
-    const U64 *bit = (const U64 *)entry_bit;
-    U64 bits = {0};
+    uint64_t bits = 0;
     for (int g = 0; g < GROUPS; g++)
-        bits |= (U64)(v[g] == value) & bit[g];
-    uint64_t all = 0;
-    for (int l = 0; l < LANES; l++)
-        all |= bits[l];
-    return all;
+        bits |= LANE_BITS(v[g] == value) << (LANES * g);
+    return bits;
 }
 
 static TARGET uint64_t NAME(less)(const int64_t *values, int64_t value)
 {
     const I64 *v = VECTOR(values);
-    const U64 *bit = (const U64 *)entry_bit;
-    U64 bits = {0};
+    uint64_t bits = 0;
     for (int g = 0; g < GROUPS; g++)
-        bits |= (U64)(v[g] < value) & bit[g];
-    uint64_t all = 0;
-    for (int l = 0; l < LANES; l++)
-        all |= bits[l];
-    return all;
+        bits |= LANE_BITS(v[g] < value) << (LANES * g);
+    return bits;
 }
 
 static TARGET int64_t NAME(keys)(const struct mu_scan_need *need,
@@ -115,6 +109,50 @@ static TARGET void NAME(bases)(const struct mu_scan_room *room, uint32_t begin,
     }
 }
 
+/* The largest of a tree block's keys but that of entry `skip`; *where: the others that have it. */
+static inline TARGET int64_t NAME(others)(const int64_t *block, uint32_t skip, uint64_t *where)
+{
+    const I64 *v = VECTOR(block);
+    const U64 *bit = (const U64 *)entry_bit;
+    const uint64_t skipped = UINT64_C(1) << skip;
+    int64_t keys[TREE] __attribute__((aligned(64)));
+    I64 *k = (I64 *)keys;
+    for (int g = 0; g < TREE / LANES; g++)
+        k[g] = v[g] | (I64)((bit[g] & skipped) != 0); /* skipped: all bits set, no key */
+    int64_t largest = keys[0];
+    for (int i = 0; i < TREE; i++)
+        largest = keys[i] > largest ? keys[i] : largest;
+    uint64_t bits = 0;
+    for (int g = 0; g < TREE / LANES; g++)
+        bits |= LANE_BITS(k[g] == largest) << (LANES * g);
+    *where = bits & ~skipped;
+    return largest;
+}
+
+static TARGET uint32_t NAME(climb)(const struct mu_scan_tree *tree, uint32_t row, int64_t key)
+{
+    uint32_t best = key < 0 ? MU_NONE : row;
+    for (uint32_t l = 0, entry = row; l < tree->level_count; l++, entry /= TREE) {
+        const uint32_t begin = entry / TREE * TREE;
+        uint64_t where;
+        int64_t others = NAME(others)(tree->keys[l] + begin, entry % TREE, &where);
+        tree->keys[l][entry] = key;
+        if (l > 0)
+            tree->rows[l][entry] = best;
+        if (others < key || others < 0)
+            continue;
+        uint32_t other = mu_scan_tree_row(tree, l, begin + (uint32_t)__builtin_ctzll(where));
+        for (where &= where - 1; __builtin_expect(where != 0, 0); where &= where - 1) {
+            uint32_t rival = mu_scan_tree_row(tree, l, begin + (uint32_t)__builtin_ctzll(where));
+            other = tree->wins_tie(tree->context, rival, other) ? rival : other;
+        }
+        if (others > key || tree->wins_tie(tree->context, other, best))
+            best = other;
+        key = others;
+    }
+    return best;
+}
+
 static const struct mu_scan_ops NAME(ops) = {
     .name = NAME_TEXT,
     .keys = NAME(keys),
@@ -123,10 +161,12 @@ static const struct mu_scan_ops NAME(ops) = {
     .equal = NAME(equal),
     .less = NAME(less),
     .bases = NAME(bases),
+    .climb = NAME(climb),
 };
 
 #undef CHUNK
 #undef GROUPS
+#undef TREE
 #undef I64
 #undef U64
 #undef COLUMN
@@ -135,3 +175,4 @@ static const struct mu_scan_ops NAME(ops) = {
 #undef NAME_TEXT
 #undef TARGET
 #undef LANES
+#undef LANE_BITS
