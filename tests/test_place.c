@@ -1,0 +1,328 @@
+/*
+ * Placing against the naive twin: picks, trials and rollbacks in random order, by every way of
+ * finding the best node and on every instruction set, over one to three levels of summaries.
+ */
+#include "tests/mu_test.h"
+
+#include "engine/base/error.h"
+#include "engine/hot.h"
+#include "engine/place.h"
+#include "tests/support/cluster_random.h"
+#include "tests/support/oracle.h"
+
+#define GI      (INT64_C(1) << 30)
+#define CLASSES 24
+
+/* The session in hand, and a copy of its free columns that the twin charges by itself. */
+struct fixture {
+    struct mu_test_run *run;
+    struct mu_cluster *cluster;
+    struct mu_place *place;
+    enum mu_score_policy policy;
+    struct mu_snapshot twin; /* shares all but free[] with the cluster's snapshot */
+    struct mu_class_ix classes[CLASSES];
+};
+
+static void twin_open(struct fixture *f)
+{
+    const struct mu_snapshot *s = &f->cluster->snapshot;
+    f->twin = *s;
+    for (uint32_t r = 0; r < s->resource_count; r++) {
+        f->twin.free[r] = mu_mem_calloc(s->node_cap, sizeof(int64_t));
+        assert_non_null(f->twin.free[r]);
+        memcpy(f->twin.free[r], s->free[r], s->node_cap * sizeof(int64_t));
+    }
+}
+
+static void twin_close(struct fixture *f)
+{
+    for (uint32_t r = 0; r < f->twin.resource_count; r++)
+        mu_mem_free(f->twin.free[r]);
+}
+
+static bool free_equal(const struct fixture *f)
+{
+    const struct mu_snapshot *s = &f->cluster->snapshot;
+    bool equal = true;
+    for (uint32_t r = 0; r < s->resource_count; r++)
+        equal = equal && memcmp(s->free[r], f->twin.free[r], s->node_cap * sizeof(int64_t)) == 0;
+    return equal;
+}
+
+/* Pick, compare, and take on both sides. Returns the row or MU_NONE. */
+static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
+{
+    struct mu_node_ix got = {0};
+    MU_TEST_CHECK(f->run, mu_place_pick(f->place, class_ix, &got) == 0);
+    MU_TEST_CHECK(f->run, got.v == mu_oracle_pick(&f->twin, f->policy, class_ix));
+    if (got.v == MU_NONE)
+        return got.v;
+    MU_TEST_CHECK(f->run, mu_place_take(f->place, class_ix, got) == 0);
+    mu_oracle_charge(&f->twin, class_ix, got.v, 1);
+    return got.v;
+}
+
+/* One session of runs of a class, trials that are kept or undone, and single picks. */
+static void random_session(struct fixture *f, uint32_t steps)
+{
+    struct mu_random *random = &f->run->random;
+    struct {
+        struct mu_class_ix class_ix;
+        uint32_t row;
+    } taken[128];
+    twin_open(f);
+    mu_place_begin(f->place, &f->cluster->snapshot);
+    for (uint32_t step = 0; step < steps;) {
+        struct mu_class_ix one = f->classes[mu_random_below(random, CLASSES)];
+        bool same = mu_random_chance(random, 500), trial = mu_random_chance(random, 500);
+        uint32_t length = 1 + (uint32_t)mu_random_below(random, same ? 120 : 12), count = 0;
+        if (trial)
+            mu_place_trial(f->place);
+        for (uint32_t i = 0; i < length; i++, step++) {
+            struct mu_class_ix c = same ? one : f->classes[mu_random_below(random, CLASSES)];
+            uint32_t row = pick_and_take(f, c);
+            if (row != MU_NONE) {
+                taken[count].class_ix = c;
+                taken[count++].row = row;
+            } else if (same && i > 3) {
+                break;
+            }
+        }
+        if (trial && mu_random_chance(random, 500)) {
+            mu_place_rollback(f->place);
+            while (count > 0) {
+                count--;
+                mu_oracle_charge(&f->twin, taken[count].class_ix, taken[count].row, -1);
+            }
+        } else if (trial) {
+            mu_place_commit(f->place);
+        }
+        MU_TEST_CHECK(f->run, free_equal(f));
+    }
+    mu_place_end(f->place);
+    twin_close(f);
+    twin_open(f); /* what the cluster's snapshot was before */
+    MU_TEST_CHECK(f->run, free_equal(f));
+    twin_close(f);
+}
+
+static void random_clusters(struct mu_test_run *run, const struct mu_scan_ops *ops,
+                            const struct mu_cluster_shape *shape, uint64_t rounds, uint32_t steps,
+                            struct mu_place_counts *sum)
+{
+    for (uint64_t round = 0; round < rounds; round++, run->step++) {
+        struct mu_cluster cluster;
+        struct fixture f = {.run = run, .cluster = &cluster};
+        mu_cluster_random(&cluster, &run->random, shape, f.classes);
+        f.policy = mu_random_chance(&run->random, 500) ? MU_SCORE_SPREAD : MU_SCORE_PACK;
+        f.place = mu_place_create(f.policy, ops);
+        for (int session = 0; session < 3; session++) {
+            random_session(&f, steps);
+            for (uint64_t e = mu_random_below(&run->random, 4); e > 0; e--)
+                mu_cluster_random_event(&cluster, &run->random);
+            if (mu_random_chance(&run->random, 200))
+                mu_place_drop_caches(f.place);
+        }
+        struct mu_place_counts counts;
+        mu_place_counts(f.place, &counts);
+        sum->by_tree += counts.by_tree;
+        sum->by_search += counts.by_search;
+        sum->recalled += counts.recalled;
+        sum->pinned += counts.pinned;
+        sum->trees_built += counts.trees_built;
+        mu_place_destroy(f.place);
+        mu_cluster_fini(&cluster);
+    }
+}
+
+static void test_place_pick__random_clusters__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(31);
+    const struct mu_cluster_shape small = {.nodes_max = 60, .classes = CLASSES};
+    const struct mu_cluster_shape middle = {.nodes_max = 400, .classes = CLASSES};
+    for (uint32_t v = 0; mu_scan_variant(v) != NULL; v++) {
+        struct mu_place_counts counts = {0};
+        random_clusters(&run, mu_scan_variant(v), &small, 60, 600, &counts);
+        random_clusters(&run, mu_scan_variant(v), &middle, 6, 600, &counts);
+        /* Every way was taken often enough to mean something. */
+        assert_true(counts.by_tree > 1000 && counts.by_search > 5000);
+        assert_true(counts.recalled > 1000 && counts.pinned > 100 && counts.trees_built > 20);
+    }
+}
+
+/* More than 4096 rows: three levels of summaries, four of trees. */
+static void test_place_pick__large_clusters__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(32);
+    const struct mu_cluster_shape shape = {.nodes_max = 9000, .classes = CLASSES};
+    struct mu_place_counts counts = {0};
+    random_clusters(&run, NULL, &shape, 3, 300, &counts);
+}
+
+/* A class that was found to fit nowhere within a trial fits again once it is rolled back. */
+static void test_place_rollback__full_in_the_trial__fits_again(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 1, 0);
+    (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
+    struct mu_class_ix half = mu_cluster_plain_class(&cluster, 500, 0, 0);
+    struct mu_class_ix tiny = mu_cluster_plain_class(&cluster, 1, 0, 0);
+    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    struct mu_node_ix node;
+    mu_place_begin(place, &cluster.snapshot);
+    mu_place_trial(place);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mu_place_pick(place, half, &node), 0);
+        assert_int_equal(mu_place_take(place, half, node), 0);
+    }
+    assert_int_equal(mu_place_pick(place, tiny, &node), 0);
+    assert_int_equal(node.v, MU_NONE);
+    assert_false(mu_place_untouched(place));
+    mu_place_rollback(place);
+    assert_true(mu_place_untouched(place));
+    assert_int_equal(mu_place_pick(place, tiny, &node), 0);
+    assert_int_equal(node.v, 0);
+    mu_place_end(place);
+    mu_place_destroy(place);
+    mu_cluster_fini(&cluster);
+}
+
+/* What was found after placements of a session that never came true must not be remembered. */
+static void test_place_begin__placements_not_admitted__class_fits_again(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 1, 0);
+    (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
+    struct mu_class_ix all = mu_cluster_plain_class(&cluster, 1000, 0, 0);
+    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    for (int session = 0; session < 3; session++) {
+        struct mu_node_ix node;
+        mu_place_begin(place, &cluster.snapshot);
+        assert_int_equal(mu_place_pick(place, all, &node), 0);
+        assert_int_equal(node.v, 0);
+        assert_int_equal(mu_place_take(place, all, node), 0);
+        assert_int_equal(mu_place_pick(place, all, &node), 0);
+        assert_int_equal(node.v, MU_NONE);
+        mu_place_end(place);
+    }
+    mu_place_destroy(place);
+    mu_cluster_fini(&cluster);
+}
+
+static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 2, 0);
+    uint32_t full = mu_cluster_plain_node(&cluster, "full", 1000, GI, 10, 0);
+    struct mu_class_ix all = mu_cluster_plain_class(&cluster, 1000, GI, 0);
+    mu_oracle_charge(&cluster.snapshot, all, full, 1); /* held for our member */
+    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    struct mu_node_ix node;
+    mu_place_begin(place, &cluster.snapshot);
+    assert_int_equal(mu_place_pick(place, all, &node), 0);
+    assert_int_equal(node.v, MU_NONE); /* for others there is none, and that is remembered */
+    assert_int_equal(mu_place_pick_held(place, all, (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(node.v, full);
+    assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0); /* charged once */
+    assert_true(mu_place_untouched(place));
+    mu_place_end(place);
+    /* A better node is taken instead; the held room stays charged meanwhile. */
+    uint32_t big = mu_cluster_plain_node(&cluster, "big", 64000, 64 * GI, 10, 0);
+    mu_place_begin(place, &cluster.snapshot);
+    assert_int_equal(mu_place_pick_held(place, all, (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(node.v, big);
+    assert_int_equal(cluster.snapshot.free[MU_RES_CPU][big], 63000);
+    assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0);
+    mu_place_end(place);
+    assert_int_equal(cluster.snapshot.free[MU_RES_CPU][big], 64000);
+    mu_place_destroy(place);
+    mu_cluster_fini(&cluster);
+}
+
+/* More classes take turns in runs than there are trees: the oldest gives way, answers stay. */
+static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(33);
+    struct mu_cluster cluster;
+    struct fixture f = {.run = &run, .cluster = &cluster, .policy = MU_SCORE_SPREAD};
+    mu_cluster_init(&cluster, 100, 0);
+    for (uint32_t n = 0; n < 100; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        (void)mu_cluster_plain_node(&cluster, name, 640000, 640 * GI, 10000, 0);
+    }
+    struct mu_class_ix classes[MU_HOT_CLASSES + 3];
+    for (uint32_t c = 0; c < MU_HOT_CLASSES + 3; c++)
+        classes[c] = mu_cluster_plain_class(&cluster, 10 + c, GI / 64, 0);
+    f.place = mu_place_create(f.policy, NULL);
+    twin_open(&f);
+    mu_place_begin(f.place, &cluster.snapshot);
+    for (int round = 0; round < 3; round++) {
+        for (uint32_t c = 0; c < MU_HOT_CLASSES + 3; c++, run.step++) {
+            for (int i = 0; i < 40; i++)
+                (void)pick_and_take(&f, classes[c]);
+        }
+    }
+    struct mu_place_counts counts;
+    mu_place_counts(f.place, &counts);
+    assert_true(counts.trees_built > MU_HOT_CLASSES);
+    mu_place_end(f.place);
+    mu_place_destroy(f.place);
+    twin_close(&f);
+    mu_cluster_fini(&cluster);
+}
+
+static void test_place_pick__no_rows__none(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 0, 0);
+    struct mu_class_ix c = mu_cluster_plain_class(&cluster, 1, 0, 0);
+    struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
+    struct mu_node_ix node;
+    mu_place_begin(place, &cluster.snapshot);
+    assert_int_equal(mu_place_pick(place, c, &node), 0);
+    assert_int_equal(node.v, MU_NONE);
+    mu_place_end(place);
+    mu_place_destroy(place);
+    mu_cluster_fini(&cluster);
+}
+
+static void take_where_it_does_not_fit(void *context)
+{
+    struct mu_cluster *cluster = context;
+    struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
+    mu_place_begin(place, &cluster->snapshot);
+    (void)mu_place_take(place, mu_cluster_plain_class(cluster, 2000, 0, 0), (struct mu_node_ix){0});
+}
+
+static void test_place_take__no_room__aborts(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 1, 0);
+    (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
+    assert_true(mu_test_aborts(take_where_it_does_not_fit, &cluster));
+    mu_cluster_fini(&cluster);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place_take__no_room__aborts),
+        cmocka_unit_test(test_place_pick__no_rows__none),
+        cmocka_unit_test(test_place_pick__random_clusters__equals_oracle),
+        cmocka_unit_test(test_place_pick__large_clusters__equals_oracle),
+        cmocka_unit_test(test_place_pick__more_runs_than_trees__equals_oracle),
+        cmocka_unit_test(test_place_rollback__full_in_the_trial__fits_again),
+        cmocka_unit_test(test_place_begin__placements_not_admitted__class_fits_again),
+        cmocka_unit_test(test_place_pick_held__room_held_on_a_full_node__counts_as_free),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
