@@ -11,7 +11,11 @@
  * ones included), and for every ledger entry on it. A pod is charged once: when it is seen bound,
  * its ledger entry becomes the bound charge in the same call.
  *
- * Versions. An object older than the one already held is ignored and counted.
+ * Versions. An object older than the one already held is ignored and counted; one of the same
+ * version is the one already held, and costs a lookup. Both count as listed in a relist.
+ *
+ * Identity. A pod is its UID: an object with a held name and another UID replaces the held pod. A
+ * node is its name; another UID under that name moves the generation of its row.
  */
 #include "engine/base/error.h"
 #include "engine/object.h"
@@ -29,12 +33,12 @@ struct mu_db_config {
 };
 
 struct mu_db_counts {
-    uint32_t nodes; /* present */
-    uint32_t pods;  /* live, every scheduler's */
-    uint32_t pods_ours_pending;
-    uint32_t pods_bound; /* occupying a node */
-    uint32_t ledger;     /* entries in flight or held */
-    uint32_t gangs;      /* rows in use, gangs of one included */
+    uint32_t nodes;             /* present */
+    uint32_t pods;              /* not terminal, every scheduler's */
+    uint32_t pods_ours_pending; /* live, not seen bound: gated, unbuilt and in flight included */
+    uint32_t pods_bound;        /* occupying a node */
+    uint32_t ledger;            /* entries in flight or held */
+    uint32_t gangs;             /* rows in use, gangs of one included */
     uint64_t generation;
     uint64_t stale_ignored; /* objects older than the one held */
     uint64_t limit_refused; /* objects refused by a bound: MU_ELIMIT */
@@ -62,8 +66,8 @@ int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid);
 int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid,
                      uint64_t now_ns);
 
-/* Relist as a diff: begin marks, every upsert after it unmarks, and sweep removes what is still
- * marked, at most `budget` objects a call; it returns 1 while more is left, 0 when done. */
+/* Relist as a diff: begin marks, every upsert after it unmarks, and sweep looks at `budget` (> 0)
+ * objects a call and removes those still marked; it returns 1 while more is left, 0 when done. */
 enum mu_db_kind { MU_DB_NODES, MU_DB_PODS };
 void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind);
 int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns);
@@ -77,9 +81,11 @@ void mu_db_batch_end(struct mu_db *db);
  * MU_REPLICAS_MAX). */
 struct mu_snapshot *mu_db_replica_create(struct mu_db *db);
 void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica);
-/* Bring the replica up to the last batch: at most row_budget rows a call (0: the default bound).
- * Returns 0 when the replica is a point in time (generation = the last batch's), 1 when another
- * step is needed (objects may be applied in between), or MU_ENOMEM. */
+/* Bring the replica up to the last batch, which is the one in hand: it is ended. At most
+ * row_budget rows a call (0: the default bound), more only when changes between the calls outrun
+ * it. Returns 0 when the replica is a point in time (generation = the last batch's), 1 when another
+ * step is needed (objects may be applied in between), or MU_ENOMEM (call again later). From the
+ * first step to the 0 the replica is the writer's. */
 int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t row_budget);
 
 /* --- ledger: decided, not yet confirmed ---------------------------------------------------- */
@@ -91,13 +97,15 @@ enum mu_ledger_state {
 };
 
 /* Admit one gang of a plan: check it against the present (rows, generations, versions, phase,
- * room, minimum) and charge all of its binds as IN_FLIGHT, or none. Freezes an unsettled gang's
- * size. Returns 0; MU_ECONFLICT when the world has moved since the snapshot (nothing charged; the
+ * node rules, room, minimum) and charge all of its binds as IN_FLIGHT, or none. Room held for its
+ * own pods counts as free. Freezes an unsettled gang's size; an unsettled gang must have the plan's
+ * revision, a settled one may have moved on. Returns 0; MU_ECONFLICT when the world has moved since the snapshot (nothing charged; the
  * gang stays pending); MU_ENOMEM. Cost: O(bind_count). */
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
 
 /* A bind is known not to have happened and never to happen (refused, pod moved on): the room stays
- * HELD for the pod if `hold`, else it is freed. No entry: nothing happens. */
+ * HELD for the pod if `hold`, else it is freed; a terminating pod holds none. No entry, or a bind
+ * that was confirmed: nothing happens. */
 void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold);
 /* The server confirmed the bind; the charge stays until the pod is seen bound. */
 void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid);
@@ -108,6 +116,8 @@ enum mu_ledger_state mu_db_ledger_state(const struct mu_db *db, struct mu_uid ui
 
 /* --- looking up (writer thread) ------------------------------------------------------------ */
 
+/* The UID of a text. Errors: MU_EINVAL (empty or too long), MU_ENOENT (not a lower-case UUID, and
+ * nothing in the DB has it). */
 int mu_db_uid_parse(struct mu_db *db, struct mu_str text, struct mu_uid *out);
 struct mu_pod_view {
     struct mu_pod_ix ix;
@@ -125,7 +135,7 @@ bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_vi
 bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out);
 /* "canonical UUID" or the raw text; buf has MU_UID_BYTES_MAX + 1 bytes. Returns the length. */
 uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf);
-/* Name of a node row; empty for a hole. */
+/* Name of a node row, also of an absent node that pods name; empty where there is none. */
 struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix);
 struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix);
 struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* solo: pod's name */

@@ -352,7 +352,6 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
     return role != mu_pod_role(before) || before->priority != after->priority ||
            before->created_s != after->created_s || before->gang_size != after->gang_size ||
            before->subgroup.v != after->subgroup.v || before->unbuilt != after->unbuilt ||
-           before->ledger != after->ledger ||
            (role == MU_ROLE_PENDING &&
             (before->version != after->version || before->class_ix.v != after->class_ix.v));
 }

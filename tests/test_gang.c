@@ -47,6 +47,7 @@ static void test_gang_solo__pending_then_bound__row_comes_and_goes(void **state)
     assert_int_equal(g->block->members[0].version, 1);
     assert_int_equal(s->pending_gangs, 1);
     struct mu_gang_ix ix = {(uint32_t)(g - s->gangs)};
+    uint32_t generation = g->generation;
     assert_true(mu_str_equal(mu_db_gang_ns(db, ix), MU_STR("default")));
     assert_true(mu_str_equal(mu_db_gang_name(db, ix), MU_STR("pod-1")));
     fixture_pod(&p, 1, 2);
@@ -56,6 +57,10 @@ static void test_gang_solo__pending_then_bound__row_comes_and_goes(void **state)
     assert_int_equal(s->pending_gangs, 0);
     assert_int_equal(s->gang_rows, 0);
     assert_int_equal(fixture_find(db, 1).gang.v, MU_NONE);
+    fixture_pod(&p, 2, 3); /* the row is taken again, by another gang */
+    fixture_put(db, &p, 0);
+    assert_int_equal(only_gang(db, s) - s->gangs, ix.v);
+    assert_int_not_equal(s->gangs[ix.v].generation, generation);
     mu_db_destroy(db);
 }
 
