@@ -114,35 +114,25 @@ static const ProtobufCMessage *message_at(const void *at)
     return message;
 }
 
-/* Messages whose JSON is not an object of their fields. */
-enum shape {
-    SHAPE_OBJECT,
-    SHAPE_QUANTITY,
-    SHAPE_TIME,
-    SHAPE_MICRO_TIME,
-    SHAPE_ENTRY, /* repeated: members of one JSON object */
-    SHAPE_INLINE /* its fields are those of the message around it */
-};
-
-static enum shape shape_of(const ProtobufCFieldDescriptor *field)
+enum mu_json_shape mu_json_shape_of(const ProtobufCFieldDescriptor *field)
 {
     static const struct {
         const ProtobufCMessageDescriptor *descriptor;
-        enum shape shape;
+        enum mu_json_shape shape;
     } shapes[] = {
-        {&kube__quantity__descriptor, SHAPE_QUANTITY},
-        {&kube__time__descriptor, SHAPE_TIME},
-        {&kube__micro_time__descriptor, SHAPE_MICRO_TIME},
-        {&kube__string_entry__descriptor, SHAPE_ENTRY},
-        {&kube__quantity_entry__descriptor, SHAPE_ENTRY},
-        {&kube__volume_source__descriptor, SHAPE_INLINE},
+        {&kube__quantity__descriptor, MU_JSON_QUANTITY},
+        {&kube__time__descriptor, MU_JSON_TIME},
+        {&kube__micro_time__descriptor, MU_JSON_MICRO_TIME},
+        {&kube__string_entry__descriptor, MU_JSON_ENTRY},
+        {&kube__quantity_entry__descriptor, MU_JSON_ENTRY},
+        {&kube__volume_source__descriptor, MU_JSON_INLINE},
     };
     if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-        return SHAPE_OBJECT;
+        return MU_JSON_OBJECT;
     for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
         if (field->descriptor == shapes[i].descriptor)
             return shapes[i].shape;
-    return SHAPE_OBJECT;
+    return MU_JSON_OBJECT;
 }
 
 _Static_assert(offsetof(Kube__Time, nanos) == offsetof(Kube__MicroTime, nanos) &&
@@ -159,8 +149,8 @@ static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDesc
     }
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         const ProtobufCMessage *part = message_at(at);
-        enum shape shape = shape_of(field);
-        bool moment = shape == SHAPE_TIME || shape == SHAPE_MICRO_TIME;
+        enum mu_json_shape shape = mu_json_shape_of(field);
+        bool moment = shape == MU_JSON_TIME || shape == MU_JSON_MICRO_TIME;
         return part != NULL && !(moment && !((const Kube__Time *)part)->has_seconds);
     }
     protobuf_c_boolean has;
@@ -229,11 +219,11 @@ static void put_map(struct writer *w, const ProtobufCMessage *message,
 static void put_message(struct writer *w, const ProtobufCFieldDescriptor *field,
                         const ProtobufCMessage *message, uint32_t depth)
 {
-    enum shape shape = shape_of(field);
-    if (shape == SHAPE_QUANTITY) {
+    enum mu_json_shape shape = mu_json_shape_of(field);
+    if (shape == MU_JSON_QUANTITY) {
         put_quantity(w, (const Kube__Quantity *)message);
-    } else if (shape == SHAPE_TIME || shape == SHAPE_MICRO_TIME) {
-        put_time(w, (const Kube__Time *)message, shape == SHAPE_MICRO_TIME);
+    } else if (shape == MU_JSON_TIME || shape == MU_JSON_MICRO_TIME) {
+        put_time(w, (const Kube__Time *)message, shape == MU_JSON_MICRO_TIME);
     } else {
         put(w, "{");
         (void)put_fields(w, message, false, depth + 1);
@@ -306,8 +296,8 @@ static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool c
         bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
         if (repeated ? field_count(message, field) == 0 : !is_present(message, field))
             continue;
-        enum shape shape = shape_of(field);
-        if (shape == SHAPE_INLINE) {
+        enum mu_json_shape shape = mu_json_shape_of(field);
+        if (shape == MU_JSON_INLINE) {
             comma = put_fields(w, message_at(field_at(message, field)), comma, depth + 1);
             continue;
         }
@@ -317,7 +307,7 @@ static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool c
         put(w, ":");
         if (!repeated)
             put_value(w, field, field_at(message, field), depth);
-        else if (shape == SHAPE_ENTRY)
+        else if (shape == MU_JSON_ENTRY)
             put_map(w, message, field);
         else
             put_repeated(w, message, field, depth);

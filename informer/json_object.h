@@ -19,6 +19,18 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 
+/* Messages whose JSON is not an object of their fields. */
+enum mu_json_shape {
+    MU_JSON_OBJECT,
+    MU_JSON_QUANTITY,   /* its text */
+    MU_JSON_TIME,       /* RFC 3339, seconds */
+    MU_JSON_MICRO_TIME, /* RFC 3339, microseconds */
+    MU_JSON_ENTRY,      /* repeated: members of one JSON object */
+    MU_JSON_INLINE      /* its fields are those of the message around it */
+};
+/* The shape of a field's values. Thread: any. */
+enum mu_json_shape mu_json_shape_of(const ProtobufCFieldDescriptor *field);
+
 /* Append a message as a JSON object; with `kind` given, kind and apiVersion come first.
  * Errors: the buffer's (MU_ENOMEM, MU_ELIMIT), MU_EUNSUPPORTED (a field type that no Kubernetes
  * object of ours has). On error *out is as it was. Thread: any. Cost: O(bytes). */

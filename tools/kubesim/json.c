@@ -5,39 +5,10 @@
 #include <string.h>
 #include <time.h>
 #include "engine/base/assert.h"
+#include "informer/json_object.h"
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/meta.pb-c.h"
 #include "tools/kubesim/limits.h"
-
-/* ---- messages whose JSON is not an object of their fields ----------------------------------- */
-
-enum shape {
-    SHAPE_OBJECT,
-    SHAPE_QUANTITY,   /* its text */
-    SHAPE_TIME,       /* RFC 3339, seconds */
-    SHAPE_MICRO_TIME, /* RFC 3339, microseconds */
-    SHAPE_ENTRY,      /* repeated: a JSON object from key to value */
-    SHAPE_INLINE      /* its fields stand in the message around it */
-};
-
-static enum shape shape_of(const ProtobufCFieldDescriptor *field)
-{
-    static const struct {
-        const ProtobufCMessageDescriptor *descriptor;
-        enum shape shape;
-    } shapes[] = {{&kube__quantity__descriptor, SHAPE_QUANTITY},
-                  {&kube__time__descriptor, SHAPE_TIME},
-                  {&kube__micro_time__descriptor, SHAPE_MICRO_TIME},
-                  {&kube__string_entry__descriptor, SHAPE_ENTRY},
-                  {&kube__quantity_entry__descriptor, SHAPE_ENTRY},
-                  {&kube__volume_source__descriptor, SHAPE_INLINE}};
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++) {
-        if (field->type == PROTOBUF_C_TYPE_MESSAGE && field->descriptor == shapes[i].descriptor) {
-            return shapes[i].shape;
-        }
-    }
-    return SHAPE_OBJECT;
-}
 
 /* Where a field lives in a message. */
 static void *at(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
@@ -61,202 +32,6 @@ static bool is_pointer(const ProtobufCFieldDescriptor *field)
 {
     return field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
 }
-
-/* ---- writing ------------------------------------------------------------------------------ */
-
-void mu_kube_json_string(struct mu_buf *out, struct mu_str text)
-{
-    (void)mu_buf_append(out, "\"", 1);
-    uint32_t plain = 0; /* start of the run that needs no escape */
-    for (uint32_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.data[i];
-        if (c >= 0x20 && c != '"' && c != '\\') {
-            continue;
-        }
-        (void)mu_buf_append(out, text.data + plain, i - plain);
-        if (c == '"' || c == '\\') {
-            (void)mu_buf_printf(out, "\\%c", c);
-        } else {
-            (void)mu_buf_printf(out, "\\u%04x", c);
-        }
-        plain = i + 1;
-    }
-    if (plain < text.len) {
-        (void)mu_buf_append(out, text.data + plain, text.len - plain);
-    }
-    (void)mu_buf_append(out, "\"", 1);
-}
-
-static void write_time(struct mu_buf *out, int64_t seconds, int32_t nanos, bool micro)
-{
-    time_t when = (time_t)seconds;
-    struct tm tm;
-    if (gmtime_r(&when, &tm) == NULL) {
-        (void)mu_buf_append_text(out, "null");
-        return;
-    }
-    (void)mu_buf_printf(out, "\"%04d-%02d-%02dT%02d:%02d:%02d", tm.tm_year + 1900, tm.tm_mon + 1,
-                        tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-    if (micro) {
-        (void)mu_buf_printf(out, ".%06d", nanos >= 0 && nanos < 1000000000 ? nanos / 1000 : 0);
-    }
-    (void)mu_buf_append_text(out, "Z\"");
-}
-
-static void write_fields(struct mu_buf *out, const ProtobufCMessage *message, bool *first);
-
-/* A message as a value, by its shape. */
-static void write_message(struct mu_buf *out, const ProtobufCFieldDescriptor *field,
-                          const ProtobufCMessage *message)
-{
-    switch (shape_of(field)) {
-    case SHAPE_QUANTITY: {
-        const char *text = ((const Kube__Quantity *)message)->string;
-        mu_kube_json_string(out, text == NULL || text[0] == '\0' ? MU_STR("0") : mu_str_of(text));
-        break;
-    }
-    case SHAPE_TIME:
-        write_time(out, ((const Kube__Time *)message)->seconds, 0, false);
-        break;
-    case SHAPE_MICRO_TIME: {
-        const Kube__MicroTime *time = (const Kube__MicroTime *)message;
-        write_time(out, time->seconds, time->nanos, true);
-        break;
-    }
-    default: {
-        bool first = true;
-        (void)mu_buf_append(out, "{", 1);
-        write_fields(out, message, &first);
-        (void)mu_buf_append(out, "}", 1);
-        break;
-    }
-    }
-}
-
-/* The value of a singular field, or of one element, at `value`. */
-static void write_value(struct mu_buf *out, const ProtobufCFieldDescriptor *field,
-                        const void *value)
-{
-    switch (field->type) {
-    case PROTOBUF_C_TYPE_STRING: {
-        const char *const *text = value;
-        mu_kube_json_string(out, mu_str_of(*text));
-        break;
-    }
-    case PROTOBUF_C_TYPE_MESSAGE: {
-        ProtobufCMessage *const *message = value;
-        write_message(out, field, *message);
-        break;
-    }
-    case PROTOBUF_C_TYPE_BOOL: {
-        const protobuf_c_boolean *yes = value;
-        (void)mu_buf_append_text(out, *yes ? "true" : "false");
-        break;
-    }
-    case PROTOBUF_C_TYPE_INT32: {
-        const int32_t *number = value;
-        (void)mu_buf_printf(out, "%" PRId32, *number);
-        break;
-    }
-    case PROTOBUF_C_TYPE_INT64: {
-        const int64_t *number = value;
-        (void)mu_buf_printf(out, "%" PRId64, *number);
-        break;
-    }
-    default: /* our messages have no other types that JSON shows */
-        (void)mu_buf_append_text(out, "null");
-        break;
-    }
-}
-
-static void write_map(struct mu_buf *out, const ProtobufCMessage *message,
-                      const ProtobufCFieldDescriptor *field)
-{
-    ProtobufCMessage *const *entries = *(ProtobufCMessage ***)at(message, field);
-    size_t count = *count_of(message, field);
-    const ProtobufCMessageDescriptor *entry = field->descriptor;
-    const ProtobufCFieldDescriptor *value = protobuf_c_message_descriptor_get_field(entry, 2);
-    (void)mu_buf_append(out, "{", 1);
-    for (size_t i = 0; i < count; i++) {
-        /* Both entry types begin with the key. */
-        const char *key = ((const Kube__StringEntry *)entries[i])->key;
-        (void)mu_buf_append(out, ",", i > 0);
-        mu_kube_json_string(out, mu_str_of(key));
-        (void)mu_buf_append(out, ":", 1);
-        const void *slot = at(entries[i], value);
-        const void *const *pointer = slot;
-        if (*pointer == NULL) {
-            (void)mu_buf_append_text(out, value->type == PROTOBUF_C_TYPE_STRING ? "\"\"" : "\"0\"");
-        } else {
-            write_value(out, value, slot);
-        }
-    }
-    (void)mu_buf_append(out, "}", 1);
-}
-
-/* A field without content is left out, as encoding/json does with omitempty. */
-static bool shown(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
-{
-    if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-        return *count_of(message, field) > 0;
-    }
-    if (field->type == PROTOBUF_C_TYPE_STRING) {
-        const char *text = *(char **)at(message, field);
-        return text != NULL && text[0] != '\0';
-    }
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        const ProtobufCMessage *part = *(ProtobufCMessage **)at(message, field);
-        enum shape shape = shape_of(field);
-        bool time = shape == SHAPE_TIME || shape == SHAPE_MICRO_TIME;
-        return part != NULL && !(time && !((const Kube__Time *)part)->has_seconds);
-    }
-    return *has_of(message, field) != 0;
-}
-
-static void write_fields(struct mu_buf *out, const ProtobufCMessage *message, bool *first)
-{
-    const ProtobufCMessageDescriptor *descriptor = message->descriptor;
-    for (unsigned i = 0; i < descriptor->n_fields; i++) {
-        const ProtobufCFieldDescriptor *field = &descriptor->fields[i];
-        if (!shown(message, field)) {
-            continue;
-        }
-        enum shape shape = shape_of(field);
-        if (shape == SHAPE_INLINE) {
-            write_fields(out, *(ProtobufCMessage **)at(message, field), first);
-            continue;
-        }
-        (void)mu_buf_printf(out, "%s\"%s\":", *first ? "" : ",", field->name);
-        *first = false;
-        if (shape == SHAPE_ENTRY) {
-            write_map(out, message, field);
-        } else if (field->label == PROTOBUF_C_LABEL_REPEATED) {
-            void **elements = *(void ***)at(message, field);
-            (void)mu_buf_append(out, "[", 1);
-            for (size_t j = 0; j < *count_of(message, field); j++) {
-                (void)mu_buf_append(out, ",", j > 0);
-                write_value(out, field, &elements[j]); /* strings and messages only */
-            }
-            (void)mu_buf_append(out, "]", 1);
-        } else {
-            write_value(out, field, at(message, field));
-        }
-    }
-}
-
-int mu_kube_json_write(struct mu_buf *out, const ProtobufCMessage *message, const char *kind,
-                       const char *api_version)
-{
-    bool first = kind == NULL;
-    (void)mu_buf_append(out, "{", 1);
-    if (kind != NULL) {
-        (void)mu_buf_printf(out, "\"kind\":\"%s\",\"apiVersion\":\"%s\"", kind, api_version);
-    }
-    write_fields(out, message, &first);
-    return mu_buf_append(out, "}", 1);
-}
-
-/* ---- reading ------------------------------------------------------------------------------ */
 
 struct merge {
     struct mu_arena *arena;
@@ -342,16 +117,16 @@ static int read_time(const struct merge *merge, const ProtobufCFieldDescriptor *
 static int read_message(struct merge *merge, const ProtobufCFieldDescriptor *field,
                         const json_t *json, ProtobufCMessage *message)
 {
-    switch (shape_of(field)) {
-    case SHAPE_QUANTITY:
+    switch (mu_json_shape_of(field)) {
+    case MU_JSON_QUANTITY:
         return read_quantity(merge, field, json, (Kube__Quantity *)message);
-    case SHAPE_TIME: {
+    case MU_JSON_TIME: {
         Kube__Time *time = (Kube__Time *)message;
         int32_t nanos = 0;
         time->has_seconds = 1;
         return read_time(merge, field, json, &time->seconds, &nanos);
     }
-    case SHAPE_MICRO_TIME: {
+    case MU_JSON_MICRO_TIME: {
         Kube__MicroTime *time = (Kube__MicroTime *)message;
         time->has_seconds = time->has_nanos = 1;
         return read_time(merge, field, json, &time->seconds, &time->nanos);
@@ -596,12 +371,12 @@ static void clear_field(ProtobufCMessage *message, const ProtobufCFieldDescripto
 static int merge_field(struct merge *merge, ProtobufCMessage *message,
                        const ProtobufCFieldDescriptor *field, const json_t *json)
 {
-    enum shape shape = shape_of(field);
+    enum mu_json_shape shape = mu_json_shape_of(field);
     if (json_is_null(json)) {
         clear_field(message, field);
         return 0;
     }
-    if (shape == SHAPE_ENTRY) {
+    if (shape == MU_JSON_ENTRY) {
         return merge_map(merge, message, field, json);
     }
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
@@ -630,11 +405,11 @@ static const ProtobufCFieldDescriptor *find_field(const struct merge *merge,
     const ProtobufCFieldDescriptor *field =
         protobuf_c_message_descriptor_get_field_by_name(descriptor, name);
     if (field != NULL) {
-        return shape_of(field) == SHAPE_INLINE ? NULL : field;
+        return mu_json_shape_of(field) == MU_JSON_INLINE ? NULL : field;
     }
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
         const ProtobufCFieldDescriptor *inner = &descriptor->fields[i];
-        if (shape_of(inner) != SHAPE_INLINE) {
+        if (mu_json_shape_of(inner) != MU_JSON_INLINE) {
             continue;
         }
         field = protobuf_c_message_descriptor_get_field_by_name(inner->descriptor, name);

@@ -1,9 +1,8 @@
 #ifndef MU_TOOLS_KUBESIM_JSON_H
 #define MU_TOOLS_KUBESIM_JSON_H
 /*
- * Kubernetes JSON for any message of informer/proto, by its descriptor: the names of the .proto
- * fields are the JSON keys. A few messages have a JSON form of their own: Quantity (text), Time and
- * MicroTime (RFC 3339), maps (objects), VolumeSource (inlined into its Volume).
+ * Reading Kubernetes JSON into any message of informer/proto, by its descriptor: the other direction
+ * of informer/json_object.h, which says how the two forms differ.
  *
  * Reading is merging: a JSON object is laid over a message, which is also what a patch does
  * (RFC 7386: null removes, objects merge, everything else replaces). Fields that the message's
@@ -12,15 +11,7 @@
 #include <jansson.h>
 #include <protobuf-c/protobuf-c.h>
 #include "engine/base/arena.h"
-#include "engine/base/buf.h"
 #include "engine/base/error.h"
-
-/* Append message as a JSON object, with kind and apiVersion first when they are not NULL. Returns 0
- * or the buffer's error. */
-int mu_kube_json_write(struct mu_buf *out, const ProtobufCMessage *message, const char *kind,
-                       const char *api_version);
-/* Append text as a JSON string with its quotes. */
-void mu_kube_json_string(struct mu_buf *out, struct mu_str text);
 
 /* Lay the JSON object over message; new parts live in the arena. `strategic`: lists that have a
  * merge key (conditions by type, containers by name ...) are merged by it, `$patch` is obeyed.

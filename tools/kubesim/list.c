@@ -11,7 +11,6 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include "engine/base/assert.h"
-#include "tools/kubesim/json.h"
 #include "tools/kubesim/limits.h"
 #include "tools/kubesim/wire.h"
 

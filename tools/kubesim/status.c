@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "tools/kubesim/json.h"
+#include "informer/json_object.h"
 #include "tools/kubesim/limits.h"
 
 /* Append the encoding of a message. */
@@ -51,7 +51,8 @@ int mu_api_respond_message(struct mu_call *call, int http, const char *api_versi
     response->status = http;
     bool json = call->request->accept == MU_MEDIA_JSON;
     response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
-    int code = json ? mu_kube_json_write(&response->body, message, kind, api_version)
+    int code = json ? mu_json_message_write(&response->body, mu_str_of(api_version),
+                                            mu_str_of(kind), message, NULL)
                     : wrap(&response->body, api_version, kind, message);
     return code == 0 ? 0 : plain_500(call);
 }
@@ -64,7 +65,8 @@ int mu_api_object_json(struct mu_apiserver *server, enum mu_kind_ix kind,
     ProtobufCMessage *message =
         mu_api_unpack_in(server->item_arena, row->descriptor, mu_kobject_raw(object));
     return message == NULL ? MU_ENOMEM
-                           : mu_kube_json_write(out, message, row->kind, row->api_version);
+                           : mu_json_message_write(out, mu_str_of(row->api_version),
+                                                   mu_str_of(row->kind), message, NULL);
 }
 
 int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobject *object)

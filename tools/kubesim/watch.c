@@ -18,7 +18,6 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
-#include "tools/kubesim/json.h"
 #include "tools/kubesim/limits.h"
 #include "tools/kubesim/wire.h"
 
