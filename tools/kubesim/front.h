@@ -7,6 +7,7 @@
 #include <uv.h>
 #include "engine/base/error.h"
 #include "tools/kubesim/apiserver.h"
+#include "tools/kubesim/fault.h"
 #include "tools/kubesim/kubelet.h"
 
 struct mu_front; /* opaque */
@@ -14,6 +15,10 @@ struct mu_front; /* opaque */
 struct mu_front_config {
     struct mu_str host; /* to listen on; copied */
     uint16_t port;      /* 0: any free one */
+    /* Injected between the peers and the API server; no latency beside what they say. All zero:
+     * requests are answered as they come. */
+    struct mu_faults faults;
+    struct mu_random *random; /* the faults' draws are forked from it */
 };
 /* server and kubelets are the caller's and outlive the front. *port: the one in use. Errors: libuv
  * codes (the address cannot be bound), MU_ENOMEM. */

@@ -8,7 +8,7 @@
 
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <string.h>
 
 #define NODES_MAX 200000u
 
@@ -22,6 +22,7 @@ struct options {
     uint64_t seed;
     const char *announce;
     uint32_t log_format;
+    struct mu_faults faults;
 };
 
 struct kubesim {
@@ -31,6 +32,15 @@ struct kubesim {
     struct mu_kubelets *kubelets;
     struct mu_front *front;
 };
+
+static int read_faults(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_faults faults;
+    int rc = mu_faults_parse(value, &faults, error);
+    if (rc == 0 && target != NULL)
+        *(struct mu_faults *)target = faults;
+    return rc;
+}
 
 static int read_options(struct options *o, int argc, char **argv)
 {
@@ -56,7 +66,13 @@ static int read_options(struct options *o, int argc, char **argv)
          .kind = MU_FLAG_U64,
          .target = &o->seed,
          .value = "N",
-         .help = "seed of UIDs and kubelet delays (1)"},
+         .help = "seed of UIDs, kubelet delays and faults (1)"},
+        {.name = "faults",
+         .kind = MU_FLAG_CALL,
+         .target = &o->faults,
+         .value = "LIST",
+         .help = "inject some of " MU_FAULTS_ALL ", each with an optional =permille",
+         .parse = read_faults},
         {.name = "announce",
          .kind = MU_FLAG_TEXT,
          .target = &o->announce,
@@ -85,7 +101,8 @@ static int announce(const char *path, const char *host, uint16_t port)
     FILE *file = fopen(temporary, "we");
     if (file == NULL)
         return -1;
-    bool ok = fprintf(file, "http://%s:%u\n", host, port) > 0;
+    bool v6 = strchr(host, ':') != NULL;
+    bool ok = fprintf(file, "http://%s%s%s:%u\n", v6 ? "[" : "", host, v6 ? "]" : "", port) > 0;
     ok = fclose(file) == 0 && ok;
     return ok && rename(temporary, path) == 0 ? 0 : -1;
 }
@@ -146,9 +163,12 @@ static void on_signal(uv_signal_t *handle, int signum)
     k->front = NULL;
 }
 
-static int serve(struct kubesim *k, const struct options *o)
+static int serve(struct kubesim *k, const struct options *o, struct mu_random *random)
 {
-    struct mu_front_config config = {.host = mu_str_of(o->host), .port = (uint16_t)o->port};
+    struct mu_front_config config = {.host = mu_str_of(o->host),
+                                     .port = (uint16_t)o->port,
+                                     .faults = o->faults,
+                                     .random = random};
     uint16_t port;
     int rc = mu_front_create(&k->loop, &config, k->server, k->kubelets, &k->front, &port);
     if (rc != 0) {
@@ -197,7 +217,7 @@ int main(int argc, char **argv)
         (void)fprintf(stderr, "muster-kubesim: cannot start: out of memory\n");
         status = 1;
     } else {
-        status = serve(&k, &o);
+        status = serve(&k, &o, &random);
     }
     mu_kubelets_destroy(k.kubelets);
     mu_apiserver_destroy(k.server);
