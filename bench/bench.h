@@ -14,10 +14,10 @@
  *     }
  *     MU_BENCH(place_1, "place/nodes:5000/classes:1/score:spread", body, &shape)
  *
- * Every bench checks its answer: a fast wrong answer is no result, and a compiler may drop work that
- * nobody looks at. Its shape is in its name. Each has a twin "<name>/small" of the same body that
- * runs in well under a second, for ctest. One file per subject, bench/bench_<subject>.c, is all that
- * a new bench needs.
+ * Every bench checks its answer: a fast wrong answer is no result, and a compiler may drop work
+ * that nobody looks at. Its shape is in its name. Each has a twin "<name>/small" of the same body
+ * that runs in well under a second, for ctest. One file per subject, bench/bench_<subject>.c, is
+ * all that a new bench needs.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -43,7 +43,8 @@ struct mu_bench_def {
 /* Add to the list that main() runs. Owns: nobody, static storage. */
 void mu_bench_register(struct mu_bench_def *def);
 
-/* True while another round is wanted. The clock runs from the first call to the one that says no. */
+/* True while another round is wanted. The clock runs from the first call to the one that says
+ * no. */
 bool mu_bench_running(struct mu_bench *bench);
 /* Stop and start the clock within a round. Cost: a system call each; not for rounds below 1 ms. */
 void mu_bench_pause(struct mu_bench *bench);

@@ -1,6 +1,6 @@
 /*
- * Placing pods in sessions: lone pods of `classes` classes, one after the other in turn, on nodes of
- * three kinds that start empty. Requests of cpu, memory, one extended resource and a pod slot. A
+ * Placing pods in sessions: lone pods of `classes` classes, one after the other in turn, on nodes
+ * of three kinds that start empty. Requests of cpu, memory, one extended resource and a pod slot. A
  * round is one session: queue, placement, plan, and the snapshot put back.
  *
  * Checked: every pod is placed, no node is over-committed, and the first placements (all of them in
@@ -41,6 +41,7 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
         (void)snprintf(name, sizeof name, "node-%" PRIu32, n);
         (void)mu_cluster_plain_node(cluster, name, kind * 1000, kind * 4096 * MI, 110, 8000);
     }
+    MU_ASSERT(shape->classes > 0);
     struct mu_class_ix *classes = mu_mem_calloc(shape->classes, sizeof *classes);
     MU_ASSERT(classes != NULL);
     for (uint32_t c = 0; c < shape->classes; c++)

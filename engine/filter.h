@@ -14,8 +14,8 @@
  * The first three are static: they depend on the node object and on the class, not on what is
  * placed. They are evaluated once per *mask key* (selector, tolerations) and set of nodes, into a
  * bitmap over rows. Classes that differ in requests alone share one. Within an evaluation a label
- * set and a taint set are judged once, whatever the number of nodes that carry them. The hostname is
- * left out of the key, or every pinned pod would have a bitmap of its own.
+ * set and a taint set are judged once, whatever the number of nodes that carry them. The hostname
+ * is left out of the key, or every pinned pod would have a bitmap of its own.
  *
  * Where later filters go: one that depends on node objects alone (node affinity, volume topology,
  * declared features) joins the mask and its key; one that depends on placements (host ports, device

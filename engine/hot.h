@@ -3,8 +3,8 @@
 /*
  * Hot classes: when many pods of one class follow each other, the keys of that class are kept for
  * every row, with the best of each 16, key and row, above them, level by level: the best row is at
- * the top, and a placement changes one path. At most MU_HOT_CLASSES classes; the least recently used one gives
- * way.
+ * the top, and a placement changes one path. At most MU_HOT_CLASSES classes; the least recently
+ * used one gives way.
  *
  * A path is followed upwards without waiting for what was just stored: the best of a block is the
  * better of the changed entry, which is at hand, and of the 15 others, which can be looked at for

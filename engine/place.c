@@ -190,8 +190,8 @@ static void need_fill(const struct mu_place *place, const struct mu_class *class
     need->limit_memory = mu_score_weight_limit(need->units_memory);
 }
 
-/* Look a class up for the first time in this session; make what is known about it if it is new. NULL
- * when out of memory. */
+/* Look a class up for the first time in this session; make what is known about it if it is new.
+ * NULL when out of memory. */
 static __attribute__((noinline)) struct place_class *class_meet(struct mu_place *place,
                                                                 struct mu_class_ix ix)
 {

@@ -3,24 +3,24 @@
 /*
  * Placing: which node a pod of a class gets, and taking the room there, in the snapshot itself.
  *
- * The answer to mu_place_pick() is defined by engine/filter.h and engine/score.h alone: of the nodes
- * that no filter refuses, the one with the largest key. How it is found depends on the work:
+ * The answer to mu_place_pick() is defined by engine/filter.h and engine/score.h alone: of the
+ * nodes that no filter refuses, the one with the largest key. How it is found depends on the work:
  *
  *     the class was found to fit nowhere, and no room grew since     nothing
  *     the class is pinned by its hostname                             its rows
  *     a run of one class, or a tree that is nearly current            its tree (engine/hot.h)
- *     else                                                            branch and bound (engine/room.h)
+ *     else                                                            bounds (engine/room.h)
  *
- * Every change is logged. A trial is the part of the log behind its mark: mu_place_rollback() undoes
- * it in reverse, mu_place_commit() keeps it, and mu_place_end() undoes everything, so that the
- * snapshot goes back byte by byte as it came.
+ * Every change is logged. A trial is the part of the log behind its mark: mu_place_rollback()
+ * undoes it in reverse, mu_place_commit() keeps it, and mu_place_end() undoes everything, so that
+ * the snapshot goes back byte by byte as it came.
  *
  * "Fits nowhere" is remembered. Room only shrinks while placements are added, so what is found with
  * an empty trial holds for the rest of the session, and what is found within a trial holds until it
- * is rolled back. If nothing is placed at all, it is a fact about the snapshot, and holds as long as
- * neither a node object nor, anywhere, room grows: (static_generation, capacity_generation). Room
- * that is handed back for a member with held room (mu_place_give) is taken again, or used, within
- * the same trial; meanwhile nothing is remembered or recalled.
+ * is rolled back. If nothing is placed at all, it is a fact about the snapshot, and holds as long
+ * as neither a node object nor, anywhere, room grows: (static_generation, capacity_generation).
+ * Room that is handed back for a member with held room (mu_place_pick_held) is taken again, or used,
+ * within the same trial; meanwhile nothing is remembered or recalled.
  */
 #include "engine/room.h"
 

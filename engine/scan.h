@@ -32,9 +32,9 @@ struct mu_scan_columns {
     const int64_t *weight_cpu, *weight_memory;
 };
 
-/* Keys of one class by row, and above each block of MU_SCAN_TREE entries the largest, level by level
- * up to a single block. Fewer entries to a block than in a scan: a path is climbed for every single
- * placement, and a block is then two loads. */
+/* Keys of one class by row, and above each block of MU_SCAN_TREE entries the largest, level by
+ * level up to a single block. Fewer entries to a block than in a scan: a path is climbed for every
+ * single placement, and a block is then two loads. */
 #define MU_SCAN_TREE        16u
 #define MU_SCAN_TREE_LEVELS 6u
 struct mu_scan_tree {

@@ -180,7 +180,7 @@ static bool admit(struct mu_session *session, struct attempt *a)
 static bool memo_recall(struct mu_session *session, struct attempt *a)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
-    if (a->gang >= session->memo_cap)
+    if (session->memos == NULL || a->gang >= session->memo_cap)
         return false;
     const struct gang_memo *memo = &session->memos[a->gang];
     if (!memo->valid || memo->generation != a->row->generation ||
@@ -294,7 +294,8 @@ static int minimum_place(struct mu_session *session, struct attempt *a, bool *do
     uint32_t have = a->row->placed_count + a->placed;
     if (!*done || have >= a->size)
         return 0;
-    /* The members that have a node already are passed over, so they do not count as left. */
+    /* Members that have a node already are passed over; that they count as left there only delays
+     * giving up. */
     return members_place(session, a, 0, block->member_count, a->size - have, done);
 }
 

@@ -1,9 +1,9 @@
 #ifndef MU_TESTS_SUPPORT_CLUSTER_H
 #define MU_TESTS_SUPPORT_CLUSTER_H
 /*
- * A snapshot built by hand, from plain values, without the cluster DB: for tests and benches of what
- * works on snapshots. It keeps the contract of engine/snapshot.h: padded columns, generations, ties
- * and canonical order of members.
+ * A snapshot built by hand, from plain values, without the cluster DB: for tests and benches of
+ * what works on snapshots. It keeps the contract of engine/snapshot.h: padded columns, generations,
+ * ties and canonical order of members.
  *
  * Everything is allocated with the project's allocator and freed by mu_cluster_fini(). Running out
  * of memory or of the room given at init aborts.
