@@ -40,7 +40,7 @@
 #define TOKEN_SPACE        (UINT64_C(1) << 48)
 #define NONE               UINT32_MAX
 /* What an arena decodes: a Status, or a pod that was read back. */
-#define ARENA_BYTES MU_DECODE_BYTES_MAX
+#define ARENA_BYTES MU_DECODE_ARENA_BYTES
 
 _Static_assert(WHEEL_SLOTS *WHEEL_TICK_NS > RETRY_AFTER_MAX_S * MU_NS_PER_S,
                "the longest sleep fits one turn of the wheel");

@@ -92,7 +92,8 @@ int mu_meta_decode(struct mu_str raw, struct mu_object_meta *out, struct mu_erro
 /* Decode and translate (kubernetes-wire §2, §3.3; gang dialects by informer/dialect.h). Strings
  * and arrays live in the arena or in raw. A quantity that cannot be read makes a pod unschedulable
  * (MU_RULE_REQUEST) and a node's resource zero; it does not fail the decode, `warn` says so.
- * Errors: MU_EPROTO (undecodable), MU_ELIMIT (a count beyond its bound), MU_ENOMEM. */
+ * Errors: MU_EPROTO (undecodable), MU_ELIMIT (beyond a bound), MU_ENOMEM (memory is out, or the
+ * arena was created for less than MU_DECODE_ARENA_BYTES). */
 int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
                   struct mu_error *warn, struct mu_error *error);
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,

@@ -2,18 +2,48 @@
 
 #include "informer/limits.h"
 
-/* What protobuf-c calls back with; `failed` tells a full arena from a malformed message. */
+enum { ALIGN = 8, SLAB_BYTES = 8 << 10 }; /* no message has a member wider than 8 bytes */
+
+/* What protobuf-c calls back with; the two flags tell why a message could not be decoded. */
 struct arena_allocator {
     ProtobufCAllocator base;
     struct mu_arena *arena;
-    bool failed;
+    uint8_t *slab; /* the rest of the block that small ones are cut from */
+    size_t slab_left;
+    size_t left; /* of the bound */
+    bool bound_reached;
+    bool out_of_memory;
 };
 
+static void *take_from_arena(struct arena_allocator *a, size_t size)
+{
+    if (size > a->left) {
+        a->bound_reached = true;
+        return NULL;
+    }
+    a->left -= size;
+    void *block = mu_arena_alloc(a->arena, size);
+    a->out_of_memory = a->out_of_memory || block == NULL;
+    return block;
+}
+
+/* protobuf-c asks a hundred times for a pod, mostly for a few bytes: one block serves them all. */
 static void *arena_allocator_alloc(void *context, size_t size)
 {
     struct arena_allocator *a = context;
-    void *block = mu_arena_alloc(a->arena, size);
-    a->failed = a->failed || block == NULL;
+    if (size > SLAB_BYTES / 4)
+        return take_from_arena(a, size);
+    size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    if (size > a->slab_left) {
+        uint8_t *slab = take_from_arena(a, SLAB_BYTES);
+        if (slab == NULL)
+            return NULL;
+        a->slab = slab;
+        a->slab_left = SLAB_BYTES;
+    }
+    void *block = a->slab;
+    a->slab += size;
+    a->slab_left -= size;
     return block;
 }
 
@@ -33,11 +63,15 @@ int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descr
     struct arena_allocator allocator = {
         .base = {.alloc = arena_allocator_alloc, .free = arena_allocator_free},
         .arena = arena,
+        .left = MU_DECODE_BYTES_MAX,
     };
     allocator.base.allocator_data = &allocator;
     const void *message =
         protobuf_c_message_unpack(descriptor, &allocator.base, raw.len, (const uint8_t *)raw.data);
-    if (message == NULL && allocator.failed)
+    if (message == NULL && allocator.bound_reached)
+        return mu_error_set(error, MU_ELIMIT, "%s: %u bytes unfold to more than %u", what, raw.len,
+                            MU_DECODE_BYTES_MAX);
+    if (message == NULL && allocator.out_of_memory)
         return mu_error_set(error, MU_ENOMEM, "%s: no memory to decode %u bytes", what, raw.len);
     if (message == NULL)
         return mu_error_set(error, MU_EPROTO, "%s: not a protobuf %s (%u bytes)", what,

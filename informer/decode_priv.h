@@ -12,7 +12,7 @@
 #include "informer/proto/meta.pb-c.h"
 
 /* Decode `raw` into the arena. `what` names the kind in *error. Errors: MU_EPROTO (undecodable),
- * MU_ELIMIT (larger than a bound), MU_ENOMEM (arena full or memory out). */
+ * MU_ELIMIT (larger than a bound, as it is or unfolded), MU_ENOMEM (arena full or memory out). */
 int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descriptor,
                       struct mu_arena *arena, const char *what, const void **out,
                       struct mu_error *error);

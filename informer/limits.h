@@ -10,9 +10,12 @@
 #define MU_LIST_PAGE_MAX    (256u << 20) /* one page of a list */
 #define MU_OBJECT_BYTES_MAX (16u << 20)  /* one encoded object */
 /* protobuf-c's copy of an object. A hostile object decodes to about 40 times its size (an empty
- * repeated message costs 2 bytes on the wire); real ones to about 3 times. */
-#define MU_DECODE_BYTES_MAX (64u << 20)
-#define MU_STATUS_BYTES_MAX (1u << 20) /* an error body worth decoding */
+ * repeated message costs 2 bytes on the wire); real ones to about 3 times. What is translated from
+ * the copy is smaller than it, so an arena of MU_DECODE_ARENA_BYTES never runs out: an object that
+ * is too large is told from a lack of memory. */
+#define MU_DECODE_BYTES_MAX   (30u << 20)
+#define MU_DECODE_ARENA_BYTES (64u << 20)
+#define MU_STATUS_BYTES_MAX   (1u << 20) /* an error body worth decoding */
 /* Container statuses of one pod that are looked at; matching them to containers is quadratic. */
 #define MU_CONTAINER_STATUSES_MAX 512u
 
@@ -55,6 +58,7 @@ _Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of 
 _Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
 _Static_assert(MU_CSV_FIELD_BYTES_MAX <= MU_CSV_ROW_BYTES_MAX, "a row holds any field");
 _Static_assert(MU_CONFIG_DEPTH_MAX < 64, "below the depth that libfyaml is sure to parse");
+_Static_assert(2 * MU_DECODE_BYTES_MAX < MU_DECODE_ARENA_BYTES, "copy and translation fit");
 _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
 _Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
 _Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");

@@ -3,8 +3,12 @@
 #define FIELD_NUMBER_MAX ((1u << 29) - 1)
 
 /* A varint of at most ten bytes; bits beyond the 64th are an error, not dropped. */
-static int take_varint(struct mu_wire *wire, uint64_t *value)
+static inline int take_varint(struct mu_wire *wire, uint64_t *value)
 {
+    if (wire->at != wire->end && *wire->at < 0x80) { /* nearly every tag and length */
+        *value = *wire->at++;
+        return 0;
+    }
     uint64_t v = 0;
     for (unsigned shift = 0; shift < 70; shift += 7) {
         if (wire->at == wire->end)

@@ -454,6 +454,31 @@ static void test_pod_decode__arena_too_small__enomem(void **state)
     kit_destroy(kit);
 }
 
+static void test_pod_decode__unfolds_beyond_the_bound__elimit(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    struct mu_arena *arena = mu_arena_create(MU_DECODE_ARENA_BYTES);
+    uint32_t volumes = 2u << 20; /* empty ones: 2 bytes each on the wire */
+    char *spec = mu_mem_alloc(volumes * 2);
+    assert_non_null(spec);
+    for (uint32_t i = 0; i < volumes; i++)
+        memcpy(spec + 2 * i, "\x0a\x00", 2);
+    kit->meta.uid = FIXTURE_TEXT("u");
+    kit->pod.spec = NULL;
+    kit->pod.status = NULL;
+    fixture_pack(&kit->raw, &kit->pod);
+    const uint8_t head[] = {0x12, 0x80, 0x80, 0x80, 0x02}; /* spec, 4 MiB */
+    assert_int_equal(mu_buf_append(&kit->raw, head, sizeof head), 0);
+    assert_int_equal(mu_buf_append(&kit->raw, spec, volumes * 2), 0);
+    int rc = mu_pod_decode(fixture_str(&kit->raw), arena, &kit->out, NULL, &kit->error);
+    assert_int_equal(rc, MU_ELIMIT);
+    assert_non_null(strstr(kit->error.text, "unfold"));
+    mu_mem_free(spec);
+    mu_arena_destroy(arena);
+    kit_destroy(kit);
+}
+
 static void test_pod_decode__larger_than_an_object__refused_unread(void **state)
 {
     (void)state;
@@ -490,6 +515,7 @@ int main(void)
         cmocka_unit_test(test_pod_decode__identity_missing_or_too_long__error_names_it),
         cmocka_unit_test(test_pod_decode__cut_anywhere__error_or_a_pod),
         cmocka_unit_test(test_pod_decode__arena_too_small__enomem),
+        cmocka_unit_test(test_pod_decode__unfolds_beyond_the_bound__elimit),
         cmocka_unit_test(test_pod_decode__larger_than_an_object__refused_unread),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
