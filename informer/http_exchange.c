@@ -192,11 +192,21 @@ void mu_exchange_field(struct mu_http_exchange *ex, struct mu_str name, struct m
     }
 }
 
+static struct mu_str view(const struct mu_http_exchange *ex, enum mu_http_field which)
+{
+    if (ex->field[which].len == 0)
+        return MU_STR("");
+    return (struct mu_str){(const char *)ex->fields.data + ex->field[which].at,
+                           ex->field[which].len};
+}
+
 void mu_exchange_fields_done(struct mu_http_exchange *ex)
 {
     ex->fields_done = true;
     if (!ex->method_known)
         refuse(ex, 405);
+    if (!mu_str_starts_with(view(ex, MU_FIELD_PATH), MU_STR("/")))
+        refuse(ex, 400);
 }
 
 void mu_exchange_body(struct mu_http_exchange *ex, const uint8_t *data, size_t len)
@@ -214,14 +224,6 @@ void mu_exchange_body(struct mu_http_exchange *ex, const uint8_t *data, size_t l
         refuse(ex, r == MU_ELIMIT ? 413 : 503);
     else
         server->bodies_bytes += len;
-}
-
-static struct mu_str view(const struct mu_http_exchange *ex, enum mu_http_field which)
-{
-    if (ex->field[which].len == 0)
-        return MU_STR("");
-    return (struct mu_str){(const char *)ex->fields.data + ex->field[which].at,
-                           ex->field[which].len};
 }
 
 static int respond(struct mu_http_exchange *ex, const struct mu_response_head *head);
@@ -289,6 +291,7 @@ static int respond(struct mu_http_exchange *ex, const struct mu_response_head *h
     MU_ASSERT(head->content_type.len <= CONTENT_TYPE_MAX);
     struct mu_http_server *server = ex->conn->server;
     ex->begun = true;
+    ex->bodyless = head->status == 204 || head->status == 304;
     /* The connection's clock too: it may have waited for the handler a long time. */
     ex->progress_ns = ex->conn->progress_ns = mu_pump_now_ns();
     int r = server->queued_bytes > MU_HTTP_SERVER_QUEUE_MAX ? MU_ELIMIT : 0;

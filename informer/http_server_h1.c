@@ -47,7 +47,6 @@ struct mu_h1 {
     bool wants_continue;
     bool keep_alive;
     bool chunked;
-    bool bodyless;    /* the response's status allows no body: 204, 304 */
     size_t raw_bytes; /* of the header section so far, with what callbacks do not show */
     char name[NAME_MAX_BYTES];
     uint32_t name_len; /* NAME_MAX_BYTES: longer than any that we know */
@@ -170,13 +169,13 @@ static int on_fields_done(parser_type *parser)
     bool v11 = parser->http_major > 1 || (parser->http_major == 1 && parser->http_minor >= 1);
     if (h1->in_value)
         commit_field(h1);
+    if (parser->http_major != 1 && ex->refusal == 0)
+        ex->refusal = 505;
     mu_exchange_method(ex, mu_str_of(method_text(parser)));
     mu_exchange_field(ex, MU_STR(":path"), path);
     mu_exchange_fields_done(ex);
-    if (parser->http_major != 1)
-        ex->refusal = 505;
     parser->upgrade = 0; /* h2c by upgrade is not offered: go on in HTTP/1.1 */
-    if (ex->refusal == 0 && ((v11 && !h1->has_host) || path.len == 0 || path.data[0] != '/'))
+    if (ex->refusal == 0 && v11 && !h1->has_host)
         ex->refusal = 400;
     uint64_t length = parser->content_length; /* all ones without the field */
     if (ex->refusal == 0 && length != UINT64_MAX && length > h1->conn->server->config.body_max)
@@ -386,16 +385,15 @@ int mu_server_h1_respond(struct mu_http_exchange *ex, const struct mu_response_h
     struct mu_buf *out = &h1->head;
     bool v10 = h1->parser.http_major == 1 && h1->parser.http_minor == 0;
     MU_ASSERT(h1->ex == ex && h1->answering);
-    h1->bodyless = head->status == 204 || head->status == 304;
-    h1->chunked = !ex->whole && !v10;
-    if (!ex->whole && v10)
+    h1->chunked = !ex->whole && !ex->bodyless && !v10;
+    if (!ex->whole && !ex->bodyless && v10)
         h1->keep_alive = false; /* the end of the connection ends the body */
     (void)mu_buf_printf(out, "HTTP/1.1 %d %s\r\n", head->status, reason(head->status));
     if (head->content_type.len > 0)
         (void)mu_buf_printf(out, "content-type: %.*s\r\n", MU_STR_ARGS(head->content_type));
     if (h1->chunked)
         (void)mu_buf_append_text(out, "transfer-encoding: chunked\r\n");
-    else if (ex->whole && !h1->bodyless)
+    else if (ex->whole && !ex->bodyless)
         (void)mu_buf_printf(out, "content-length: %zu\r\n", head->length);
     if (head->retry_after_s > 0)
         (void)mu_buf_printf(out, "retry-after: %u\r\n", head->retry_after_s);
@@ -451,8 +449,8 @@ static size_t write_body(struct mu_h1 *h1, uint8_t *room, size_t cap, bool *over
     struct mu_http_exchange *ex = h1->ex;
     if (h1->chunked)
         return write_chunk(ex, room, cap, over);
-    size_t len = h1->bodyless ? 0 : mu_exchange_take(ex, room, cap);
-    *over = ex->ended && (h1->bodyless || mu_exchange_queued(ex) == 0);
+    size_t len = ex->bodyless ? 0 : mu_exchange_take(ex, room, cap);
+    *over = ex->ended && (ex->bodyless || mu_exchange_queued(ex) == 0);
     return len;
 }
 

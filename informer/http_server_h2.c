@@ -132,7 +132,7 @@ int mu_server_h2_respond(struct mu_http_exchange *ex, const struct mu_response_h
     nv[n++] = mu_h2_nv(MU_STR(":status"), mu_str_of(status));
     if (head->content_type.len > 0)
         nv[n++] = mu_h2_nv(MU_STR("content-type"), head->content_type);
-    if (ex->whole) {
+    if (ex->whole && !ex->bodyless) {
         (void)snprintf(length, sizeof length, "%zu", head->length);
         nv[n++] = mu_h2_nv(MU_STR("content-length"), mu_str_of(length));
     }
@@ -141,7 +141,7 @@ int mu_server_h2_respond(struct mu_http_exchange *ex, const struct mu_response_h
         nv[n++] = mu_h2_nv(MU_STR("retry-after"), mu_str_of(retry));
     }
     nghttp2_data_provider body = {{.ptr = NULL}, read_body};
-    bool has_body = !ex->whole || head->length > 0;
+    bool has_body = !ex->bodyless && (!ex->whole || head->length > 0);
     int r = nghttp2_submit_response(ex->conn->h2.session, ex->stream_id, nv, n,
                                     has_body ? &body : NULL);
     if (r != 0)

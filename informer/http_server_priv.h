@@ -47,6 +47,7 @@ struct mu_http_exchange {
     bool begun;         /* the response's head is decided */
     bool ended;         /* its body is all in `out` */
     bool whole;         /* its length is known: out holds all of it */
+    bool bodyless;      /* its status allows no body: 204, 304; out is not sent */
     bool over_mark;     /* write has said MU_EAGAIN */
     int refusal;        /* status to answer without the handler; 0: none */
     size_t fields_size; /* RFC 9113 §6.5.2: names, values and 32 each */

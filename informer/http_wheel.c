@@ -81,10 +81,10 @@ uint64_t mu_wheel_next_ns(const struct mu_wheel *wheel)
         return UINT64_MAX;
     if (!mu_link_empty(&wheel->expired))
         return 0;
-    for (uint64_t tick = wheel->tick; tick < wheel->tick + MU_WHEEL_SLOTS; tick++) {
-        if (!mu_link_empty(&wheel->slots[tick % MU_WHEEL_SLOTS]))
-            return tick * MU_WHEEL_TICK_NS;
+    uint64_t tick = wheel->tick;
+    while (mu_link_empty(&wheel->slots[tick % MU_WHEEL_SLOTS])) {
+        tick++;
+        MU_ASSERT(tick < wheel->tick + MU_WHEEL_SLOTS); /* an armed entry is in some slot */
     }
-    MU_ASSERT(!"an armed entry is in no slot");
-    return 0;
+    return tick * MU_WHEEL_TICK_NS;
 }

@@ -4,9 +4,10 @@
 
 /* ---- the puppet: a server on a raw socket --------------------------------------------------- */
 
-#define PUPPET_CONNS_MAX 8u
-#define FRAME_HEAD       9u
-#define PREFACE_BYTES    24u
+#define PUPPET_CONNS_MAX   8u
+#define PUPPET_STREAMS_MAX 1024u
+#define FRAME_HEAD         9u
+#define PREFACE_BYTES      24u
 
 enum frame {
     FRAME_DATA = 0,
@@ -23,7 +24,7 @@ struct puppet_conn {
     struct mu_buf in; /* what has not been taken apart yet */
     bool greeted;     /* the client's preface is gone from `in` */
     bool open;
-    uint32_t streams[64]; /* ids, in the order of their HEADERS */
+    uint32_t streams[PUPPET_STREAMS_MAX]; /* ids, in the order of their HEADERS */
     uint32_t stream_count;
     uint32_t pings;
     uint32_t last_rst_code;
@@ -111,7 +112,7 @@ static void puppet_on_frame(struct puppet_conn *c, uint8_t type, uint8_t flags, 
                             const uint8_t *payload)
 {
     if (type == FRAME_HEADERS) {
-        assert_true(c->stream_count < 64);
+        assert_true(c->stream_count < PUPPET_STREAMS_MAX);
         c->streams[c->stream_count++] = stream;
     } else if (type == FRAME_PING && (flags & 1) == 0) {
         c->pings++;
@@ -371,6 +372,66 @@ static void test_http_client__server_gone_mid_reply__lost_sent(void **state)
     puppet_stop(&p);
 }
 
+/* Fill the sockets' buffers with requests until the client cannot write: the rest is with nghttp2,
+ * or in the wire, and has not been sent. Returns the puppet's only connection. */
+static struct puppet_conn *fill_up(struct puppet *p, uint32_t requests)
+{
+    struct harness *h = p->h;
+    static char path[15001];
+    memset(path, 'p', sizeof path - 1);
+    path[0] = '/';
+    harness_get(h, requests + 1, "/first");
+    HARNESS_UNTIL(h, p->conns[0].stream_count == 1);
+    assert_int_equal(uv_read_stop((uv_stream_t *)&p->conns[0].tcp), 0);
+    for (uint32_t i = 1; i <= requests; i++)
+        harness_get(h, i, path);
+    uint64_t before = 0;
+    struct mu_http_client_stats stats = {.bytes_out = 1};
+    while (stats.bytes_out != before) { /* as long as anything moves */
+        before = stats.bytes_out;
+        harness_nap(h, 20);
+        mu_http_client_stats(h->client, &stats);
+    }
+    assert_int_equal(stats.queued, 0);
+    return &p->conns[0];
+}
+
+static void test_http_client_cancel__behind_a_full_socket__never_sent(void **state)
+{
+    (void)state;
+    struct puppet p = {0};
+    struct mu_http_client_config client = {.connections = 1, .streams_each = 1000};
+    struct harness *h = puppet_start(&p, client);
+    struct puppet_conn *c = fill_up(&p, 900); /* 13 MB */
+    for (uint32_t i = 801; i <= 900; i++)
+        harness_cancel(h, i);
+    assert_int_equal(uv_read_start((uv_stream_t *)&c->tcp, puppet_on_alloc, puppet_on_read), 0);
+    HARNESS_UNTIL(h, c->stream_count == 801);
+    for (uint32_t i = 0; i < c->stream_count; i++)
+        puppet_status(c, c->streams[i], 0x88, true);
+    HARNESS_UNTIL(h, h->done == 801);
+    harness_get(h, 902, "/after"); /* their streams are not counted any more */
+    HARNESS_UNTIL(h, c->stream_count == 802);
+    assert_int_equal(c->rsts, 0);
+    puppet_stop(&p);
+}
+
+static void test_http_client__lost_behind_a_full_socket__not_sent(void **state)
+{
+    (void)state;
+    struct puppet p = {0};
+    struct mu_http_client_config client = {.connections = 1, .streams_each = 1000};
+    struct harness *h = puppet_start(&p, client);
+    struct puppet_conn *c = fill_up(&p, 900);
+    puppet_drop(c);
+    HARNESS_UNTIL(h, h->done == 901);
+    assert_int_equal(h->records[901].losts, 1);
+    assert_false(h->records[901].not_sent);
+    assert_false(h->records[1].not_sent);  /* may have arrived */
+    assert_true(h->records[900].not_sent); /* certainly has not */
+    puppet_stop(&p);
+}
+
 static void test_http_client__broken_frames__lost_protocol(void **state)
 {
     (void)state;
@@ -538,6 +599,8 @@ int main(void)
         cmocka_unit_test(test_http_client__goaway__higher_streams_lost_others_finish),
         cmocka_unit_test(test_http_client__reset_streams__refused_is_not_sent),
         cmocka_unit_test(test_http_client__server_gone_mid_reply__lost_sent),
+        cmocka_unit_test(test_http_client_cancel__behind_a_full_socket__never_sent),
+        cmocka_unit_test(test_http_client__lost_behind_a_full_socket__not_sent),
         cmocka_unit_test(test_http_client__broken_frames__lost_protocol),
         cmocka_unit_test(test_http_client__interim_and_trailers__one_head),
         cmocka_unit_test(test_http_client__answer_before_the_body_is_sent__end_and_reset),

@@ -238,8 +238,8 @@ static void test_http1__bad_requests__400_and_closed(void **state)
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n",
         "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
         "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
-        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
-        "Content-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ("POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n"
+         "Content-Length: 3\r\n\r\n3\r\nabc\r\n0\r\n\r\n"),
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\rX",
         "\x16\x03\x01\x02\x00\x01", /* TLS on the wrong port */
     };
@@ -262,6 +262,7 @@ static void test_http1__refusals__their_status(void **state)
     (void)state;
     expect("HEAD / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 ");
     expect("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 ");
+    expect("GET foo://a/b HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 400 ");
     expect("CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 ");
     expect("GET / HTTP/9.9\r\nHost: a\r\n\r\n", "HTTP/1.1 505 ");
     expect("OPTIONS * HTTP/2.0\r\n\r\n", "HTTP/1.1 505 ");
@@ -573,6 +574,20 @@ static void test_http2__refusals__their_status_and_the_connection_lives(void **s
     h2_free(p);
 }
 
+static void test_http2__status_without_a_body__none_sent(void **state)
+{
+    (void)state;
+    struct h2_peer *p = h2_new(defaults);
+    int32_t id = h2_request(p, "GET", "/status?s=204", NULL, 0, 0);
+    h2_talk(p, 65536);
+    assert_int_equal(reply_of(p, id)->status, 204);
+    assert_int_equal(reply_of(p, id)->bytes, 0);
+    assert_true(reply_of(p, id)->closed);
+    assert_int_equal(reply_of(p, id)->code, NGHTTP2_NO_ERROR);
+    assert_int_equal(p->p.h->server->queued_bytes, 0);
+    h2_free(p);
+}
+
 /* HPACK makes a large field cheap to repeat: 4,000 bytes once, then one byte each. */
 static void test_http2__header_bomb__431(void **state)
 {
@@ -855,6 +870,7 @@ int main(void)
         cmocka_unit_test(test_http1__reset__connection_dropped),
         cmocka_unit_test(test_http2__every_byte_by_itself__answered),
         cmocka_unit_test(test_http2__refusals__their_status_and_the_connection_lives),
+        cmocka_unit_test(test_http2__status_without_a_body__none_sent),
         cmocka_unit_test(test_http2__header_bomb__431),
         cmocka_unit_test(test_http2__expect_continue__interim_then_answer),
         cmocka_unit_test(test_http2__peer_resets__aborted_once),
