@@ -34,8 +34,11 @@
 #define RETRY_AFTER_MAX_S       120u /* a server that asks for more is asked again anyway */
 #define WATCH_SECONDS_MIN       300
 #define WATCH_SECONDS_MAX       600
-/* The server ends a watch itself; one that is still open so much later is dead. */
-#define WATCH_GRACE_NS (30 * MU_NS_PER_S)
+/* A watch whose answer has not begun by then is given up: the request may be lost. */
+#define WATCH_HEAD_NS (30 * MU_NS_PER_S)
+/* Bookmarks come about every minute: after two and a half of them in silence nobody may be there
+ * any more. Asking again from the last version is cheap. */
+#define WATCH_SILENCE_NS (150 * MU_NS_PER_S)
 /* A watch that ends sooner, without an event, counts as a failure: no hot loop. */
 #define WATCH_SHORT_NS MU_NS_PER_S
 #define TOKEN_MASK     UINT64_C(0xffffffff)
@@ -74,7 +77,7 @@ struct mu_reflector {
 
     struct mu_watch_decoder decoder;
     uint64_t watch_opened_ns;
-    uint64_t watch_guard_ns; /* given up when still open then */
+    uint64_t watch_guard_ns; /* given up when still silent then */
     uint64_t watch_events;   /* of this watch, bookmarks included */
 
     enum aim aim;
@@ -266,14 +269,13 @@ static void send_watch(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
                         "&timeoutSeconds=%" PRIu64,
                         r->stats.last_version, seconds);
     (void)mu_buf_append_str(&path, buf_str(&r->selector));
-    uint64_t guard_ns = seconds * MU_NS_PER_S + WATCH_GRACE_NS;
     mu_watch_decoder_fini(&r->decoder);
     mu_watch_decoder_init(&r->decoder);
     r->watch_opened_ns = now_ns;
-    r->watch_guard_ns = now_ns + guard_ns;
+    r->watch_guard_ns = now_ns + WATCH_HEAD_NS;
     r->watch_events = 0;
     r->stats.state = MU_REFLECTOR_WATCHING;
-    if (send_get(r, &path, true, guard_ns, now_ns, out))
+    if (send_get(r, &path, true, WATCH_SILENCE_NS, now_ns, out))
         r->stats.watches++;
 }
 
@@ -537,11 +539,12 @@ void mu_reflector_start(struct mu_reflector *r, uint64_t now_ns, struct mu_outbo
     begin_list(r, LIST_ANY, now_ns, out);
 }
 
-static void reply_head(struct mu_reflector *r, const struct mu_reply *reply)
+static void reply_head(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns)
 {
     r->status = reply->status;
     r->media = reply->media;
     r->retry_after_s = reply->retry_after_s;
+    r->watch_guard_ns = now_ns + WATCH_SILENCE_NS;
     if (r->stats.state == MU_REFLECTOR_WATCHING && r->status == 200)
         r->problem[0] = '\0';
 }
@@ -549,6 +552,7 @@ static void reply_head(struct mu_reflector *r, const struct mu_reply *reply)
 static void reply_data(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns,
                        struct mu_outbox *out)
 {
+    r->watch_guard_ns = now_ns + WATCH_SILENCE_NS;
     if (r->status == 200 && r->stats.state == MU_REFLECTOR_WATCHING) {
         feed_watch(r, reply->data, now_ns, out);
         return;
@@ -599,7 +603,7 @@ bool mu_reflector_reply(struct mu_reflector *r, const struct mu_reply *reply, ui
     MU_ASSERT(r->stats.state == MU_REFLECTOR_LISTING || r->stats.state == MU_REFLECTOR_WATCHING);
     switch (reply->kind) {
     case MU_REPLY_HEAD:
-        reply_head(r, reply);
+        reply_head(r, reply, now_ns);
         break;
     case MU_REPLY_DATA:
         reply_data(r, reply, now_ns, out);
@@ -629,7 +633,7 @@ void mu_reflector_tick(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
             send_watch(r, now_ns, out);
         break;
     case MU_REFLECTOR_WATCHING:
-        set_problem(r, "%.*s: watch: silent past its end", MU_STR_ARGS(buf_str(&r->name)));
+        set_problem(r, "%.*s: watch: silent for too long", MU_STR_ARGS(buf_str(&r->name)));
         drop_request(r, out);
         wait_for(r, AIM_WATCH, 0, now_ns);
         break;

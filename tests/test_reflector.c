@@ -583,7 +583,7 @@ static void test_reflector_watch__timeout_seconds__random_between_5_and_10_min(v
         unsigned long seconds = strtoul(strstr(rig->path, "timeoutSeconds=") + 15, NULL, 10);
         lowest = seconds < lowest ? seconds : lowest;
         highest = seconds > highest ? seconds : highest;
-        assert_true(rig->timeout_ns == (seconds + 30) * MU_NS_PER_S);
+        assert_true(rig->timeout_ns == 150 * MU_NS_PER_S); /* of silence */
     }
     assert_true(lowest >= 300 && lowest < 330);
     assert_true(highest <= 600 && highest > 570);
@@ -766,13 +766,12 @@ static void test_reflector_watch__lost__resumed_after_back_off(void **state)
     rig_destroy(rig);
 }
 
-static void test_reflector_watch__silent_past_its_end__cancelled_and_resumed(void **state)
+/* Let the guard pass: the watch is given up and asked for again. */
+static void rig_outwait(struct rig *rig, uint64_t silence_ns)
 {
-    (void)state;
-    struct rig *rig = rig_watching();
     uint64_t watch = rig->token;
     uint64_t due_ns = mu_reflector_next_ns(rig->reflector);
-    assert_true(due_ns - rig->now_ns == rig->timeout_ns);
+    assert_true(due_ns - rig->now_ns == silence_ns);
     rig->now_ns = due_ns;
     mu_reflector_tick(rig->reflector, rig->now_ns, &rig->box);
     rig_take(rig);
@@ -781,6 +780,25 @@ static void test_reflector_watch__silent_past_its_end__cancelled_and_resumed(voi
     (void)rig_wait(rig);
     rig_take(rig);
     assert_true(rig->stream);
+}
+
+static void test_reflector_watch__silent__cancelled_and_resumed(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_watching();
+    rig->now_ns += 100 * MU_NS_PER_S;
+    rig_event(rig, MU_WATCH_BOOKMARK, "b", 12); /* a sign of life */
+    rig_outwait(rig, 150 * MU_NS_PER_S);
+    assert_path_has(rig, "resourceVersion=12&");
+    rig_destroy(rig);
+}
+
+static void test_reflector_watch__never_answered__asked_again_soon(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_watching();
+    rig_outwait(rig, 150 * MU_NS_PER_S);
+    rig_outwait(rig, 30 * MU_NS_PER_S); /* this one got no head */
     rig_destroy(rig);
 }
 
@@ -996,7 +1014,8 @@ int main(void)
         cmocka_unit_test(test_reflector_watch__bad_request__lists_after_back_off),
         cmocka_unit_test(test_reflector_watch__end_inside_a_frame__broken_and_resumed),
         cmocka_unit_test(test_reflector_watch__lost__resumed_after_back_off),
-        cmocka_unit_test(test_reflector_watch__silent_past_its_end__cancelled_and_resumed),
+        cmocka_unit_test(test_reflector_watch__silent__cancelled_and_resumed),
+        cmocka_unit_test(test_reflector_watch__never_answered__asked_again_soon),
         cmocka_unit_test(test_reflector_watch__frame_of_3_gib__cancelled_and_listed),
         cmocka_unit_test(test_reflector_watch__older_event__refused_and_listed),
         cmocka_unit_test(test_reflector_watch__sink_fails__cancelled_and_listed),
