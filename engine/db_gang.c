@@ -278,7 +278,9 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
         row->blocked_count += pending;
         row->blocked_rules |= MU_RULE_GANG_SPEC;
     }
-    row->size = stated != 0 ? stated : g->frozen;
+    /* With nobody left of those that a size was frozen for, a new generation begins. */
+    uint32_t frozen = row->placed_count != 0 ? g->frozen : 0;
+    row->size = stated != 0 ? stated : frozen;
     row->flags = row->size != 0 ? MU_GANG_SETTLED : 0;
     if (row->placed_count < row->member_count)
         row->flags |= MU_GANG_PENDING;

@@ -113,7 +113,7 @@ struct mu_gang_rec {
     struct mu_symbol ns;
     struct mu_symbol name; /* empty for a solo pod */
     uint32_t members;      /* first live member; MU_NONE */
-    uint32_t frozen;       /* size fixed by the first admit; 0: none */
+    uint32_t frozen;       /* size fixed by the first admit; counts while some are placed */
     uint8_t source;        /* enum mu_gang_source */
     bool used;
     bool split;    /* members in more than one sub-group */

@@ -151,7 +151,8 @@ static struct twin_count twin_count(const struct twin *t, int key)
 }
 static uint32_t twin_size(const struct twin *t, int key, const struct twin_count *c)
 {
-    return c->stated != 0 ? c->stated : t->gangs[key].frozen;
+    uint32_t frozen = c->placed != 0 ? t->gangs[key].frozen : 0;
+    return c->stated != 0 ? c->stated : frozen;
 }
 
 /* Arrivals and departures since `before`: settle times, frozen sizes, incarnations. */

@@ -354,6 +354,33 @@ static void test_gang_freeze__first_admit__late_members_are_surplus(void **state
     mu_db_destroy(db);
 }
 
+/* Found in simulation: the placed members ended, the one that was refused waited for them for ever. */
+static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct fixture_plan plan;
+    fixture_put_node(db, "a", 1, 8);
+    put_member(db, 1, 1, 0, 0);
+    put_member(db, 2, 1, 0, 0);
+    uint32_t gang = fixture_find(db, 1).gang.v;
+    fixture_sync(db, s);
+    fixture_plan(&plan, s, gang, fixture_row(db, s, "a"));
+    assert_int_equal(mu_db_admit(db, &plan.gang, NULL), 0);
+    mu_db_bind_refused(db, fixture_find(db, 2).uid, false);
+    assert_int_equal(only_gang(db, s)->size, 2);
+    assert_int_equal(only_gang(db, s)->flags, MU_GANG_PENDING | MU_GANG_SETTLED | MU_GANG_SHORT);
+    struct fixture_pod p;
+    fixture_pod(&p, 1, 0);
+    mu_db_pod_remove(db, p.object.ns, p.object.name, MU_STR(""), 0);
+    const struct mu_gang_row *g = only_gang(db, s);
+    assert_int_equal(g->flags, MU_GANG_PENDING);
+    assert_int_equal(g->size, 0);
+    assert_int_equal(g->member_count, 1);
+    mu_db_destroy(db);
+}
+
 static void test_gang_short__some_placed__flag_follows(void **state)
 {
     (void)state;
@@ -400,6 +427,7 @@ int main(void)
         cmocka_unit_test(test_gang_bounds__too_many_members__blocked_whole),
         cmocka_unit_test(test_gang_quiet_time__each_arrival__starts_it_anew),
         cmocka_unit_test(test_gang_freeze__first_admit__late_members_are_surplus),
+        cmocka_unit_test(test_gang_freeze__placed_members_end__the_rest_are_a_new_generation),
         cmocka_unit_test(test_gang_short__some_placed__flag_follows),
     };
     return cmocka_run_group_tests_name("gang", tests, NULL, NULL);
