@@ -176,6 +176,11 @@ void mu_model_destroy(struct mu_model *model)
     mu_mem_free(model);
 }
 
+const struct mu_symtab *mu_model_names(const struct mu_model *model)
+{
+    return model->symbols;
+}
+
 struct mu_symtab *mu_model_symbols(struct mu_model *model)
 {
     return model->symbols;

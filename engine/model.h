@@ -78,6 +78,8 @@ struct mu_model; /* opaque: symbols, resources and the four tables */
 struct mu_model *mu_model_create(void);
 void mu_model_destroy(struct mu_model *model);
 struct mu_symtab *mu_model_symbols(struct mu_model *model);
+/* The same, to read only. Thread: as mu_symbol_str(). */
+const struct mu_symtab *mu_model_names(const struct mu_model *model);
 struct mu_resources *mu_model_resources(struct mu_model *model);
 
 /* Intern; one reference more. On error nothing changed. Errors: MU_ENOMEM, MU_ELIMIT (more items

@@ -306,7 +306,7 @@ bool mu_room_wins_tie(const struct mu_room *room, uint32_t a, uint32_t b)
     if (s->nodes[a].tie != s->nodes[b].tie)
         return s->nodes[a].tie < s->nodes[b].tie;
     /* The getter wants the writer's model, but reading a text is anybody's. */
-    const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)s->model);
+    const struct mu_symtab *symbols = mu_model_names(s->model);
     int order = mu_str_compare(mu_symbol_str(symbols, s->nodes[a].name),
                                mu_symbol_str(symbols, s->nodes[b].name));
     return order != 0 ? order < 0 : a < b;

@@ -5,13 +5,23 @@
 #include "engine/base/arena.h"
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/filter.h"
 #include "engine/place.h"
 #include "engine/queue.h"
 
 /* A member is picked for at most three times: as part of its sub-group's minimum, to make up the
  * size, as one beyond. */
-#define STEPS_DEFAULT       (3u * MU_GANG_MEMBERS_MAX)
+#define STEPS_DEFAULT       (3u * LAYOUT_WAYS * MU_GANG_MEMBERS_MAX)
 #define ARENA_BYTES_DEFAULT ((size_t)8 << 30)
+
+/* A gang of mixed classes that the greedy pass misses is tried again in other ways, as long as one
+ * way looks at no more rows than this: some milliseconds. */
+#define CONSTRUCT_ROWS_MAX (1u << 18)
+
+/* How a gang's members are laid out: in which order, and onto which of the nodes that fit. The
+ * first is the rule. Where it fails the others are tried, and success is its own proof: by name is
+ * what a plain first-fit pass does, largest first is what packing wants. */
+enum layout_way { BY_SCORE, BY_NAME, LARGEST_BY_SCORE, LARGEST_BEST_FIT, LAYOUT_WAYS };
 
 /* A gang that did not fit the untouched snapshot, and when that is known to hold still. */
 struct gang_memo {
@@ -27,6 +37,7 @@ struct mu_session {
     struct mu_arena *arena;
     struct mu_place *place;
     uint32_t *nodes; /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    uint32_t *order; /* scratch: its members in the order of the attempt, within sub-groups */
     struct gang_memo *memos;
     uint32_t memo_cap;
     const struct mu_model *model; /* of the memos */
@@ -47,6 +58,7 @@ struct attempt {
     uint32_t placed; /* members given a node in this run */
     uint32_t steps;
     bool out_of_steps;
+    enum layout_way way;
     struct mu_class_ix failed; /* first class that found no node */
 };
 
@@ -68,7 +80,9 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     session->arena = mu_arena_create(session->config.arena_bytes_max);
     session->place = mu_place_create(config->score, NULL);
     session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
-    if (session->arena == NULL || session->place == NULL || session->nodes == NULL) {
+    session->order = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->order);
+    if (session->arena == NULL || session->place == NULL || session->nodes == NULL ||
+        session->order == NULL) {
         mu_session_destroy(session);
         return NULL;
     }
@@ -82,6 +96,7 @@ void mu_session_destroy(struct mu_session *session)
     mu_place_destroy(session->place);
     mu_arena_destroy(session->arena);
     mu_mem_free(session->nodes);
+    mu_mem_free(session->order);
     mu_mem_free(session->memos);
     mu_mem_free(session);
 }
@@ -195,6 +210,16 @@ static bool memo_recall(struct mu_session *session, struct attempt *a)
     return holds;
 }
 
+/* Members of one class (and no held room): greedy misses nothing, every node's slots count. */
+static bool gang_uniform(const struct attempt *a)
+{
+    for (uint32_t m = 0; m < a->block->member_count; m++)
+        if (a->block->members[m].class_ix.v != a->block->members[0].class_ix.v ||
+            a->block->members[m].held.v != MU_NONE)
+            return false;
+    return true;
+}
+
 /* Best effort: without memory it is not remembered. */
 static void memo_remember(struct mu_session *session, const struct attempt *a)
 {
@@ -207,15 +232,9 @@ static void memo_remember(struct mu_session *session, const struct attempt *a)
     session->memos = array;
     for (; session->memo_cap < cap; session->memo_cap++)
         session->memos[session->memo_cap].valid = false;
-    bool uniform = true;
-    for (uint32_t m = 0; m < a->block->member_count && uniform; m++) {
-        const struct mu_gang_member *member = &a->block->members[m];
-        uniform =
-            member->class_ix.v == a->block->members[0].class_ix.v && member->held.v == MU_NONE;
-    }
     session->memos[a->gang] = (struct gang_memo){
         .valid = true,
-        .uniform = uniform,
+        .uniform = gang_uniform(a),
         .generation = a->row->generation,
         .revision = a->row->revision,
         .snapshot_generation = session->snapshot->generation,
@@ -226,6 +245,62 @@ static void memo_remember(struct mu_session *session, const struct attempt *a)
 }
 
 /* ---- placing ------------------------------------------------------------------------------ */
+
+/* What part of the cluster a class asks for, of the resource of which it asks most, in 2^-20. */
+static int64_t dominant_share(const struct mu_snapshot *snapshot, const struct mu_class *class_,
+                              const int64_t *total)
+{
+    int64_t share = 0;
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        uint32_t r = class_->demands[d].resource.v;
+        int64_t unit = r < snapshot->resource_count ? total[r] >> 20 : 0;
+        int64_t part = class_->demands[d].amount / (unit > 0 ? unit : 1);
+        if (part > share)
+            share = part;
+    }
+    return share;
+}
+
+/* What is left on a node after a pod of this class, summed over what the class asks for, each in
+ * 2^-16 of the node's own amount: the less, the better the fit. */
+static int64_t leftover(const struct mu_snapshot *snapshot, const struct mu_class *class_,
+                        uint32_t row)
+{
+    int64_t sum = 0;
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        uint32_t r = class_->demands[d].resource.v;
+        int64_t unit = snapshot->alloc[r][row] >> 16;
+        sum += (snapshot->free[r][row] - class_->demands[d].amount) / (unit > 0 ? unit : 1);
+    }
+    return sum;
+}
+
+/* The node that fits and comes first by name, or is filled best, names breaking ties. Cost:
+ * O(rows * (labels + taints + requests)). */
+static int pick_by_scan(struct mu_session *session, enum layout_way way,
+                        struct mu_class_ix class_ix, struct mu_node_ix *out)
+{
+    const struct mu_snapshot *snapshot = session->snapshot;
+    const struct mu_symtab *symbols = mu_model_names(snapshot->model);
+    const struct mu_class *class_ = mu_model_get_class(snapshot->model, class_ix);
+    int64_t best = INT64_MAX;
+    out->v = MU_NONE;
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
+            mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row}).kind != MU_FITS)
+            continue;
+        int64_t rest = way == LARGEST_BEST_FIT ? leftover(snapshot, class_, row) : 0;
+        bool better = out->v == MU_NONE || rest < best;
+        if (!better && rest == best)
+            better = mu_str_compare(mu_symbol_str(symbols, snapshot->nodes[row].name),
+                                    mu_symbol_str(symbols, snapshot->nodes[out->v].name)) < 0;
+        if (better) {
+            best = rest;
+            out->v = row;
+        }
+    }
+    return 0;
+}
 
 /* Give member m the best node, if any and if it has none yet. */
 static int member_place(struct mu_session *session, struct attempt *a, uint32_t m)
@@ -245,7 +320,9 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
     if (holds) {
         error = mu_place_pick_held(session->place, member->class_ix, member->held, &node);
     } else {
-        error = mu_place_pick(session->place, member->class_ix, &node);
+        bool scored = a->way == BY_SCORE || a->way == LARGEST_BY_SCORE;
+        error = scored ? mu_place_pick(session->place, member->class_ix, &node)
+                       : pick_by_scan(session, a->way, member->class_ix, &node);
         if (error == 0 && node.v != MU_NONE)
             error = mu_place_take(session->place, member->class_ix, node);
     }
@@ -267,11 +344,11 @@ static int members_place(struct mu_session *session, struct attempt *a, uint32_t
                          uint32_t count, uint32_t need, bool *done)
 {
     uint32_t target = a->placed + need;
-    for (uint32_t m = begin; m < begin + count; m++) {
-        uint32_t left = begin + count - m;
+    for (uint32_t i = begin; i < begin + count; i++) {
+        uint32_t left = begin + count - i;
         if (a->placed == target || a->placed + left < target || a->out_of_steps)
             break;
-        int error = member_place(session, a, m);
+        int error = member_place(session, a, session->order[i]);
         if (error != 0)
             return error;
     }
@@ -332,28 +409,82 @@ static int gang_add(struct mu_session *session, const struct attempt *a)
     return 0;
 }
 
+/* Canonical order, or largest dominant share first within each sub-group, equal ones in canonical
+ * order. */
+static int lay_order(struct mu_session *session, const struct attempt *a)
+{
+    const struct mu_snapshot *snapshot = session->snapshot;
+    const struct mu_gang_block *block = a->block;
+    for (uint32_t m = 0; m < block->member_count; m++)
+        session->order[m] = m;
+    if (a->way == BY_SCORE || a->way == BY_NAME)
+        return 0;
+    int64_t *share = mu_arena_alloc(session->arena, block->member_count * sizeof *share);
+    if (share == NULL)
+        return MU_ENOMEM;
+    int64_t total[MU_RESOURCES_MAX] = {0};
+    for (uint32_t r = 0; r < snapshot->resource_count; r++)
+        for (uint32_t row = 0; row < snapshot->node_rows; row++)
+            total[r] = mu_amount_add(total[r], snapshot->alloc[r][row]);
+    for (uint32_t m = 0; m < block->member_count; m++)
+        share[m] = dominant_share(
+            snapshot, mu_model_get_class(snapshot->model, block->members[m].class_ix), total);
+    for (uint32_t s = 0; s < block->subgroup_count; s++) {
+        uint32_t begin = block->subgroups[s].member_begin;
+        uint32_t end = begin + block->subgroups[s].member_count;
+        for (uint32_t i = begin + 1; i < end; i++) { /* stable; CONSTRUCT_ROWS_MAX bounds it */
+            uint32_t m = session->order[i], at = i;
+            for (; at > begin && share[session->order[at - 1]] < share[m]; at--)
+                session->order[at] = session->order[at - 1];
+            session->order[at] = m;
+        }
+    }
+    return 0;
+}
+
+/* Lay the minimum out in one way. On success the trial stays open. */
+static int lay_out(struct mu_session *session, struct attempt *a, enum layout_way way, bool *done)
+{
+    a->way = way;
+    a->placed = 0;
+    for (uint32_t m = 0; m < a->block->member_count; m++)
+        session->nodes[m] = MU_NONE;
+    int error = lay_order(session, a);
+    if (error != 0)
+        return error;
+    mu_place_trial(session->place);
+    error = minimum_place(session, a, done);
+    if (error != 0 || !*done)
+        mu_place_rollback(session->place);
+    return error;
+}
+
 /* Try an admitted gang: minimum in a trial, then the members beyond. */
 static int gang_place(struct mu_session *session, struct attempt *a)
 {
-    MU_ASSERT(a->block->member_count <= MU_GANG_MEMBERS_MAX);
-    for (uint32_t m = 0; m < a->block->member_count; m++)
-        session->nodes[m] = MU_NONE;
+    uint32_t members = a->block->member_count;
+    MU_ASSERT(members <= MU_GANG_MEMBERS_MAX);
     bool done = false;
-    mu_place_trial(session->place);
-    int error = minimum_place(session, a, &done);
-    if (error != 0 || !done) {
-        mu_place_rollback(session->place);
-        if (error != 0)
-            return error;
+    int error = lay_out(session, a, BY_SCORE, &done);
+    struct mu_class_ix failed = a->failed;
+    bool again = (uint64_t)members * session->snapshot->node_rows <= CONSTRUCT_ROWS_MAX &&
+                 members > 1 && !a->out_of_steps && !gang_uniform(a);
+    for (int way = BY_NAME; error == 0 && !done && again && way < LAYOUT_WAYS; way++)
+        error = lay_out(session, a, (enum layout_way)way, &done);
+    if (error != 0)
+        return error;
+    if (!done) {
         if (a->out_of_steps) {
             (void)wait_add(session, a->gang, MU_WAIT_UNDECIDED);
             return 0;
         }
+        a->failed = failed;
         memo_remember(session, a);
         return wait_no_fit(session, a);
     }
     mu_place_commit(session->place);
-    for (uint32_t m = 0; m < a->block->member_count && !a->out_of_steps; m++) {
+    a->way = BY_SCORE;
+    for (uint32_t m = 0; m < members && !a->out_of_steps; m++) {
         error = member_place(session, a, m);
         if (error != 0)
             return error;

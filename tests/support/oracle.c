@@ -175,6 +175,7 @@ struct oracle {
         uint32_t row;
     } * charges;
     uint32_t charge_count;
+    int way;              /* of laying out, as engine/session.c orders them: 0 is by score */
     uint32_t *counted_by; /* by class: gang row whose counts are the class's, MU_NONE: none yet */
     uint32_t class_count;
 };
@@ -199,6 +200,91 @@ static void charges_undo(struct oracle *o, uint32_t down_to)
     }
 }
 
+/* What is left of what the class asks for, in 2^-16 of each amount of the node. */
+static int64_t rest_of(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row)
+{
+    int64_t rest = 0;
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        uint32_t r = c->demands[d].resource.v;
+        int64_t unit = s->alloc[r][row] >> 16;
+        rest += (s->free[r][row] - c->demands[d].amount) / (unit > 0 ? unit : 1);
+    }
+    return rest;
+}
+
+/* First by name (way 1) or best filled, then by name (way 3). */
+static uint32_t pick_another_way(const struct oracle *o, struct mu_class_ix class_ix)
+{
+    const struct mu_snapshot *s = o->snapshot;
+    const struct mu_class *c = mu_model_get_class(s->model, class_ix);
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    uint32_t best = MU_NONE;
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
+            mu_oracle_verdict(s, c, row).kind != MU_FITS)
+            continue;
+        if (best == MU_NONE) {
+            best = row;
+            continue;
+        }
+        int64_t gain = o->way == 3 ? rest_of(s, c, best) - rest_of(s, c, row) : 0;
+        if (gain > 0 ||
+            (gain == 0 && mu_str_compare(mu_symbol_str(symbols, s->nodes[row].name),
+                                         mu_symbol_str(symbols, s->nodes[best].name)) < 0))
+            best = row;
+    }
+    return best;
+}
+
+static int64_t share_of(const struct mu_snapshot *s, struct mu_class_ix class_ix)
+{
+    const struct mu_class *c = mu_model_get_class(s->model, class_ix);
+    int64_t share = 0;
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        uint32_t r = c->demands[d].resource.v;
+        int64_t total = 0;
+        for (uint32_t row = 0; r < s->resource_count && row < s->node_rows; row++)
+            total += s->alloc[r][row];
+        int64_t unit = total >> 20 > 0 ? total >> 20 : 1;
+        if (c->demands[d].amount / unit > share)
+            share = c->demands[d].amount / unit;
+    }
+    return share;
+}
+
+/* The member of [begin, begin + count) that comes at place `nth`: canonical, or by falling share. */
+static uint32_t member_at(const struct oracle *o, const struct mu_gang_block *block, uint32_t begin,
+                          uint32_t count, uint32_t nth)
+{
+    if (o->way < 2)
+        return begin + nth;
+    for (uint32_t m = begin; m < begin + count; m++) {
+        uint32_t before = 0;
+        int64_t share = share_of(o->snapshot, block->members[m].class_ix);
+        for (uint32_t n = begin; n < begin + count; n++) {
+            int64_t other = share_of(o->snapshot, block->members[n].class_ix);
+            before += other > share || (other == share && n < m);
+        }
+        if (before == nth)
+            return m;
+    }
+    MU_ASSERT(false);
+    return begin;
+}
+
+/* Where member `nth` of all comes from: sub-groups keep their places. */
+static uint32_t member_of_all(const struct oracle *o, const struct mu_gang_block *block,
+                              uint32_t nth)
+{
+    for (uint32_t g = 0; g < block->subgroup_count; g++) {
+        const struct mu_gang_subgroup *sub = &block->subgroups[g];
+        if (nth >= sub->member_begin && nth < sub->member_begin + sub->member_count)
+            return member_at(o, block, sub->member_begin, sub->member_count,
+                             nth - sub->member_begin);
+    }
+    return nth;
+}
+
 /* The best row for a member, taken. */
 static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m)
 {
@@ -207,7 +293,9 @@ static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m)
                  s->nodes[m->held.v].generation == m->held_generation;
     if (holds)
         mu_oracle_charge(s, m->class_ix, m->held.v, -1);
-    uint32_t row = mu_oracle_pick(s, o->policy, m->class_ix);
+    bool by_score = holds || o->way == 0 || o->way == 2;
+    uint32_t row =
+        by_score ? mu_oracle_pick(s, o->policy, m->class_ix) : pick_another_way(o, m->class_ix);
     if (holds)
         mu_oracle_charge(s, m->class_ix, m->held.v, 1);
     if (row != MU_NONE && !(holds && row == m->held.v)) {
@@ -258,7 +346,8 @@ static uint32_t members_place(struct oracle *o, const struct mu_gang_block *bloc
                               struct mu_oracle_gang *out, uint32_t begin, uint32_t count,
                               uint32_t need, struct mu_class_ix *failed)
 {
-    for (uint32_t m = begin; m < begin + count && need > 0; m++) {
+    for (uint32_t i = begin; i < begin + count && need > 0; i++) {
+        uint32_t m = member_of_all(o, block, i);
         if (out->nodes[m] != MU_NONE)
             continue;
         out->nodes[m] = member_place(o, &block->members[m]);
@@ -297,6 +386,41 @@ static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
     }
 }
 
+/* Lay the minimum out in way o->way; returns how many are missing and leaves no trace of a failure. */
+static uint32_t minimum_place(struct oracle *o, const struct mu_gang_row *row,
+                              struct mu_oracle_gang *out, struct mu_class_ix *failed)
+{
+    const struct mu_gang_block *block = row->block;
+    uint32_t mark = o->charge_count, missing = 0, have = row->placed_count;
+    for (uint32_t g = 0; g < block->subgroup_count && missing == 0; g++) {
+        const struct mu_gang_subgroup *sub = &block->subgroups[g];
+        uint32_t need = sub->min == 0            ? sub->member_count
+                        : sub->min > sub->placed ? sub->min - sub->placed
+                                                 : 0;
+        missing = members_place(o, block, out, sub->member_begin, sub->member_count, need, failed);
+        have += need - missing;
+    }
+    if (missing == 0 && have < out->size)
+        missing = members_place(o, block, out, 0, block->member_count, out->size - have, failed);
+    if (missing > 0) {
+        charges_undo(o, mark);
+        for (uint32_t m = 0; m < block->member_count; m++)
+            out->nodes[m] = MU_NONE;
+    }
+    return missing;
+}
+
+/* Other ways are worth a try, and allowed (engine/session.c: CONSTRUCT_ROWS_MAX). */
+static bool mixed(const struct oracle *o, const struct mu_gang_block *block)
+{
+    bool differ = false;
+    for (uint32_t m = 0; m < block->member_count; m++)
+        differ = differ || block->members[m].class_ix.v != block->members[0].class_ix.v ||
+                 block->members[m].held.v != MU_NONE;
+    return differ && block->member_count > 1 &&
+           (uint64_t)block->member_count * o->snapshot->node_rows <= (1u << 18);
+}
+
 static void decide(struct oracle *o, uint32_t gang)
 {
     const struct mu_gang_row *row = &o->snapshot->gangs[gang];
@@ -309,25 +433,16 @@ static void decide(struct oracle *o, uint32_t gang)
         out->nodes[m] = MU_NONE;
     if (!may_try(o, row, out))
         return;
-    struct mu_class_ix failed = {MU_NONE};
-    uint32_t mark = o->charge_count, missing = 0, have = row->placed_count;
-    for (uint32_t g = 0; g < block->subgroup_count && missing == 0; g++) {
-        const struct mu_gang_subgroup *sub = &block->subgroups[g];
-        uint32_t need = sub->min == 0            ? sub->member_count
-                        : sub->min > sub->placed ? sub->min - sub->placed
-                                                 : 0;
-        missing = members_place(o, block, out, sub->member_begin, sub->member_count, need, &failed);
-        have += need - missing;
-    }
-    if (missing == 0 && have < out->size)
-        missing = members_place(o, block, out, 0, block->member_count, out->size - have, &failed);
+    struct mu_class_ix failed = {MU_NONE}, later = {MU_NONE};
+    o->way = 0;
+    uint32_t missing = minimum_place(o, row, out, &failed);
+    for (o->way = 1; missing > 0 && o->way < 4 && mixed(o, block); o->way++)
+        missing = minimum_place(o, row, out, &later);
     if (missing > 0) {
-        charges_undo(o, mark);
-        for (uint32_t m = 0; m < block->member_count; m++)
-            out->nodes[m] = MU_NONE;
         no_fit(o, gang, failed);
         return;
     }
+    o->way = 0;
     members_place(o, block, out, 0, block->member_count, block->member_count, &failed);
     for (uint32_t m = 0; m < block->member_count; m++)
         out->placed = out->placed || out->nodes[m] != MU_NONE;

@@ -250,7 +250,7 @@ static void count_pods(struct mu_report *report, struct mu_report_result *out)
 
 /* --- gangs --------------------------------------------------------------------------------- */
 
-/* By gang, members in the order of their names; single pods each for themselves. */
+/* By gang, members in canonical order: creation, then UID; single pods each for themselves. */
 static int compare_members(const void *left, const void *right, void *context)
 {
     const struct mu_report *report = context;
@@ -261,7 +261,9 @@ static int compare_members(const void *left, const void *right, void *context)
         order = mu_str_compare(a->ns, b->ns);
     if (order == 0)
         order = mu_str_compare(a->gang.name, b->gang.name);
-    return order != 0 ? order : mu_str_compare(a->name, b->name);
+    if (order == 0) /* canonical order of members, as the scheduler has it */
+        order = (a->created_s > b->created_s) - (a->created_s < b->created_s);
+    return order != 0 ? order : mu_str_compare(a->uid, b->uid);
 }
 
 static bool same_gang(const struct mu_pod_object *a, const struct mu_pod_object *b)
