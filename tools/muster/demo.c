@@ -484,8 +484,10 @@ static int prepare(struct demo *d)
 {
     const char *base = getenv("TMPDIR");
     int rc = mu_workload_from_flags(&d->options->workload, &d->workload, &d->failure);
-    if (rc != 0)
+    if (rc != 0) {
+        d->status = 2; /* wrong input, not a run that went wrong */
         return rc;
+    }
     int len = snprintf(d->directory, sizeof d->directory, "%s/muster-demo-XXXXXX",
                        base != NULL && *base == '/' ? base : "/tmp");
     if (len >= (int)sizeof d->directory || mkdtemp(d->directory) == NULL)
@@ -527,7 +529,7 @@ int mu_demo_run(const struct mu_demo_options *options)
     }
     if (d.failure.code != 0) {
         (void)fprintf(stderr, "muster demo: %s\n", d.failure.text);
-        d.status = 1;
+        d.status = d.status == 0 ? 1 : d.status;
     }
     remove_directory(&d);
     mu_arena_destroy(d.scratch);

@@ -28,12 +28,14 @@ static int read_scheduler_names(void *target, const char *value, struct mu_error
 {
     struct mu_daemon_options *o = target;
     uint32_t count = 0;
+    bool clean = strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-.,") == strlen(value);
     for (const char *at = value; at != NULL; count++) {
         size_t len = strcspn(at, ",");
-        if (len == 0 || len > MU_NAME_BYTES_MAX || count == MU_SCHEDULER_NAMES_MAX)
-            return mu_error_set(error, MU_EINVAL,
-                                "'%s': expected 1 to %u names of 1 to %u bytes, joined by commas",
-                                value, MU_SCHEDULER_NAMES_MAX, MU_NAME_BYTES_MAX);
+        if (!clean || len == 0 || len > MU_NAME_BYTES_MAX || count == MU_SCHEDULER_NAMES_MAX)
+            return mu_error_set(
+                error, MU_EINVAL,
+                "'%s': expected 1 to %u names of 1 to %u of a-z 0-9 - . joined by commas", value,
+                MU_SCHEDULER_NAMES_MAX, MU_NAME_BYTES_MAX);
         if (o != NULL) {
             memcpy(o->scheduler_names[count], at, len);
             o->scheduler_names[count][len] = '\0';

@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 /* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
 struct seen_bind {
@@ -157,6 +158,21 @@ void mu_checker_view_relist(struct mu_checker *c, enum mu_db_kind kind, bool don
     }
 }
 
+static int compare_pods(const void *left, const void *right)
+{
+    const struct mu_pod_object *a = left, *b = right;
+    if (a->created_s != b->created_s)
+        return a->created_s < b->created_s ? -1 : 1;
+    return mu_str_compare(a->uid, b->uid);
+}
+
+static int compare_nodes(const void *left, const void *right)
+{
+    const struct mu_node_object *a = left, *b = right;
+    return mu_str_compare(a->name, b->name);
+}
+
+/* Pods in canonical order, nodes by name. */
 static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list lists[2])
 {
     struct mu_naive_list *nodes = &lists[MU_DB_NODES], *pods = &lists[MU_DB_PODS];
@@ -172,6 +188,8 @@ static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list
         if (mu_pod_decode(raw_of(&pods->objects[i]), c->arena, &w.pods[w.pod_count], &warn, NULL) ==
             0)
             w.pod_count++;
+    qsort(w.nodes, w.node_count, sizeof *w.nodes, compare_nodes);
+    qsort(w.pods, w.pod_count, sizeof *w.pods, compare_pods);
     return w;
 }
 
@@ -383,12 +401,38 @@ static uint64_t fresh_digest(struct mu_checker *c, const struct mu_naive_world *
     return digest;
 }
 
+/* Name the objects in which what the scheduler was shown differs from the server. */
+static void explain_difference(struct mu_checker *c)
+{
+    for (int kind = 0; kind < 2; kind++) {
+        for (uint32_t side = 0; side < 2; side++) {
+            const struct mu_naive_list *from = side == 0 ? &c->server[kind] : &c->view[kind];
+            const struct mu_naive_list *to = side == 0 ? &c->view[kind] : &c->server[kind];
+            for (uint32_t i = 0; i < from->count; i++) {
+                struct mu_object_meta meta = meta_of(raw_of(&from->objects[i]));
+                uint32_t at = 0;
+                while (at < to->count &&
+                       !mu_str_equal(meta_of(raw_of(&to->objects[at])).uid, meta.uid))
+                    at++;
+                uint64_t other = at < to->count ? meta_of(raw_of(&to->objects[at])).version : 0;
+                if (other != meta.version)
+                    violate(c, "I7", "%.*s: version %" PRIu64 " %s, %" PRIu64 " (0: none) %s",
+                            MU_STR_ARGS(meta.name), meta.version,
+                            side == 0 ? "on the server" : "in the view", other,
+                            side == 0 ? "in the view" : "on the server");
+            }
+        }
+    }
+}
+
 void mu_checker_rest(struct mu_checker *c, uint64_t db_digest)
 {
     mu_arena_reset(c->arena);
     struct mu_naive_world w = world_of(c, c->server);
-    if (fresh_digest(c, &w) != db_digest)
+    if (fresh_digest(c, &w) != db_digest) {
         violate(c, "I7", "the cluster DB differs from the server at rest");
+        explain_difference(c);
+    }
     for (uint32_t i = 0; i < w.pod_count; i++) {
         struct mu_pod_object *pod = &w.pods[i];
         if (!mu_naive_wants_node(pod, c->config.scheduler_name))

@@ -2,7 +2,7 @@
  * The event loop of a simulated cluster. Every source of events says when it next has something to
  * do; time jumps to the earliest; then all that is due runs in a fixed order:
  *
- *   arrivals -> churn -> kubelets -> in-process front (requests handled, replies delivered)
+ *   arrivals -> kubelets (and what happens to their nodes) -> in-process front (requests handled, replies delivered)
  *   -> scheduler's timers -> a session's plan comes back -> a new session starts
  *
  * A session runs at once on its snapshot, but its plan is delivered later (a drawn delay), so that
@@ -24,6 +24,7 @@
 
 #define SCHEDULER_NAME "muster"
 #define CLIENT         1u
+#define CHURN_NS       (4 * MU_NS_PER_S) /* mean time between cordons and failures */
 
 struct sim_pod {
     char uid[MU_UID_BYTES_MAX + 1];
@@ -32,7 +33,7 @@ struct sim_pod {
 struct mu_sim {
     struct mu_sim_config config;
     struct mu_clock_virtual clock;
-    struct mu_random random, churn_random, session_random;
+    struct mu_random random, session_random;
     struct mu_apiserver *server;
     struct mu_kubelets *kubelets;
     struct mu_inproc *inproc;
@@ -45,7 +46,6 @@ struct mu_sim {
     const struct mu_plan *plan;
     uint64_t plan_ns; /* when its plan comes back */
     uint32_t next_pod;
-    uint64_t churn_ns;
     bool healed;
     struct sim_pod *pods;
     struct mu_sim_times *times;
@@ -151,7 +151,8 @@ static int create_scheduler(struct mu_sim *sim)
 static int create_cluster(struct mu_sim *sim)
 {
     struct mu_apiserver_config server = {.wall_base_ns = UINT64_C(1767225600) * MU_NS_PER_S};
-    struct mu_kubelets_config kubelets = {0};
+    struct mu_kubelets_config kubelets = {.churn_ns = sim->config.churn ? CHURN_NS : 0,
+                                          .churn_until_ns = sim->config.heal_ns};
     sim->server = mu_apiserver_create(&server, &sim->random);
     if (sim->server == NULL)
         return MU_ENOMEM;
@@ -168,17 +169,15 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     sim->config = *config;
     mu_clock_virtual_init(&sim->clock, MU_NS_PER_S, 0);
     mu_random_init_seed(&sim->random, config->seed);
-    mu_random_fork(&sim->random, &sim->churn_random);
     mu_random_fork(&sim->random, &sim->session_random);
     uint32_t pods = config->workload->pod_count;
     struct mu_checker_config checker = {.scheduler_name = MU_STR(SCHEDULER_NAME),
-                                        .gang_deadline_ns = 180 * MU_NS_PER_S};
+                                        .gang_deadline_ns = 400 * MU_NS_PER_S};
     sim->scratch = mu_arena_create(64u << 20);
     sim->pods = mu_mem_calloc((size_t)pods + 1, sizeof *sim->pods);
     sim->times = mu_mem_calloc((size_t)pods + 1, sizeof *sim->times);
     sim->by_uid = mu_index_create(pods, uid_equal, uid_hash, sim);
     sim->checker = config->check ? mu_checker_create(&checker) : NULL;
-    sim->churn_ns = config->churn ? 2 * MU_NS_PER_S : UINT64_MAX;
     sim->plan_ns = UINT64_MAX;
     if (sim->scratch == NULL || sim->pods == NULL || sim->times == NULL || sim->by_uid == NULL ||
         (config->check && sim->checker == NULL) || create_cluster(sim) != 0 ||
@@ -307,39 +306,11 @@ static uint64_t arrival_ns(const struct mu_sim *sim)
                : UINT64_MAX;
 }
 
-static void churn(struct mu_sim *sim)
-{
-    const struct mu_workload *w = sim->config.workload;
-    struct mu_random *r = &sim->churn_random;
-    struct mu_str node = w->nodes[mu_random_below(r, w->node_count)].name;
-    switch (mu_random_below(r, 4)) {
-    case 0:
-        mu_kubelets_cordon(sim->kubelets, node, true, now_of(sim));
-        break;
-    case 1:
-        mu_kubelets_cordon(sim->kubelets, node, false, now_of(sim));
-        break;
-    case 2:
-        mu_kubelets_fail_node(sim->kubelets, node, now_of(sim));
-        break;
-    default:
-        mu_kubelets_recover_node(sim->kubelets, node, now_of(sim));
-        break;
-    }
-    sim->churn_ns = now_of(sim) + MU_NS_PER_S + mu_random_below(r, 8 * MU_NS_PER_S);
-}
-
-/* The end of trouble: no more faults, every node is up and schedulable. */
+/* The end of trouble: no more faults; churn ends by itself at the same time. */
 static void heal(struct mu_sim *sim)
 {
-    const struct mu_workload *w = sim->config.workload;
     sim->healed = true;
-    sim->churn_ns = UINT64_MAX;
     mu_inproc_heal(sim->inproc);
-    for (uint32_t i = 0; sim->config.churn && i < w->node_count; i++) {
-        mu_kubelets_recover_node(sim->kubelets, w->nodes[i].name, now_of(sim));
-        mu_kubelets_cordon(sim->kubelets, w->nodes[i].name, false, now_of(sim));
-    }
 }
 
 /* ---- the loop ----------------------------------------------------------------------------- */
@@ -351,7 +322,7 @@ static uint64_t min_ns(uint64_t a, uint64_t b)
 
 static uint64_t next_ns(const struct mu_sim *sim)
 {
-    uint64_t next = min_ns(arrival_ns(sim), sim->churn_ns);
+    uint64_t next = arrival_ns(sim);
     if (!sim->healed)
         next = min_ns(next, sim->config.heal_ns);
     next = min_ns(next, mu_kubelets_next_ns(sim->kubelets));
@@ -391,8 +362,6 @@ static void step(struct mu_sim *sim)
         heal(sim);
     while (arrival_ns(sim) <= now_ns)
         create_pod(sim, sim->next_pod++);
-    if (sim->churn_ns <= now_ns)
-        churn(sim);
     mu_kubelets_run(sim->kubelets, now_ns);
     mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_ns);
     mu_inproc_run(sim->inproc, now_ns);

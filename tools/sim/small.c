@@ -5,8 +5,9 @@
 #include <stdio.h>
 
 #define TROUBLE_NS (90 * MU_NS_PER_S)
-/* Longer than the longest back-off (30 s, doubled by jitter), so that nothing is merely asleep. */
-#define REST_NS    (150 * MU_NS_PER_S)
+/* Longer than the silence after which a watch is given up plus the longest back-off, so that nothing
+ * is merely asleep. */
+#define REST_NS    (400 * MU_NS_PER_S)
 #define HORIZON_NS (3600 * MU_NS_PER_S)
 
 /* Cut the word "churn" out of the list; what is left are kubesim's faults. */

@@ -1,0 +1,320 @@
+/*
+ * The programs as people meet them: exit status, one clear line for wrong input, and the main job
+ * over real sockets. Every child is ended by pid; every port is a free one on loopback.
+ */
+#include "tests/mu_test.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <jansson.h>
+#include <spawn.h>
+#include <time.h>
+
+#define OUTPUT_BYTES (64u << 10)
+
+extern char **environ;
+
+struct result {
+    int status; /* exit status, or 256 + signal */
+    char out[OUTPUT_BYTES];
+    char err[OUTPUT_BYTES];
+};
+
+static void program_path(const char *name, char path[4096])
+{
+    (void)snprintf(path, 4096, "%s/%s", MU_BIN_DIR, name);
+}
+
+static pid_t start(const char *name, const char *const *args, const char *out, const char *err)
+{
+    char path[4096];
+    char *argv[32] = {path};
+    posix_spawn_file_actions_t actions;
+    pid_t pid;
+    program_path(name, path);
+    for (int i = 0; args[i] != NULL; i++) {
+        assert_true(i < 30);
+        argv[i + 1] = (char *)(uintptr_t)args[i];
+    }
+    assert_int_equal(posix_spawn_file_actions_init(&actions), 0);
+    assert_int_equal(posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0), 0);
+    assert_int_equal(
+        posix_spawn_file_actions_addopen(&actions, 1, out, O_WRONLY | O_CREAT | O_TRUNC, 0600), 0);
+    assert_int_equal(
+        posix_spawn_file_actions_addopen(&actions, 2, err, O_WRONLY | O_CREAT | O_TRUNC, 0600), 0);
+    assert_int_equal(posix_spawn(&pid, path, &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    return pid;
+}
+
+static int finish(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+}
+
+static void read_file(const char *path, char text[OUTPUT_BYTES])
+{
+    FILE *file = fopen(path, "re");
+    assert_non_null(file);
+    size_t len = fread(text, 1, OUTPUT_BYTES - 1, file);
+    text[len] = '\0';
+    (void)fclose(file);
+}
+
+/* A folder of this test, removed at its end with what is in it. */
+struct place {
+    char dir[64];
+    char out[96], err[96], file[96], url[96];
+};
+
+static struct place place_make(void)
+{
+    struct place p;
+    (void)snprintf(p.dir, sizeof p.dir, "/tmp/muster-cli-XXXXXX");
+    assert_non_null(mkdtemp(p.dir));
+    (void)snprintf(p.out, sizeof p.out, "%s/out", p.dir);
+    (void)snprintf(p.err, sizeof p.err, "%s/err", p.dir);
+    (void)snprintf(p.file, sizeof p.file, "%s/file", p.dir);
+    (void)snprintf(p.url, sizeof p.url, "%s/url", p.dir);
+    return p;
+}
+
+static void place_drop(const struct place *p)
+{
+    (void)unlink(p->out);
+    (void)unlink(p->err);
+    (void)unlink(p->file);
+    (void)unlink(p->url);
+    (void)rmdir(p->dir);
+}
+
+static struct result run(const char *name, const char *const *args)
+{
+    static struct result r;
+    struct place p = place_make();
+    r.status = finish(start(name, args, p.out, p.err));
+    read_file(p.out, r.out);
+    read_file(p.err, r.err);
+    place_drop(&p);
+    return r;
+}
+
+static int lines_of(const char *text)
+{
+    int lines = 0;
+    for (; *text != '\0'; text++)
+        lines += *text == '\n';
+    return lines;
+}
+
+/* Refused with status 2 and exactly one line on stderr that holds `word`. */
+static void refuses(const char *name, const char *const *args, const char *word)
+{
+    struct result r = run(name, args);
+    if (r.status != 2 || lines_of(r.err) != 1 || strstr(r.err, word) == NULL)
+        print_error("%s: status %d, stderr: %s", name, r.status, r.err);
+    assert_int_equal(r.status, 2);
+    assert_int_equal(lines_of(r.err), 1);
+    assert_non_null(strstr(r.err, word));
+}
+#define REFUSES(name, word, ...) refuses(name, (const char *const[]){__VA_ARGS__, NULL}, word)
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+/* ---- wrong input -------------------------------------------------------------------------- */
+
+static void test_cli__wrong_flags__one_line_and_status_2(void **state)
+{
+    (void)state;
+    refuses("muster", (const char *const[]){NULL}, "expected one of");
+    REFUSES("muster", "'bogus'", "bogus");
+    REFUSES("muster", "bogus", "demo", "--bogus");
+    REFUSES("muster", "score", "demo", "--score", "best");
+    REFUSES("muster", "seeds", "sim", "--seeds", "5..1");
+    REFUSES("muster", "faults", "sim", "--seeds", "1..1", "--faults", "bogus");
+    REFUSES("muster", "--seeds", "sim", "--faults", "drop");
+    REFUSES("muster", "--openb-pods", "demo", "--openb-nodes", "x.csv");
+    REFUSES("musterd", "--server", "--score", "pack");
+    REFUSES("musterd", "http://HOST:PORT", "--server", "localhost");
+    REFUSES("musterd", "quiet-time", "--server", "http://127.0.0.1:1", "--quiet-time", "soon");
+    REFUSES("muster-kubesim", "port", "--port", "99999");
+    REFUSES("muster-kubesim", "bogus", "--bogus", "1");
+}
+
+static void test_cli__bad_files__one_line_with_file_and_line(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    write_file(p.file, "score: pack\nscoer: spread\n");
+    REFUSES("musterd", "scoer", "--server", "http://127.0.0.1:1", "--config", p.file);
+    REFUSES("musterd", "/nonexistent", "--config", "/nonexistent");
+    write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nnode-1,1000,10\n");
+    REFUSES("muster", p.file, "demo", "--openb-nodes", p.file, "--openb-pods", p.file);
+    write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nnode-1,lots,1024,0,\n");
+    REFUSES("muster", "cpu_milli", "demo", "--openb-nodes", p.file, "--openb-pods", p.file);
+    REFUSES("muster", "/nonexistent", "sim", "--openb-nodes", "/nonexistent", "--openb-pods",
+            "/nonexistent");
+    place_drop(&p);
+}
+
+static void test_cli__help_and_version__status_0(void **state)
+{
+    (void)state;
+    assert_int_equal(run("muster", (const char *const[]){"help", NULL}).status, 0);
+    assert_int_equal(run("muster", (const char *const[]){"--version", NULL}).status, 0);
+    assert_int_equal(run("muster", (const char *const[]){"demo", "--help", NULL}).status, 0);
+    assert_int_equal(run("muster", (const char *const[]){"sim", "--help", NULL}).status, 0);
+    assert_int_equal(run("musterd", (const char *const[]){"--help", NULL}).status, 0);
+    assert_int_equal(run("musterd", (const char *const[]){"--version", NULL}).status, 0);
+    struct result r = run("muster-kubesim", (const char *const[]){"--help", NULL});
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "--announce"));
+    assert_string_equal(r.err, "");
+}
+
+static void test_musterd__no_server__one_line_and_status_1(void **state)
+{
+    (void)state;
+    struct result r =
+        run("musterd", (const char *const[]){"--server", "http://127.0.0.1:1", "--connect-timeout",
+                                             "1s", "--log-level", "error", NULL});
+    assert_int_equal(r.status, 1);
+    assert_int_equal(lines_of(r.err), 1);
+    assert_non_null(strstr(r.err, "http://127.0.0.1:1"));
+    assert_non_null(strstr(r.err, "expected a Kubernetes API server"));
+}
+
+/* ---- the main job ------------------------------------------------------------------------- */
+
+static void wait_for_url(const char *path, char url[128])
+{
+    for (int i = 0; i < 3000; i++) {
+        FILE *file = fopen(path, "re");
+        if (file != NULL) {
+            bool read = fgets(url, 128, file) != NULL;
+            (void)fclose(file);
+            url[strcspn(url, "\n")] = '\0';
+            if (read)
+                return;
+        }
+        (void)poll(NULL, 0, 10);
+    }
+    fail_msg("muster-kubesim does not serve");
+}
+
+static void test_musterd__sigterm__drains_and_ends_well(void **state)
+{
+    static char log[OUTPUT_BYTES];
+    struct place p = place_make();
+    char url[128];
+    (void)state;
+    pid_t kubesim =
+        start("muster-kubesim", (const char *const[]){"--nodes", "3", "--announce", p.url, NULL},
+              "/dev/null", "/dev/null");
+    wait_for_url(p.url, url);
+    pid_t musterd = start("musterd", (const char *const[]){"--server", url, NULL}, p.out, p.err);
+    for (int i = 0; i < 3000; i++) {
+        read_file(p.err, log);
+        if (strstr(log, "cluster known") != NULL)
+            break;
+        (void)poll(NULL, 0, 10);
+    }
+    assert_non_null(strstr(log, "nodes=3"));
+    assert_int_equal(kill(musterd, SIGTERM), 0);
+    assert_int_equal(finish(musterd), 0);
+    assert_int_equal(kill(kubesim, SIGTERM), 0);
+    assert_int_equal(finish(kubesim), 0);
+    place_drop(&p);
+}
+
+static json_int_t integer(const json_t *object, const char *key)
+{
+    const json_t *value = json_object_get(object, key);
+    assert_true(json_is_integer(value));
+    return json_integer_value(value);
+}
+
+static void check_clean(const struct result *r)
+{
+    json_error_t error;
+    if (r->status != 0)
+        print_error("stdout: %s\nstderr: %s\n", r->out, r->err);
+    assert_int_equal(r->status, 0);
+    assert_int_equal(lines_of(r->out), 1);
+    json_t *report = json_loads(r->out, 0, &error);
+    assert_non_null(report);
+    assert_int_equal(integer(report, "partial_gangs"), 0);
+    assert_int_equal(integer(report, "overcommitted_nodes"), 0);
+    assert_int_equal(integer(report, "pending_that_fit"), 0);
+    assert_int_equal(integer(report, "bound") + integer(report, "pending"),
+                     integer(report, "pods"));
+    assert_true(integer(report, "nodes") == 1523);
+    assert_true(integer(report, "bound") > 7000);
+    assert_true(integer(report, "gangs") >= 100);
+    assert_true(json_is_number(json_object_get(report, "pods_per_second")));
+    assert_true(json_is_number(json_object_get(report, "bind_latency_ms_p99")));
+    json_decref(report);
+}
+
+static void test_demo__default__binds_all_that_fits_over_sockets(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    struct result r =
+        run("muster", (const char *const[]){"demo", "--json", "--dump", p.file, NULL});
+    check_clean(&r);
+    json_error_t error;
+    json_t *list = json_load_file(p.file, 0, &error);
+    assert_string_equal(json_string_value(json_object_get(list, "kind")), "List");
+    assert_true(json_array_size(json_object_get(list, "items")) > 1523 + 7000);
+    json_decref(list);
+    place_drop(&p);
+}
+
+static void test_sim__default__the_same_report_under_virtual_time(void **state)
+{
+    (void)state;
+    struct result r = run("muster", (const char *const[]){"sim", "--json", NULL});
+    check_clean(&r);
+}
+
+static void test_sim__seeds_as_json__are_deterministic(void **state)
+{
+    static const char *const args[] = {"sim", "--seeds", "1..3", "--json", NULL};
+    static char first[OUTPUT_BYTES];
+    json_error_t error;
+    (void)state;
+    struct result r = run("muster", args);
+    assert_int_equal(r.status, 0);
+    json_t *report = json_loads(r.out, 0, &error);
+    assert_int_equal(integer(report, "seeds"), 3);
+    assert_true(integer(report, "steps") > 100);
+    assert_int_equal(json_array_size(json_object_get(report, "violations")), 0);
+    assert_int_equal(strlen(json_string_value(json_object_get(report, "trace_hash"))), 16);
+    json_decref(report);
+    (void)snprintf(first, sizeof first, "%s", r.out);
+    assert_string_equal(run("muster", args).out, first);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_cli__wrong_flags__one_line_and_status_2),
+        cmocka_unit_test(test_cli__bad_files__one_line_with_file_and_line),
+        cmocka_unit_test(test_cli__help_and_version__status_0),
+        cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),
+        cmocka_unit_test(test_musterd__sigterm__drains_and_ends_well),
+        cmocka_unit_test(test_demo__default__binds_all_that_fits_over_sockets),
+        cmocka_unit_test(test_sim__default__the_same_report_under_virtual_time),
+        cmocka_unit_test(test_sim__seeds_as_json__are_deterministic),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

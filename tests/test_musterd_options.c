@@ -1,0 +1,152 @@
+/* What musterd can be told: flags, the file, and one clear line for what is wrong. */
+#include "tests/mu_test.h"
+
+#include "engine/base/clock.h"
+#include "tools/musterd/options_priv.h"
+
+static int parse_url(const char *url, char host[256], uint16_t *port)
+{
+    struct mu_error error;
+    return mu_server_url_parse(mu_str_of(url), host, port, &error);
+}
+
+static void test_server_url__accepted_forms(void **state)
+{
+    char host[256];
+    uint16_t port;
+    (void)state;
+    assert_int_equal(parse_url("http://127.0.0.1:8001", host, &port), 0);
+    assert_string_equal(host, "127.0.0.1");
+    assert_int_equal(port, 8001);
+    assert_int_equal(parse_url("http://[::1]:65535/", host, &port), 0);
+    assert_string_equal(host, "::1");
+    assert_int_equal(port, 65535);
+}
+
+static void test_server_url__everything_else_is_refused(void **state)
+{
+    static const char *const bad[] = {
+        "",          "127.0.0.1:80", "http://",        "http://h",         "http://:80",
+        "http://h:", "http://h:0",   "http://h:65536", "http://h:80/path", "http://h:8o",
+        "ftp://h:80"};
+    char host[256];
+    uint16_t port;
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(parse_url(bad[i], host, &port), MU_EINVAL);
+    assert_int_equal(parse_url("https://h:443", host, &port), MU_EUNSUPPORTED);
+}
+
+static void test_duration__units_and_bounds(void **state)
+{
+    struct mu_error error;
+    uint64_t ns = 0;
+    (void)state;
+    assert_int_equal(mu_duration_parse("200ms", &ns, &error), 0);
+    assert_int_equal(ns, 200 * MU_NS_PER_MS);
+    assert_int_equal(mu_duration_parse("24m", &ns, &error), 0);
+    assert_int_equal(ns, 24 * 60 * MU_NS_PER_S);
+    assert_int_equal(mu_duration_parse("0s", &ns, &error), 0);
+    static const char *const bad[] = {
+        "", "5", "s", "-1s", "1.5s", "1h", "86401s", "99999999999999999999s", "5 s", "5S"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_int_equal(mu_duration_parse(bad[i], &ns, &error), MU_EINVAL);
+    assert_int_equal(ns, 0); /* a failure changes nothing */
+}
+
+static void write_file(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "we");
+    assert_non_null(file);
+    assert_true(fputs(text, file) >= 0);
+    assert_int_equal(fclose(file), 0);
+}
+
+static int load(const char *text, struct mu_daemon_options *o, struct mu_error *error)
+{
+    char path[] = "/tmp/muster-options-XXXXXX";
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    (void)close(fd);
+    write_file(path, text);
+    *error = (struct mu_error){0};
+    int rc = mu_daemon_options_load(o, path, error);
+    (void)unlink(path);
+    return rc;
+}
+
+static void test_options_file__every_setting_is_read(void **state)
+{
+    struct mu_daemon_options o = {0};
+    struct mu_error error;
+    (void)state;
+    assert_int_equal(load("server: http://10.0.0.1:8080\n"
+                          "schedulerNames: [muster, batch]\n"
+                          "score: pack\n"
+                          "quietTime: 3s\n"
+                          "batchWindow: 5ms\n"
+                          "holdTime: 1m\n"
+                          "connectTimeout: 7s\n"
+                          "drainTimeout: 8s\n"
+                          "bindsInFlight: 64\n"
+                          "connections: 2\n"
+                          "logLevel: warn\n"
+                          "logFormat: json\n",
+                          &o, &error),
+                     0);
+    assert_string_equal(o.host, "10.0.0.1");
+    assert_int_equal(o.port, 8080);
+    assert_int_equal(o.scheduler_name_count, 2);
+    assert_string_equal(o.scheduler_names[1], "batch");
+    assert_int_equal(o.score, MU_SCORE_PACK);
+    assert_int_equal(o.quiet_ns, 3 * MU_NS_PER_S);
+    assert_int_equal(o.batch_window_ns, 5 * MU_NS_PER_MS);
+    assert_int_equal(o.hold_ns, 60 * MU_NS_PER_S);
+    assert_int_equal(o.connect_wait_ns, 7 * MU_NS_PER_S);
+    assert_int_equal(o.drain_ns, 8 * MU_NS_PER_S);
+    assert_int_equal(o.binds_in_flight, 64);
+    assert_int_equal(o.connections, 2);
+    assert_int_equal(o.log_level, MU_LOG_WARN);
+    assert_int_equal(o.log_format, MU_LOG_JSON);
+    assert_int_equal(mu_setting_count, 12); /* all of them are above */
+}
+
+static void test_options_file__wrong_input__names_line_and_key(void **state)
+{
+    struct mu_daemon_options o = {0};
+    struct mu_error error;
+    (void)state;
+    assert_int_equal(load("score: pack\nscoer: spread\n", &o, &error), MU_EINVAL);
+    assert_non_null(strstr(error.text, ":2:"));
+    assert_non_null(strstr(error.text, "scoer"));
+    assert_int_equal(load("score: best\n", &o, &error), MU_EINVAL);
+    assert_non_null(strstr(error.text, ":1:"));
+    assert_non_null(strstr(error.text, "spread or pack"));
+    assert_int_equal(load("bindsInFlight: 0\n", &o, &error), MU_EINVAL);
+    assert_int_equal(load("score: [pack\n", &o, &error), MU_EINVAL);
+    assert_int_not_equal(mu_daemon_options_load(&o, "/nonexistent/file", &error), 0);
+    assert_non_null(strstr(error.text, "/nonexistent/file"));
+}
+
+static void test_settings__check_without_a_target(void **state)
+{
+    struct mu_error error;
+    (void)state;
+    for (uint32_t i = 0; i < mu_setting_count; i++) {
+        assert_int_not_equal(mu_settings[i].read(NULL, "\x01", &error), 0);
+        assert_non_null(strstr(error.text, "expected"));
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_server_url__accepted_forms),
+        cmocka_unit_test(test_server_url__everything_else_is_refused),
+        cmocka_unit_test(test_duration__units_and_bounds),
+        cmocka_unit_test(test_options_file__every_setting_is_read),
+        cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),
+        cmocka_unit_test(test_settings__check_without_a_target),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,107 @@
+/*
+ * The ring under virtual time with every fault: 200 seeds (MUSTER_SIM_SEEDS overrides), each with
+ * the invariants checked after every step. A failing seed prints how to replay it.
+ */
+#include "tests/mu_test.h"
+
+#include "tools/sim/sim.h"
+
+static struct mu_sim_small everything(void)
+{
+    struct mu_sim_small small = {.score = MU_SCORE_SPREAD};
+    struct mu_error error;
+    assert_int_equal(mu_sim_faults_parse("all", &small, &error), 0);
+    return small;
+}
+
+static uint64_t seeds_wanted(void)
+{
+    const char *text = getenv("MUSTER_SIM_SEEDS");
+    return text != NULL ? strtoull(text, NULL, 10) : 200;
+}
+
+static uint32_t run_seed(const struct mu_sim_small *small, uint64_t seed,
+                         struct mu_sim_result *result)
+{
+    struct mu_error error = {0};
+    int rc = mu_sim_small_run(small, seed, result, &error);
+    if (rc != 0)
+        fail_msg("seed %llu: %s", (unsigned long long)seed, error.text);
+    for (uint32_t i = 0; i < result->violation_count && i < MU_SIM_VIOLATIONS_KEPT; i++)
+        print_error("muster sim --seeds %llu..%llu: step %llu: %s: %s\n", (unsigned long long)seed,
+                    (unsigned long long)seed, (unsigned long long)result->violations[i].step,
+                    result->violations[i].invariant, result->violations[i].what);
+    return result->violation_count;
+}
+
+static void test_sim__all_faults__no_invariant_is_violated(void **state)
+{
+    struct mu_sim_small small = everything();
+    uint64_t seeds = seeds_wanted(), bad = 0, steps = 0;
+    (void)state;
+    for (uint64_t seed = 1; seed <= seeds; seed++) {
+        struct mu_sim_result result;
+        small.score = seed % 2 == 0 ? MU_SCORE_PACK : MU_SCORE_SPREAD;
+        bad += run_seed(&small, seed, &result) > 0;
+        steps += result.steps;
+    }
+    print_message("%llu seeds, %llu steps\n", (unsigned long long)seeds, (unsigned long long)steps);
+    assert_int_equal(bad, 0);
+    assert_true(steps > seeds * 50); /* the worlds did live */
+}
+
+static void test_sim__no_faults__comes_to_rest_clean(void **state)
+{
+    struct mu_sim_small small = {.score = MU_SCORE_PACK};
+    struct mu_error error;
+    (void)state;
+    assert_int_equal(mu_sim_faults_parse("none", &small, &error), 0);
+    assert_false(small.churn);
+    for (uint64_t seed = 1; seed <= 10; seed++) {
+        struct mu_sim_result result;
+        assert_int_equal(run_seed(&small, seed, &result), 0);
+        assert_true(result.rested);
+    }
+}
+
+/* I10 */
+static void test_sim__same_seed__same_trace(void **state)
+{
+    struct mu_sim_small small = everything();
+    (void)state;
+    for (uint64_t seed = 1; seed <= 5; seed++) {
+        struct mu_sim_result first, second, other;
+        (void)run_seed(&small, seed, &first);
+        (void)run_seed(&small, seed, &second);
+        (void)run_seed(&small, seed + 1000, &other);
+        assert_true(first.trace_hash == second.trace_hash);
+        assert_true(first.steps == second.steps);
+        assert_true(first.trace_hash != other.trace_hash);
+    }
+}
+
+static void test_sim_faults__words(void **state)
+{
+    struct mu_sim_small small;
+    struct mu_error error;
+    (void)state;
+    assert_int_equal(mu_sim_faults_parse("churn", &small, &error), 0);
+    assert_true(small.churn);
+    assert_int_equal(mu_sim_faults_parse("drop,churn,409", &small, &error), 0);
+    assert_true(small.churn);
+    assert_int_equal(mu_sim_faults_parse("drop", &small, &error), 0);
+    assert_false(small.churn);
+    assert_int_equal(mu_sim_faults_parse("drop,bogus", &small, &error), MU_EINVAL);
+    assert_non_null(strstr(error.text, "bogus"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_sim__no_faults__comes_to_rest_clean),
+        cmocka_unit_test(test_sim__same_seed__same_trace),
+        cmocka_unit_test(test_sim_faults__words),
+        cmocka_unit_test(test_sim__all_faults__no_invariant_is_violated),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
