@@ -15,59 +15,45 @@
  * unknown was ever sent. GONE needs the server's Status, not just some proxy's 404.
  *
  * Nothing allocates between taking a bind and settling it except requests and reply bodies; when
- * one of those finds no memory the bind sleeps and tries again, so none is lost. Hence the wheel
- * of intrusive lists where a heap would have to grow.
+ * one of those finds no memory the bind sleeps and tries again, so none is lost. A group is
+ * one block with its binds and their strings; a bind is found by its slot number (in the token of
+ * its request) and by its id.
  */
 #include "informer/binder.h"
 
 #include <inttypes.h>
 
 #include "engine/base/assert.h"
-#include "engine/base/bitset.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/index.h"
 #include "engine/base/mem.h"
+#include "informer/http_wheel.h"
 
 #define IN_FLIGHT_DEFAULT  256u
 #define TIMEOUT_DEFAULT_NS (30 * MU_NS_PER_S)
 #define BACKOFF_FIRST_NS   (200 * MU_NS_PER_MS)
 #define BACKOFF_MAX_NS     (10 * MU_NS_PER_S)
 #define RETRY_AFTER_MAX_S  60u /* a server that asks for more is asked again anyway */
-#define WHEEL_TICK_NS      (50 * MU_NS_PER_MS)
-#define WHEEL_SLOTS        2048u
 #define SLOT_BITS          24
 #define TOKEN_SPACE        (UINT64_C(1) << 48)
 #define NONE               UINT32_MAX
-/* What an arena decodes: a Status, or a pod that was read back. */
-#define ARENA_BYTES MU_DECODE_ARENA_BYTES
 
-_Static_assert(WHEEL_SLOTS *WHEEL_TICK_NS > RETRY_AFTER_MAX_S * MU_NS_PER_S,
-               "the longest sleep fits one turn of the wheel");
-_Static_assert(2 * BACKOFF_MAX_NS < RETRY_AFTER_MAX_S * MU_NS_PER_S,
-               "back-off with its jitter is shorter than that");
-
-struct group {
-    struct mu_str plan;
-    uint32_t unsettled;
-    uint32_t waiting; /* list of the binds behind the claim */
-    char text[];      /* the strings of the group and its binds */
-};
-
-enum bind_state { FREE, WAITING, READY, OPEN, ANSWERED, ASLEEP, DONE };
+enum bind_state { WAITING, READY, OPEN, ANSWERED, ASLEEP, DONE };
 enum bind_step { STEP_POST, STEP_GET };
 
 struct bind {
-    uint64_t id;
     struct group *group;
+    uint64_t id;
     struct mu_str ns, name, uid, node;
     uint64_t version;
-    uint64_t due_tick; /* ASLEEP */
-    struct mu_buf body;
-    uint32_t prev, next; /* in the list of its state */
-    uint32_t sequence;   /* of its newest request: late replies of older ones are told apart */
-    uint32_t attempts;   /* bind POSTs sent */
-    uint32_t sleeps;     /* in a row: how far back-off has grown */
+    struct mu_link link;         /* WAITING: the group's list, READY: the binder's */
+    struct mu_wheel_entry timer; /* ASLEEP */
+    struct mu_buf body;          /* of the reply */
+    uint32_t slot;
+    uint32_t sequence; /* of its newest request: late replies of older ones are told apart */
+    uint32_t attempts; /* bind POSTs sent */
+    uint32_t sleeps;   /* in a row: how far back-off has grown */
     uint32_t retry_after_s;
     int status;
     enum bind_state state;
@@ -76,16 +62,29 @@ struct bind {
     bool unknown; /* a copy of the write may have reached the server and was not answered */
 };
 
+struct group {
+    struct mu_str plan;
+    struct mu_link waiting; /* the binds behind the claim */
+    uint32_t held;          /* binds not yet let go; the last one frees the group */
+    struct bind binds[];    /* then the strings */
+};
+
+struct slot {
+    struct bind *bind; /* NULL: free */
+    uint32_t next_free;
+};
+
 struct mu_binder {
     struct mu_binder_config config;
     struct mu_random random;
-    struct bind *binds;
-    uint32_t bind_count; /* slots ever used */
-    uint32_t bind_cap;
-    uint32_t free; /* single list through next */
+    struct slot *slots;
+    uint32_t slot_count; /* ever used */
+    uint32_t slot_cap;
+    uint32_t free_head; /* list through next_free */
     uint32_t free_count;
-    uint32_t ready_head, ready_tail;
-    struct mu_index *by_id;
+    struct mu_link ready;
+    struct mu_wheel wheel;
+    struct mu_index *by_id; /* id -> slot */
     struct mu_arena *arena;
     struct mu_binder_stats stats;
     uint32_t live;            /* taken and not settled */
@@ -93,117 +92,9 @@ struct mu_binder {
     uint64_t paused_until_ns; /* the server asked for quiet */
     uint32_t sequence;
     bool in_outcome;
-
-    uint32_t asleep;
-    uint64_t wheel_tick; /* every due tick up to here has been woken */
-    uint32_t wheel[WHEEL_SLOTS];
-    uint64_t wheel_used[MU_BITSET_WORDS(WHEEL_SLOTS)];
 };
 
-/* --- lists --------------------------------------------------------------------------------- */
-
-static void list_push_front(struct mu_binder *b, uint32_t *head, uint32_t ix)
-{
-    struct bind *bind = &b->binds[ix];
-    bind->prev = NONE;
-    bind->next = *head;
-    if (*head != NONE)
-        b->binds[*head].prev = ix;
-    *head = ix;
-}
-
-static void list_remove(struct mu_binder *b, uint32_t *head, uint32_t ix)
-{
-    const struct bind *bind = &b->binds[ix];
-    if (bind->prev != NONE)
-        b->binds[bind->prev].next = bind->next;
-    else
-        *head = bind->next;
-    if (bind->next != NONE)
-        b->binds[bind->next].prev = bind->prev;
-}
-
-static void ready_push(struct mu_binder *b, uint32_t ix)
-{
-    struct bind *bind = &b->binds[ix];
-    bind->state = READY;
-    bind->prev = b->ready_tail;
-    bind->next = NONE;
-    if (b->ready_tail != NONE)
-        b->binds[b->ready_tail].next = ix;
-    else
-        b->ready_head = ix;
-    b->ready_tail = ix;
-}
-
-static void ready_remove(struct mu_binder *b, uint32_t ix)
-{
-    if (b->ready_tail == ix)
-        b->ready_tail = b->binds[ix].prev;
-    list_remove(b, &b->ready_head, ix);
-}
-
-/* --- the timer wheel ----------------------------------------------------------------------- */
-
-static void sleep_until(struct mu_binder *b, uint32_t ix, uint64_t wake_ns, uint64_t now_ns)
-{
-    struct bind *bind = &b->binds[ix];
-    if (b->asleep == 0)
-        b->wheel_tick = now_ns / WHEEL_TICK_NS;
-    bind->due_tick = wake_ns / WHEEL_TICK_NS + 1;
-    bind->state = ASLEEP;
-    uint32_t slot = (uint32_t)(bind->due_tick % WHEEL_SLOTS);
-    list_push_front(b, &b->wheel[slot], ix);
-    mu_bitset_set(b->wheel_used, slot);
-    b->asleep++;
-}
-
-static void wheel_remove(struct mu_binder *b, uint32_t ix)
-{
-    MU_ASSERT(b->asleep > 0 && b->binds[ix].state == ASLEEP);
-    uint32_t slot = (uint32_t)(b->binds[ix].due_tick % WHEEL_SLOTS);
-    list_remove(b, &b->wheel[slot], ix);
-    if (b->wheel[slot] == NONE)
-        mu_bitset_clear(b->wheel_used, slot);
-    b->asleep--;
-}
-
-/* Wake what is due. A slot can also hold binds of a later turn, when ticks came late. */
-static void wheel_advance(struct mu_binder *b, uint64_t now_ns)
-{
-    uint64_t to = now_ns / WHEEL_TICK_NS;
-    if (b->asleep == 0 || to <= b->wheel_tick)
-        return;
-    uint64_t steps = to - b->wheel_tick;
-    if (steps > WHEEL_SLOTS)
-        steps = WHEEL_SLOTS;
-    for (uint64_t tick = to - steps + 1; tick <= to; tick++) {
-        uint32_t ix = b->wheel[tick % WHEEL_SLOTS];
-        while (ix != NONE) {
-            uint32_t next = b->binds[ix].next;
-            if (b->binds[ix].due_tick <= to) {
-                wheel_remove(b, ix);
-                ready_push(b, ix);
-            }
-            ix = next;
-        }
-    }
-    b->wheel_tick = to;
-}
-
-/* No bind is due before this; the bind that it names may be one of a later turn. */
-static uint64_t wheel_next_ns(const struct mu_binder *b)
-{
-    if (b->asleep == 0)
-        return UINT64_MAX;
-    uint32_t first = (uint32_t)((b->wheel_tick + 1) % WHEEL_SLOTS);
-    uint32_t slot = mu_bitset_next(b->wheel_used, WHEEL_SLOTS, first);
-    if (slot == WHEEL_SLOTS)
-        slot = mu_bitset_next(b->wheel_used, WHEEL_SLOTS, 0);
-    MU_ASSERT(slot < WHEEL_SLOTS);
-    uint32_t distance = (slot + WHEEL_SLOTS - first) % WHEEL_SLOTS;
-    return (b->wheel_tick + 1 + distance) * WHEEL_TICK_NS;
-}
+static void pump(struct mu_binder *b, uint64_t now_ns, struct mu_outbox *out);
 
 /* --- create and destroy -------------------------------------------------------------------- */
 
@@ -215,13 +106,13 @@ static uint64_t hash_id(uint64_t id)
 static bool index_equal(const void *context, uint32_t value, const void *key)
 {
     const struct mu_binder *b = context;
-    return b->binds[value].id == *(const uint64_t *)key;
+    return b->slots[value].bind->id == *(const uint64_t *)key;
 }
 
 static uint64_t index_hash(const void *context, uint32_t value)
 {
     const struct mu_binder *b = context;
-    return hash_id(b->binds[value].id);
+    return hash_id(b->slots[value].bind->id);
 }
 
 struct mu_binder *mu_binder_create(const struct mu_binder_config *config, struct mu_random *random)
@@ -236,11 +127,11 @@ struct mu_binder *mu_binder_create(const struct mu_binder_config *config, struct
         b->config.in_flight_max = MU_BINDS_IN_FLIGHT_MAX;
     if (b->config.timeout_ns == 0)
         b->config.timeout_ns = TIMEOUT_DEFAULT_NS;
-    b->free = b->ready_head = b->ready_tail = NONE;
-    for (uint32_t i = 0; i < WHEEL_SLOTS; i++)
-        b->wheel[i] = NONE;
+    b->free_head = NONE;
+    mu_link_init(&b->ready);
+    mu_wheel_init(&b->wheel, 0);
     b->by_id = mu_index_create(b->config.in_flight_max, index_equal, index_hash, b);
-    b->arena = mu_arena_create(ARENA_BYTES);
+    b->arena = mu_arena_create(MU_DECODE_ARENA_BYTES);
     if (b->by_id == NULL || b->arena == NULL) {
         mu_binder_destroy(b);
         return NULL;
@@ -249,10 +140,17 @@ struct mu_binder *mu_binder_create(const struct mu_binder_config *config, struct
     return b;
 }
 
-static void group_unref(struct group *group)
+/* Let go of a bind: its slot is free, and the last one takes the group along. */
+static void let_go(struct mu_binder *b, struct bind *bind)
 {
-    MU_ASSERT(group->unsettled > 0);
-    if (--group->unsettled == 0)
+    struct group *group = bind->group;
+    struct slot *slot = &b->slots[bind->slot];
+    MU_ASSERT(slot->bind == bind && group->held > 0);
+    mu_buf_fini(&bind->body);
+    *slot = (struct slot){.bind = NULL, .next_free = b->free_head};
+    b->free_head = bind->slot;
+    b->free_count++;
+    if (--group->held == 0)
         mu_mem_free(group);
 }
 
@@ -260,106 +158,95 @@ void mu_binder_destroy(struct mu_binder *b)
 {
     if (b == NULL)
         return;
-    for (uint32_t i = 0; i < b->bind_count; i++) {
-        struct bind *bind = &b->binds[i];
-        mu_buf_fini(&bind->body);
-        if (bind->state != FREE && bind->state != DONE)
-            group_unref(bind->group);
+    for (uint32_t i = 0; i < b->slot_count; i++) {
+        if (b->slots[i].bind != NULL)
+            let_go(b, b->slots[i].bind);
     }
-    mu_mem_free(b->binds);
+    mu_mem_free(b->slots);
     mu_index_destroy(b->by_id);
     mu_arena_destroy(b->arena);
     mu_mem_free(b);
 }
 
-static void pump(struct mu_binder *b, uint64_t now_ns, struct mu_outbox *out);
-
 /* --- settling ------------------------------------------------------------------------------ */
 
-static void slot_free(struct mu_binder *b, uint32_t ix)
+static void make_ready(struct mu_binder *b, struct bind *bind)
 {
-    struct bind *bind = &b->binds[ix];
-    mu_buf_fini(&bind->body);
-    bind->state = FREE;
-    bind->group = NULL;
-    bind->next = b->free;
-    b->free = ix;
-    b->free_count++;
+    bind->state = READY;
+    mu_link_append(&b->ready, &bind->link);
 }
 
-static void leave_state(struct mu_binder *b, uint32_t ix)
+static void wake_due(struct mu_binder *b, uint64_t now_ns)
 {
-    switch (b->binds[ix].state) {
+    struct mu_wheel_entry *entry;
+    while ((entry = mu_wheel_pop(&b->wheel, now_ns)) != NULL)
+        make_ready(b, MU_LINK_OWNER(entry, struct bind, timer));
+}
+
+static void leave_state(struct mu_binder *b, struct bind *bind)
+{
+    switch (bind->state) {
     case WAITING:
-        list_remove(b, &b->binds[ix].group->waiting, ix);
-        break;
     case READY:
-        ready_remove(b, ix);
+        mu_link_remove(&bind->link);
         break;
     case ASLEEP:
-        wheel_remove(b, ix);
+        mu_wheel_disarm(&b->wheel, &bind->timer);
         break;
     case OPEN: /* the transport still has its request */
         b->live_open--;
         break;
     case ANSWERED:
         break;
-    case FREE:
     case DONE:
         MU_UNREACHABLE("a bind settled twice");
     }
 }
 
-/* Report one bind, and give its slot back or leave it to the open request. */
-static void settle_one(struct mu_binder *b, uint32_t ix, enum mu_bind_result result,
+/* Report one bind, and let it go or leave it to its open request. */
+static void settle_one(struct mu_binder *b, struct bind *bind, enum mu_bind_result result,
                        uint64_t version)
 {
-    struct bind *bind = &b->binds[ix];
+    const struct mu_bind_outcome outcome = {bind->id, result, version, bind->attempts};
     bool open = bind->state == OPEN;
-    struct mu_bind_outcome outcome = {bind->id, result, version, bind->attempts};
-    leave_state(b, ix);
-    mu_index_remove(b->by_id, hash_id(bind->id), ix);
-    struct group *group = bind->group;
-    if (open)
-        bind->state = DONE;
-    else
-        slot_free(b, ix);
+    leave_state(b, bind);
+    bind->state = DONE;
+    mu_index_remove(b->by_id, hash_id(bind->id), bind->slot);
     b->live--;
     b->stats.bound += result == MU_BIND_BOUND;
     b->stats.refused += result == MU_BIND_REFUSED;
     b->stats.gone += result == MU_BIND_GONE;
-    group_unref(group);
+    if (!open)
+        let_go(b, bind);
     b->in_outcome = true;
     b->config.outcome(b->config.context, &outcome);
     b->in_outcome = false;
 }
 
 /* Settle a bind, and with a claim decide about the binds behind it. */
-static void settle(struct mu_binder *b, uint32_t ix, enum mu_bind_result result, uint64_t version)
+static void settle(struct mu_binder *b, struct bind *bind, enum mu_bind_result result,
+                   uint64_t version)
 {
-    struct group *group = b->binds[ix].group;
-    if (!b->binds[ix].claim) {
-        settle_one(b, ix, result, version);
-        return;
-    }
-    group->unsettled++; /* keeps the group over the report of its last bind */
-    settle_one(b, ix, result, version);
-    while (group->waiting != NONE) {
-        uint32_t next = group->waiting;
-        if (result == MU_BIND_BOUND) {
-            list_remove(b, &group->waiting, next);
-            ready_push(b, next);
-        } else {
+    struct mu_link behind;
+    mu_link_init(&behind);
+    if (bind->claim) /* the group may be freed with its last bind, so the list moves out of it */
+        mu_link_splice(&behind, &bind->group->waiting);
+    settle_one(b, bind, result, version);
+    while (!mu_link_empty(&behind)) {
+        struct bind *next = MU_LINK_OWNER(behind.next, struct bind, link);
+        if (result != MU_BIND_BOUND) {
             settle_one(b, next, MU_BIND_REFUSED, 0);
+        } else {
+            mu_link_remove(&next->link);
+            make_ready(b, next);
         }
     }
-    group_unref(group);
 }
 
 /* Try the bind's step again later. */
-static void back_off(struct mu_binder *b, uint32_t ix, uint32_t retry_after_s, uint64_t now_ns)
+static void back_off(struct mu_binder *b, struct bind *bind, uint32_t retry_after_s,
+                     uint64_t now_ns)
 {
-    struct bind *bind = &b->binds[ix];
     uint64_t wait_ns = BACKOFF_MAX_NS;
     if (bind->sleeps < 6) /* 0.2 s doubled six times is beyond the maximum */
         wait_ns = BACKOFF_FIRST_NS << bind->sleeps;
@@ -369,7 +256,8 @@ static void back_off(struct mu_binder *b, uint32_t ix, uint32_t retry_after_s, u
     wait_ns += mu_random_below(&b->random, wait_ns + 1);
     if (wait_ns < retry_after_s * MU_NS_PER_S)
         wait_ns = retry_after_s * MU_NS_PER_S;
-    sleep_until(b, ix, now_ns + wait_ns, now_ns);
+    bind->state = ASLEEP;
+    mu_wheel_arm(&b->wheel, &bind->timer, now_ns + wait_ns);
 }
 
 /* --- taking groups ------------------------------------------------------------------------- */
@@ -383,77 +271,88 @@ static struct mu_str put_text(char **at, struct mu_str s)
     return copy;
 }
 
-static size_t text_size(const struct mu_bind_group *in)
+/* One block for the group, its binds and their strings. NULL: no memory. */
+static struct group *group_create(const struct mu_bind_group *in)
 {
-    size_t size = in->plan.len;
+    size_t bytes = sizeof(struct group) + in->count * sizeof(struct bind) + in->plan.len;
     for (uint32_t i = 0; i < in->count; i++) {
         const struct mu_bind *bind = &in->binds[i];
-        size += (size_t)bind->ns.len + bind->name.len + bind->uid.len + bind->node.len;
+        bytes += (size_t)bind->ns.len + bind->name.len + bind->uid.len + bind->node.len;
     }
-    return size;
+    struct group *group = mu_mem_alloc(bytes);
+    if (group == NULL)
+        return NULL;
+    char *text = (char *)&group->binds[in->count];
+    group->held = 0;
+    group->plan = put_text(&text, in->plan);
+    mu_link_init(&group->waiting);
+    for (uint32_t i = 0; i < in->count; i++) {
+        const struct mu_bind *from = &in->binds[i];
+        MU_ASSERT(from->version > 0 && from->uid.len > 0 && from->name.len > 0 &&
+                  from->node.len > 0);
+        group->binds[i] = (struct bind){.group = group,
+                                        .id = from->id,
+                                        .ns = put_text(&text, from->ns),
+                                        .name = put_text(&text, from->name),
+                                        .uid = put_text(&text, from->uid),
+                                        .node = put_text(&text, from->node),
+                                        .version = from->version};
+        mu_link_init(&group->binds[i].link);
+        mu_wheel_entry_init(&group->binds[i].timer, 0);
+    }
+    return group;
 }
 
 /* Make room for `count` more slots. Errors: MU_ELIMIT, MU_ENOMEM; nothing changed. */
 static int reserve_slots(struct mu_binder *b, uint32_t count)
 {
-    if (count > MU_BINDS_OPEN_MAX - (b->bind_count - b->free_count))
+    if (count > MU_BINDS_OPEN_MAX - (b->slot_count - b->free_count))
         return MU_ELIMIT;
     uint32_t fresh = count > b->free_count ? count - b->free_count : 0;
-    void *array = b->binds;
-    int rc = mu_mem_grow(&array, &b->bind_cap, b->bind_count + fresh, MU_BINDS_OPEN_MAX,
-                         sizeof b->binds[0]);
-    b->binds = array;
+    void *array = b->slots;
+    int rc = mu_mem_grow(&array, &b->slot_cap, b->slot_count + fresh, MU_BINDS_OPEN_MAX,
+                         sizeof b->slots[0]);
+    b->slots = array;
     return rc;
 }
 
-static uint32_t slot_take(struct mu_binder *b)
+/* Give a bind its slot and its place in the index. Errors: MU_ENOMEM; nothing changed. */
+static int register_bind(struct mu_binder *b, struct bind *bind)
 {
-    uint32_t ix = b->free;
-    if (ix != NONE) {
-        b->free = b->binds[ix].next;
-        b->free_count--;
-    } else {
-        MU_ASSERT(b->bind_count < b->bind_cap); /* reserve_slots saw to it */
-        ix = b->bind_count++;
-    }
-    b->binds[ix] = (struct bind){.prev = NONE, .next = NONE};
-    return ix;
-}
-
-/* Put one bind in front of its group's waiting list. Errors: MU_ENOMEM; nothing changed. */
-static int take_bind(struct mu_binder *b, const struct mu_bind *in, struct group *group,
-                     char **text)
-{
-    MU_ASSERT(in->version > 0 && in->uid.len > 0 && in->name.len > 0 && in->node.len > 0);
-    MU_ASSERT(mu_index_find(b->by_id, hash_id(in->id), &in->id) == MU_INDEX_NONE);
-    uint32_t ix = slot_take(b);
-    struct bind *bind = &b->binds[ix];
-    bind->id = in->id;
-    bind->group = group;
-    bind->ns = put_text(text, in->ns);
-    bind->name = put_text(text, in->name);
-    bind->uid = put_text(text, in->uid);
-    bind->node = put_text(text, in->node);
-    bind->version = in->version;
-    bind->state = WAITING;
-    int rc = mu_index_insert(b->by_id, hash_id(bind->id), ix);
+    MU_ASSERT(mu_index_find(b->by_id, hash_id(bind->id), &bind->id) == MU_INDEX_NONE);
+    bool reuse = b->free_head != NONE;
+    MU_ASSERT(reuse || b->slot_count < b->slot_cap); /* reserve_slots saw to it */
+    bind->slot = reuse ? b->free_head : b->slot_count;
+    uint32_t next_free = reuse ? b->slots[bind->slot].next_free : NONE;
+    b->slots[bind->slot].bind = bind;
+    int rc = mu_index_insert(b->by_id, hash_id(bind->id), bind->slot);
     if (rc != 0) {
-        slot_free(b, ix);
+        b->slots[bind->slot].bind = NULL;
         return rc;
     }
-    list_push_front(b, &group->waiting, ix);
-    group->unsettled++;
+    if (reuse) {
+        b->free_head = next_free;
+        b->free_count--;
+    } else {
+        b->slot_count++;
+    }
+    bind->state = WAITING;
+    mu_link_append(&bind->group->waiting, &bind->link);
+    bind->group->held++;
     return 0;
 }
 
-static void untake_all(struct mu_binder *b, struct group *group)
+/* Take back what register_bind did for all binds of a group; frees it. */
+static void unregister_group(struct mu_binder *b, struct group *group)
 {
-    while (group->waiting != NONE) {
-        uint32_t ix = group->waiting;
-        list_remove(b, &group->waiting, ix);
-        mu_index_remove(b->by_id, hash_id(b->binds[ix].id), ix);
-        slot_free(b, ix);
+    group->held++; /* keeps it until the last line */
+    while (!mu_link_empty(&group->waiting)) {
+        struct bind *bind = MU_LINK_OWNER(group->waiting.next, struct bind, link);
+        mu_link_remove(&bind->link);
+        mu_index_remove(b->by_id, hash_id(bind->id), bind->slot);
+        let_go(b, bind);
     }
+    mu_mem_free(group);
 }
 
 int mu_binder_submit(struct mu_binder *b, const struct mu_bind_group *in, uint64_t now_ns,
@@ -463,29 +362,23 @@ int mu_binder_submit(struct mu_binder *b, const struct mu_bind_group *in, uint64
     int rc = reserve_slots(b, in->count);
     if (rc != 0)
         return rc;
-    struct group *group = mu_mem_alloc(sizeof *group + text_size(in));
+    struct group *group = group_create(in);
     if (group == NULL)
         return MU_ENOMEM;
-    char *text = group->text;
-    group->unsettled = 0;
-    group->waiting = NONE;
-    group->plan = put_text(&text, in->plan);
-    for (uint32_t i = in->count; i > 0 && rc == 0; i--) /* backwards: each goes in front */
-        rc = take_bind(b, &in->binds[i - 1], group, &text);
+    for (uint32_t i = 0; i < in->count && rc == 0; i++)
+        rc = register_bind(b, &group->binds[i]);
     if (rc != 0) {
-        untake_all(b, group);
-        mu_mem_free(group);
+        unregister_group(b, group);
         return rc;
     }
-    MU_ASSERT(group->unsettled == in->count);
     b->live += in->count;
     bool claim = in->claim && in->count > 1;
-    b->binds[group->waiting].claim = claim;
-    do {
-        uint32_t first = group->waiting;
-        list_remove(b, &group->waiting, first);
-        ready_push(b, first);
-    } while (!claim && group->waiting != NONE);
+    group->binds[0].claim = claim;
+    for (uint32_t i = 0; i < (claim ? 1 : in->count); i++) {
+        mu_link_remove(&group->binds[i].link);
+        make_ready(b, &group->binds[i]);
+    }
+    wake_due(b, now_ns);
     pump(b, now_ns, out);
     return 0;
 }
@@ -515,18 +408,17 @@ static int put_body(const struct bind *bind, struct mu_buf *body)
     return bind->step == STEP_POST ? mu_binding_encode(body, &binding) : 0;
 }
 
-static uint64_t token_of(struct mu_binder *b, uint32_t ix)
+static uint64_t token_of(struct mu_binder *b, struct bind *bind)
 {
     b->sequence = (b->sequence + 1) & ((1u << (48 - SLOT_BITS)) - 1);
     b->sequence += b->sequence == 0; /* token 0 is nobody's */
-    b->binds[ix].sequence = b->sequence;
-    return b->config.token_base + ((uint64_t)b->sequence << SLOT_BITS | ix);
+    bind->sequence = b->sequence;
+    return b->config.token_base + ((uint64_t)b->sequence << SLOT_BITS | bind->slot);
 }
 
 /* Send the bind's step. Out of memory: it sleeps. */
-static void send(struct mu_binder *b, uint32_t ix, uint64_t now_ns, struct mu_outbox *out)
+static void send(struct mu_binder *b, struct bind *bind, uint64_t now_ns, struct mu_outbox *out)
 {
-    struct bind *bind = &b->binds[ix];
     struct mu_buf path = {.data = NULL};
     struct mu_buf body = {.data = NULL};
     put_path(bind, &path);
@@ -536,12 +428,12 @@ static void send(struct mu_binder *b, uint32_t ix, uint64_t now_ns, struct mu_ou
     if (request == NULL) {
         mu_buf_fini(&path);
         mu_buf_fini(&body);
-        back_off(b, ix, 0, now_ns);
+        back_off(b, bind, 0, now_ns);
         return;
     }
     bool post = bind->step == STEP_POST;
     *request = (struct mu_request){
-        .token = token_of(b, ix),
+        .token = token_of(b, bind),
         .method = post ? MU_POST : MU_GET,
         .content = post ? MU_MEDIA_PROTOBUF : MU_MEDIA_NONE,
         .timeout_ns = b->config.timeout_ns,
@@ -565,11 +457,11 @@ static void send(struct mu_binder *b, uint32_t ix, uint64_t now_ns, struct mu_ou
 /* Send what is ready, as far as the budget and the server's wish for quiet allow. */
 static void pump(struct mu_binder *b, uint64_t now_ns, struct mu_outbox *out)
 {
-    while (b->ready_head != NONE && b->stats.in_flight < b->config.in_flight_max &&
+    while (!mu_link_empty(&b->ready) && b->stats.in_flight < b->config.in_flight_max &&
            now_ns >= b->paused_until_ns) {
-        uint32_t ix = b->ready_head;
-        ready_remove(b, ix);
-        send(b, ix, now_ns, out);
+        struct bind *bind = MU_LINK_OWNER(b->ready.next, struct bind, link);
+        mu_link_remove(&bind->link);
+        send(b, bind, now_ns, out);
     }
 }
 
@@ -626,28 +518,27 @@ static void heed_throttle(struct mu_binder *b, const struct verdict *v, uint64_t
         b->paused_until_ns = until_ns;
 }
 
-static void judge_post(struct mu_binder *b, uint32_t ix, uint64_t now_ns)
+static void judge_post(struct mu_binder *b, struct bind *bind, uint64_t now_ns)
 {
-    struct bind *bind = &b->binds[ix];
     struct verdict v = read_verdict(b, bind);
     heed_throttle(b, &v, now_ns);
     if (v.code >= 200 && v.code < 300) {
-        settle(b, ix, MU_BIND_BOUND, 0);
+        settle(b, bind, MU_BIND_BOUND, 0);
     } else if (says_not_found(&v)) {
-        settle(b, ix, MU_BIND_GONE, 0);
+        settle(b, bind, MU_BIND_GONE, 0);
     } else if (v.code == 409) {
         b->stats.conflicts++;
         bind->step = STEP_GET;
-        ready_push(b, ix);
+        make_ready(b, bind);
     } else if (v.code == 401 || v.code == 404 || v.code == 429 || v.code < 400 || v.code >= 500) {
         /* Not the API server's judgement of this bind, or not a final one. */
         bind->unknown = true;
-        back_off(b, ix, v.retry_after_s, now_ns);
+        back_off(b, bind, v.retry_after_s, now_ns);
     } else if (!bind->unknown) {
-        settle(b, ix, MU_BIND_REFUSED, 0);
+        settle(b, bind, MU_BIND_REFUSED, 0);
     } else {
         bind->step = STEP_GET;
-        ready_push(b, ix);
+        make_ready(b, bind);
     }
 }
 
@@ -680,59 +571,56 @@ static bool judge_pod(const struct bind *bind, const struct mu_pod_bound *pod,
     return true;
 }
 
-static void judge_get(struct mu_binder *b, uint32_t ix, uint64_t now_ns)
+static void judge_get(struct mu_binder *b, struct bind *bind, uint64_t now_ns)
 {
-    struct bind *bind = &b->binds[ix];
     struct mu_pod_bound pod;
     enum mu_bind_result result;
     if (bind->status == 200 && read_pod(b, bind, &pod)) {
         if (judge_pod(bind, &pod, &result)) {
-            settle(b, ix, result, pod.version);
+            settle(b, bind, result, pod.version);
             return;
         }
         bind->step = STEP_POST; /* unchanged: the same write again */
     } else {
         struct verdict v = read_verdict(b, bind);
         if (says_not_found(&v)) {
-            settle(b, ix, MU_BIND_GONE, 0);
+            settle(b, bind, MU_BIND_GONE, 0);
             return;
         }
         heed_throttle(b, &v, now_ns);
         bind->retry_after_s = v.retry_after_s;
     }
-    back_off(b, ix, bind->retry_after_s, now_ns);
+    back_off(b, bind, bind->retry_after_s, now_ns);
 }
 
 /* --- inputs -------------------------------------------------------------------------------- */
 
-static void reply_lost(struct mu_binder *b, uint32_t ix, bool not_sent, uint64_t now_ns)
+static void reply_lost(struct mu_binder *b, struct bind *bind, bool not_sent, uint64_t now_ns)
 {
-    struct bind *bind = &b->binds[ix];
     b->stats.lost++;
     if (bind->step == STEP_POST && !not_sent)
         bind->unknown = true;
-    back_off(b, ix, 0, now_ns);
+    back_off(b, bind, 0, now_ns);
 }
 
 /* The transport is done with the bind's request. */
-static void reply_done(struct mu_binder *b, uint32_t ix, const struct mu_reply *reply,
+static void reply_done(struct mu_binder *b, struct bind *bind, const struct mu_reply *reply,
                        uint64_t now_ns)
 {
-    struct bind *bind = &b->binds[ix];
     MU_ASSERT(b->stats.in_flight > 0);
     b->stats.in_flight--;
     if (bind->state == DONE) {
-        slot_free(b, ix);
+        let_go(b, bind);
         return;
     }
     b->live_open--;
     bind->state = ANSWERED;
     if (reply->kind == MU_REPLY_LOST)
-        reply_lost(b, ix, reply->not_sent, now_ns);
+        reply_lost(b, bind, reply->not_sent, now_ns);
     else if (bind->step == STEP_POST)
-        judge_post(b, ix, now_ns);
+        judge_post(b, bind, now_ns);
     else
-        judge_get(b, ix, now_ns);
+        judge_get(b, bind, now_ns);
 }
 
 bool mu_binder_reply(struct mu_binder *b, const struct mu_reply *reply, uint64_t now_ns,
@@ -743,9 +631,9 @@ bool mu_binder_reply(struct mu_binder *b, const struct mu_reply *reply, uint64_t
     if (number >= TOKEN_SPACE)
         return false;
     uint32_t ix = (uint32_t)(number & ((1u << SLOT_BITS) - 1));
-    if (ix >= b->bind_count)
+    struct bind *bind = ix < b->slot_count ? b->slots[ix].bind : NULL;
+    if (bind == NULL)
         return true;
-    struct bind *bind = &b->binds[ix];
     if ((bind->state != OPEN && bind->state != DONE) || bind->sequence != number >> SLOT_BITS)
         return true;
     switch (reply->kind) {
@@ -758,7 +646,8 @@ bool mu_binder_reply(struct mu_binder *b, const struct mu_reply *reply, uint64_t
         break;
     case MU_REPLY_END:
     case MU_REPLY_LOST:
-        reply_done(b, ix, reply, now_ns);
+        wake_due(b, now_ns);
+        reply_done(b, bind, reply, now_ns);
         pump(b, now_ns, out);
         break;
     }
@@ -768,15 +657,15 @@ bool mu_binder_reply(struct mu_binder *b, const struct mu_reply *reply, uint64_t
 void mu_binder_tick(struct mu_binder *b, uint64_t now_ns, struct mu_outbox *out)
 {
     MU_ASSERT(!b->in_outcome);
-    wheel_advance(b, now_ns);
+    wake_due(b, now_ns);
     pump(b, now_ns, out);
 }
 
 uint64_t mu_binder_next_ns(const struct mu_binder *b)
 {
-    uint64_t next_ns = wheel_next_ns(b);
+    uint64_t next_ns = mu_wheel_next_ns(&b->wheel);
     bool blocked = b->stats.in_flight >= b->config.in_flight_max; /* a reply goes on from there */
-    if (b->ready_head != NONE && !blocked && b->paused_until_ns < next_ns)
+    if (!mu_link_empty(&b->ready) && !blocked && b->paused_until_ns < next_ns)
         next_ns = b->paused_until_ns;
     return next_ns;
 }
@@ -788,14 +677,15 @@ void mu_binder_observe(struct mu_binder *b, uint64_t id, uint64_t version, bool 
     uint32_t ix = mu_index_find(b->by_id, hash_id(id), &id);
     if (ix == MU_INDEX_NONE)
         return;
+    struct bind *bind = b->slots[ix].bind;
+    wake_due(b, now_ns);
     if (gone)
-        settle(b, ix, MU_BIND_GONE, version);
+        settle(b, bind, MU_BIND_GONE, version);
     else if (bound_as_planned)
-        settle(b, ix, MU_BIND_BOUND, version);
-    else if (bound_elsewhere || version > b->binds[ix].version)
-        settle(b, ix, MU_BIND_REFUSED, version);
-    else
-        return; /* unbound and unchanged proves nothing */
+        settle(b, bind, MU_BIND_BOUND, version);
+    else if (bound_elsewhere || version > bind->version)
+        settle(b, bind, MU_BIND_REFUSED, version);
+    /* else unbound and unchanged: proves nothing */
     pump(b, now_ns, out);
 }
 
