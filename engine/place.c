@@ -325,12 +325,9 @@ static uint32_t pick_row(struct mu_place *place, const struct place_class *known
     return mu_room_best(&place->room, known->need, known->mask);
 }
 
-int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+static inline int pick(struct mu_place *place, struct mu_class_ix class_ix,
+                       struct place_class *known, struct mu_node_ix *out)
 {
-    MU_ASSERT(place->snapshot != NULL);
-    struct place_class *known = class_get(place, class_ix);
-    if (known == NULL)
-        return MU_ENOMEM;
     if (none_recall(place, known) || place->snapshot->node_rows == 0) {
         place->counts.picks++;
         place->counts.recalled++;
@@ -347,18 +344,38 @@ int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu
     return 0;
 }
 
+int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+{
+    MU_ASSERT(place->snapshot != NULL);
+    struct place_class *known = class_get(place, class_ix);
+    return known == NULL ? MU_ENOMEM : pick(place, class_ix, known, out);
+}
+
 /* ---- taking and giving back ---------------------------------------------------------------- */
 
-static int change(struct mu_place *place, struct mu_class_ix class_ix, uint32_t row, int sign)
+static int change(struct mu_place *place, struct mu_class_ix class_ix,
+                  const struct place_class *known, uint32_t row, int sign)
 {
-    void *array = place->log;
-    if (mu_mem_grow(&array, &place->log_cap, place->log_count + 1, LOG_MAX, sizeof *place->log) !=
-        0)
-        return MU_ENOMEM;
-    place->log = array;
+    if (place->log_count == place->log_cap) {
+        void *array = place->log;
+        if (mu_mem_grow(&array, &place->log_cap, place->log_count + 1, LOG_MAX,
+                        sizeof *place->log) != 0)
+            return MU_ENOMEM;
+        place->log = array;
+    }
     place->log[place->log_count++] = (struct log_entry){row, class_ix.v, sign};
-    mu_room_change(&place->room, place->classes[class_ix.v]->need, row, sign);
+    mu_room_change(&place->room, known->need, row, sign);
     return 0;
+}
+
+static int take(struct mu_place *place, struct mu_class_ix class_ix,
+                const struct place_class *known, uint32_t row)
+{
+    for (uint32_t d = 0; d < known->need->count; d++) {
+        const struct mu_scan_demand *demand = &known->need->demands[d];
+        MU_ASSERT(place->snapshot->free[demand->resource][row] >= demand->amount);
+    }
+    return change(place, class_ix, known, row, 1);
 }
 
 static void undo(struct mu_place *place, uint32_t log_count)
@@ -374,10 +391,19 @@ int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu
 {
     struct place_class *known = class_get(place, class_ix);
     int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
-    if (error != 0)
-        return error;
-    MU_ASSERT(mu_room_key(&place->room, known->need, node.v) >= 0);
-    return change(place, class_ix, node.v, 1);
+    return error != 0 ? error : take(place, class_ix, known, node.v);
+}
+
+int mu_place_put(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+{
+    MU_ASSERT(place->snapshot != NULL);
+    struct place_class *known = class_get(place, class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    int error = pick(place, class_ix, known, out);
+    if (error == 0 && out->v != MU_NONE)
+        error = take(place, class_ix, known, out->v);
+    return error;
 }
 
 int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
@@ -393,19 +419,16 @@ int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, stru
     if (error != 0)
         return error;
     uint32_t mark = place->log_count;
-    error = change(place, class_ix, held.v, -1);
+    error = change(place, class_ix, known, held.v, -1);
     if (error != 0)
         return error;
     place->given = true;
-    error = mu_place_pick(place, class_ix, out);
+    error = pick(place, class_ix, known, out);
     place->given = false;
-    if (error == 0 && out->v == held.v) {
-        undo(place, mark); /* give and take cancel out */
-        return 0;
-    }
     undo(place, mark);
-    if (error == 0 && out->v != MU_NONE)
-        error = change(place, class_ix, out->v, 1);
+    /* On the held node, giving back and taking cancel out. */
+    if (error == 0 && out->v != MU_NONE && out->v != held.v)
+        error = take(place, class_ix, known, out->v);
     if (error != 0)
         out->v = MU_NONE;
     return error;

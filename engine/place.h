@@ -48,6 +48,8 @@ void mu_place_drop_caches(struct mu_place *place);
 int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out);
 /* Take the room of one pod of this class on a row where it fits. Errors: MU_ENOMEM. Cost: O(1). */
 int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix node);
+/* Pick and take. *out is MU_NONE when it fits nowhere. Errors: MU_ENOMEM; nothing has changed. */
+int mu_place_put(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out);
 /* The same for the member that holds `charged` room on `held`: its room there counts as free for
  * it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
  * room stays charged for this session. */

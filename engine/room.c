@@ -230,10 +230,8 @@ static int resource_prepare(struct mu_room *room, uint32_t r)
     return 0;
 }
 
-int mu_room_prepare(struct mu_room *room, uint64_t resources)
+int mu_room_prepare_missing(struct mu_room *room, uint64_t resources)
 {
-    if (room->fresh && (resources & ~room->ready) == 0)
-        return 0;
     if (room->model == NULL) {
         int error = static_prepare(room);
         if (error != 0)

@@ -68,9 +68,14 @@ void mu_room_fini(struct mu_room *room);
 void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot);
 /* Forget everything computed. */
 void mu_room_drop(struct mu_room *room);
+int mu_room_prepare_missing(struct mu_room *room, uint64_t resources);
 /* Make terms, and the summaries of `resources` (bits), match the snapshot. To be called before the
  * functions below. Errors: MU_ENOMEM. Cost: O(1) when they do, else O(rows). */
-int mu_room_prepare(struct mu_room *room, uint64_t resources);
+static inline int mu_room_prepare(struct mu_room *room, uint64_t resources)
+{
+    bool prepared = room->fresh && (resources & ~room->ready) == 0;
+    return prepared ? 0 : mu_room_prepare_missing(room, resources);
+}
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
 /* The best row of a class, MU_NONE when it fits nowhere. `mask`: rows to look at. */

@@ -321,10 +321,13 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
         error = mu_place_pick_held(session->place, member->class_ix, member->held, &node);
     } else {
         bool scored = a->way == BY_SCORE || a->way == LARGEST_BY_SCORE;
-        error = scored ? mu_place_pick(session->place, member->class_ix, &node)
-                       : pick_by_scan(session, a->way, member->class_ix, &node);
-        if (error == 0 && node.v != MU_NONE)
-            error = mu_place_take(session->place, member->class_ix, node);
+        if (scored) {
+            error = mu_place_put(session->place, member->class_ix, &node);
+        } else {
+            error = pick_by_scan(session, a->way, member->class_ix, &node);
+            if (error == 0 && node.v != MU_NONE)
+                error = mu_place_take(session->place, member->class_ix, node);
+        }
     }
     if (error != 0)
         return error;
@@ -379,7 +382,7 @@ static int minimum_place(struct mu_session *session, struct attempt *a, bool *do
 static int gang_add(struct mu_session *session, const struct attempt *a)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
-    struct mu_plan_bind *binds = mu_arena_calloc(session->arena, a->placed, sizeof *binds);
+    struct mu_plan_bind *binds = mu_arena_alloc(session->arena, a->placed * sizeof *binds);
     if (binds == NULL)
         return MU_ENOMEM;
     uint32_t count = 0;
