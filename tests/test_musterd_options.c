@@ -111,6 +111,35 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(mu_setting_count, 12); /* all of them are above */
 }
 
+/* The documented example is what it says: every setting, with its default. */
+static void test_options_file__example__holds_the_defaults(void **state)
+{
+    struct mu_daemon_options defaults, o;
+    struct mu_error error = {0};
+    char *argv[] = {"musterd", "--server", "http://127.0.0.1:8001", NULL};
+    (void)state;
+    assert_int_equal(mu_daemon_options_read(&defaults, 3, argv), -1);
+    memset(&o, 0, sizeof o);
+    int rc = mu_daemon_options_load(&o, MU_SOURCE_DIR "/tools/musterd/musterd.yaml", &error);
+    if (rc != 0)
+        fail_msg("%s", error.text);
+    assert_string_equal(o.host, defaults.host);
+    assert_int_equal(o.port, defaults.port);
+    assert_int_equal(o.scheduler_name_count, defaults.scheduler_name_count);
+    assert_string_equal(o.scheduler_names[0], defaults.scheduler_names[0]);
+    assert_int_equal(o.score, defaults.score);
+    assert_int_equal(o.quiet_ns, defaults.quiet_ns);
+    assert_int_equal(o.batch_window_ns, defaults.batch_window_ns);
+    assert_int_equal(o.hold_ns, defaults.hold_ns);
+    assert_int_equal(o.connect_wait_ns, defaults.connect_wait_ns);
+    assert_int_equal(o.drain_ns, defaults.drain_ns);
+    assert_int_equal(o.binds_in_flight, defaults.binds_in_flight);
+    assert_int_equal(o.connections, defaults.connections);
+    assert_int_equal(o.log_level, defaults.log_level);
+    assert_int_equal(o.log_format, defaults.log_format);
+    assert_int_equal(mu_setting_count, 12); /* all of them are above */
+}
+
 static void test_options_file__wrong_input__names_line_and_key(void **state)
 {
     struct mu_daemon_options o = {0};
@@ -145,6 +174,7 @@ int main(void)
         cmocka_unit_test(test_server_url__everything_else_is_refused),
         cmocka_unit_test(test_duration__units_and_bounds),
         cmocka_unit_test(test_options_file__every_setting_is_read),
+        cmocka_unit_test(test_options_file__example__holds_the_defaults),
         cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),
         cmocka_unit_test(test_settings__check_without_a_target),
     };

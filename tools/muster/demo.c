@@ -338,7 +338,7 @@ static void show(struct demo *d, const char *detail)
     char text[64];
     switch (d->stage) {
     case STAGE_NODES:
-        mu_progress_show(&d->progress, "creating nodes", mu_loader_created(d->node_loader),
+        mu_progress_show(&d->progress, "creating cluster", mu_loader_created(d->node_loader),
                          d->workload->priority_count + d->workload->node_count, detail, now_of(d));
         break;
     case STAGE_PODS:

@@ -1,0 +1,365 @@
+/*
+ * A checker that finds nothing proves nothing: each invariant is broken by hand here and has to be
+ * reported, and the same scene unbroken must not be.
+ */
+#include "tests/mu_test.h"
+
+#include "informer/dialect.h"
+#include "informer/proto/core.pb-c.h"
+#include "tools/sim/checker.h"
+
+#define MINUTE_NS (UINT64_C(60) * 1000000000)
+
+struct pod_spec {
+    const char *name; /* its UID is derived from it */
+    const char *node; /* NULL: unbound */
+    const char *cpu;
+    const char *gang; /* NULL: none */
+    const char *size;
+    const char *scheduler; /* NULL: ours */
+    bool gated;
+    int version;
+};
+
+struct scene {
+    struct mu_checker *checker;
+    struct mu_db *db;
+    struct mu_arena *arena;
+};
+
+static struct scene scene_make(void)
+{
+    struct mu_str ours = MU_STR("muster");
+    struct mu_checker_config checker = {.scheduler_name = MU_STR("muster"),
+                                        .gang_deadline_ns = MINUTE_NS};
+    struct mu_db_config db = {.scheduler_names = &ours, .scheduler_name_count = 1};
+    struct scene s = {.checker = mu_checker_create(&checker),
+                      .db = mu_db_create(&db),
+                      .arena = mu_arena_create(1 << 20)};
+    assert_non_null(s.checker);
+    assert_non_null(s.db);
+    return s;
+}
+
+static void scene_drop(struct scene *s)
+{
+    mu_checker_destroy(s->checker);
+    mu_db_destroy(s->db);
+    mu_arena_destroy(s->arena);
+}
+
+/* protobuf-c wants writable text. */
+static char *text(struct scene *s, const char *t)
+{
+    return (char *)(uintptr_t)mu_arena_str(s->arena, mu_str_of(t)).data;
+}
+
+static struct mu_str pack(struct scene *s, const ProtobufCMessage *message)
+{
+    size_t size = protobuf_c_message_get_packed_size(message);
+    uint8_t *raw = mu_arena_alloc(s->arena, size + 1);
+    assert_int_equal(protobuf_c_message_pack(message, raw), size);
+    return (struct mu_str){(const char *)raw, (uint32_t)size};
+}
+
+static const char *uid_of(const char *name)
+{
+    static char uid[64];
+    (void)snprintf(uid, sizeof uid, "uid-of-%s", name);
+    return uid;
+}
+
+static struct mu_str pod(struct scene *s, struct pod_spec spec)
+{
+    Kube__StringEntry gang = KUBE__STRING_ENTRY__INIT, size = KUBE__STRING_ENTRY__INIT;
+    Kube__StringEntry *annotations[] = {&gang, &size};
+    Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
+    char version[16];
+    (void)snprintf(version, sizeof version, "%d", spec.version);
+    metadata.name = text(s, spec.name);
+    metadata.namespace_ = text(s, "default");
+    metadata.uid = text(s, uid_of(spec.name));
+    metadata.resourceversion = text(s, version);
+    if (spec.gang != NULL) {
+        gang.key = text(s, MU_GANG_ANNOTATION);
+        gang.value = text(s, spec.gang);
+        size.key = text(s, MU_GANG_SIZE_ANNOTATION);
+        size.value = text(s, spec.size);
+        metadata.annotations = annotations;
+        metadata.n_annotations = 2;
+    }
+    Kube__Quantity amount = KUBE__QUANTITY__INIT;
+    amount.string = text(s, spec.cpu);
+    Kube__QuantityEntry cpu = KUBE__QUANTITY_ENTRY__INIT;
+    cpu.key = text(s, "cpu");
+    cpu.value = &amount;
+    Kube__QuantityEntry *requests[] = {&cpu};
+    Kube__ResourceRequirements resources = KUBE__RESOURCE_REQUIREMENTS__INIT;
+    resources.requests = requests;
+    resources.n_requests = 1;
+    Kube__Container container = KUBE__CONTAINER__INIT;
+    container.name = text(s, "main");
+    container.resources = &resources;
+    Kube__Container *containers[] = {&container};
+    Kube__PodSchedulingGate gate = KUBE__POD_SCHEDULING_GATE__INIT;
+    gate.name = text(s, "example.com/gate");
+    Kube__PodSchedulingGate *gates[] = {&gate};
+    Kube__PodSpec ps = KUBE__POD_SPEC__INIT;
+    ps.containers = containers;
+    ps.n_containers = 1;
+    ps.nodename = spec.node != NULL ? text(s, spec.node) : NULL;
+    ps.schedulername = text(s, spec.scheduler != NULL ? spec.scheduler : "muster");
+    ps.schedulinggates = gates;
+    ps.n_schedulinggates = spec.gated;
+    Kube__Pod message = KUBE__POD__INIT;
+    message.metadata = &metadata;
+    message.spec = &ps;
+    return pack(s, &message.base);
+}
+
+static struct mu_str node(struct scene *s, const char *name, const char *cpu, bool unschedulable)
+{
+    Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
+    metadata.name = text(s, name);
+    metadata.uid = text(s, uid_of(name));
+    metadata.resourceversion = text(s, "1");
+    Kube__Quantity amounts[2] = {KUBE__QUANTITY__INIT, KUBE__QUANTITY__INIT};
+    Kube__QuantityEntry entries[2] = {KUBE__QUANTITY_ENTRY__INIT, KUBE__QUANTITY_ENTRY__INIT};
+    Kube__QuantityEntry *allocatable[] = {&entries[0], &entries[1]};
+    amounts[0].string = text(s, cpu);
+    amounts[1].string = text(s, "110");
+    entries[0].key = text(s, "cpu");
+    entries[0].value = &amounts[0];
+    entries[1].key = text(s, "pods");
+    entries[1].value = &amounts[1];
+    Kube__NodeSpec spec = KUBE__NODE_SPEC__INIT;
+    spec.has_unschedulable = spec.unschedulable = unschedulable;
+    Kube__NodeStatus status = KUBE__NODE_STATUS__INIT;
+    status.allocatable = allocatable;
+    status.n_allocatable = 2;
+    Kube__Node message = KUBE__NODE__INIT;
+    message.metadata = &metadata;
+    message.spec = &spec;
+    message.status = &status;
+    return pack(s, &message.base);
+}
+
+static void see_node(struct scene *s, struct mu_str raw)
+{
+    struct mu_node_object object;
+    struct mu_error warn, error;
+    mu_checker_view_object(s->checker, MU_DB_NODES, raw, false);
+    assert_int_equal(mu_node_decode(raw, s->arena, &object, &warn, &error), 0);
+    assert_int_equal(mu_db_node_upsert(s->db, &object, 0, &error), 0);
+}
+
+static void see_pod(struct scene *s, struct mu_str raw)
+{
+    struct mu_pod_object object;
+    struct mu_error warn, error;
+    mu_checker_view_object(s->checker, MU_DB_PODS, raw, false);
+    assert_int_equal(mu_pod_decode(raw, s->arena, &object, &warn, &error), 0);
+    assert_int_equal(mu_db_pod_upsert(s->db, &object, 0, &error), 0);
+}
+
+/* A decision that binds the named pods to the first node row. */
+static void decide(struct scene *s, uint32_t count, const char *const *names, uint32_t size)
+{
+    struct mu_plan_bind binds[4] = {{.node = {0}}};
+    for (uint32_t i = 0; i < count; i++) {
+        struct mu_uid uid;
+        assert_int_equal(mu_db_uid_parse(s->db, mu_str_of(uid_of(names[i])), &uid), 0);
+        binds[i].uid = uid;
+    }
+    struct mu_plan_gang gang = {.size = size, .bind_count = count, .binds = binds};
+    mu_checker_decision(s->checker, s->db, &gang);
+}
+#define DECIDE(s, size, ...)                                                                       \
+    decide(s, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),                        \
+           (const char *const[]){__VA_ARGS__}, size)
+
+static void serve(struct scene *s, uint64_t now_ns, struct mu_str n, uint32_t count,
+                  const struct pod_spec *pods)
+{
+    mu_checker_server_begin(s->checker);
+    assert_int_equal(mu_checker_server_object(s->checker, MU_DB_NODES, n), 0);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(mu_checker_server_object(s->checker, MU_DB_PODS, pod(s, pods[i])), 0);
+    mu_checker_server_end(s->checker, now_ns);
+}
+
+/* Exactly the violations of this invariant were found; NULL: none. */
+static void found(struct scene *s, const char *invariant)
+{
+    const struct mu_violation *violations;
+    uint32_t count = mu_checker_violations(s->checker, &violations);
+    for (uint32_t i = 0; i < count; i++) {
+        if (invariant == NULL || strcmp(violations[i].invariant, invariant) != 0)
+            print_error("%s: %s\n", violations[i].invariant, violations[i].what);
+        assert_non_null(invariant);
+        assert_string_equal(violations[i].invariant, invariant);
+    }
+    assert_int_equal(count > 0, invariant != NULL);
+}
+
+/* ---- decisions ---------------------------------------------------------------------------- */
+
+static void test_checker_decision__sound__nothing_found(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    see_node(&s, node(&s, "n", "4", false));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "a", .cpu = "4", .version = 1}));
+    DECIDE(&s, 1, "a");
+    found(&s, NULL);
+    scene_drop(&s);
+}
+
+static void test_checker_decision__too_much__i2(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    see_node(&s, node(&s, "n", "4", false));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "a", .cpu = "3", .version = 1}));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "b", .cpu = "2", .version = 1}));
+    DECIDE(&s, 1, "a");
+    found(&s, NULL);
+    DECIDE(&s, 1, "b"); /* beside a decision that the view does not show yet */
+    found(&s, "I2");
+    scene_drop(&s);
+}
+
+static void test_checker_decision__refused_room_is_free_again(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    see_node(&s, node(&s, "n", "4", false));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "a", .cpu = "3", .version = 1}));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "b", .cpu = "2", .version = 1}));
+    DECIDE(&s, 1, "a");
+    mu_checker_outcome(s.checker, mu_str_of(uid_of("a")), MU_BIND_REFUSED);
+    DECIDE(&s, 1, "b");
+    found(&s, NULL);
+    scene_drop(&s);
+}
+
+static void test_checker_decision__forbidden_pods__i9(void **state)
+{
+    static const struct pod_spec bad[] = {
+        {.name = "a", .cpu = "1", .gated = true, .version = 1},
+        {.name = "a", .cpu = "1", .scheduler = "other", .version = 1},
+        {.name = "a", .cpu = "1", .node = "n", .version = 1},
+        {.name = "a", .cpu = "1", .gang = "g", .size = "2", .version = 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct scene s = scene_make();
+        see_node(&s, node(&s, "n", "4", false));
+        see_pod(&s, pod(&s, bad[i]));
+        DECIDE(&s, 1, "a");
+        found(&s, "I9");
+        scene_drop(&s);
+    }
+}
+
+static void test_checker_decision__cordoned_node__i11(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    see_node(&s, node(&s, "n", "4", true));
+    see_pod(&s, pod(&s, (struct pod_spec){.name = "a", .cpu = "1", .version = 1}));
+    DECIDE(&s, 1, "a");
+    found(&s, "I11");
+    scene_drop(&s);
+}
+
+/* ---- server and rest ---------------------------------------------------------------------- */
+
+static void test_checker_server__pod_moves__i1(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    struct mu_str n = node(&s, "n", "4", false);
+    serve(&s, 0, n, 1, &(struct pod_spec){.name = "a", .cpu = "1", .node = "n", .version = 1});
+    found(&s, NULL);
+    serve(&s, 1, n, 1, &(struct pod_spec){.name = "a", .cpu = "1", .node = "m", .version = 2});
+    found(&s, "I1");
+    scene_drop(&s);
+}
+
+static void test_checker_server__over_committed__i2(void **state)
+{
+    static const struct pod_spec pods[] = {{.name = "a", .cpu = "3", .node = "n", .version = 1},
+                                           {.name = "b", .cpu = "2", .node = "n", .version = 1}};
+    (void)state;
+    struct scene s = scene_make();
+    serve(&s, 0, node(&s, "n", "4", false), 2, pods);
+    found(&s, "I2");
+    scene_drop(&s);
+}
+
+static void test_checker_server__gang_partly_bound_past_deadline__i4(void **state)
+{
+    static const struct pod_spec pods[] = {
+        {.name = "a", .cpu = "1", .node = "n", .gang = "g", .size = "2", .version = 1},
+        {.name = "b", .cpu = "1", .gang = "g", .size = "2", .version = 1}};
+    (void)state;
+    struct scene s = scene_make();
+    struct mu_str n = node(&s, "n", "4", false);
+    serve(&s, MINUTE_NS, n, 2, pods);
+    serve(&s, 2 * MINUTE_NS, n, 2, pods);
+    found(&s, NULL);
+    serve(&s, 2 * MINUTE_NS + 1, n, 2, pods);
+    found(&s, "I4");
+    scene_drop(&s);
+}
+
+static void test_checker_rest__pod_that_fits__i8(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    struct mu_str n = node(&s, "n", "4", false);
+    struct pod_spec big = {.name = "a", .cpu = "5", .version = 1};
+    struct pod_spec small = {.name = "b", .cpu = "1", .version = 1};
+    see_node(&s, n);
+    see_pod(&s, pod(&s, big));
+    serve(&s, 0, n, 1, &big);
+    mu_checker_rest(s.checker, mu_db_digest(s.db));
+    found(&s, NULL);
+    see_pod(&s, pod(&s, small));
+    serve(&s, 0, n, 2, (struct pod_spec[]){big, small});
+    mu_checker_rest(s.checker, mu_db_digest(s.db));
+    found(&s, "I8");
+    scene_drop(&s);
+}
+
+static void test_checker_rest__db_lags__i7(void **state)
+{
+    (void)state;
+    struct scene s = scene_make();
+    struct mu_str n = node(&s, "n", "4", false);
+    struct pod_spec a = {.name = "a", .cpu = "1", .node = "n", .version = 1};
+    see_node(&s, n);
+    see_pod(&s, pod(&s, a));
+    a.version = 2;
+    serve(&s, 0, n, 1, &a);
+    mu_checker_rest(s.checker, mu_db_digest(s.db));
+    found(&s, "I7");
+    scene_drop(&s);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_checker_decision__sound__nothing_found),
+        cmocka_unit_test(test_checker_decision__too_much__i2),
+        cmocka_unit_test(test_checker_decision__refused_room_is_free_again),
+        cmocka_unit_test(test_checker_decision__forbidden_pods__i9),
+        cmocka_unit_test(test_checker_decision__cordoned_node__i11),
+        cmocka_unit_test(test_checker_server__pod_moves__i1),
+        cmocka_unit_test(test_checker_server__over_committed__i2),
+        cmocka_unit_test(test_checker_server__gang_partly_bound_past_deadline__i4),
+        cmocka_unit_test(test_checker_rest__pod_that_fits__i8),
+        cmocka_unit_test(test_checker_rest__db_lags__i7),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
