@@ -14,9 +14,12 @@
  *
  * The kick starts an idle handle. libuv runs idle handles right before it would sleep, and does
  * not sleep while one is active, so output that is asked for at any point of the turn goes out
- * without another wake-up and cannot be forgotten. (A protocol library that is asked to write only
- * when its user submits is how many streams on one connection come to a stop: freed stream slots
- * and window updates arrive by reading. Here every input kicks the wire.)
+ * without another wake-up and cannot be forgotten.
+ *
+ * Every input kicks the wire too. nghttp2 lets 100 requests out before it knows the server's
+ * SETTINGS, and what waits behind a stream limit or a window leaves only when it is asked to send
+ * after the input that made room: of 1,000 requests submitted at once 100 were answered and the
+ * others stood still until then.
  *
  * States of a wire: OPEN -> (finish: output, then FIN, input goes on) -> CLOSING -> closed().
  * A detached pump has no loop: kicks and deadlines do nothing, the wires' owner calls the hooks.
