@@ -43,7 +43,7 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
     }
     MU_ASSERT(shape->classes > 0);
     struct mu_class_ix *classes = mu_mem_calloc(shape->classes, sizeof *classes);
-    MU_ASSERT(classes != NULL);
+    MU_ASSERT(classes != NULL && shape->classes > 0);
     for (uint32_t c = 0; c < shape->classes; c++)
         classes[c] = mu_cluster_plain_class(cluster, mu_random_between(&random, 2, 40) * 50,
                                             mu_random_between(&random, 2, 64) * 64 * MI,

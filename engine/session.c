@@ -197,6 +197,7 @@ static bool memo_recall(struct mu_session *session, struct attempt *a)
     const struct mu_snapshot *snapshot = session->snapshot;
     if (session->memos == NULL || a->gang >= session->memo_cap)
         return false;
+    MU_ASSERT(session->memos != NULL);
     const struct gang_memo *memo = &session->memos[a->gang];
     if (!memo->valid || memo->generation != a->row->generation ||
         memo->revision != a->row->revision)

@@ -210,7 +210,7 @@ static int check_entries(struct reader body, const struct mu_journal_slot_head *
     uint64_t last_id = 0;
     *count_max = 0;
     for (uint32_t i = 0; i < head->entry_count; i++) {
-        struct mu_journal_entry entry;
+        struct mu_journal_entry entry = {0};
         if (!read_entry(&body, &entry, NULL) || entry.id <= last_id)
             return mu_error_set(error, MU_EPROTO, "journal slot %u: entry %u of %u is malformed",
                                 head->slot, i, head->entry_count);

@@ -108,8 +108,8 @@ static inline struct mu_pod_view fixture_find(struct mu_db *db, uint32_t number)
 static inline void fixture_sync(struct mu_db *db, struct mu_snapshot *s)
 {
     int rc = 1;
-    for (int step = 0; rc == 1; step++) {
-        assert_true(step < 100000);
+    for (int calls = 0; rc == 1; calls++) {
+        assert_true(calls < 100000);
         rc = mu_db_replica_sync(db, s, 0);
     }
     assert_int_equal(rc, 0);

@@ -4,7 +4,7 @@
  * The cluster DB's naive twin: plain arrays of nodes and pods, the rules of engine/db.h written
  * down once more in the dullest way, and random changes sent to the DB and made here alike.
  */
-#include "db_fixture.h"
+#include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
 #include "engine/db_priv.h"

@@ -242,9 +242,8 @@ static void test_apiserver_create__place_and_name__checked(void **state)
 static void test_apiserver__out_of_memory__500_and_unchanged(void **state)
 {
     struct fixture *f = *state;
-    uint64_t version = mu_apiserver_version(f->server);
     expect(f, 201, MU_POST, PODS, POD("warm", "")); /* caches and scratch are grown */
-    version = mu_apiserver_version(f->server);
+    uint64_t version = mu_apiserver_version(f->server);
     int failures = 0;
     for (uint64_t nth = 1; nth < 100; nth++) {
         struct mu_api_request request = {.method = MU_POST,

@@ -1,5 +1,5 @@
 /* The cluster DB's objects: nodes, pods, versions, relists, audit, digest, running out of memory. */
-#include "db_fixture.h"
+#include "tests/db_fixture.h"
 
 #include "engine/db_priv.h"
 

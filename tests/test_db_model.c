@@ -3,7 +3,7 @@
  * computed anew whenever it is checked. Random objects, relists, plans, outcomes and syncs in
  * random slices; the seed of a failure is printed.
  */
-#include "db_twin.h"
+#include "tests/db_twin.h"
 
 /* --- plans ------------------------------------------------------------------------------------ */
 
@@ -143,7 +143,9 @@ static void admit(struct twin *t)
         if (plan.pods[i] != PODS && key == NO_KEY)
             key = twin_key(t, plan.pods[i]);
     bool expected = twin_expects(t, r, &plan, key);
-    struct twin_count c = key == NO_KEY ? (struct twin_count){0} : twin_count(t, key);
+    struct twin_count c = {0};
+    if (key != NO_KEY)
+        c = twin_count(t, key);
     bool settled = key != NO_KEY && twin_size(t, key, &c) != 0;
     struct mu_error why = {0, ""};
     int rc = mu_db_admit(t->db, &plan.plan, &why);

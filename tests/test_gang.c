@@ -1,5 +1,5 @@
 /* Gang rows: identity, size, members and their order, quiet time, blocks. */
-#include "db_fixture.h"
+#include "tests/db_fixture.h"
 
 #include "engine/db_priv.h"
 

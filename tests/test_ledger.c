@@ -1,5 +1,5 @@
 /* The ledger: admission against the present, and the life of an entry. */
-#include "db_fixture.h"
+#include "tests/db_fixture.h"
 
 #include "engine/db_priv.h"
 

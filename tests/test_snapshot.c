@@ -1,5 +1,5 @@
 /* Replicas: what they show, syncs in slices, growth, and how long things stay readable. */
-#include "db_fixture.h"
+#include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
 #include "engine/db_priv.h"
@@ -118,7 +118,7 @@ static void test_snapshot_sync__changes_between_slices__never_torn(void **state)
                     fixture_put(db, &p, 0);
                 }
                 if (steps % 7 == 0)
-                    put_nodes(db, 3, 5, (uint64_t)(2 + steps + 1000 * round));
+                    put_nodes(db, 3, 5, 2 + (uint64_t)steps + 1000 * (uint64_t)round);
             }
             assert_int_equal(rc, 0);
             expect_fresh(db, s);

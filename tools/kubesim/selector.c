@@ -169,6 +169,7 @@ static int parse_labels(struct mu_selector *selector, struct mu_str text, struct
         if (code != 0) {
             return code;
         }
+        MU_ASSERT(requirement != NULL);
         bool absent = take(&scan, "!");
         requirement->key = take_word(&scan);
         if (!mu_valid_label_key(requirement->key)) {
@@ -216,6 +217,7 @@ static int parse_field(struct mu_selector *selector, char *term, uint32_t len,
     if (code != 0) {
         return code;
     }
+    MU_ASSERT(requirement != NULL);
     uint32_t at = 0;
     while (at < len && term[at] != '=' && term[at] != '!') {
         at++;

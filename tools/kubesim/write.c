@@ -467,6 +467,7 @@ static int begin_termination(struct mu_call *call, struct mu_kobject *object,
 static int remove_object(struct mu_call *call, struct mu_kobject *object, ProtobufCMessage *message,
                          int64_t asked_s, bool *gone, struct mu_kobject **out)
 {
+    MU_ASSERT(message != NULL);
     int64_t grace_s = grace_of(call, message, asked_s);
     *gone = grace_s == 0 && mu_api_meta(message)->n_finalizers == 0;
     if (*gone) {

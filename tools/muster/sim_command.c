@@ -56,7 +56,7 @@ static void show(void *context, uint64_t now_ns, uint32_t bound)
     char detail[64];
     const struct mu_clock *clock = mu_clock_real();
     (void)snprintf(detail, sizeof detail, "day %.1f of virtual time",
-                   (double)(now_ns / MU_NS_PER_S) / 86400.0);
+                   (double)now_ns / (double)MU_NS_PER_S / 86400.0);
     mu_progress_show(&live->progress, "binding pods", bound, live->total, detail,
                      clock->now_ns(clock));
 }

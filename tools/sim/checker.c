@@ -3,14 +3,14 @@
  * That is slow and on purpose: there is no state here that could be wrong in the same way as the
  * scheduler's.
  */
-#include "engine/base/assert.h"
-#include "engine/base/mem.h"
-#include "informer/codec.h"
 #include "tools/sim/checker_priv.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+#include "informer/codec.h"
 #include <stdlib.h>
 
 /* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
