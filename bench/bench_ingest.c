@@ -110,7 +110,7 @@ static void put_container(struct mu_buf *out)
     struct mu_buf container = {.data = NULL}, needs = {.data = NULL};
     put(&container, 1, "web");
     put(&container, 2, "registry.example.com/team/web-frontend:1.24.3");
-    put_filler(&container, 7, 160);                     /* env */
+    put_filler(&container, 7, 160);                    /* env */
     for (uint32_t number = 1; number <= 2; number++) { /* limits, requests */
         put_amount(&needs, number, "cpu", "CCCCm");
         put_amount(&needs, number, "memory", "256Mi");

@@ -8,10 +8,10 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
-#include <stdlib.h>
 
 /* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
 struct seen_bind {
