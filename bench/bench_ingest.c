@@ -1,8 +1,8 @@
 /*
- * Watch ingest: a stream of ADDED events of `pods` distinct pods goes through the reflector (frames,
- * metadata), is decoded, indexed and stored in the cluster DB. A round is the whole stream into an
- * empty DB, in pieces of 64 KiB as a socket would give them, a batch per piece. Making the DB and
- * the first, empty list are not timed.
+ * Watch ingest: a stream of ADDED events of `pods` distinct pods goes through the reflector
+ * (frames, metadata), is decoded, indexed and stored in the cluster DB. A round is the whole stream
+ * into an empty DB, in pieces of 64 KiB as a socket would give them, a batch per piece. Making the
+ * DB and the first, empty list are not timed.
  *
  * A pod is about 1.4 KB on the wire, as a Deployment of one container with a volume, a probe and an
  * environment gives it: much of it are fields that a scheduler skips. Half of the pods are bound,

@@ -67,7 +67,9 @@ bool mu_binder_reply(struct mu_binder *binder, const struct mu_reply *reply, uin
                      struct mu_outbox *out);
 void mu_binder_tick(struct mu_binder *binder, uint64_t now_ns, struct mu_outbox *out);
 uint64_t mu_binder_next_ns(const struct mu_binder *binder);
-/* The watch showed this pod: settles an unknown bind earlier. node empty: unbound; gone: deleted. */
+/* The watch showed the pod of this bind at `version`: bound to our node under our plan, bound in
+ * any other way, deleted, or (none of the three) unbound. Settles it where that is proof, whatever
+ * its request is doing. An id that is not open is ignored. */
 void mu_binder_observe(struct mu_binder *binder, uint64_t id, uint64_t version,
                        bool bound_as_planned, bool bound_elsewhere, bool gone, uint64_t now_ns,
                        struct mu_outbox *out);
