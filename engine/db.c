@@ -4,6 +4,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/random.h"
 #include "engine/db_priv.h"
 
 /*
@@ -64,6 +65,9 @@ struct mu_db *mu_db_create(const struct mu_db_config *config)
     db->chunk_unused = MU_NONE;
     db->chunk_shared = MU_NONE;
     db->reach = 1;
+    struct mu_random random;
+    mu_random_init_kernel(&random);
+    db->seed = mu_random_u64(&random);
     mu_slab_init(&db->pods, sizeof(struct mu_pod_rec), POD_SEGMENT_SHIFT, MU_PODS_MAX);
     mu_slab_init(&db->gangs, sizeof(struct mu_gang_rec), GANG_SEGMENT_SHIFT, MU_GANGS_MAX);
     if (copy_names(db, config) != 0 || create_tables(db, config) != 0) {
@@ -151,8 +155,11 @@ void mu_db_reclaim(struct mu_db *db)
 
 void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind)
 {
-    db->mark[kind]++;
     db->sweep[kind] = 0;
+    if (kind == MU_DB_PODS)
+        db->pod_mark++;
+    for (uint32_t i = 0; kind == MU_DB_NODES && i < db->chunk_count; i++)
+        db->chunks[i].listed = 0;
 }
 
 static void sweep_node(struct mu_db *db, uint32_t row)
@@ -160,14 +167,14 @@ static void sweep_node(struct mu_db *db, uint32_t row)
     if (!mu_row_used(db, row))
         return;
     const struct mu_node_rec *rec = mu_row_rec(db, row);
-    if ((rec->st.flags & MU_NODE_PRESENT) != 0 && rec->mark != db->mark[MU_DB_NODES])
+    if ((rec->flags & MU_NODE_PRESENT) != 0 && !mu_row_listed(db, row))
         mu_node_remove_row(db, row);
 }
 
 static void sweep_pod(struct mu_db *db, uint32_t pod, uint64_t now_ns)
 {
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
-    if ((p->flags & MU_POD_USED) != 0 && p->mark != db->mark[MU_DB_PODS])
+    if ((p->flags & MU_POD_USED) != 0 && p->mark != db->pod_mark)
         mu_pod_remove_rec(db, pod, now_ns);
 }
 

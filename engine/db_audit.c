@@ -45,7 +45,7 @@ static uint64_t mix_uid(const struct mu_db *db, uint64_t hash, struct mu_uid uid
 
 static uint64_t digest_node(const struct mu_db *db, const struct mu_node_rec *rec)
 {
-    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, rec->st.name), MU_DB_NODES);
+    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, rec->name), MU_DB_NODES);
     return mu_hash_mix(mix_uid(db, hash, rec->uid), rec->version);
 }
 
@@ -64,7 +64,7 @@ uint64_t mu_db_digest(const struct mu_db *db)
 {
     uint64_t digest = 0;
     for (uint32_t row = 0; row < mu_row_count(db); row++)
-        if ((mu_row_rec(db, row)->st.flags & MU_NODE_PRESENT) != 0)
+        if ((mu_row_rec(db, row)->flags & MU_NODE_PRESENT) != 0)
             digest += digest_node(db, mu_row_rec(db, row));
     for (uint32_t pod = 0; pod < db->pods.high; pod++)
         if ((mu_pod_at(db, pod)->flags & MU_POD_USED) != 0)

@@ -18,13 +18,14 @@
  * patched cannot drift, and a burst of arrivals costs one walk.
  *
  * Size.  stated = largest size stated by a live member. Where none states one, the gang is
- * unsettled until its first admit freezes the size it was placed with; settle_ns, the last
- * arrival plus the quiet time, is when a session may take it as complete. Members that arrive
- * after the freeze are surplus.
+ * unsettled until an admit freezes the size it was placed with; settle_ns, the last arrival plus
+ * the quiet time, is when a session may take it as complete. Members that arrive after the freeze
+ * are surplus. The freeze counts while somebody is placed: those who come after are a new
+ * generation, and do not wait for members that have ended.
  *
- *     stated > 0            settled, size = stated
- *     stated = 0, frozen    settled, size = frozen
- *     stated = 0, no admit  not settled, size = 0
+ *     stated > 0                       settled, size = stated
+ *     stated = 0, frozen, some placed  settled, size = frozen
+ *     else                             not settled, size = 0
  *
  * Blocks. The members that want a node are shown as an immutable block in canonical order
  * (creation, then UID), made when a stale gang is refreshed. The block it replaces is freed once
@@ -351,10 +352,10 @@ static struct mu_gang_member member_of(const struct mu_db *db, uint32_t pod)
                                .version = p->version,
                                .held = {MU_NONE}};
     if (p->ledger == MU_LEDGER_HELD) {
-        const struct mu_node_static *st = &mu_row_rec(db, p->node.v)->st;
-        if ((st->flags & MU_NODE_PRESENT) != 0) {
+        const struct mu_node_rec *rec = mu_row_rec(db, p->node.v);
+        if ((rec->flags & MU_NODE_PRESENT) != 0) {
             m.held = p->node;
-            m.held_generation = st->generation;
+            m.held_generation = rec->generation;
         }
     }
     return m;

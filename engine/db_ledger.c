@@ -63,14 +63,16 @@ static const char *check_node(const struct mu_db *db, const struct mu_plan_bind 
 {
     if (!mu_row_used(db, bind->node.v))
         return "its node is gone";
-    const struct mu_node_static *st = &mu_row_rec(db, bind->node.v)->st;
-    if ((st->flags & MU_NODE_PRESENT) == 0 || st->generation != bind->node_generation)
+    const struct mu_node_rec *rec = mu_row_rec(db, bind->node.v);
+    if ((rec->flags & MU_NODE_PRESENT) == 0 || rec->generation != bind->node_generation)
         return "its node is gone";
-    if ((st->flags & MU_NODE_UNSCHEDULABLE) != 0 && !mu_class_tolerates_unschedulable(db->model, c))
+    if ((rec->flags & MU_NODE_UNSCHEDULABLE) != 0 &&
+        !mu_class_tolerates_unschedulable(db->model, c))
         return "its node is unschedulable";
-    if (!mu_class_tolerates(c, mu_model_get_taint_set(db->model, st->taints)))
+    if (!mu_class_tolerates(
+            c, mu_model_get_taint_set(db->model, (struct mu_taint_set_ix){rec->taints})))
         return "its node has a taint that it does not tolerate";
-    if (!mu_class_selects(c, mu_model_get_label_set(db->model, st->labels), st->hostname))
+    if (!mu_class_selects(c, mu_model_get_label_set(db->model, rec->labels), rec->hostname))
         return "its node does not match its selector";
     return NULL;
 }
@@ -101,7 +103,8 @@ static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_
     return mu_row_reserve(db, bind->node.v, mu_row_class_stride(db, p->class_ix));
 }
 
-/* The gang's minimum, by itself and for each sub-group. Its binds are pending members, each once. */
+/* The gang's minimum, by itself and for each sub-group. Its binds are pending members, each one
+ * once. */
 static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang *plan,
                          struct mu_error *why)
 {

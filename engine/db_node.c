@@ -109,8 +109,8 @@ int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row)
     if (rc == 0)
         rc = mu_row_obtain(db, db->capacity_none, &made);
     if (rc == 0) {
-        mu_row_rec(db, made)->st.name = symbol;
-        mu_row_rec(db, made)->st.capacity = db->capacity_none;
+        mu_row_rec(db, made)->name = symbol;
+        mu_row_rec(db, made)->capacity = db->capacity_none;
         map_set(db, symbol, made);
     }
     if (rc != 0) {
@@ -124,19 +124,19 @@ int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row)
 void mu_node_cancel(struct mu_db *db, uint32_t row)
 {
     struct mu_node_rec *rec = mu_row_rec(db, row);
-    if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
+    if ((rec->flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
         return;
-    MU_ASSERT(rec->st.capacity.v == db->capacity_none.v);
-    map_set(db, rec->st.name, MU_NONE);
-    mu_symbol_unref(db->symbols, rec->st.name, db->reach);
+    MU_ASSERT(rec->capacity.v == db->capacity_none.v);
+    map_set(db, rec->name, MU_NONE);
+    mu_symbol_unref(db->symbols, rec->name, db->reach);
     mu_row_cancel(db, db->capacity_none, row);
 }
 
 /* Drop what a row's object refers to; name and capacity stay with the row. */
 static void release_object(struct mu_db *db, struct mu_node_rec *rec)
 {
-    mu_model_label_set_unref(db->model, rec->st.labels, rec->st.hostname, db->reach);
-    mu_model_taint_set_unref(db->model, rec->st.taints, db->reach);
+    mu_model_label_set_unref(db->model, rec->labels, rec->hostname, db->reach);
+    mu_model_taint_set_unref(db->model, (struct mu_taint_set_ix){rec->taints}, db->reach);
     mu_uid_release(db, rec->uid);
 }
 
@@ -150,11 +150,11 @@ static void release_capacity(struct mu_db *db, struct mu_capacity_ix capacity)
 void mu_node_drop_if_empty(struct mu_db *db, uint32_t row)
 {
     struct mu_node_rec *rec = mu_row_rec(db, row);
-    if ((rec->st.flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
+    if ((rec->flags & MU_NODE_PRESENT) != 0 || rec->pods != MU_NONE)
         return;
-    struct mu_capacity_ix capacity = rec->st.capacity;
-    map_set(db, rec->st.name, MU_NONE);
-    mu_symbol_unref(db->symbols, rec->st.name, db->reach);
+    struct mu_capacity_ix capacity = rec->capacity;
+    map_set(db, rec->name, MU_NONE);
+    mu_symbol_unref(db->symbols, rec->name, db->reach);
     mu_row_release(db, capacity, row);
     release_capacity(db, capacity);
 }
@@ -266,7 +266,7 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
 {
     struct mu_node_rec *from = mu_row_rec(db, old);
     struct mu_node_rec *to = mu_row_rec(db, row);
-    struct mu_capacity_ix capacity = from->st.capacity;
+    struct mu_capacity_ix capacity = from->capacity;
     to->pods = from->pods;
     from->pods = MU_NONE;
     for (uint32_t pod = to->pods; pod != MU_NONE;) {
@@ -274,10 +274,10 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
         p->node.v = row;
         pod = p->node_next;
     }
-    to->st.flags = from->st.flags;
-    to->st.labels = from->st.labels;
-    to->st.taints = from->st.taints;
-    to->st.hostname = from->st.hostname;
+    to->flags = from->flags;
+    to->labels = from->labels;
+    to->taints = from->taints;
+    to->hostname = from->hostname;
     to->uid = from->uid;
     /* The name's reference moves along; obtain_row's caller holds another for the facts. */
     mu_row_release(db, capacity, old);
@@ -289,29 +289,30 @@ static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *
                        const struct mu_node_object *node, bool moved, bool same_object)
 {
     struct mu_node_rec *rec = mu_row_rec(db, row);
-    uint32_t flags = MU_NODE_PRESENT | (node->unschedulable ? MU_NODE_UNSCHEDULABLE : 0u);
-    bool was_present = (rec->st.flags & MU_NODE_PRESENT) != 0;
-    bool same_shown = !moved && same_object && rec->st.flags == flags &&
-                      rec->st.labels.v == f->labels.v && rec->st.taints.v == f->taints.v &&
-                      rec->st.hostname.v == f->hostname.v;
+    uint16_t flags =
+        (uint16_t)(MU_NODE_PRESENT | (node->unschedulable ? MU_NODE_UNSCHEDULABLE : 0u));
+    bool was_present = (rec->flags & MU_NODE_PRESENT) != 0;
+    bool same_shown = !moved && same_object && rec->flags == flags &&
+                      rec->labels.v == f->labels.v && rec->taints == f->taints.v &&
+                      rec->hostname.v == f->hostname.v;
     if (was_present)
         release_object(db, rec);
     else
         db->nodes_present++;
     /* A moved or new row's generation moved when it was last released. */
     if (was_present && !moved && !same_object)
-        rec->st.generation++;
-    rec->st.flags = flags;
-    rec->st.labels = f->labels;
-    rec->st.taints = f->taints;
-    rec->st.hostname = f->hostname;
-    rec->st.capacity = f->capacity;
-    rec->st.name = f->name;
+        rec->generation++;
+    rec->flags = flags;
+    rec->labels = f->labels;
+    rec->taints = (uint16_t)f->taints.v;
+    rec->hostname = f->hostname;
+    rec->capacity = f->capacity;
+    rec->name = f->name;
     map_set(db, f->name, row);
-    rec->st.tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
+    rec->tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
     rec->uid = f->uid;
     rec->version = node->version;
-    rec->mark = db->mark[MU_DB_NODES];
+    mu_row_list(db, row);
     if (moved || !was_present) {
         int64_t sums[MU_RESOURCES_MAX];
         mu_row_sum(db, row, sums);
@@ -333,10 +334,10 @@ static int upsert(struct mu_db *db, const struct mu_node_object *node, uint32_t 
     if (rc != 0)
         return rc;
     struct mu_node_rec *rec = old == MU_NONE ? NULL : mu_row_rec(db, old);
-    bool present = rec != NULL && (rec->st.flags & MU_NODE_PRESENT) != 0;
+    bool present = rec != NULL && (rec->flags & MU_NODE_PRESENT) != 0;
     bool same_object = present && mu_uid_equal(rec->uid, f.uid);
     uint32_t row = old;
-    bool moved = rec == NULL || rec->st.capacity.v != f.capacity.v;
+    bool moved = rec == NULL || rec->capacity.v != f.capacity.v;
     if (moved) {
         *what = "node row";
         rc = obtain_row(db, &f, old, &row);
@@ -366,14 +367,14 @@ int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint6
         return mu_db_refuse(db, error, MU_EINVAL, "node", none, node->name,
                             "metadata.name: expected 1 to 253 bytes");
     uint32_t old = node_find(db, node->name);
-    if (old != MU_NONE && (mu_row_rec(db, old)->st.flags & MU_NODE_PRESENT) != 0) {
+    if (old != MU_NONE && (mu_row_rec(db, old)->flags & MU_NODE_PRESENT) != 0) {
         struct mu_node_rec *rec = mu_row_rec(db, old);
         struct mu_uid uid = {0, 0}; /* a source may have none */
         bool same = (node->uid.len == 0 || mu_db_uid_parse(db, node->uid, &uid) == 0) &&
                     mu_uid_equal(uid, rec->uid);
         if (node->version < rec->version || (same && node->version == rec->version)) {
             /* Whatever is listed, the node is there: a held newer version outlives a relist. */
-            rec->mark = db->mark[MU_DB_NODES];
+            mu_row_list(db, old);
             db->counts.stale_ignored += node->version < rec->version;
             return 0;
         }
@@ -388,17 +389,17 @@ int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint6
 void mu_node_remove_row(struct mu_db *db, uint32_t row)
 {
     struct mu_node_rec *rec = mu_row_rec(db, row);
-    MU_ASSERT((rec->st.flags & MU_NODE_PRESENT) != 0);
+    MU_ASSERT((rec->flags & MU_NODE_PRESENT) != 0);
     MU_ASSERT(db->nodes_present > 0);
     release_object(db, rec);
     db->nodes_present--;
-    rec->st.flags = 0;
-    rec->st.labels.v = 0;
-    rec->st.taints.v = 0;
-    rec->st.hostname.v = 0;
+    rec->flags = 0;
+    rec->labels.v = 0;
+    rec->taints = 0;
+    rec->hostname.v = 0;
     rec->uid = (struct mu_uid){0, 0};
     rec->version = 0;
-    rec->st.generation++;
+    rec->generation++;
     int64_t sums[MU_RESOURCES_MAX];
     mu_row_sum(db, row, sums);
     memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
@@ -411,7 +412,7 @@ void mu_node_remove_row(struct mu_db *db, uint32_t row)
 int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid)
 {
     uint32_t row = node_find(db, name);
-    if (row == MU_NONE || (mu_row_rec(db, row)->st.flags & MU_NODE_PRESENT) == 0)
+    if (row == MU_NONE || (mu_row_rec(db, row)->flags & MU_NODE_PRESENT) == 0)
         return 0;
     struct mu_uid parsed;
     if (uid.len != 0 &&

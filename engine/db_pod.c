@@ -32,14 +32,14 @@ struct pod_name_key {
     struct mu_str name;
 };
 
-static uint64_t uid_hash(struct mu_uid uid)
+static uint64_t uid_hash(const struct mu_db *db, struct mu_uid uid)
 {
-    return mu_hash_mix(uid.hi, uid.lo);
+    return mu_hash_mix(uid.hi ^ db->seed, uid.lo);
 }
 
-static uint64_t pod_name_hash(struct mu_symbol ns, struct mu_str name)
+static uint64_t pod_name_hash(const struct mu_db *db, struct mu_symbol ns, struct mu_str name)
 {
-    return mu_hash_str(name, ns.v);
+    return mu_hash_str(name, db->seed + ns.v);
 }
 
 bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key)
@@ -49,7 +49,7 @@ bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key)
 
 uint64_t mu_pod_uid_hash(const void *context, uint32_t value)
 {
-    return uid_hash(mu_pod_at(context, value)->uid);
+    return uid_hash(context, mu_pod_at(context, value)->uid);
 }
 
 bool mu_pod_name_equal(const void *context, uint32_t value, const void *key)
@@ -62,12 +62,12 @@ bool mu_pod_name_equal(const void *context, uint32_t value, const void *key)
 uint64_t mu_pod_name_hash(const void *context, uint32_t value)
 {
     const struct mu_pod_rec *p = mu_pod_at(context, value);
-    return pod_name_hash(p->ns, mu_pod_name(p));
+    return pod_name_hash(context, p->ns, mu_pod_name(p));
 }
 
 uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid)
 {
-    return mu_index_find(db->pod_by_uid, uid_hash(uid), &uid);
+    return mu_index_find(db->pod_by_uid, uid_hash(db, uid), &uid);
 }
 
 static uint32_t pod_find_name(const struct mu_db *db, struct mu_str ns, struct mu_str name)
@@ -75,7 +75,7 @@ static uint32_t pod_find_name(const struct mu_db *db, struct mu_str ns, struct m
     struct pod_name_key key = {.name = name};
     if (!mu_symbol_find(db->symbols, ns, &key.ns))
         return MU_NONE;
-    return mu_index_find(db->pod_by_name, pod_name_hash(key.ns, name), &key);
+    return mu_index_find(db->pod_by_name, pod_name_hash(db, key.ns, name), &key);
 }
 
 /* --- what a record amounts to -------------------------------------------------------------- */
@@ -172,7 +172,7 @@ enum {
 static void facts_cancel(struct mu_db *db, const struct pod_facts *f)
 {
     if ((f->have & HAVE_UID_INDEX) != 0)
-        mu_index_remove(db->pod_by_uid, uid_hash(f->uid), f->slot);
+        mu_index_remove(db->pod_by_uid, uid_hash(db, f->uid), f->slot);
     if ((f->have & HAVE_SLOT) != 0) {
         *mu_pod_at(db, f->slot) = (struct mu_pod_rec){0};
         mu_slab_give(&db->pods, f->slot);
@@ -287,11 +287,11 @@ static int obtain_record(struct mu_db *db, const struct mu_pod_object *pod, stru
                                                   .name_len = (uint8_t)pod->name.len,
                                                   .node = {MU_NONE},
                                                   .gang = {MU_NONE}};
-    rc = mu_index_insert(db->pod_by_uid, uid_hash(f->uid), f->slot);
+    rc = mu_index_insert(db->pod_by_uid, uid_hash(db, f->uid), f->slot);
     if (rc != 0)
         return rc;
     f->have |= HAVE_UID_INDEX;
-    return mu_index_insert(db->pod_by_name, pod_name_hash(f->ns, pod->name), f->slot);
+    return mu_index_insert(db->pod_by_name, pod_name_hash(db, f->ns, pod->name), f->slot);
 }
 
 /* `held`: the pod's record, or MU_NONE for a new one. On error *what names the field and nothing
@@ -371,7 +371,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     p->gang_size = f->gang_ref.size;
     p->unbuilt = f->unbuilt;
     p->priority = object->priority;
-    p->mark = db->mark[MU_DB_PODS];
+    p->mark = db->pod_mark;
     if (f->gang != MU_NONE) {
         if (before.gang.v != f->gang)
             mu_gang_join(db, f->gang, pod, now_ns);
@@ -422,7 +422,7 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
         struct mu_pod_rec *p = mu_pod_at(db, known);
         if (pod->version < p->version || (held != MU_NONE && pod->version == p->version)) {
             /* Whatever is listed, the pod is there: a held newer version outlives a relist. */
-            p->mark = db->mark[MU_DB_PODS];
+            p->mark = db->pod_mark;
             db->counts.stale_ignored += pod->version < p->version;
             return 0;
         }
@@ -446,8 +446,8 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     MU_ASSERT((p->flags & MU_POD_USED) != 0);
     uint32_t gang = p->gang.v;
     struct mu_class_ix class_ix = p->class_ix;
-    mu_index_remove(db->pod_by_uid, uid_hash(p->uid), pod);
-    mu_index_remove(db->pod_by_name, pod_name_hash(p->ns, mu_pod_name(p)), pod);
+    mu_index_remove(db->pod_by_uid, uid_hash(db, p->uid), pod);
+    mu_index_remove(db->pod_by_name, pod_name_hash(db, p->ns, mu_pod_name(p)), pod);
     if (gang != MU_NONE)
         mu_gang_leave(db, pod);
     mu_pod_place(db, pod, MU_NONE, class_ix, 0, MU_LEDGER_NONE);

@@ -30,22 +30,31 @@
 
 /* --- nodes --------------------------------------------------------------------------------- */
 
-/* The writer's view of a row: one cache line. A row is a hole (nothing there), absent (no node
- * object, but pods name it: flags without MU_NODE_PRESENT, name set) or present. */
+/* The writer's view of a row. A row is a hole (nothing there), absent (no node object, but pods
+ * name it: flags without MU_NODE_PRESENT, name set) or present. The fields that replicas show are
+ * those of struct mu_node_static, packed: a byte here is a megabyte at a million nodes. */
 struct mu_node_rec {
-    struct mu_node_static st; /* as replicas show it; generation survives reuse of the row */
     struct mu_uid uid;
     uint64_t version;
-    uint32_t pods; /* first of the pods bound here or with a ledger entry here; MU_NONE */
-    uint32_t mark; /* relist epoch */
+    struct mu_label_set_ix labels;
+    struct mu_capacity_ix capacity;
+    struct mu_symbol name;
+    struct mu_symbol hostname;
+    uint32_t tie;
+    uint32_t generation; /* survives reuse of the row */
+    uint32_t pods;       /* first of the pods bound here or with a ledger entry here; MU_NONE */
+    uint16_t taints;     /* struct mu_taint_set_ix */
+    uint16_t flags;
 };
-_Static_assert(sizeof(struct mu_node_rec) == 64, "one cache line");
+_Static_assert(sizeof(struct mu_node_rec) == 56, "no padding");
+_Static_assert(MU_TAINT_SETS_MAX <= UINT16_MAX + 1u, "a taint set's number fits its field");
 
 /* 64 rows. Owned by one capacity class, or shared by all small ones. */
 struct mu_chunk {
     struct mu_node_rec *recs;
     int64_t *free;   /* row-major, `stride` values a row: the master of the replicas' columns */
     uint64_t used;   /* bit per row in use */
+    uint64_t listed; /* bit per row: its node was named since the last relist began */
     uint32_t stride; /* resources beyond it are 0 in every row; never shrinks */
     uint32_t owner;  /* capacity class, or MU_CHUNK_SHARED */
     uint32_t next;   /* list of the owner's chunks that have a hole, or of unused chunks */
@@ -153,6 +162,7 @@ struct mu_db {
     uint32_t *node_pages[MU_NODE_PAGES]; /* by name symbol: row + 1, 0 for none */
     uint32_t nodes_present;
 
+    uint64_t seed; /* of the pod indexes: names come from outside */
     struct mu_slab pods;
     struct mu_index *pod_by_uid;
     struct mu_index *pod_by_name;
@@ -174,8 +184,8 @@ struct mu_db {
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
     uint64_t capacity_generation;
-    uint32_t mark[2]; /* current relist epoch by enum mu_db_kind */
-    uint32_t sweep[2];
+    uint32_t pod_mark; /* current relist epoch of pods */
+    uint32_t sweep[2]; /* next to look at, by enum mu_db_kind */
     uint32_t audit_next;
     struct mu_db_counts counts;
 };
@@ -203,6 +213,14 @@ static inline bool mu_row_used(const struct mu_db *db, uint32_t row)
 {
     return row < mu_row_count(db) &&
            (mu_row_chunk(db, row)->used >> (row % MU_NODE_CHUNK) & 1) != 0;
+}
+static inline void mu_row_list(struct mu_db *db, uint32_t row)
+{
+    mu_row_chunk(db, row)->listed |= UINT64_C(1) << (row % MU_NODE_CHUNK);
+}
+static inline bool mu_row_listed(const struct mu_db *db, uint32_t row)
+{
+    return (mu_row_chunk(db, row)->listed >> (row % MU_NODE_CHUNK) & 1) != 0;
 }
 /* Take a row for a capacity class, zeroed but for its generation; the reference to the class
  * becomes the row's at commit. Errors: MU_ENOMEM, MU_ELIMIT. */

@@ -89,10 +89,10 @@ void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica)
 /* --- room ---------------------------------------------------------------------------------- */
 
 /* An eighth more than needed, in whole chunks: growing copies every row again. `hint` is how many
- * rows are expected in use; a thirty-second more has room for holes. */
+ * rows are expected in use; a sixty-fourth more has room for holes. */
 static uint32_t grown(uint32_t need, uint32_t hint, uint32_t max)
 {
-    uint64_t expected = (uint64_t)hint + hint / 32 + MU_NODE_CHUNK;
+    uint64_t expected = (uint64_t)hint + hint / 64 + MU_NODE_CHUNK;
     uint64_t cap = need <= expected && hint != 0 ? expected : (uint64_t)need + need / 8;
     cap = (cap + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
     return cap > max ? max : (uint32_t)cap;
@@ -233,15 +233,22 @@ static uint32_t copy_free(const struct mu_db *db, struct mu_replica *r, uint32_t
 static void copy_static_row(const struct mu_db *db, struct mu_snapshot *s, uint32_t row)
 {
     const struct mu_node_rec *rec = mu_row_rec(db, row);
-    if ((rec->st.flags & MU_NODE_PRESENT) != 0) {
-        const int64_t *capacity = mu_model_get_capacity(db->model, rec->st.capacity);
+    if ((rec->flags & MU_NODE_PRESENT) != 0) {
+        const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
         for (uint32_t c = 0; c < s->resource_count; c++)
             s->alloc[c][row] = capacity[c];
-        s->nodes[row] = rec->st;
+        s->nodes[row] = (struct mu_node_static){.flags = rec->flags,
+                                                .labels = rec->labels,
+                                                .taints = {rec->taints},
+                                                .capacity = rec->capacity,
+                                                .name = rec->name,
+                                                .hostname = rec->hostname,
+                                                .tie = rec->tie,
+                                                .generation = rec->generation};
     } else {
         for (uint32_t c = 0; c < s->resource_count; c++)
             s->alloc[c][row] = 0;
-        s->nodes[row] = (struct mu_node_static){.generation = rec->st.generation};
+        s->nodes[row] = (struct mu_node_static){.generation = rec->generation};
     }
 }
 

@@ -164,7 +164,7 @@ void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t ro
     struct mu_node_rec *rec = mu_row_rec(db, row);
     uint32_t chunk = row / MU_NODE_CHUNK;
     MU_ASSERT(rec->pods == MU_NONE);
-    *rec = (struct mu_node_rec){.st.generation = rec->st.generation, .pods = MU_NONE};
+    *rec = (struct mu_node_rec){.generation = rec->generation, .pods = MU_NONE};
     memset(mu_row_free(db, row), 0, c->stride * sizeof(int64_t));
     if (c->used == UINT64_MAX)
         list_push(db, owner_list(db, c->owner), chunk);
@@ -180,7 +180,7 @@ void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t ro
 
 void mu_row_release(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t row)
 {
-    mu_row_rec(db, row)->st.generation++;
+    mu_row_rec(db, row)->generation++;
     mu_row_cancel(db, capacity, row);
     mu_row_mark_free(db, row);
     mu_row_mark_static(db, row);
@@ -276,7 +276,7 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
             free[c->demands[i].resource.v] += c->demands[i].amount;
         free[MU_RES_PODS]++;
     }
-    if ((mu_row_rec(db, row)->st.flags & MU_NODE_PRESENT) != 0)
+    if ((mu_row_rec(db, row)->flags & MU_NODE_PRESENT) != 0)
         db->capacity_generation++;
     mu_row_mark_free(db, row);
 }
@@ -287,8 +287,8 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out)
 {
     const struct mu_node_rec *rec = mu_row_rec(db, row);
     wide sums[MU_RESOURCES_MAX] = {0};
-    if ((rec->st.flags & MU_NODE_PRESENT) != 0) {
-        const int64_t *capacity = mu_model_get_capacity(db->model, rec->st.capacity);
+    if ((rec->flags & MU_NODE_PRESENT) != 0) {
+        const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
         for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
             sums[r] = capacity[r];
     }

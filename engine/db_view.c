@@ -147,7 +147,7 @@ struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix)
 {
     if (!mu_row_used(db, ix.v))
         return (struct mu_str){NULL, 0};
-    return mu_symbol_str(db->symbols, mu_row_rec(db, ix.v)->st.name);
+    return mu_symbol_str(db->symbols, mu_row_rec(db, ix.v)->name);
 }
 
 static const struct mu_gang_rec *gang_get(const struct mu_db *db, struct mu_gang_ix ix)

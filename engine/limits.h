@@ -12,7 +12,7 @@
 #define MU_CLASSES_MAX         (1u << 20)
 #define MU_LABEL_SETS_MAX      (1u << 20)
 #define MU_TAINT_SETS_MAX      (1u << 16)
-#define MU_CAPACITIES_MAX      (1u << 16) /* distinct allocatable vectors */
+#define MU_CAPACITIES_MAX      MU_NODES_MAX /* distinct allocatable vectors: memory varies by KiB */
 #define MU_SYMBOLS_MAX         (1u << 24)
 #define MU_RESOURCES_MAX       32u /* cpu, memory, ephemeral-storage, pods and extended ones */
 #define MU_LABELS_PER_OBJECT   1024u

@@ -1,4 +1,4 @@
-/* The cluster DB's objects: nodes, pods, versions, relists, audit, digest, running out of memory. */
+/* The cluster DB's objects: nodes, pods, versions, relists, audit, digest, lack of memory. */
 #include "tests/db_fixture.h"
 
 #include "engine/db_priv.h"
@@ -516,7 +516,7 @@ static uint64_t fingerprint(struct mu_db *db)
         if (!mu_row_used(db, row))
             continue;
         hash = hash * 31 + row;
-        hash = hash * 31 + mu_row_rec(db, row)->st.generation + mu_row_rec(db, row)->st.capacity.v;
+        hash = hash * 31 + mu_row_rec(db, row)->generation + mu_row_rec(db, row)->capacity.v;
         for (uint32_t r = 0; r < MU_RES_EXTENDED; r++)
             hash = hash * 31 + (uint64_t)free[r];
     }

@@ -413,7 +413,7 @@ static uint64_t digest(const struct twin *t, const struct mu_snapshot *s)
     return h;
 }
 
-/* --- replicas ---------------------------------------------------------------------------------- */
+/* --- replicas -------------------------------------------------------------------------------- */
 
 static void sync_step(struct twin *t)
 {

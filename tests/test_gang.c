@@ -354,7 +354,7 @@ static void test_gang_freeze__first_admit__late_members_are_surplus(void **state
     mu_db_destroy(db);
 }
 
-/* Found in simulation: the placed members ended, the one that was refused waited for them for ever. */
+/* Found in simulation: the placed members ended, the refused one waited for them for ever. */
 static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(void **state)
 {
     (void)state;
