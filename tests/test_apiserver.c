@@ -528,6 +528,9 @@ static void test_apiserver_patch__labels_conditions_taints__merged(void **state)
     expect(f, 201, MU_POST, "/api/v1/nodes",
            "{\"metadata\":{\"name\":\"n1\"},\"status\":{\"allocatable\":{\"cpu\":\"4\"}}}");
     has(f, "\"allocatable\":{\"cpu\":\"4\"}"); /* a node brings its status with it */
+    expect(f, 201, MU_POST, "/api/v1/nodes",
+           "{\"metadata\":{\"name\":\"n2\"},\"status\":{\"capacity\":{\"cpu\":\"8\"}}}");
+    has(f, "\"allocatable\":{\"cpu\":\"8\"}");
     expect_patch(f, 200, MU_MEDIA_STRATEGIC_PATCH, "/api/v1/nodes/n1",
                  "{\"spec\":{\"unschedulable\":true,\"taints\":[{\"key\":\"a\",\"effect\":"
                  "\"NoSchedule\"}]}}");
@@ -574,6 +577,8 @@ static void test_apiserver_delete__preconditions__409(void **state)
     expect(f, 409, MU_DELETE, PODS "/p", "{\"preconditions\":{\"resourceVersion\":\"1\"}}");
     expect(f, 400, MU_DELETE, PODS "/p", "{\"kind\":\"Pod\"}");
     expect(f, 400, MU_DELETE, PODS "/p?gracePeriodSeconds=x", NULL);
+    expect(f, 400, MU_DELETE, PODS "/p?dryRun=All", NULL);
+    expect(f, 400, MU_DELETE, PODS "/p", "{\"dryRun\":[\"All\"]}");
     expect(f, 422, MU_DELETE, PODS "/p", "{\"gracePeriodSeconds\":-7}");
     expect(f, 409, MU_DELETE, "/api/v1/namespaces/default", NULL);
     expect(f, 200, MU_GET, PODS "/p", NULL);

@@ -383,6 +383,26 @@ static void test_store__many_in_order_then_all_removed__nothing_left(void **stat
     assert_int_equal(mu_mem_live_bytes(), before);
 }
 
+/* The README's figure: 41 bytes beside the encoded object, allocator rounding apart. */
+static void test_store__memory__as_stated(void **state)
+{
+    (void)state;
+    size_t before = mu_mem_live_bytes();
+    struct mu_store *store = mu_store_create(1, 1);
+    size_t encoded = 0;
+    char name[16];
+    for (int i = 0; i < 50000; i++) {
+        (void)snprintf(name, sizeof name, "p%08d", i);
+        put(store, 0, "a", name, i);
+        encoded += mu_store_get(store, 0, MU_STR("a"), mu_str_of(name))->size;
+    }
+    size_t each = (mu_mem_live_bytes() - before - encoded) / 50000;
+    if (each > 41 + 32) { /* blocks are rounded up by at most a quarter */
+        fail_msg("%zu bytes per object beside its encoding", each);
+    }
+    mu_store_destroy(store);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -392,6 +412,7 @@ int main(void)
         cmocka_unit_test(test_store_seek__older_than_history__expired),
         cmocka_unit_test(test_store__random_operations__equal_naive_twin),
         cmocka_unit_test(test_store__many_in_order_then_all_removed__nothing_left),
+        cmocka_unit_test(test_store__memory__as_stated),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -134,6 +134,9 @@ static int dispatch(struct mu_call *call)
     const struct mu_route *route = &call->route;
     bool named = route->name.len > 0;
     bool binding = mu_str_equal(route->sub, MU_STR("binding"));
+    if (mu_query_get(&call->query, "dryRun").len > 0) {
+        return mu_api_fail(call, 400, "BadRequest", "dryRun is not supported by this server");
+    }
     bool may_create = !named && (route->ns.len > 0 || !mu_kinds[route->kind].namespaced);
     switch (call->request->method) {
     case MU_GET:

@@ -57,7 +57,8 @@ void mu_api_watch_close(struct mu_api_watch *watch);
 /* The next pull yields an ERROR event with 410 Expired and ends the stream (fault injection). */
 void mu_api_watch_expire(struct mu_api_watch *watch);
 /* Called when a watch gets its first unread event, from inside handle/kubelet steps. One per
- * server; `user` is what mu_api_watch_set_user stored. */
+ * server; `user` is what mu_api_watch_set_user stored. It may only take note: no call into the
+ * server or its watches. */
 void mu_apiserver_on_wake(struct mu_apiserver *server, void (*wake)(void *context, void *user),
                           void *context);
 void mu_api_watch_set_user(struct mu_api_watch *watch, void *user);

@@ -116,7 +116,12 @@ static int validate_node(struct mu_call *call, const Kube__Node *node)
 
 int mu_node_create(struct mu_call *call, ProtobufCMessage *fresh)
 {
-    return validate_node(call, (const Kube__Node *)fresh);
+    const Kube__Node *node = (const Kube__Node *)fresh;
+    if (node->status != NULL && node->status->n_allocatable == 0) {
+        node->status->n_allocatable = node->status->n_capacity; /* all of it, unless told */
+        node->status->allocatable = node->status->capacity;
+    }
+    return validate_node(call, node);
 }
 
 int mu_node_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after)

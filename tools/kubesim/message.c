@@ -65,14 +65,21 @@ ProtobufCMessage *mu_api_unpack_in(struct mu_arena *arena,
     return protobuf_c_message_unpack(descriptor, &allocator, raw.len, (const uint8_t *)raw.data);
 }
 
+/* As above for the call's arena, noting when it is full: that tells an object that is too large from
+ * one that is malformed. */
+static void *allocate_noting(void *data, size_t size)
+{
+    struct mu_apiserver *server = data;
+    void *block = mu_arena_alloc(server->arena, size);
+    server->arena_full |= block == NULL;
+    return block;
+}
+
 ProtobufCMessage *mu_api_unpack(struct mu_apiserver *server,
                                 const ProtobufCMessageDescriptor *descriptor, struct mu_str raw)
 {
-    ProtobufCMessage *message = mu_api_unpack_in(server->arena, descriptor, raw);
-    if (message == NULL && mu_arena_alloc(server->arena, 4096) == NULL) {
-        server->arena_full = true; /* the likely cause; a malformed body is one otherwise */
-    }
-    return message;
+    ProtobufCAllocator allocator = {allocate_noting, release, server};
+    return protobuf_c_message_unpack(descriptor, &allocator, raw.len, (const uint8_t *)raw.data);
 }
 
 int mu_api_push(struct mu_apiserver *server, void *array, size_t *count, void *element)

@@ -402,6 +402,9 @@ static int delete_options(struct mu_call *call, const Kube__DeleteOptions **out)
     ProtobufCMessage *message = NULL;
     int code = mu_api_body(call, &kube__delete_options__descriptor, own, "DeleteOptions", &message);
     *out = (const Kube__DeleteOptions *)message;
+    if (code == 0 && (*out)->n_dryrun > 0) {
+        return mu_api_fail(call, 400, "BadRequest", "dryRun is not supported by this server");
+    }
     return code;
 }
 
@@ -514,6 +517,7 @@ int mu_api_delete(struct mu_call *call)
     if (code != 0) {
         return code;
     }
+    MU_ASSERT(message != NULL);
     int64_t grace_s = -1;
     uint64_t value = 0;
     struct mu_str text = mu_query_get(&call->query, "gracePeriodSeconds");
