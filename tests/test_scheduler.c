@@ -314,7 +314,7 @@ static void test_scheduler__gang_without_room__waits_whole_until_a_node_comes(vo
     add_node(&r, "n1", 2000);
     start(&r);
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "g%d", i);
         add_pod(&r, name, 1000, gang_of("g", 3), false);
     }
