@@ -23,7 +23,7 @@ static int create_db(struct mu_scheduler *s)
         .pods_hint = s->config.pods_hint,
     };
     s->db = mu_db_create(&config);
-    s->decode = mu_arena_create(MU_DECODE_ARENA_MAX);
+    s->decode = mu_arena_create(MU_DECODE_ARENA_BYTES);
     s->journal = mu_journal_create(1, s->config.incarnation);
     s->replica = s->db != NULL ? mu_db_replica_create(s->db) : NULL;
     return s->db == NULL || s->decode == NULL || s->journal == NULL || s->replica == NULL
