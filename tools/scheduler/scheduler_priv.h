@@ -7,8 +7,8 @@
 #include "shards/journal.h"
 #include "tools/scheduler/scheduler.h"
 
-#define MU_BINDS_OPEN_MAX   (1u << 20) /* admitted binds without a final outcome */
-#define MU_SWEEP_BUDGET     4096u
+#define MU_BINDS_OPEN_MAX (1u << 20) /* admitted binds without a final outcome */
+#define MU_SWEEP_BUDGET   4096u
 /* Writes per journal entry: a larger gang spans several entries, all durable before its first
  * bind. 128 * (UID 16 + version 8 + name 253 + lengths) stays well inside one slot. */
 #define MU_WRITES_PER_ENTRY 128u
