@@ -211,7 +211,8 @@ static const struct mu_node_object *find_node(const struct mu_naive_world *w, st
 
 /* ---- decisions ---------------------------------------------------------------------------- */
 
-/* Charge every decision that the view does not show yet; forget those that it shows. */
+/* Charge every decision that the view does not show yet; forget those that it shows. Node names are
+ * copied: the world outlives the list's storage, which moves when a decision is added. */
 static void apply_decisions(struct mu_checker *c, struct mu_naive_world *w)
 {
     for (uint32_t i = c->decision_count; i-- > 0;) {
@@ -219,8 +220,11 @@ static void apply_decisions(struct mu_checker *c, struct mu_naive_world *w)
         if (pod == NULL || pod->node_name.len > 0)
             c->decisions[i] = c->decisions[--c->decision_count];
     }
-    for (uint32_t i = 0; i < c->decision_count; i++)
-        find_pod(w, c->decisions[i].uid)->node_name = mu_str_of(c->decisions[i].node);
+    for (uint32_t i = 0; i < c->decision_count; i++) {
+        struct mu_str node = mu_arena_str(c->arena, mu_str_of(c->decisions[i].node));
+        MU_ASSERT(node.data != NULL);
+        find_pod(w, c->decisions[i].uid)->node_name = node;
+    }
 }
 
 static void decision_add(struct mu_checker *c, const char *uid, struct mu_str node)
