@@ -109,6 +109,11 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
 void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold);
 /* The server confirmed the bind; the charge stays until the pod is seen bound. */
 void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid);
+/* True when some member of this pod's gang is bound: what is missing completes a gang. */
+bool mu_db_gang_started(struct mu_db *db, struct mu_uid uid);
+/* Add a rule to those that keep the pod from being placed, or take it away. It lasts until the pod
+ * arrives at another version. An unknown pod: nothing happens. */
+void mu_db_pod_block(struct mu_db *db, struct mu_uid uid, uint32_t rule, bool on);
 /* Drop HELD room (deadline passed). */
 void mu_db_held_release(struct mu_db *db, struct mu_uid uid);
 enum mu_ledger_state mu_db_ledger_state(const struct mu_db *db, struct mu_uid uid,

@@ -257,6 +257,7 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
     const struct mu_symbol subgroup = mu_pod_at(db, g->members)->subgroup;
     bool was_pending = (row->flags & MU_GANG_PENDING) != 0;
     row->member_count = row->placed_count = row->blocked_count = row->blocked_rules = 0;
+    row->bound_count = 0;
     row->priority = INT32_MAX;
     row->created_s = UINT64_MAX;
     g->split = false;
@@ -266,6 +267,7 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
         MU_ASSERT(role != MU_ROLE_NONE && p->gang.v == gang);
         row->member_count++;
         row->placed_count += role == MU_ROLE_PLACED;
+        row->bound_count += (p->flags & (MU_POD_BOUND | MU_POD_CONFIRMED)) != 0;
         row->blocked_count += role == MU_ROLE_BLOCKED;
         row->blocked_rules |= role == MU_ROLE_BLOCKED ? p->unbuilt : 0;
         pending += role == MU_ROLE_PENDING;

@@ -239,8 +239,36 @@ void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold)
 void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid)
 {
     uint32_t pod = mu_pod_find(db, uid);
-    if (pod != MU_NONE && mu_pod_at(db, pod)->ledger == MU_LEDGER_IN_FLIGHT)
-        mu_pod_at(db, pod)->flags |= MU_POD_CONFIRMED;
+    if (pod == MU_NONE || mu_pod_at(db, pod)->ledger != MU_LEDGER_IN_FLIGHT)
+        return;
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    p->flags |= MU_POD_CONFIRMED;
+    if (p->gang.v != MU_NONE)
+        mu_gang_touch(db, p->gang.v); /* the rest of the gang may follow */
+}
+
+bool mu_db_gang_started(struct mu_db *db, struct mu_uid uid)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod == MU_NONE || mu_pod_at(db, pod)->gang.v == MU_NONE)
+        return false;
+    struct mu_gang_ix gang = mu_pod_at(db, pod)->gang;
+    mu_gang_recount(db, gang.v);
+    return mu_gang_at(db, gang.v)->row.bound_count > 0;
+}
+
+void mu_db_pod_block(struct mu_db *db, struct mu_uid uid, uint32_t rule, bool on)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod == MU_NONE)
+        return;
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    uint32_t unbuilt = on ? p->unbuilt | rule : p->unbuilt & ~rule;
+    if (unbuilt == p->unbuilt)
+        return;
+    p->unbuilt = unbuilt;
+    if (p->gang.v != MU_NONE)
+        mu_gang_touch(db, p->gang.v);
 }
 
 void mu_db_held_release(struct mu_db *db, struct mu_uid uid)

@@ -348,10 +348,13 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
 /* True when a member's gang must be shown anew: anything that its row or block derives from. */
 static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_rec *after)
 {
+    const uint16_t is_bound = MU_POD_BOUND | MU_POD_CONFIRMED;
     enum mu_role role = mu_pod_role(after);
-    return role != mu_pod_role(before) || before->priority != after->priority ||
-           before->created_s != after->created_s || before->gang_size != after->gang_size ||
-           before->subgroup.v != after->subgroup.v || before->unbuilt != after->unbuilt ||
+    return role != mu_pod_role(before) ||
+           ((before->flags & is_bound) != 0) != ((after->flags & is_bound) != 0) ||
+           before->priority != after->priority || before->created_s != after->created_s ||
+           before->gang_size != after->gang_size || before->subgroup.v != after->subgroup.v ||
+           before->unbuilt != after->unbuilt ||
            (role == MU_ROLE_PENDING &&
             (before->version != after->version || before->class_ix.v != after->class_ix.v));
 }

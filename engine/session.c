@@ -177,6 +177,11 @@ static bool admit(struct mu_session *session, struct attempt *a)
             session->plan->next_ns = row->settle_ns;
         return false;
     }
+    if (row->placed_count > 0 && row->bound_count == 0 && a->block->member_count > 0) {
+        /* Its claim is open: no member is bound, so none may follow past it. */
+        (void)wait_add(session, a->gang, MU_WAIT_CLAIM);
+        return false;
+    }
     if (reachable(a) && a->block->member_count > 0)
         return true;
     if (row->blocked_count > 0) {

@@ -97,7 +97,8 @@ struct mu_gang_row {
     uint64_t settle_ns;    /* not SETTLED: time at which it counts as complete */
     uint32_t size;         /* stated or frozen minimum over all sub-groups; 0 until settled */
     uint32_t member_count; /* live members: pending, placed, gated */
-    uint32_t placed_count;
+    uint32_t placed_count;    /* bound, or in the ledger on their way to it */
+    uint32_t bound_count;     /* of those: seen bound, or confirmed by the server */
     uint32_t blocked_count; /* live members that are gated or use unbuilt rules */
     uint32_t blocked_rules; /* union of their enum mu_rule; 0 with blocked_count: gates only */
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */

@@ -35,6 +35,7 @@ const char *mu_verdict_text(enum mu_verdict_kind kind);
     X(MU_WAIT_QUIET, "waiting for the gang's quiet time")                                          \
     X(MU_WAIT_GATED, "scheduling gates")                                                           \
     X(MU_WAIT_UNBUILT, "uses a rule that is not built yet")                                        \
+    X(MU_WAIT_CLAIM, "the first bind of the gang is not answered yet")                             \
     X(MU_WAIT_NO_FIT, "no room")                                                                   \
     X(MU_WAIT_UNDECIDED, "step budget ran out")
 enum mu_wait_kind {

@@ -121,7 +121,7 @@ static int64_t floored(wide value)
 }
 
 struct twin_count {
-    uint32_t members, placed, blocked, pending, rules, stated;
+    uint32_t members, placed, bound, blocked, pending, rules, stated;
     int32_t priority;
     uint64_t created_s;
     bool split;
@@ -138,6 +138,7 @@ static struct twin_count twin_count(const struct twin *t, int key)
         uint32_t size = p->source == MU_GANG_SOLO ? 1 : p->size;
         c.members++;
         c.placed += role == MU_ROLE_PLACED;
+        c.bound += role == MU_ROLE_PLACED && (p->node >= 0 || p->confirmed);
         c.pending += role == MU_ROLE_PENDING;
         c.blocked += role == MU_ROLE_BLOCKED;
         c.rules |= role == MU_ROLE_BLOCKED ? p->unbuilt : 0;

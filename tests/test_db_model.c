@@ -323,6 +323,7 @@ static void check_gangs(const struct twin *t, const struct mu_snapshot *s)
         assert_int_equal(g->size, size);
         assert_int_equal(g->member_count, c.members);
         assert_int_equal(g->placed_count, c.placed);
+        assert_int_equal(g->bound_count, c.bound);
         assert_int_equal(g->blocked_count, c.blocked);
         assert_int_equal(g->blocked_rules, c.rules);
         assert_int_equal(g->priority, c.priority);

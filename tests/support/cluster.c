@@ -200,6 +200,7 @@ uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gan
         .size = gang->size,
         .member_count = member_count + placed + gang->blocked_count,
         .placed_count = placed,
+        .bound_count = placed,
         .blocked_count = gang->blocked_count,
         .blocked_rules = gang->blocked_rules,
         .block = block,

@@ -322,6 +322,8 @@ static bool may_try(struct oracle *o, const struct mu_gang_row *row, struct mu_o
             o->plan->next_ns = row->settle_ns;
         return wait_is(out, MU_WAIT_QUIET);
     }
+    if (row->placed_count > 0 && row->bound_count == 0 && block->member_count > 0)
+        return wait_is(out, MU_WAIT_CLAIM);
     uint32_t have = row->placed_count + block->member_count;
     bool enough = have >= out->size && block->member_count > 0;
     for (uint32_t g = 0; g < block->subgroup_count; g++) {
