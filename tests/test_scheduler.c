@@ -12,7 +12,7 @@
 
 #define WATCHES_MAX 16
 
-enum hook_answer { PASS, LOSE_REPLY, LOSE_REQUEST };
+enum hook_answer { PASS, LOSE_REPLY, LOSE_REQUEST, FORBID, PARK };
 
 struct rig {
     struct mu_random random;
@@ -29,6 +29,7 @@ struct rig {
     /* Judges a binding by its number, counted from 1; NULL: all pass. */
     enum hook_answer (*hook)(uint32_t nth);
     uint32_t bindings;
+    char parked[128]; /* path of the last parked request */
 };
 
 static void rig_init(struct rig *r, enum mu_score_policy score)
@@ -122,6 +123,15 @@ static void serve(struct rig *r, struct mu_request *request)
         answer = r->hook(++r->bindings);
     if (answer == LOSE_REQUEST) {
         lose(r, token);
+        return;
+    }
+    if (answer == PARK) { /* no answer at all, yet */
+        (void)snprintf(r->parked, sizeof r->parked, "%.*s", MU_STR_ARGS(api.path));
+        return;
+    }
+    if (answer == FORBID) {
+        reply(r, (struct mu_reply){.token = token, .kind = MU_REPLY_HEAD, .status = 403});
+        reply(r, (struct mu_reply){.token = token, .kind = MU_REPLY_END});
         return;
     }
     struct mu_api_response response = {0};
@@ -449,6 +459,88 @@ static void test_scheduler__pod_changed_under_a_plan__is_planned_again(void **st
     rig_fini(&r);
 }
 
+static enum hook_answer forbid(uint32_t nth)
+{
+    return nth <= 8 ? FORBID : PASS;
+}
+
+/* A server that denies a bind (RBAC, a webhook) is not flooded with the same write. */
+static void test_scheduler__denied_bind__is_repeated_with_backoff(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_init(&r, MU_SCORE_SPREAD);
+    r.hook = forbid;
+    add_node(&r, "n1", 4000);
+    add_pod(&r, "p", 3000, solo, false);
+    start(&r);
+    run_for(&r, 10 * MU_NS_PER_S);
+    assert_in_range(r.bindings, 2, 4);           /* at 0, 1, 3 and 7 s */
+    assert_int_equal(stats_of(&r).db.ledger, 0); /* its room is free meanwhile */
+    assert_int_equal(stats_of(&r).waits[MU_WAIT_UNBUILT], 1);
+    add_pod(&r, "q", 3000, solo, false);
+    run_for(&r, 600 * MU_NS_PER_S);
+    assert_true(r.bindings < 20);
+    assert_int_equal(tally(&r).bound, 1); /* one of the two: there is room for one */
+    rig_fini(&r);
+}
+
+static enum hook_answer park_first(uint32_t nth)
+{
+    return nth == 1 ? PARK : PASS;
+}
+
+static void patch_pod(struct rig *r, const char *name, const struct mu_buf *body)
+{
+    char path[100];
+    struct mu_api_response response = {0};
+    (void)snprintf(path, sizeof path, "/api/v1/namespaces/default/pods/%s", name);
+    struct mu_api_request request = {.method = MU_PATCH,
+                                     .path = mu_str_of(path),
+                                     .content = MU_MEDIA_MERGE_PATCH,
+                                     .body = view(body)};
+    mu_apiserver_handle(r->server, &request, r->now_ns, &response);
+    assert_int_equal(response.status, 200);
+    mu_buf_fini(&response.body);
+}
+
+static void add_gang(struct rig *r, int from, int to)
+{
+    for (int i = from; i < to; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "g%d", i);
+        add_pod(r, name, 1000, gang_of("g", 3), false);
+    }
+}
+
+/* While the first bind of a gang is not answered nobody may pass it, whatever happens to the others:
+ * should it be refused, a part of the gang would be bound. */
+static void test_scheduler__member_changes_under_an_open_claim__nobody_passes_it(void **state)
+{
+    (void)state;
+    for (int member = 0; member < 3; member++) {
+        struct rig r;
+        struct mu_buf body = {0};
+        char name[16];
+        rig_init(&r, MU_SCORE_SPREAD);
+        r.hook = park_first;
+        add_node(&r, "n1", 4000);
+        start(&r);
+        add_gang(&r, 0, 3);
+        run_for(&r, 5 * MU_NS_PER_S);
+        assert_int_equal(r.bindings, 1);
+        (void)mu_buf_append_text(&body, "{\"metadata\":{\"labels\":{\"x\":\"y\"}}}");
+        (void)snprintf(name, sizeof name, "g%d", member);
+        patch_pod(&r, name, &body);
+        mu_buf_fini(&body);
+        run_for(&r, 5 * MU_NS_PER_S);
+        /* The claimed member itself: its write is dead, so the gang is planned anew, whole. */
+        bool claimed = strstr(r.parked, name) != NULL;
+        assert_int_equal(tally(&r).bound, claimed ? 3 : 0);
+        rig_fini(&r);
+    }
+}
+
 static void test_scheduler_drain__nothing_new_is_decided(void **state)
 {
     struct rig r;
@@ -489,6 +581,8 @@ int main(void)
         cmocka_unit_test(test_scheduler__lost_reply_of_a_landed_bind__is_settled_once),
         cmocka_unit_test(test_scheduler__lost_requests__are_repeated_until_bound),
         cmocka_unit_test(test_scheduler__pod_changed_under_a_plan__is_planned_again),
+        cmocka_unit_test(test_scheduler__denied_bind__is_repeated_with_backoff),
+        cmocka_unit_test(test_scheduler__member_changes_under_an_open_claim__nobody_passes_it),
         cmocka_unit_test(test_scheduler_drain__nothing_new_is_decided),
         cmocka_unit_test(test_scheduler__idle__has_nothing_to_do),
     };

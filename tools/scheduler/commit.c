@@ -1,11 +1,12 @@
 /*
  * Plans out: admit -> journal -> binder -> outcome.
  *
- *   admitted (ledger charged) -> JOURNAL -> durable -> WRITING -> BOUND: final, charge stays until
- *   the watch shows the pod        \-> GONE: final, charge freed
- *                                   \-> REFUSED: final once our view has reached the version that
- *                                       the refusal saw; before that a new plan would repeat the
- *                                       stale write. The room stays HELD for a gang's member.
+ *   admitted (ledger charged) -> JOURNAL -> durable -> WRITING -> one of
+ *     BOUND    final; the charge stays until the watch shows the pod
+ *     REFUSED  final once our view has reached the version that the refusal saw (GONE: once the pod
+ *              left it); before that a new plan would repeat the stale write. The room stays HELD
+ *              for a member of a gang that is partly bound.
+ *     denied   refused although nothing changed: final, the pod waits (backoff.h)
  *
  * The journal entry of a bind is settled with its outcome; the ledger's charge lives longer (until
  * our own view shows the bind): that is what keeps a node from being given away twice.
@@ -40,8 +41,10 @@ static uint64_t slot_hash(const void *context, uint32_t slot)
 int mu_commit_init(struct mu_scheduler *s)
 {
     s->bind_free = MU_NONE;
+    s->pump_ns = UINT64_MAX;
     s->bind_by_uid = mu_index_create(1024, slot_has_uid, slot_hash, s);
-    return s->bind_by_uid == NULL ? MU_ENOMEM : 0;
+    s->backoff = mu_backoff_create();
+    return s->bind_by_uid == NULL || s->backoff == NULL ? MU_ENOMEM : 0;
 }
 
 static void group_unref(struct mu_commit_group *group)
@@ -68,6 +71,7 @@ void mu_commit_fini(struct mu_scheduler *s)
     mu_mem_free(s->binds);
     mu_mem_free(s->holds);
     mu_index_destroy(s->bind_by_uid);
+    mu_backoff_destroy(s->backoff);
 }
 
 /* ---- slots -------------------------------------------------------------------------------- */
@@ -77,10 +81,12 @@ static int slots_reserve(struct mu_scheduler *s, uint32_t more)
     uint32_t old = s->bind_cap;
     if (s->bind_open + more <= old)
         return 0;
-    int rc = mu_mem_grow((void **)&s->binds, &s->bind_cap, s->bind_open + more, MU_BINDS_OPEN_MAX,
-                         sizeof *s->binds);
+    void *binds = s->binds;
+    int rc =
+        mu_mem_grow(&binds, &s->bind_cap, s->bind_open + more, MU_OPEN_BINDS_MAX, sizeof *s->binds);
     if (rc != 0)
         return rc;
+    s->binds = binds;
     for (uint32_t i = old; i < s->bind_cap; i++)
         s->binds[i] = (struct mu_open_bind){.state = MU_OPEN_FREE, .next_free = i + 1};
     s->binds[s->bind_cap - 1].next_free = s->bind_free;
@@ -192,52 +198,80 @@ static int group_journal(struct mu_scheduler *s, struct mu_commit_group *group, 
     return 0;
 }
 
-static void admit_undo(struct mu_scheduler *s, const struct mu_plan_gang *gang)
+/* Take back a group that was not admitted: nothing was written for it. */
+static void group_drop(struct mu_scheduler *s, struct mu_commit_group *group, bool journaled)
 {
-    for (uint32_t i = 0; i < gang->bind_count; i++)
-        mu_db_bind_refused(s->db, gang->binds[i].uid, false);
+    for (uint32_t i = 0; i < group->bind_count; i++) {
+        uint32_t slot = group->bind_slots[i];
+        if (journaled)
+            mu_journal_settle(s->journal, s->binds[slot].entry);
+        bind_close(s, slot);
+    }
+    group_unref(group);
 }
 
-/* Admit one gang and queue it behind its journal entries. Returns 0, MU_ECONFLICT (stays pending),
- * or an error that means: no further gang now. */
+/* A pod with a bind that is not final yet (a refusal waits for our view) is not bound again. */
+static bool any_open(const struct mu_scheduler *s, const struct mu_plan_gang *gang)
+{
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        struct mu_uid uid = gang->binds[i].uid;
+        if (mu_index_find(s->bind_by_uid, uid_hash(uid), &uid) != MU_INDEX_NONE)
+            return true;
+    }
+    return false;
+}
+
+static int journal_gang(struct mu_scheduler *s, struct mu_commit_group *group,
+                        const struct mu_plan_gang *gang)
+{
+    char name[512];
+    struct mu_str ns = mu_db_gang_ns(s->db, gang->gang), gn = mu_db_gang_name(s->db, gang->gang);
+    int len = snprintf(name, sizeof name, "%.*s/%.*s", MU_STR_ARGS(ns), MU_STR_ARGS(gn));
+    uint32_t kept = len < (int)sizeof name ? (uint32_t)len : (uint32_t)sizeof name - 1;
+    int rc = group_journal(s, group, (struct mu_str){name, kept});
+    /* An entry that no slot takes, or a gang that not even the empty ring takes, will never do. */
+    bool never = rc == MU_EINVAL || (rc == MU_ELIMIT && mu_journal_open_entries(s->journal) == 0);
+    if (!never)
+        return rc;
+    s->stats.plans_unwritable++;
+    mu_log(MU_LOG_ERROR, "gang too large for the journal", MU_F_TEXT("gang", name),
+           MU_F_U64("binds", gang->bind_count), MU_F_END);
+    return MU_ECONFLICT;
+}
+
+/* Reserve, journal, then admit: what can fail comes before the ledger is touched, and an entry that
+ * is settled before it was written costs nothing. Returns 0, MU_ECONFLICT (stays pending), or an
+ * error that means: no further gang now. */
 static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                        const struct mu_plan_gang *gang)
 {
     struct mu_error why = {0};
-    uint32_t placed_before = snapshot->gangs[gang->gang.v].placed_count;
+    if (any_open(s, gang))
+        return MU_ECONFLICT;
     int rc = slots_reserve(s, gang->bind_count);
     if (rc != 0)
         return rc;
     struct mu_commit_group *group = group_create(s, gang);
     if (group == NULL)
         return MU_ENOMEM;
+    rc = group_fill(s, group, gang);
+    if (rc != 0) {
+        group_unref(group);
+        return rc;
+    }
+    rc = journal_gang(s, group, gang);
+    if (rc != 0) {
+        group_drop(s, group, false);
+        return rc;
+    }
     rc = mu_db_admit(s->db, gang, &why);
     if (rc != 0) {
         mu_log(MU_LOG_DEBUG, "plan overtaken", MU_F_TEXT("why", why.text), MU_F_END);
-        group_unref(group);
+        group_drop(s, group, true);
         return rc;
     }
-    rc = group_fill(s, group, gang);
-    if (rc != 0) {
-        admit_undo(s, gang);
-        group_unref(group);
-        return rc;
-    }
-    char name[512];
-    struct mu_str ns = mu_db_gang_ns(s->db, gang->gang), gn = mu_db_gang_name(s->db, gang->gang);
-    int len = snprintf(name, sizeof name, "%.*s/%.*s", MU_STR_ARGS(ns), MU_STR_ARGS(gn));
-    rc = group_journal(
-        s, group,
-        (struct mu_str){name, len < (int)sizeof name ? (uint32_t)len : (uint32_t)sizeof name - 1});
-    if (rc != 0) {
-        admit_undo(s, gang);
-        for (uint32_t i = 0; i < group->bind_count; i++)
-            bind_close(s, group->bind_slots[i]);
-        group_unref(group);
-        return rc;
-    }
-    group->claim = placed_before == 0 && gang->bind_count > 1;
-    group->partly = placed_before > 0;
+    /* The session lets nobody follow an open claim, so what is placed already is bound. */
+    group->claim = snapshot->gangs[gang->gang.v].bound_count == 0 && gang->bind_count > 1;
     if (s->commit_tail != NULL)
         s->commit_tail->next = group;
     else
@@ -318,6 +352,38 @@ static int group_submit(struct mu_scheduler *s, struct mu_commit_group *group)
     return rc;
 }
 
+/* True when each pod of the group is as it was when the gang was admitted. */
+static bool group_whole(const struct mu_scheduler *s, const struct mu_commit_group *group)
+{
+    for (uint32_t i = 0; i < group->bind_count; i++) {
+        const struct mu_open_bind *bind = &s->binds[group->bind_slots[i]];
+        struct mu_pod_view pod;
+        if (!mu_db_pod_find(s->db, bind->uid, &pod) || pod.version != bind->version)
+            return false;
+    }
+    return true;
+}
+
+/* Hand a durable group to the binder. A gang that lost a member before its first write is not
+ * begun: part of it would be bound by our own choice. */
+static int group_hand_over(struct mu_scheduler *s, struct mu_commit_group *group)
+{
+    bool dead = group->claim && !group_whole(s, group);
+    int rc = dead ? 0 : group_submit(s, group);
+    if (rc != 0)
+        return rc;
+    for (uint32_t i = 0; i < group->bind_count; i++) {
+        struct mu_pod_view pod;
+        struct mu_open_bind *bind = &s->binds[group->bind_slots[i]];
+        MU_ASSERT(bind->group == group && bind->state == MU_OPEN_JOURNAL);
+        if (!dead && mu_db_pod_find(s->db, bind->uid, &pod))
+            bind->state = MU_OPEN_WRITING;
+        else
+            bind_void(s, group->bind_slots[i]);
+    }
+    return 0;
+}
+
 void mu_commit_pump(struct mu_scheduler *s)
 {
     uint32_t slot;
@@ -328,28 +394,19 @@ void mu_commit_pump(struct mu_scheduler *s)
         mu_buf_clear(&content);
     }
     mu_buf_fini(&content);
-    while (s->commit_head != NULL && group_durable(s, s->commit_head)) {
+    s->pump_ns = UINT64_MAX;
+    while (s->commit_head != NULL) {
         struct mu_commit_group *group = s->commit_head;
-        int rc = group_submit(s, group);
-        if (rc != 0) {
-            s->wake_ns = s->now_ns + 10 * MU_NS_PER_MS; /* binder full: pump again */
+        if (mu_journal_fenced(s->journal))
+            return; /* nothing becomes durable any more */
+        if (!group_durable(s, group) || group_hand_over(s, group) != 0) {
+            s->pump_ns = s->now_ns + 10 * MU_NS_PER_MS; /* memory short, or the binder is full */
             return;
         }
         s->commit_head = group->next;
         if (s->commit_head == NULL)
             s->commit_tail = NULL;
         group->next = NULL;
-        for (uint32_t i = 0; i < group->bind_count; i++) {
-            uint32_t at = group->bind_slots[i];
-            struct mu_open_bind *bind = &s->binds[at];
-            struct mu_pod_view pod;
-            if (bind->group != group || bind->state != MU_OPEN_JOURNAL)
-                continue; /* its outcome came within the submit */
-            if (mu_db_pod_find(s->db, bind->uid, &pod))
-                bind->state = MU_OPEN_WRITING;
-            else
-                bind_void(s, at);
-        }
         group_unref(group);
     }
 }
@@ -358,7 +415,10 @@ void mu_commit_pump(struct mu_scheduler *s)
 
 static void hold_until_deadline(struct mu_scheduler *s, struct mu_uid uid)
 {
-    if (s->hold_head > 0 && s->hold_head == s->hold_count)
+    for (uint32_t i = s->hold_head; i < s->hold_count; i++)
+        if (mu_uid_equal(s->holds[i].uid, uid))
+            s->holds[i].live = false; /* an earlier hold of the pod must not end this one */
+    if (s->hold_head == s->hold_count)
         s->hold_head = s->hold_count = 0;
     if (s->hold_count == s->hold_cap && s->hold_head > 0) {
         memmove(s->holds, s->holds + s->hold_head,
@@ -366,12 +426,13 @@ static void hold_until_deadline(struct mu_scheduler *s, struct mu_uid uid)
         s->hold_count -= s->hold_head;
         s->hold_head = 0;
     }
-    if (mu_mem_grow((void **)&s->holds, &s->hold_cap, s->hold_count + 1, MU_BINDS_OPEN_MAX,
-                    sizeof *s->holds) != 0) {
-        mu_db_held_release(s->db, uid); /* no memory to remember the deadline: do not hold */
+    void *holds = s->holds;
+    if (mu_mem_grow(&holds, &s->hold_cap, s->hold_count + 1, MU_HOLDS_MAX, sizeof *s->holds) != 0) {
+        mu_db_held_release(s->db, uid); /* the deadline cannot be remembered: do not hold */
         return;
     }
-    s->holds[s->hold_count++] = (struct mu_hold){uid, s->now_ns + s->config.hold_ns};
+    s->holds = holds;
+    s->holds[s->hold_count++] = (struct mu_hold){uid, s->now_ns + s->config.hold_ns, true};
 }
 
 /* A refusal is final when our view shows what the server saw. */
@@ -382,11 +443,29 @@ static void refusal_settle(struct mu_scheduler *s, uint32_t slot)
     bool there = mu_db_pod_find(s->db, bind->uid, &pod);
     if (there && pod.version < bind->version)
         return;
-    bool hold = there && bind->group->partly && pod.node.v == MU_NONE && !pod.terminating;
+    bool hold =
+        there && pod.node.v == MU_NONE && !pod.terminating && mu_db_gang_started(s->db, bind->uid);
     mu_db_bind_refused(s->db, bind->uid, hold);
     if (hold)
         hold_until_deadline(s, bind->uid);
     bind_close(s, slot);
+}
+
+/* Denied although nothing changed: a new plan would be the same write. The pod waits, its room is
+ * free. */
+static void denial_settle(struct mu_scheduler *s, uint32_t slot)
+{
+    struct mu_uid uid = s->binds[slot].uid;
+    struct mu_pod_view pod;
+    bool first = false;
+    mu_db_bind_refused(s->db, uid, false);
+    bind_close(s, slot);
+    if (mu_backoff_denied(s->backoff, uid, s->now_ns, &first) > s->now_ns)
+        mu_db_pod_block(s->db, uid, MU_RULE_REFUSED, true);
+    s->stats.binds_denied++;
+    if (first && mu_db_pod_find(s->db, uid, &pod))
+        mu_log(MU_LOG_WARN, "binding denied by the server", MU_F_STR("namespace", pod.ns),
+               MU_F_STR("name", pod.name), MU_F_END);
 }
 
 static void outcome_tell(struct mu_scheduler *s, struct mu_uid uid, enum mu_bind_result result)
@@ -407,21 +486,17 @@ void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
     MU_ASSERT(bind->state == MU_OPEN_JOURNAL || bind->state == MU_OPEN_WRITING);
     mu_journal_settle(s->journal, bind->entry);
     outcome_tell(s, bind->uid, outcome->result);
-    switch (outcome->result) {
-    case MU_BIND_BOUND:
-        bind->group->partly = true;
+    if (outcome->result == MU_BIND_BOUND) {
         mu_db_bind_confirmed(s->db, bind->uid);
         bind_close(s, slot);
-        break;
-    case MU_BIND_GONE:
-        mu_db_bind_refused(s->db, bind->uid, false);
-        bind_close(s, slot);
-        break;
-    case MU_BIND_REFUSED:
+    } else if (outcome->result == MU_BIND_REFUSED && outcome->version == 0 &&
+               outcome->attempts > 0) {
+        denial_settle(s, slot);
+    } else {
+        /* Gone: until our own view shows that the pod left, it would be planned again. */
         bind->state = MU_OPEN_REFUSED;
-        bind->version = outcome->version;
+        bind->version = outcome->result == MU_BIND_GONE ? UINT64_MAX : outcome->version;
         refusal_settle(s, slot);
-        break;
     }
 }
 
@@ -452,13 +527,22 @@ void mu_commit_observe_all(struct mu_scheduler *s)
     }
 }
 
-void mu_commit_expire_holds(struct mu_scheduler *s)
+void mu_commit_expire(struct mu_scheduler *s)
 {
-    while (s->hold_head < s->hold_count && s->holds[s->hold_head].deadline_ns <= s->now_ns)
-        mu_db_held_release(s->db, s->holds[s->hold_head++].uid);
+    struct mu_uid uid;
+    while (s->hold_head < s->hold_count && s->holds[s->hold_head].deadline_ns <= s->now_ns) {
+        const struct mu_hold *hold = &s->holds[s->hold_head++];
+        if (hold->live)
+            mu_db_held_release(s->db, hold->uid);
+    }
+    while (mu_backoff_due(s->backoff, s->now_ns, &uid))
+        mu_db_pod_block(s->db, uid, MU_RULE_REFUSED, false);
 }
 
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s)
 {
-    return s->hold_head < s->hold_count ? s->holds[s->hold_head].deadline_ns : UINT64_MAX;
+    uint64_t next_ns = mu_backoff_next_ns(s->backoff);
+    if (s->hold_head < s->hold_count && s->holds[s->hold_head].deadline_ns < next_ns)
+        next_ns = s->holds[s->hold_head].deadline_ns;
+    return s->pump_ns < next_ns ? s->pump_ns : next_ns;
 }

@@ -145,8 +145,8 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
         mu_reflector_tick(s->pods, now_ns, out);
     if (mu_binder_next_ns(s->binder) <= now_ns)
         mu_binder_tick(s->binder, now_ns, out);
-    mu_commit_expire_holds(s);
-    if (s->commit_head != NULL)
+    mu_commit_expire(s);
+    if (s->pump_ns <= now_ns)
         mu_commit_pump(s);
     leave(s);
 }
@@ -184,8 +184,6 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     uint64_t next = min_ns(mu_reflector_next_ns(s->nodes), mu_reflector_next_ns(s->pods));
     next = min_ns(next, mu_binder_next_ns(s->binder));
     next = min_ns(next, mu_commit_next_ns(s));
-    if (s->commit_head != NULL)
-        next = min_ns(next, s->wake_ns);
     return min_ns(next, session_due_ns(s));
 }
 
@@ -262,6 +260,8 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     mu_reflector_stats(s->nodes, &out->nodes);
     mu_reflector_stats(s->pods, &out->pods);
     mu_binder_stats(s->binder, &out->binder);
+    out->nodes_problem = mu_reflector_problem(s->nodes);
+    out->pods_problem = mu_reflector_problem(s->pods);
     out->journal_open = mu_journal_open_entries(s->journal);
     out->journal_fenced = mu_journal_fenced(s->journal);
     out->synced = out->nodes.synced && out->pods.synced;

@@ -53,10 +53,14 @@ struct mu_scheduler_stats {
     struct mu_reflector_stats nodes, pods;
     struct mu_binder_stats binder;
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
+    uint64_t plans_unwritable; /* too large for the journal: reported, stay pending */
+    uint64_t binds_denied;     /* refused by the server although nothing changed */
     uint64_t bad_objects; /* objects that could not be decoded or stored, reported and skipped */
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
     uint32_t journal_open;
+    /* Why a reflector does not go on, in words; empty when healthy. Valid until the next call. */
+    const char *nodes_problem, *pods_problem;
     bool synced; /* first lists are in */
     bool journal_fenced;
 };

@@ -5,9 +5,11 @@
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
 #include "shards/journal.h"
+#include "tools/scheduler/backoff.h"
 #include "tools/scheduler/scheduler.h"
 
-#define MU_BINDS_OPEN_MAX (1u << 20) /* admitted binds without a final outcome */
+#define MU_OPEN_BINDS_MAX (1u << 20) /* admitted binds without a final outcome */
+#define MU_HOLDS_MAX      (1u << 20)
 #define MU_SWEEP_BUDGET   4096u
 /* Writes per journal entry: a larger gang spans several entries, all durable before its first
  * bind. 128 * (UID 16 + version 8 + name 253 + lengths) stays well inside one slot. */
@@ -26,7 +28,6 @@ struct mu_commit_group {
     uint32_t bind_count;
     uint32_t entry_count;
     bool claim;           /* none of the gang's members was bound: first bind alone */
-    bool partly;          /* some member of the gang is bound: room of a refused one is held */
     uint32_t *bind_slots; /* bind_count slots of open_binds */
     uint64_t *entries;    /* journal ids */
     char *names;          /* storage of the node names */
@@ -53,6 +54,7 @@ struct mu_open_bind {
 struct mu_hold {
     struct mu_uid uid;
     uint64_t deadline_ns;
+    bool live; /* false: a later hold of the same pod counts */
 };
 
 struct mu_scheduler {
@@ -73,6 +75,7 @@ struct mu_scheduler {
     uint64_t seen_generation; /* of the last snapshot handed out */
     uint64_t dirty_ns;        /* first change not yet seen by a session; UINT64_MAX: none */
     uint64_t wake_ns;         /* quiet time of some gang, or a failed session's retry */
+    uint64_t pump_ns;         /* a group could not be handed to the binder: try again then */
 
     struct mu_open_bind *binds;
     uint32_t bind_cap, bind_free, bind_open;
@@ -80,6 +83,7 @@ struct mu_scheduler {
     struct mu_index *bind_by_uid;
     struct mu_commit_group *commit_head, *commit_tail;
     uint64_t plan_serial;
+    struct mu_backoff *backoff; /* pods whose binding the server denies */
 
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
@@ -102,8 +106,8 @@ void mu_commit_pump(struct mu_scheduler *s);
 void mu_commit_observe(struct mu_scheduler *s, struct mu_uid uid, bool gone);
 /* A relist may have removed pods without a word: settle binds whose pod is not there any more. */
 void mu_commit_observe_all(struct mu_scheduler *s);
-/* Release held room whose time is over. */
-void mu_commit_expire_holds(struct mu_scheduler *s);
+/* Release held room, and let pods be tried again, whose time has come. */
+void mu_commit_expire(struct mu_scheduler *s);
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
 
