@@ -12,8 +12,6 @@
 
 #define OUTPUT_BYTES (64u << 10)
 
-extern char **environ;
-
 struct result {
     int status; /* exit status, or 256 + signal */
     char out[OUTPUT_BYTES];

@@ -66,10 +66,10 @@ int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, ch
     return 0;
 }
 
-void mu_child_terminate(struct mu_child *child)
+void mu_child_end(struct mu_child *child, int signum)
 {
     if (child->started && !child->ended)
-        (void)uv_process_kill(&child->process, SIGTERM);
+        (void)uv_process_kill(&child->process, signum);
 }
 
 void mu_child_print_tail(const struct mu_child *child, unsigned lines)

@@ -24,8 +24,8 @@ struct mu_child {
  * *error naming the program. */
 int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, char **argv,
                    const char *log_path, bool detached, struct mu_error *error);
-/* Send SIGTERM if it still runs; on_end tells when it is gone. */
-void mu_child_terminate(struct mu_child *child);
+/* Send a signal if it still runs; on_end tells when it is gone. */
+void mu_child_end(struct mu_child *child, int signum);
 /* Copy the last lines of its log to stderr, each behind "name: ". */
 void mu_child_print_tail(const struct mu_child *child, unsigned lines);
 

@@ -31,6 +31,7 @@
 #include <unistd.h>
 
 #define TICK_MS     20
+#define KILL_MS     15000 /* musterd drains for 10 s */
 #define SETTLE_NS   (1500 * MU_NS_PER_MS)
 #define PATIENCE_NS (20 * MU_NS_PER_S)
 #define START_NS    (15 * MU_NS_PER_S) /* for a child to come up */
@@ -56,6 +57,7 @@ struct demo {
     const struct mu_clock *clock;
     uv_loop_t loop;
     uv_timer_t tick;
+    uv_timer_t killer; /* unreferenced: ends children that do not end by themselves */
     uv_signal_t sigint, sigterm;
     struct mu_child kubesim, musterd;
     char directory[64]; /* of the children's logs and the announce file */
@@ -97,6 +99,13 @@ static void on_client_closed(void *context)
     d->client = NULL;
 }
 
+static void on_killer(uv_timer_t *timer)
+{
+    struct demo *d = timer->data;
+    mu_child_end(&d->musterd, SIGKILL);
+    mu_child_end(&d->kubesim, SIGKILL);
+}
+
 static void close_all(struct demo *d)
 {
     if (d->closing)
@@ -113,8 +122,9 @@ static void close_all(struct demo *d)
         uv_unref((uv_handle_t *)&d->musterd.process);
         return;
     }
-    mu_child_terminate(&d->musterd);
-    mu_child_terminate(&d->kubesim);
+    mu_child_end(&d->musterd, SIGTERM);
+    mu_child_end(&d->kubesim, SIGTERM);
+    (void)uv_timer_start(&d->killer, on_killer, KILL_MS, 0);
 }
 
 static void give_up(struct demo *d, const struct mu_error *error)
@@ -472,6 +482,9 @@ static void init_handles(struct demo *d)
 {
     MU_ASSERT(uv_loop_init(&d->loop) == 0);
     MU_ASSERT(uv_timer_init(&d->loop, &d->tick) == 0);
+    MU_ASSERT(uv_timer_init(&d->loop, &d->killer) == 0);
+    uv_unref((uv_handle_t *)&d->killer);
+    d->killer.data = d;
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigint) == 0);
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigterm) == 0);
     d->tick.data = d->sigint.data = d->sigterm.data = d;
@@ -523,6 +536,8 @@ int mu_demo_run(const struct mu_demo_options *options)
         if (start_kubesim(&d) != 0)
             give_up(&d, &d.failure);
         (void)uv_run(&d.loop, UV_RUN_DEFAULT);
+        uv_close((uv_handle_t *)&d.killer, NULL);
+        (void)uv_run(&d.loop, UV_RUN_NOWAIT);
         /* With --keep the children's handles stay open on purpose. */
         int rc = uv_loop_close(&d.loop);
         MU_ASSERT(rc == 0 || options->keep);

@@ -24,6 +24,9 @@
 #include <signal.h>
 #include <stdio.h>
 
+#define WAITS_LOG_NS   MU_NS_PER_S /* at most one line in so long */
+#define PROBLEM_LOG_NS (30 * MU_NS_PER_S)
+
 struct session_job {
     struct mu_snapshot *snapshot; /* NULL: the session thread ends */
     uint64_t now_ns;
@@ -51,7 +54,10 @@ struct daemon {
     struct mu_outbox outbox;
     struct mu_hist session_ns;
     uint64_t waits_logged[MU_WAIT_KINDS];
+    uint64_t waits_logged_ns, problem_logged_ns;
+    bool problem_logged;
     bool synced_logged;
+    bool draining;
     bool stopping; /* handles are being closed */
     int status;
 };
@@ -94,9 +100,41 @@ static void session_give(struct daemon *d, struct mu_snapshot *snapshot)
 
 /* ---- logging ------------------------------------------------------------------------------ */
 
+static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, uint64_t now_ns)
+{
+    if (memcmp(d->waits_logged, stats->waits, sizeof stats->waits) == 0 ||
+        now_ns - d->waits_logged_ns < WAITS_LOG_NS)
+        return;
+    memcpy(d->waits_logged, stats->waits, sizeof stats->waits);
+    d->waits_logged_ns = now_ns;
+    mu_log(MU_LOG_INFO, "gangs wait", MU_F_U64("no_room", stats->waits[MU_WAIT_NO_FIT]),
+           MU_F_U64("incomplete", stats->waits[MU_WAIT_MEMBERS]),
+           MU_F_U64("quiet_time", stats->waits[MU_WAIT_QUIET]),
+           MU_F_U64("claim_open", stats->waits[MU_WAIT_CLAIM]),
+           MU_F_U64("gated", stats->waits[MU_WAIT_GATED]),
+           MU_F_U64("blocked", stats->waits[MU_WAIT_UNBUILT]),
+           MU_F_U64("undecided", stats->waits[MU_WAIT_UNDECIDED]),
+           MU_F_U64("short", stats->short_gangs), MU_F_END);
+}
+
+/* Say that the server cannot be followed, again every PROBLEM_LOG_NS, and when it is over. */
+static void log_problem(struct daemon *d, const char *problem, uint64_t now_ns)
+{
+    bool bad = *problem != '\0';
+    if (bad && (!d->problem_logged || now_ns - d->problem_logged_ns >= PROBLEM_LOG_NS)) {
+        mu_log(MU_LOG_WARN, "server not followed", MU_F_TEXT("problem", problem), MU_F_END);
+        d->problem_logged_ns = now_ns;
+    } else if (!bad && d->problem_logged) {
+        mu_log(MU_LOG_INFO, "server followed again", MU_F_END);
+    }
+    d->problem_logged = bad;
+}
+
+/* What has changed since it was last said. */
 static void log_progress(struct daemon *d)
 {
     struct mu_scheduler_stats stats;
+    uint64_t now_ns = now_of(d);
     mu_scheduler_stats(d->scheduler, &stats);
     if (stats.synced && !d->synced_logged) {
         d->synced_logged = true;
@@ -105,16 +143,10 @@ static void log_progress(struct daemon *d)
                MU_F_U64("pods", stats.db.pods), MU_F_U64("pending", stats.db.pods_ours_pending),
                MU_F_END);
     }
-    if (memcmp(d->waits_logged, stats.waits, sizeof stats.waits) != 0) {
-        memcpy(d->waits_logged, stats.waits, sizeof stats.waits);
-        mu_log(MU_LOG_INFO, "gangs wait", MU_F_U64("no_room", stats.waits[MU_WAIT_NO_FIT]),
-               MU_F_U64("incomplete", stats.waits[MU_WAIT_MEMBERS]),
-               MU_F_U64("quiet_time", stats.waits[MU_WAIT_QUIET]),
-               MU_F_U64("gated", stats.waits[MU_WAIT_GATED]),
-               MU_F_U64("unbuilt_rule", stats.waits[MU_WAIT_UNBUILT]),
-               MU_F_U64("undecided", stats.waits[MU_WAIT_UNDECIDED]),
-               MU_F_U64("short", stats.short_gangs), MU_F_END);
-    }
+    log_waits(d, &stats, now_ns);
+    if (d->synced_logged)
+        log_problem(d, *stats.pods_problem != '\0' ? stats.pods_problem : stats.nodes_problem,
+                    now_ns);
 }
 
 static void log_summary(struct daemon *d)
@@ -145,7 +177,8 @@ static void on_client_closed(void *context)
     d->client = NULL;
 }
 
-/* Close every handle; the loop ends when the last is gone. */
+/* Close every handle but plan_ready, which the session thread may still use (run() closes it after
+ * the thread has ended); unreferenced, it does not keep the loop alive. */
 static void stop(struct daemon *d)
 {
     if (d->stopping)
@@ -156,15 +189,16 @@ static void stop(struct daemon *d)
     close_handle((uv_handle_t *)&d->timer);
     close_handle((uv_handle_t *)&d->watchdog);
     close_handle((uv_handle_t *)&d->prepare);
-    close_handle((uv_handle_t *)&d->plan_ready);
     close_handle((uv_handle_t *)&d->sigterm);
     close_handle((uv_handle_t *)&d->sigint);
+    uv_unref((uv_handle_t *)&d->plan_ready);
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     mu_scheduler_tick(d->scheduler, now_of(d), &d->outbox);
+    log_progress(d);
 }
 
 /* Once per loop turn, before it waits: send, start a session, set the alarm. */
@@ -200,7 +234,7 @@ static void on_reply(void *context, const struct mu_reply *reply)
     if (d->stopping)
         return;
     (void)mu_scheduler_reply(d->scheduler, reply, now_of(d), &d->outbox);
-    if (!d->synced_logged && reply->kind == MU_REPLY_END)
+    if (reply->kind == MU_REPLY_LOST || (!d->synced_logged && reply->kind == MU_REPLY_END))
         log_progress(d);
 }
 
@@ -208,6 +242,8 @@ static void on_plan(uv_async_t *async)
 {
     struct daemon *d = async->data;
     void *item;
+    if (d->stopping)
+        return; /* destroy_parts takes the job back */
     while (mu_ring_pop_spsc(d->from_session, &item)) {
         struct session_job *job = item;
         mu_hist_add(&d->session_ns, job->took_ns);
@@ -227,6 +263,13 @@ static void on_drain_timeout(uv_timer_t *timer)
 static void on_signal(uv_signal_t *handle, int signum)
 {
     struct daemon *d = handle->data;
+    if (d->draining) {
+        mu_log(MU_LOG_WARN, "second signal: not waiting for binds in flight", MU_F_END);
+        d->status = 1;
+        stop(d);
+        return;
+    }
+    d->draining = true;
     mu_log(MU_LOG_INFO, "draining", MU_F_TEXT("signal", signum == SIGTERM ? "SIGTERM" : "SIGINT"),
            MU_F_END);
     mu_scheduler_drain(d->scheduler);
@@ -324,6 +367,8 @@ static void run(struct daemon *d)
     uv_sem_post(&d->session_wake);
     MU_ASSERT(uv_thread_join(&d->session_thread) == 0);
     uv_sem_destroy(&d->session_wake);
+    close_handle((uv_handle_t *)&d->plan_ready);
+    (void)uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 
 int mu_daemon_run(const struct mu_daemon_options *options)

@@ -84,6 +84,8 @@ int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error
     {                                                                                              \
         uint64_t ns = 0;                                                                           \
         int rc = mu_duration_parse(value, &ns, error);                                             \
+        if (rc == 0 && ns == 0)                                                                    \
+            rc = mu_error_set(error, MU_EINVAL, "'%s': expected more than 0", value);              \
         if (rc == 0 && target != NULL)                                                             \
             ((struct mu_daemon_options *)target)->field = ns;                                      \
         return rc;                                                                                 \

@@ -22,9 +22,10 @@
 
 #include <stdio.h>
 
-#define SCHEDULER_NAME "muster"
-#define CLIENT         1u
-#define CHURN_NS       (4 * MU_NS_PER_S) /* mean time between cordons and failures */
+#define SCHEDULER_NAME    "muster"
+#define CLIENT            1u
+#define INSTANT_STEPS_MAX 10000u            /* more at one instant: somebody is due for ever */
+#define CHURN_NS          (4 * MU_NS_PER_S) /* mean time between cordons and failures */
 
 struct sim_pod {
     char uid[MU_UID_BYTES_MAX + 1];
@@ -54,6 +55,7 @@ struct mu_sim {
     uint64_t activity_ns; /* last change of the server or decision */
     uint64_t version;     /* of the server at the last step */
     uint64_t steps, trace;
+    uint64_t instant_steps; /* at the present instant */
     struct mu_error failure;
 };
 
@@ -431,6 +433,9 @@ int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
         uint64_t next = next_ns(sim);
         if (next > sim->config.horizon_ns)
             break;
+        sim->instant_steps = next == now_of(sim) ? sim->instant_steps + 1 : 0;
+        if (sim->instant_steps > INSTANT_STEPS_MAX)
+            fail(sim, MU_ETIMEOUT, "time stands still:", MU_STR("something is due for ever"));
         mu_clock_virtual_set(&sim->clock, next);
         sim->steps++;
         if (sim->checker != NULL)
