@@ -29,6 +29,11 @@ struct place_class {
     uint64_t none_trial;
     bool none_known;
     uint64_t none_static, none_capacity;
+    /* No more than so many fit: held as true as "fits nowhere" is. */
+    uint32_t slots_max;
+    uint64_t slots_session;
+    bool slots_known;
+    uint64_t slots_static, slots_capacity;
     /* Refusals: counted in which session; for the untouched snapshot of which generation. */
     uint64_t refusals_session;
     bool refusals_untouched;
@@ -351,6 +356,96 @@ int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu
     return known == NULL ? MU_ENOMEM : pick(place, class_ix, known, out);
 }
 
+/* ---- room for several ---------------------------------------------------------------------- */
+
+/* The class is prepared and not known to fit nowhere. */
+static uint64_t fits_in(const struct mu_place *place, const struct place_class *known,
+                        uint32_t begin)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    uint64_t bits = known->mask->bits[0][begin / MU_NODE_CHUNK];
+    for (uint32_t d = 0; d < known->need->count && bits != 0; d++) {
+        const struct mu_scan_demand *demand = &known->need->demands[d];
+        bits &= ~place->room.ops->less(snapshot->free[demand->resource] + begin, demand->amount);
+    }
+    for (uint64_t left = known->hostname.v != 0 ? bits : 0; left != 0; left &= left - 1)
+        if (snapshot->nodes[begin + (uint32_t)__builtin_ctzll(left)].hostname.v !=
+            known->hostname.v)
+            bits &= ~(left & -left);
+    return bits;
+}
+
+int mu_place_fits(struct mu_place *place, struct mu_class_ix class_ix, uint32_t begin,
+                  uint64_t *bits)
+{
+    MU_ASSERT(begin % MU_NODE_CHUNK == 0 && begin < place->snapshot->node_rows);
+    struct place_class *known = class_get(place, class_ix);
+    *bits = 0;
+    if (known == NULL)
+        return MU_ENOMEM;
+    if (known->nowhere)
+        return 0;
+    int error = class_prepare(place, class_ix, known);
+    if (error == 0)
+        *bits = fits_in(place, known, begin);
+    return error;
+}
+
+/* Pods that fit, counted up to `want`: a row that fits counts for one at least, so that no more
+ * than `want` of them are divided. */
+static uint32_t slots_count(const struct mu_place *place, const struct place_class *known,
+                            uint32_t want)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    uint32_t count = 0;
+    for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
+        for (uint64_t bits = fits_in(place, known, begin); bits != 0; bits &= bits - 1) {
+            uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
+            int64_t slots = want - count;
+            for (uint32_t d = 0; d < known->need->count; d++) {
+                const struct mu_scan_demand *demand = &known->need->demands[d];
+                int64_t room = snapshot->free[demand->resource][row] / demand->amount;
+                slots = room < slots ? room : slots;
+            }
+            MU_ASSERT(slots > 0);
+            count += (uint32_t)slots;
+            if (count == want)
+                return count;
+        }
+    }
+    return count;
+}
+
+int mu_place_short(struct mu_place *place, struct mu_class_ix class_ix, uint32_t want,
+                   bool *is_short)
+{
+    MU_ASSERT(place->snapshot != NULL && !place->in_trial && !place->given);
+    const struct mu_snapshot *snapshot = place->snapshot;
+    struct place_class *known = class_get(place, class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    bool bounded = known->slots_session == place->session ||
+                   (known->slots_known && known->slots_static == snapshot->static_generation &&
+                    known->slots_capacity == snapshot->capacity_generation);
+    *is_short = want > 0 && (none_recall(place, known) || snapshot->node_rows == 0 ||
+                             (bounded && known->slots_max < want));
+    if (*is_short || want == 0)
+        return 0;
+    int error = class_prepare(place, class_ix, known);
+    if (error != 0)
+        return error;
+    uint32_t count = slots_count(place, known, want);
+    if (count == want)
+        return 0;
+    *is_short = true;
+    known->slots_max = count;
+    known->slots_session = place->session;
+    known->slots_known = place->log_count == 0;
+    known->slots_static = snapshot->static_generation;
+    known->slots_capacity = snapshot->capacity_generation;
+    return 0;
+}
+
 /* ---- taking and giving back ---------------------------------------------------------------- */
 
 static int change(struct mu_place *place, struct mu_class_ix class_ix,
@@ -458,6 +553,11 @@ void mu_place_rollback(struct mu_place *place)
 bool mu_place_untouched(const struct mu_place *place)
 {
     return place->log_count == 0;
+}
+
+uint32_t mu_place_taken(const struct mu_place *place)
+{
+    return place->log_count;
 }
 
 /* ---- explaining --------------------------------------------------------------------------- */

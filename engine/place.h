@@ -56,6 +56,16 @@ int mu_place_put(struct mu_place *place, struct mu_class_ix class_ix, struct mu_
 int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
                        struct mu_node_ix *out);
 
+/* Which of the rows [begin, begin + MU_NODE_CHUNK) have room for a pod of this class: a bit each.
+ * `begin` is a multiple of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
+int mu_place_fits(struct mu_place *place, struct mu_class_ix class_ix, uint32_t begin,
+                  uint64_t *bits);
+/* *is_short: fewer than `want` pods of this class fit, had they the room of all nodes to
+ * themselves. Not within a trial. That is remembered like "fits nowhere", which is its case of
+ * want 1. Errors: MU_ENOMEM. Cost: O(1) when known to be short, else O(want + rows / 64). */
+int mu_place_short(struct mu_place *place, struct mu_class_ix class_ix, uint32_t want,
+                   bool *is_short);
+
 /* Open a trial: what is taken from now on can be undone. One at a time. */
 void mu_place_trial(struct mu_place *place);
 void mu_place_commit(struct mu_place *place);
@@ -63,6 +73,8 @@ void mu_place_rollback(struct mu_place *place);
 
 /* True while nothing is taken: what is found now is a fact about the snapshot. */
 bool mu_place_untouched(const struct mu_place *place);
+/* Changes that stand: as long as it is the same outside trials, so is the room. */
+uint32_t mu_place_taken(const struct mu_place *place);
 
 /* Count why the class fits where it does not. Counted once per session, at the first call; valid
  * until the next session's. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows). */

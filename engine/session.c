@@ -18,6 +18,9 @@
  * way looks at no more rows than this: some milliseconds. */
 #define CONSTRUCT_ROWS_MAX (1u << 18)
 
+/* A gang of mixed classes is held against the room of this many of them, the first ones. */
+#define SHORT_CLASSES_MAX 16u
+
 /* How a gang's members are laid out: in which order, and onto which of the nodes that fit. The
  * first is the rule. Where it fails the others are tried, and success is its own proof: by name is
  * what a plain first-fit pass does, largest first is what packing wants. */
@@ -26,9 +29,18 @@ enum layout_way { BY_SCORE, BY_NAME, LARGEST_BY_SCORE, LARGEST_BEST_FIT, LAYOUT_
 /* A gang that did not fit the untouched snapshot, and when that is known to hold still. */
 struct gang_memo {
     bool valid;
-    bool uniform; /* members of one class, no held room: less room never helps it */
+    bool uniform; /* members of one class, no held room: less room never helps it. Of any other
+                   * gang that may be short, engine/place.h remembers by class */
     uint32_t generation, revision;
     uint64_t snapshot_generation, static_generation, capacity_generation;
+    struct mu_class_ix class_ix;
+};
+
+/* The last gang of this run that did not fit, and the room that was taken then. */
+struct misfit {
+    uint32_t gang; /* MU_NONE: none yet */
+    uint32_t size;
+    uint32_t taken;
     struct mu_class_ix class_ix;
 };
 
@@ -44,6 +56,7 @@ struct mu_session {
     /* The run in hand. */
     struct mu_snapshot *snapshot;
     uint64_t now_ns;
+    struct misfit misfit;
     struct mu_plan *plan;
     struct mu_plan_gang *gangs;
     struct mu_plan_wait *waits;
@@ -59,7 +72,10 @@ struct attempt {
     uint32_t steps;
     bool out_of_steps;
     enum layout_way way;
-    struct mu_class_ix failed; /* first class that found no node */
+    /* BY_NAME, LARGEST_BEST_FIT: the last pick of this layout, MU_NONE: none. */
+    struct mu_class_ix last_class;
+    uint32_t last_row;
+    struct mu_class_ix failed; /* first class that found no node, or the one that is short */
 };
 
 static const uint32_t no_counts[MU_RESOURCES_MAX];
@@ -250,6 +266,74 @@ static void memo_remember(struct mu_session *session, const struct attempt *a)
     };
 }
 
+/* Gangs made alike wait in rows: what one of them could not have the next cannot, as long as
+ * nothing was placed in between. */
+static bool twin_recall(const struct mu_session *session, struct attempt *a)
+{
+    const struct misfit *misfit = &session->misfit;
+    if (misfit->gang == MU_NONE || misfit->taken != mu_place_taken(session->place))
+        return false;
+    const struct mu_gang_row *row = &session->snapshot->gangs[misfit->gang];
+    const struct mu_gang_block *twin = row->block, *block = a->block;
+    if (misfit->size != a->size || row->placed_count != a->row->placed_count ||
+        twin->member_count != block->member_count || twin->subgroup_count != block->subgroup_count)
+        return false;
+    for (uint32_t s = 0; s < block->subgroup_count; s++) {
+        const struct mu_gang_subgroup *x = &block->subgroups[s], *y = &twin->subgroups[s];
+        if (x->min != y->min || x->placed != y->placed || x->member_begin != y->member_begin ||
+            x->member_count != y->member_count)
+            return false;
+    }
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        const struct mu_gang_member *x = &block->members[m], *y = &twin->members[m];
+        if (x->class_ix.v != y->class_ix.v || x->held.v != MU_NONE || y->held.v != MU_NONE)
+            return false;
+    }
+    a->failed = misfit->class_ix;
+    return true;
+}
+
+/* A gang of mixed classes fits in no way when of some class more members must be placed than the
+ * cluster has room for, were it empty of the others. Room that a member holds is its own, so such
+ * members are left out. *is_short then, and a->failed is the first such class: what is said does
+ * not depend on what is remembered. */
+static int gang_short(struct mu_session *session, struct attempt *a, bool *is_short)
+{
+    const struct mu_gang_block *block = a->block;
+    struct mu_class_ix classes[SHORT_CLASSES_MAX];
+    uint32_t counts[SHORT_CLASSES_MAX], class_count = 0, need = 0;
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        const struct mu_gang_member *member = &block->members[m];
+        uint32_t c = 0;
+        while (c < class_count && classes[c].v != member->class_ix.v)
+            c++;
+        if (member->held.v != MU_NONE || c == SHORT_CLASSES_MAX)
+            continue;
+        if (c == class_count) {
+            classes[class_count] = member->class_ix;
+            counts[class_count++] = 0;
+        }
+        counts[c]++;
+    }
+    for (uint32_t s = 0; s < block->subgroup_count; s++)
+        need += subgroup_need(&block->subgroups[s]);
+    if (a->size > a->row->placed_count + need)
+        need = a->size - a->row->placed_count;
+    MU_ASSERT(need <= block->member_count);
+    uint32_t spare = block->member_count - need;
+    *is_short = false;
+    for (uint32_t c = 0; c < class_count && !*is_short; c++) {
+        if (counts[c] <= spare)
+            continue;
+        int error = mu_place_short(session->place, classes[c], counts[c] - spare, is_short);
+        if (error != 0)
+            return error;
+        if (*is_short)
+            a->failed = classes[c];
+    }
+    return 0;
+}
+
 /* ---- placing ------------------------------------------------------------------------------ */
 
 /* What part of the cluster a class asks for, of the resource of which it asks most, in 2^-20. */
@@ -281,31 +365,53 @@ static int64_t leftover(const struct mu_snapshot *snapshot, const struct mu_clas
     return sum;
 }
 
-/* The node that fits and comes first by name, or is filled best, names breaking ties. Cost:
- * O(rows * (labels + taints + requests)). */
-static int pick_by_scan(struct mu_session *session, enum layout_way way,
-                        struct mu_class_ix class_ix, struct mu_node_ix *out)
+/* Of two nodes that fit, or the first alone: true when `row` comes before `best`. */
+static bool comes_first(const struct mu_snapshot *snapshot, uint32_t row, int64_t row_rest,
+                        uint32_t best, int64_t best_rest)
+{
+    if (best == MU_NONE || row_rest != best_rest)
+        return best == MU_NONE || row_rest < best_rest;
+    const struct mu_symtab *symbols = mu_model_names(snapshot->model);
+    return mu_str_compare(mu_symbol_str(symbols, snapshot->nodes[row].name),
+                          mu_symbol_str(symbols, snapshot->nodes[best].name)) < 0;
+}
+
+/* The node that fits and comes first by name, or is filled best, names breaking ties.
+ *
+ * Within a layout room only shrinks. So the first by name stays the first for its class while it
+ * fits, and the best filled one, which the pod has filled further, stays the best for a class that
+ * goes on. Cost: O(1) then, else O(rows / 64 * requests + rows that fit). */
+static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu_class_ix class_ix,
+                        struct mu_node_ix *out)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
-    const struct mu_symtab *symbols = mu_model_names(snapshot->model);
     const struct mu_class *class_ = mu_model_get_class(snapshot->model, class_ix);
-    int64_t best = INT64_MAX;
-    out->v = MU_NONE;
-    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
-            mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row}).kind != MU_FITS)
-            continue;
-        int64_t rest = way == LARGEST_BEST_FIT ? leftover(snapshot, class_, row) : 0;
-        bool better = out->v == MU_NONE || rest < best;
-        if (!better && rest == best)
-            better = mu_str_compare(mu_symbol_str(symbols, snapshot->nodes[row].name),
-                                    mu_symbol_str(symbols, snapshot->nodes[out->v].name)) < 0;
-        if (better) {
-            best = rest;
-            out->v = row;
+    uint64_t bits = 0;
+    int64_t best = 0;
+    int error = 0;
+    if (a->last_row != MU_NONE && a->last_class.v == class_ix.v) {
+        error = mu_place_fits(session->place, class_ix, a->last_row / MU_NODE_CHUNK * MU_NODE_CHUNK,
+                              &bits);
+        if (error == 0 && (bits >> a->last_row % MU_NODE_CHUNK & 1) != 0) {
+            out->v = a->last_row;
+            return 0;
         }
     }
-    return 0;
+    out->v = MU_NONE;
+    for (uint32_t begin = 0; error == 0 && begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
+        error = mu_place_fits(session->place, class_ix, begin, &bits);
+        for (; error == 0 && bits != 0; bits &= bits - 1) {
+            uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
+            int64_t rest = a->way == LARGEST_BEST_FIT ? leftover(snapshot, class_, row) : 0;
+            if (comes_first(snapshot, row, rest, out->v, best)) {
+                best = rest;
+                out->v = row;
+            }
+        }
+    }
+    a->last_class = class_ix;
+    a->last_row = out->v;
+    return error;
 }
 
 /* Give member m the best node, if any and if it has none yet. */
@@ -324,13 +430,14 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
                  session->snapshot->nodes[member->held.v].generation == member->held_generation;
     int error;
     if (holds) {
+        a->last_row = MU_NONE; /* this may fill another node further */
         error = mu_place_pick_held(session->place, member->class_ix, member->held, &node);
     } else {
         bool scored = a->way == BY_SCORE || a->way == LARGEST_BY_SCORE;
         if (scored) {
             error = mu_place_put(session->place, member->class_ix, &node);
         } else {
-            error = pick_by_scan(session, a->way, member->class_ix, &node);
+            error = pick_by_scan(session, a, member->class_ix, &node);
             if (error == 0 && node.v != MU_NONE)
                 error = mu_place_take(session->place, member->class_ix, node);
         }
@@ -456,6 +563,7 @@ static int lay_out(struct mu_session *session, struct attempt *a, enum layout_wa
 {
     a->way = way;
     a->placed = 0;
+    a->last_row = MU_NONE;
     for (uint32_t m = 0; m < a->block->member_count; m++)
         session->nodes[m] = MU_NONE;
     int error = lay_order(session, a);
@@ -473,11 +581,15 @@ static int gang_place(struct mu_session *session, struct attempt *a)
 {
     uint32_t members = a->block->member_count;
     MU_ASSERT(members <= MU_GANG_MEMBERS_MAX);
-    bool done = false;
-    int error = lay_out(session, a, BY_SCORE, &done);
+    bool done = false, is_short = false, mixed = members > 1 && !gang_uniform(a);
+    int error = mixed ? gang_short(session, a, &is_short) : 0;
+    if (error == 0 && is_short)
+        return wait_no_fit(session, a);
+    if (error == 0)
+        error = lay_out(session, a, BY_SCORE, &done);
     struct mu_class_ix failed = a->failed;
-    bool again = (uint64_t)members * session->snapshot->node_rows <= CONSTRUCT_ROWS_MAX &&
-                 members > 1 && !a->out_of_steps && !gang_uniform(a);
+    bool again = (uint64_t)members * session->snapshot->node_rows <= CONSTRUCT_ROWS_MAX && mixed &&
+                 !a->out_of_steps;
     for (int way = BY_NAME; error == 0 && !done && again && way < LAYOUT_WAYS; way++)
         error = lay_out(session, a, (enum layout_way)way, &done);
     if (error != 0)
@@ -488,6 +600,7 @@ static int gang_place(struct mu_session *session, struct attempt *a)
             return 0;
         }
         a->failed = failed;
+        session->misfit = (struct misfit){a->gang, a->size, mu_place_taken(session->place), failed};
         memo_remember(session, a);
         return wait_no_fit(session, a);
     }
@@ -512,6 +625,10 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
         return 0;
     if (memo_recall(session, &a))
         return wait_no_fit(session, &a);
+    if (twin_recall(session, &a)) {
+        memo_remember(session, &a);
+        return wait_no_fit(session, &a);
+    }
     return gang_place(session, &a);
 }
 
@@ -530,6 +647,7 @@ static int run(struct mu_session *session)
     session->plan->gangs = session->gangs;
     session->plan->waits = session->waits;
     session->plan->next_ns = UINT64_MAX;
+    session->misfit.gang = MU_NONE;
     struct mu_queue queue = {0, NULL};
     int error = mu_queue_build(snapshot, session->arena, &queue);
     for (uint32_t i = 0; i < queue.count && error == 0; i++)

@@ -17,9 +17,14 @@
  * a member that fits nowhere is passed over while enough others are left. If that fails, all is
  * undone. Then come the members beyond, each on its own. A lone pod is a gang of one.
  *
- * Retrying costs little when nothing changed: classes that fit nowhere are known (engine/place.h);
- * a gang of one class that did not fit the untouched snapshot is not tried again before room grows
- * or a node object changes, and any other such gang not on the same snapshot.
+ * A gang of mixed classes (or with held room) is not tried when of one of its first 16 classes more
+ * members must be placed than there is room for, counted as if the others took none. The first such
+ * class in canonical order is the one it waits for.
+ *
+ * Retrying costs little when nothing changed: classes that fit nowhere, or not often enough, are
+ * known (engine/place.h) until room grows or a node object changes; so is a gang of one class that
+ * did not fit the untouched snapshot. Any other such gang is not tried again on the same snapshot,
+ * nor is its like that comes next in the queue.
  */
 #include "engine/plan.h"
 

@@ -62,6 +62,36 @@ static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
     return got.v;
 }
 
+/* Rows with room, and how much room in all, row by row. */
+static void room_compare(struct fixture *f, struct mu_class_ix class_ix)
+{
+    struct mu_snapshot *s = &f->twin;
+    const struct mu_class *c = mu_model_get_class(s->model, class_ix);
+    uint32_t want = (uint32_t)mu_random_below(&f->run->random, 60), count = 0;
+    uint64_t bits = 0;
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        uint32_t here = 0;
+        while ((s->nodes[row].flags & MU_NODE_PRESENT) != 0 && here <= want &&
+               mu_oracle_verdict(s, c, row).kind == MU_FITS) {
+            mu_oracle_charge(s, class_ix, row, 1);
+            here++;
+        }
+        for (uint32_t i = 0; i < here; i++)
+            mu_oracle_charge(s, class_ix, row, -1);
+        count += here;
+        if (row % MU_NODE_CHUNK == 0)
+            MU_TEST_CHECK(f->run, mu_place_fits(f->place, class_ix, row, &bits) == 0);
+        MU_TEST_CHECK(f->run, (bits >> row % MU_NODE_CHUNK & 1) == (here > 0));
+    }
+    bool is_short = false;
+    for (uint32_t least = want > 3 ? want - 3 : 0; want + 1 > least; want--) {
+        MU_TEST_CHECK(f->run, mu_place_short(f->place, class_ix, want, &is_short) == 0);
+        MU_TEST_CHECK(f->run, is_short == (count < want));
+        if (want == 0)
+            break;
+    }
+}
+
 /* One session of runs of a class, trials that are kept or undone, and single picks. */
 static void random_session(struct fixture *f, uint32_t steps)
 {
@@ -76,6 +106,7 @@ static void random_session(struct fixture *f, uint32_t steps)
         struct mu_class_ix one = f->classes[mu_random_below(random, CLASSES)];
         bool same = mu_random_chance(random, 500), trial = mu_random_chance(random, 500);
         uint32_t length = 1 + (uint32_t)mu_random_below(random, same ? 120 : 12), count = 0;
+        room_compare(f, one);
         if (trial)
             mu_place_trial(f->place);
         for (uint32_t i = 0; i < length; i++, step++) {

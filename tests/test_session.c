@@ -162,8 +162,8 @@ static void test_session_run__nothing_changed__scans_nothing(void **state)
     struct mu_class_ix three = mu_cluster_plain_class(&cluster, 3000, GI, 0);
     for (int g = 0; g < 50; g++)
         (void)mu_cluster_plain_gang(&cluster, huge, 1);
-    for (int g = 0; g < 50; g++)
-        (void)mu_cluster_plain_gang(&cluster, three, 3); /* two of three fit */
+    for (uint32_t g = 0; g < 50; g++)
+        (void)mu_cluster_plain_gang(&cluster, three, 3 + g % 2u); /* two fit; no twins in a row */
     struct mu_session *session = session_make(MU_SCORE_SPREAD);
     struct mu_place_counts before, after;
     const struct mu_plan *plan = NULL;
@@ -183,6 +183,89 @@ static void test_session_run__nothing_changed__scans_nothing(void **state)
     mu_session_counts(session, &after);
     assert_int_equal(after.by_search + after.by_tree, 2 * (1 + 50 * 3));
     mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+/* A launcher and workers: what is said of them, whatever is remembered, as room shrinks. */
+static void test_session_run__mixed_gang_short__known_until_room_grows(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 10, 8);
+    for (uint32_t n = 0; n < 5; n++) {
+        const char name[] = {(char)('a' + n), 0};
+        (void)mu_cluster_plain_node(&cluster, name, 4000, 8 * GI, 10, 0);
+    }
+    struct mu_class_ix launcher = mu_cluster_plain_class(&cluster, 1000, GI, 0);
+    struct mu_class_ix worker = mu_cluster_plain_class(&cluster, 3000, GI, 0);
+    struct mu_cluster_member members[8];
+    for (uint32_t m = 0; m < 8; m++)
+        members[m] = (struct mu_cluster_member){m == 0 ? launcher : worker, MU_NONE};
+    for (uint32_t g = 0; g < 4; g++) { /* no two alike in a row */
+        const struct mu_cluster_subgroup subgroup = {
+            .min = 7 + g % 2, .member_count = 7 + g % 2, .members = members};
+        const struct mu_cluster_gang gang = {.flags = MU_GANG_SETTLED,
+                                             .size = subgroup.min,
+                                             .subgroup_count = 1,
+                                             .subgroups = &subgroup};
+        (void)mu_cluster_gang(&cluster, &gang);
+    }
+    struct mu_session *session = session_make(MU_SCORE_SPREAD);
+    struct mu_place_counts counts;
+    const struct mu_plan *plan = NULL;
+    for (int step = 0; step < 4; step++) {
+        assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+        assert_int_equal(plan->wait_count, 4);
+        for (uint32_t w = 0; w < 4; w++)
+            assert_int_equal(plan->waits[w].class_ix.v, step < 3 ? worker.v : launcher.v);
+        /* At last not even the launcher fits, and it comes first. */
+        for (uint32_t row = 0; step == 2 && row < 5; row++)
+            mu_cluster_free_add(&cluster, row, MU_RES_CPU, row == 0 ? -2500 : -3500);
+        if (step < 2)
+            mu_cluster_free_add(&cluster, 0, MU_RES_CPU, -500);
+    }
+    mu_session_counts(session, &counts);
+    assert_int_equal(counts.picks, 0); /* nothing was laid out */
+    for (uint32_t row = 0; row < 5; row++)
+        mu_cluster_free_add(&cluster, row, MU_RES_CPU, 9500);
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+    assert_int_equal(plan->gang_count, 2); /* 15 workers' room */
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
+/* Each class alone has its room, together they have not: gangs alike are laid out once. */
+static void test_session_run__mixed_gangs_alike__laid_out_once(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 10, 60);
+    (void)mu_cluster_plain_node(&cluster, "a", 4000, 8 * GI, 10, 0);
+    (void)mu_cluster_plain_node(&cluster, "b", 4000, 8 * GI, 10, 0);
+    struct mu_cluster_member members[] = {
+        {mu_cluster_plain_class(&cluster, 2000, GI, 0), MU_NONE},
+        {mu_cluster_plain_class(&cluster, 3000, GI, 0), MU_NONE},
+        {mu_cluster_plain_class(&cluster, 3000, GI, 0), MU_NONE},
+    };
+    const struct mu_cluster_subgroup subgroup = {.min = 3, .member_count = 3, .members = members};
+    const struct mu_cluster_gang gang = {
+        .flags = MU_GANG_SETTLED, .size = 3, .subgroup_count = 1, .subgroups = &subgroup};
+    uint64_t picks[2];
+    uint32_t made = 0;
+    for (int round = 0; round < 2; round++) {
+        for (; made < (round == 0 ? 1u : 50u); made++)
+            (void)mu_cluster_gang(&cluster, &gang);
+        struct mu_session *session = session_make(MU_SCORE_SPREAD);
+        struct mu_place_counts counts;
+        const struct mu_plan *plan = NULL;
+        assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+        assert_int_equal(plan->wait_count, made);
+        mu_session_counts(session, &counts);
+        picks[round] = counts.picks;
+        mu_session_destroy(session);
+    }
+    assert_true(picks[0] > 0);
+    assert_int_equal(picks[0], picks[1]);
     mu_cluster_fini(&cluster);
 }
 
@@ -298,6 +381,8 @@ int main(void)
         cmocka_unit_test(test_session_run__random_larger_clusters__equals_oracle),
         cmocka_unit_test(test_session_run__rows_in_another_order__same_nodes),
         cmocka_unit_test(test_session_run__nothing_changed__scans_nothing),
+        cmocka_unit_test(test_session_run__mixed_gang_short__known_until_room_grows),
+        cmocka_unit_test(test_session_run__mixed_gangs_alike__laid_out_once),
         cmocka_unit_test(test_session_run__step_budget_runs_out__undecided),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -412,15 +412,67 @@ static uint32_t minimum_place(struct oracle *o, const struct mu_gang_row *row,
     return missing;
 }
 
-/* Other ways are worth a try, and allowed (engine/session.c: CONSTRUCT_ROWS_MAX). */
-static bool mixed(const struct oracle *o, const struct mu_gang_block *block)
+/* Members of several classes, or with held room. */
+static bool mixed(const struct mu_gang_block *block)
 {
     bool differ = false;
     for (uint32_t m = 0; m < block->member_count; m++)
         differ = differ || block->members[m].class_ix.v != block->members[0].class_ix.v ||
                  block->members[m].held.v != MU_NONE;
-    return differ && block->member_count > 1 &&
-           (uint64_t)block->member_count * o->snapshot->node_rows <= (1u << 18);
+    return differ && block->member_count > 1;
+}
+
+/* How many pods of the class fit in all, one put after the other where there is still room. */
+static uint32_t room_for(struct mu_snapshot *s, struct mu_class_ix class_ix, uint32_t enough)
+{
+    const struct mu_class *c = mu_model_get_class(s->model, class_ix);
+    uint32_t count = 0;
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        uint32_t here = 0;
+        while ((s->nodes[row].flags & MU_NODE_PRESENT) != 0 && count + here < enough &&
+               mu_oracle_verdict(s, c, row).kind == MU_FITS) {
+            mu_oracle_charge(s, class_ix, row, 1);
+            here++;
+        }
+        count += here;
+        while (here-- > 0)
+            mu_oracle_charge(s, class_ix, row, -1);
+    }
+    return count;
+}
+
+/* Of which of the gang's first 16 classes there are too few places for those members without held
+ * room that cannot be spared; MU_NONE: of none. */
+static struct mu_class_ix short_class(struct oracle *o, const struct mu_gang_row *row,
+                                      uint32_t size)
+{
+    const struct mu_gang_block *block = row->block;
+    uint32_t minima = 0, classes = 0;
+    for (uint32_t g = 0; g < block->subgroup_count; g++) {
+        const struct mu_gang_subgroup *sub = &block->subgroups[g];
+        minima += sub->min == 0            ? sub->member_count
+                  : sub->min > sub->placed ? sub->min - sub->placed
+                                           : 0;
+    }
+    uint32_t rest = size > row->placed_count ? size - row->placed_count : 0;
+    uint32_t spare = block->member_count - (minima > rest ? minima : rest);
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        struct mu_class_ix class_ix = block->members[m].class_ix;
+        uint32_t before = 0, count = 0;
+        for (uint32_t n = 0; n < block->member_count; n++) {
+            bool same =
+                block->members[n].class_ix.v == class_ix.v && block->members[n].held.v == MU_NONE;
+            before += same && n < m;
+            count += same;
+        }
+        if (before > 0 || block->members[m].held.v != MU_NONE)
+            continue;
+        if (++classes > 16)
+            break;
+        if (count > spare && room_for(o->snapshot, class_ix, count - spare) < count - spare)
+            return class_ix;
+    }
+    return (struct mu_class_ix){MU_NONE};
 }
 
 static void decide(struct oracle *o, uint32_t gang)
@@ -436,9 +488,18 @@ static void decide(struct oracle *o, uint32_t gang)
     if (!may_try(o, row, out))
         return;
     struct mu_class_ix failed = {MU_NONE}, later = {MU_NONE};
+    bool several = mixed(block);
+    if (several)
+        failed = short_class(o, row, out->size);
+    if (failed.v != MU_NONE) {
+        no_fit(o, gang, failed);
+        return;
+    }
+    /* Other ways as far as they are allowed (engine/session.c: CONSTRUCT_ROWS_MAX). */
+    several = several && (uint64_t)block->member_count * o->snapshot->node_rows <= (1u << 18);
     o->way = 0;
     uint32_t missing = minimum_place(o, row, out, &failed);
-    for (o->way = 1; missing > 0 && o->way < 4 && mixed(o, block); o->way++)
+    for (o->way = 1; missing > 0 && o->way < 4 && several; o->way++)
         missing = minimum_place(o, row, out, &later);
     if (missing > 0) {
         no_fit(o, gang, failed);
