@@ -16,6 +16,11 @@
  *
  * Identity. A pod is its UID: an object with a held name and another UID replaces the held pod. A
  * node is its name; another UID under that name moves the generation of its row.
+ *
+ * Bounds. A held object never stays at an old version because its new one asks for more than a
+ * bound allows: what is beyond is left out, the object takes no part in placing until its next
+ * version, and the case is counted (limit_reduced). Refused is only what cannot be held at all: a
+ * bad identity, a new object when its table is full, a new node name or gang when theirs is.
  */
 #include "engine/base/error.h"
 #include "engine/object.h"
@@ -42,6 +47,7 @@ struct mu_db_counts {
     uint64_t generation;
     uint64_t stale_ignored; /* objects older than the one held */
     uint64_t limit_refused; /* objects refused by a bound: MU_ELIMIT */
+    uint64_t limit_reduced; /* objects held without what a bound or a bad part kept out */
     uint64_t audit_rows;    /* rows recomputed by the audit so far */
     uint64_t audit_drift;   /* rows whose sums were wrong and were repaired */
 };
@@ -54,8 +60,13 @@ void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out);
 /* --- objects ------------------------------------------------------------------------------- */
 
 /* Add or replace. now_ns is the time of arrival (quiet time). Returns 0, also when an older
- * version was ignored. Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL with *error naming object and
- * field (may be NULL); nothing has changed. Cost: O(labels + taints), amortised. */
+ * version was ignored, or when a bound kept a part out:
+ *   a node whose labels or taints cannot be had offers nothing and has neither; a resource that
+ *   has no number left, or a bad name, is not offered;
+ *   a pod whose class cannot be had is MU_RULE_OVERSIZED (never placed) and charged for those of
+ *   its requests that can be read; when the table of classes is full, for what it had before.
+ * Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL with *error naming object and field (may be NULL);
+ * nothing has changed. Cost: O(labels + taints), amortised. */
 int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint64_t now_ns,
                       struct mu_error *error);
 int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t now_ns,

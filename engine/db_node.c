@@ -19,6 +19,9 @@
  * A node whose allocatable changes moves to a row of its new capacity class, its pods and ledger
  * entries with it. Whenever a row's occupant changes - moved, removed, replaced by an object with
  * another UID - the row's generation moves, and a plan made for the old occupant is refused.
+ *
+ * An object that asks for more than a bound allows does not leave its row at an old version: the
+ * row then offers less (a resource without a number), or nothing (rules that cannot be kept).
  */
 
 /* --- finding ------------------------------------------------------------------------------- */
@@ -169,6 +172,7 @@ struct node_facts {
     struct mu_label_set_ix labels;
     struct mu_taint_set_ix taints;
     struct mu_capacity_ix capacity;
+    bool reduced;  /* a part was left out */
     unsigned have; /* HAVE_* */
 };
 enum { HAVE_UID = 1, HAVE_NAME = 2, HAVE_LABELS = 4, HAVE_TAINTS = 8, HAVE_CAPACITY = 16 };
@@ -187,20 +191,71 @@ static void facts_release(struct mu_db *db, const struct node_facts *f)
         mu_model_capacity_unref(db->model, f->capacity, db->reach);
 }
 
-static int facts_capacity(struct mu_db *db, const struct mu_node_object *node,
-                          struct mu_capacity_ix *out)
+/* True for what one object can cause and must not keep its row at an old version. */
+static bool is_reducible(int rc)
+{
+    return rc == MU_ELIMIT || rc == MU_EINVAL;
+}
+
+static int facts_capacity(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f)
 {
     int64_t amounts[MU_RESOURCES_MAX] = {0};
     for (uint32_t i = 0; i < node->allocatable_count; i++) {
         struct mu_resource_ix ix;
         int rc =
             mu_resource_intern(mu_model_resources(db->model), node->allocatable[i].resource, &ix);
+        if (is_reducible(rc)) {
+            f->reduced = true;
+            continue;
+        }
         if (rc != 0)
             return rc;
         /* A negative amount is a source's mistake: no room is the safe reading. */
         amounts[ix.v] = node->allocatable[i].value < 0 ? 0 : node->allocatable[i].value;
     }
-    return mu_model_capacity(db->model, amounts, out);
+    int rc = mu_model_capacity(db->model, amounts, &f->capacity);
+    if (is_reducible(rc)) {
+        f->reduced = true;
+        f->capacity = db->capacity_none;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    /* The empty one is the DB's own, held by no row. */
+    if (f->capacity.v == db->capacity_none.v)
+        mu_model_capacity_unref(db->model, f->capacity, db->reach);
+    else
+        f->have |= HAVE_CAPACITY;
+    return 0;
+}
+
+/* Labels and taints. When one of them cannot be had the node has neither (the empty sets are
+ * always there), and *bare is set: without its rules it must not be offered. */
+static int facts_sets(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f,
+                      bool *bare, const char **what)
+{
+    *what = "metadata.labels";
+    int rc =
+        mu_model_label_set(db->model, node->labels, node->label_count, &f->labels, &f->hostname);
+    f->have |= rc == 0 ? HAVE_LABELS : 0;
+    if (rc == 0) {
+        *what = "spec.taints";
+        rc = mu_model_taint_set(db->model, node->taints, node->taint_count, &f->taints);
+        f->have |= rc == 0 ? HAVE_TAINTS : 0;
+    }
+    *bare = is_reducible(rc);
+    if (!*bare)
+        return rc;
+    if ((f->have & HAVE_LABELS) != 0)
+        mu_model_label_set_unref(db->model, f->labels, f->hostname, db->reach);
+    f->have &= ~(unsigned)HAVE_LABELS;
+    f->reduced = true;
+    rc = mu_model_label_set(db->model, NULL, 0, &f->labels, &f->hostname);
+    MU_ASSERT(rc == 0);
+    rc = mu_model_taint_set(db->model, NULL, 0, &f->taints);
+    MU_ASSERT(rc == 0);
+    f->have |= HAVE_LABELS | HAVE_TAINTS;
+    return 0;
 }
 
 /* Returns 0 or an error with *what naming the field; on error nothing is held. */
@@ -216,24 +271,14 @@ static int facts_obtain(struct mu_db *db, const struct mu_node_object *node, str
         rc = mu_symbol_intern(db->symbols, node->name, &f->name);
         f->have |= rc == 0 ? HAVE_NAME : 0;
     }
-    if (rc == 0) {
-        *what = "metadata.labels";
-        rc = mu_model_label_set(db->model, node->labels, node->label_count, &f->labels,
-                                &f->hostname);
-        f->have |= rc == 0 ? HAVE_LABELS : 0;
-    }
-    if (rc == 0) {
-        *what = "spec.taints";
-        rc = mu_model_taint_set(db->model, node->taints, node->taint_count, &f->taints);
-        f->have |= rc == 0 ? HAVE_TAINTS : 0;
-    }
-    if (rc == 0) {
+    bool bare = false;
+    if (rc == 0)
+        rc = facts_sets(db, node, f, &bare, what);
+    if (rc == 0 && bare)
+        f->capacity = db->capacity_none;
+    if (rc == 0 && !bare) {
         *what = "status.allocatable";
-        rc = facts_capacity(db, node, &f->capacity);
-        if (rc == 0 && f->capacity.v == db->capacity_none.v)
-            mu_model_capacity_unref(db->model, f->capacity, db->reach);
-        else
-            f->have |= rc == 0 ? HAVE_CAPACITY : 0;
+        rc = facts_capacity(db, node, f);
     }
     if (rc != 0)
         facts_release(db, f);
@@ -354,6 +399,7 @@ static int upsert(struct mu_db *db, const struct mu_node_object *node, uint32_t 
         else
             release_capacity(db, f.capacity);
     }
+    db->counts.limit_reduced += f.reduced;
     commit_row(db, row, &f, node, moved, same_object);
     return 0;
 }

@@ -21,6 +21,11 @@
  * what they are now. A ledger entry ends in the same call when the pod is seen bound (anywhere) or
  * terminal; room held for a pod that is going away is given up.
  *
+ * A class that cannot be had (a bound, a bad request) must not keep the record at its old version,
+ * or whoever waits for a newer one waits for ever. The pod is then marked MU_RULE_OVERSIZED, which
+ * keeps it from being placed, and takes the class of its readable requests alone; if that cannot
+ * be had either (the table is full), the class that it has. Only a new pod can be refused here.
+ *
  * UID is identity: an object with a held name and another UID is another pod, and the held one is
  * gone. Equal versions are equal objects and cost two lookups.
  */
@@ -154,6 +159,7 @@ struct pod_facts {
     uint32_t unbuilt;
     uint16_t flags;
     enum mu_ledger_state ledger;
+    bool reduced; /* the class is not the object's own */
     char *name;
     unsigned have;
 };
@@ -241,6 +247,40 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     f->slot = MU_NONE;
 }
 
+/* The requests of `pod` that a class can take, into `out`; no more than MU_REQUESTS_PER_POD. */
+static uint32_t readable_requests(const struct mu_pod_object *pod, struct mu_amount *out)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < pod->request_count && count < MU_REQUESTS_PER_POD; i++) {
+        const struct mu_amount *request = &pod->requests[i];
+        uint32_t len = request->resource.len;
+        if (request->value > 0 && len != 0 && len <= MU_RESOURCE_NAME_BYTES_MAX)
+            out[count++] = *request;
+    }
+    return count;
+}
+
+static int obtain_class(struct mu_db *db, const struct mu_pod_object *pod,
+                        const struct mu_pod_rec *p, struct pod_facts *f)
+{
+    int rc = mu_model_class(db->model, pod, &f->class_ix);
+    if (rc != MU_ELIMIT && rc != MU_EINVAL)
+        return rc;
+    struct mu_amount requests[MU_REQUESTS_PER_POD];
+    struct mu_pod_object reduced = {.requests = requests,
+                                    .request_count = readable_requests(pod, requests)};
+    rc = mu_model_class(db->model, &reduced, &f->class_ix);
+    MU_ASSERT(rc != MU_EINVAL);
+    if (rc == MU_ELIMIT && p != NULL) {
+        f->class_ix = p->class_ix;
+        mu_model_class_ref(db->model, f->class_ix);
+        rc = 0;
+    }
+    f->unbuilt |= MU_RULE_OVERSIZED;
+    f->reduced = true;
+    return rc;
+}
+
 static int obtain_node(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
 {
     if ((f->flags & MU_POD_BOUND) != 0) {
@@ -318,7 +358,7 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
     }
     if (rc == 0) {
         *what = "spec";
-        rc = mu_model_class(db->model, pod, &f->class_ix);
+        rc = obtain_class(db, pod, p, f);
         f->have |= rc == 0 ? HAVE_CLASS : 0;
     }
     if (rc == 0) {
@@ -434,6 +474,7 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
     int rc = facts_obtain(db, pod, held, &f, &what);
     if (rc != 0)
         return mu_db_refuse(db, error, rc, "pod", pod->ns, pod->name, what);
+    db->counts.limit_reduced += f.reduced;
     commit(db, held != MU_NONE ? held : f.slot, pod, &f, now_ns);
     if (replaced != MU_NONE)
         mu_pod_remove_rec(db, replaced, now_ns);

@@ -55,7 +55,8 @@ struct mu_amount {
     X(MU_RULE_TOLERATION_OP, 9, "a toleration operator that is not built yet")                     \
     X(MU_RULE_REQUEST, 10, "a request that cannot be read or is beyond all bounds")                \
     X(MU_RULE_GANG_SPEC, 11, "a gang annotation that cannot be read")                              \
-    X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")
+    X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")    \
+    X(MU_RULE_OVERSIZED, 13, "a list in its spec is longer than this build reads")
 enum mu_rule {
 #define MU_RULE_ENUM(name, bit, text) name = 1u << (bit),
     MU_RULE_LIST(MU_RULE_ENUM)

@@ -90,10 +90,18 @@ struct mu_object_meta {
 int mu_meta_decode(struct mu_str raw, struct mu_object_meta *out, struct mu_error *error);
 
 /* Decode and translate (kubernetes-wire §2, §3.3; gang dialects by informer/dialect.h). Strings
- * and arrays live in the arena or in raw. A quantity that cannot be read makes a pod unschedulable
- * (MU_RULE_REQUEST) and a node's resource zero; it does not fail the decode, `warn` says so.
- * Errors: MU_EPROTO (undecodable), MU_ELIMIT (beyond a bound), MU_ENOMEM (memory is out, or the
- * arena was created for less than MU_DECODE_ARENA_BYTES). */
+ * and arrays live in the arena, in raw or in the program. What cannot be taken over does not fail
+ * the decode, so that whoever keeps the object never stays at an older version of it; `warn` names
+ * the first such part:
+ *   a quantity that cannot be read, too many resources, or a resource name above
+ *   MU_RESOURCE_NAME_BYTES_MAX: a pod is marked MU_RULE_REQUEST and has what was read; a node
+ *   offers none of it;
+ *   a list above its bound is left out: a pod is marked MU_RULE_OVERSIZED, a node is unschedulable
+ *   (in the place of taints: two that only a pod that tolerates every taint tolerates);
+ *   spec.nodeName or spec.schedulerName above MU_NAME_BYTES_MAX: cut there, MU_RULE_OVERSIZED.
+ * Errors: MU_EPROTO (undecodable), MU_ELIMIT (an identity too long, or an object beyond
+ * MU_OBJECT_BYTES_MAX or MU_DECODE_BYTES_MAX), MU_ENOMEM (memory is out, or the arena was created
+ * for less than MU_DECODE_ARENA_BYTES). */
 int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
                   struct mu_error *warn, struct mu_error *error);
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,

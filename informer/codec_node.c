@@ -1,6 +1,11 @@
 /*
  * A Kubernetes node, translated. What a node offers and cannot be read counts as nothing: a node
  * with one broken number still serves for everything else.
+ *
+ * A list beyond its bound does not fail the decode, or its holder would place by an older version
+ * of the node for ever. Labels are left out and the node counts as cordoned. Taints are replaced by
+ * two of our own without a key, which no toleration can name: only pods that tolerate every taint
+ * pass them, and those are the ones that the full list is sure to let pass.
  */
 #include "informer/codec.h"
 
@@ -22,10 +27,15 @@ static void warn_allocatable(const struct node_reader *r, struct mu_str name, co
                            name.len > 0 ? name.data : "", expected);
 }
 
-static int too_many(const struct node_reader *r, const char *field, size_t count, uint32_t max)
+/* The node takes no new pods, save those that tolerate whatever is left out. */
+static void leave_out(const struct node_reader *r, const char *field, size_t count, uint32_t max)
 {
-    return mu_error_set(r->error, MU_ELIMIT, "node %.*s: %s: %zu entries, expected at most %u",
-                        MU_STR_ARGS(r->out->name), field, count, max);
+    r->out->unschedulable = true;
+    if (r->warn != NULL && r->warn->code == 0)
+        (void)mu_error_set(r->warn, MU_ELIMIT,
+                           "node %.*s: %s: %zu entries, expected at most %u; left out, the node "
+                           "counts as unschedulable",
+                           MU_STR_ARGS(r->out->name), field, count, max);
 }
 
 static int no_memory(const struct node_reader *r, const char *field)
@@ -46,6 +56,10 @@ static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status
         enum mu_tally_unit unit = mu_tally_unit(name, true);
         if (unit == MU_UNIT_NONE)
             continue;
+        if (name.len > MU_RESOURCE_NAME_BYTES_MAX) {
+            warn_allocatable(r, name, "expected a name of at most 317 bytes");
+            continue;
+        }
         int64_t value;
         enum mu_tally_fault fault = mu_tally_read(entry->value, unit, &value);
         if (fault != MU_TALLY_OK) {
@@ -70,8 +84,10 @@ static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status
 static int put_labels(struct node_reader *r, const Kube__ObjectMeta *meta)
 {
     size_t count = meta->n_labels;
-    if (count > MU_LABELS_PER_OBJECT)
-        return too_many(r, "metadata.labels", count, MU_LABELS_PER_OBJECT);
+    if (count > MU_LABELS_PER_OBJECT) {
+        leave_out(r, "metadata.labels", count, MU_LABELS_PER_OBJECT);
+        return 0;
+    }
     if (count == 0)
         return 0;
     struct mu_label *labels = mu_decode_pairs(r->arena, meta->labels, count);
@@ -82,11 +98,20 @@ static int put_labels(struct node_reader *r, const Kube__ObjectMeta *meta)
     return 0;
 }
 
+static const struct mu_taint oversized_taints[2] = {
+    {.value = {"oversized", 9}, .effect = MU_EFFECT_NO_SCHEDULE},
+    {.value = {"oversized", 9}, .effect = MU_EFFECT_NO_EXECUTE},
+};
+
 static int put_taints(struct node_reader *r, const Kube__NodeSpec *spec)
 {
     size_t count = spec == NULL ? 0 : spec->n_taints;
-    if (count > MU_TAINTS_PER_NODE)
-        return too_many(r, "spec.taints", count, MU_TAINTS_PER_NODE);
+    if (count > MU_TAINTS_PER_NODE) {
+        leave_out(r, "spec.taints", count, MU_TAINTS_PER_NODE);
+        r->out->taints = oversized_taints;
+        r->out->taint_count = 2;
+        return 0;
+    }
     if (count == 0)
         return 0;
     struct mu_taint *taints = mu_arena_calloc(r->arena, count, sizeof *taints);

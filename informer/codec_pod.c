@@ -6,11 +6,14 @@
  * three such sums exist (what the spec asks, what the kubelet allocated, what the containers
  * actually have); the largest counts, since each of them may become true under an in-place resize.
  *
- * A pod that uses a rule which is not built yet is marked, never misplaced. A placed pod must be
- * charged whatever else it carries: parts that only matter for placing (selector, tolerations) are
- * dropped with a warning where a pending pod would be refused.
+ * A pod that uses a rule which is not built yet is marked, never misplaced. The same holds for a
+ * part beyond its bound: it is left out, named in a warning, and the pod marked. Were the object
+ * refused instead, its holder would keep an older version of the pod for as long as it lives: a
+ * bind that waits for a newer one would wait for ever, and a placed pod might never be charged.
  */
 #include "informer/codec.h"
+
+#include <stdio.h>
 
 #include "informer/decode_priv.h"
 #include "informer/dialect.h"
@@ -48,7 +51,8 @@ static bool text_is(const char *text, const char *word)
 
 /* --- requests ------------------------------------------------------------------------------ */
 
-/* Read a quantity map; a later duplicate wins. Faults mark the pod. */
+/* Read a quantity map; a later duplicate wins. Faults mark the pod. A name that the engine would
+ * refuse is left out: no node can offer it. */
 static void read_map(struct pod_reader *r, Kube__QuantityEntry *const *entries, size_t count,
                      const char *field, struct mu_tally *tally)
 {
@@ -58,6 +62,11 @@ static void read_map(struct pod_reader *r, Kube__QuantityEntry *const *entries, 
         enum mu_tally_unit unit = mu_tally_unit(name, false);
         if (unit == MU_UNIT_NONE)
             continue;
+        if (name.len > MU_RESOURCE_NAME_BYTES_MAX) {
+            r->out->unbuilt |= MU_RULE_REQUEST;
+            warn_field(r, field, name, "expected a name of at most 317 bytes");
+            continue;
+        }
         int64_t value;
         enum mu_tally_fault fault = mu_tally_read(entries[i]->value, unit, &value);
         if (fault != MU_TALLY_OK) {
@@ -332,22 +341,22 @@ static uint32_t spec_rules(const Kube__PodSpec *spec)
 
 /* --- selector, tolerations, gang ----------------------------------------------------------- */
 
-/* A count beyond its bound: an error for a pending pod, a warning for a placed one. */
-static int over_bound(struct pod_reader *r, const char *field, size_t count, uint32_t max)
+/* A list beyond its bound is left out: the pod is charged where it is placed, and never placed. */
+static int leave_out(struct pod_reader *r, const char *field, size_t count, uint32_t max)
 {
-    if (r->out->node_name.len > 0) {
-        warn_field(r, field, MU_STR("*"), "too many entries; left out, since the pod is placed");
-        return 0;
-    }
-    return mu_error_set(r->error, MU_ELIMIT, "pod %.*s/%.*s: %s: %zu entries, expected at most %u",
-                        MU_STR_ARGS(r->out->ns), MU_STR_ARGS(r->out->name), field, count, max);
+    char expected[80];
+    (void)snprintf(expected, sizeof expected, "%zu entries, expected at most %u; left out", count,
+                   max);
+    warn_field(r, field, MU_STR("*"), expected);
+    r->out->unbuilt |= MU_RULE_OVERSIZED;
+    return 0;
 }
 
 static int put_selector(struct pod_reader *r)
 {
     size_t count = r->spec->n_nodeselector;
     if (count > MU_LABELS_PER_OBJECT)
-        return over_bound(r, "spec.nodeSelector", count, MU_LABELS_PER_OBJECT);
+        return leave_out(r, "spec.nodeSelector", count, MU_LABELS_PER_OBJECT);
     if (count == 0)
         return 0;
     struct mu_label *selector = mu_decode_pairs(r->arena, r->spec->nodeselector, count);
@@ -372,7 +381,7 @@ static int put_tolerations(struct pod_reader *r)
 {
     size_t count = r->spec->n_tolerations;
     if (count > MU_TOLERATIONS_PER_POD)
-        return over_bound(r, "spec.tolerations", count, MU_TOLERATIONS_PER_POD);
+        return leave_out(r, "spec.tolerations", count, MU_TOLERATIONS_PER_POD);
     if (count == 0)
         return 0;
     struct mu_toleration *items = mu_arena_calloc(r->arena, count, sizeof *items);
@@ -436,6 +445,19 @@ static bool is_controlled(const Kube__ObjectMeta *meta)
     return false;
 }
 
+/* The server checks neither name's length. One that is too long names no node and no scheduler
+ * that can exist; cut to the bound it still says that the pod is bound, or another's. */
+static struct mu_str read_name(struct pod_reader *r, const char *text, const char *field)
+{
+    struct mu_str name = mu_str_of(text);
+    if (name.len <= MU_NAME_BYTES_MAX)
+        return name;
+    warn_field(r, field, name, "expected at most 253 bytes; cut");
+    r->out->unbuilt |= MU_RULE_OVERSIZED;
+    name.len = MU_NAME_BYTES_MAX;
+    return name;
+}
+
 static int read_identity(struct pod_reader *r)
 {
     const Kube__ObjectMeta *meta = r->pod->metadata;
@@ -451,13 +473,8 @@ static int read_identity(struct pod_reader *r)
     if (out->ns.len == 0)
         return mu_error_set(r->error, MU_EPROTO, "pod %.*s: metadata.namespace: expected one",
                             MU_STR_ARGS(out->name));
-    out->node_name = mu_str_of(r->spec->nodename);
-    out->scheduler_name = mu_str_of(r->spec->schedulername);
-    if (out->node_name.len > MU_NAME_BYTES_MAX || out->scheduler_name.len > MU_NAME_BYTES_MAX)
-        return mu_error_set(r->error, MU_ELIMIT,
-                            "pod %.*s/%.*s: spec.nodeName, spec.schedulerName: expected at most "
-                            "%u bytes",
-                            MU_STR_ARGS(out->ns), MU_STR_ARGS(out->name), MU_NAME_BYTES_MAX);
+    out->node_name = read_name(r, r->spec->nodename, "spec.nodeName");
+    out->scheduler_name = read_name(r, r->spec->schedulername, "spec.schedulerName");
     if (meta->creationtimestamp != NULL && meta->creationtimestamp->seconds > 0)
         out->created_s = (uint64_t)meta->creationtimestamp->seconds;
     out->terminating = meta->deletiontimestamp != NULL;
@@ -491,7 +508,7 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
     object.priority = r.spec->priority;
     object.phase = read_phase(r.status);
     object.gated = r.spec->n_schedulinggates > 0;
-    object.unbuilt = spec_rules(r.spec);
+    object.unbuilt |= spec_rules(r.spec);
     if ((rc = put_requests(&r)) != 0 || (rc = put_selector(&r)) != 0 ||
         (rc = put_tolerations(&r)) != 0 || (rc = put_gang(&r)) != 0)
         return rc;

@@ -111,7 +111,7 @@ static void test_node_decode__more_resources_than_the_bound__rest_left_out(void 
     kit_destroy(n.kit);
 }
 
-static void test_node_decode__too_many_labels_or_taints__elimit(void **state)
+static void test_node_decode__too_many_labels_or_taints__cordoned(void **state)
 {
     (void)state;
     struct node_kit n;
@@ -123,18 +123,29 @@ static void test_node_decode__too_many_labels_or_taints__elimit(void **state)
         labels[i] = &label;
     for (uint32_t i = 0; i <= MU_TAINTS_PER_NODE; i++)
         taints[i] = &taint;
-    node_init(&n, "");
+    node_init(&n, "cpu=4");
     n.kit->meta.labels = labels;
     n.kit->meta.n_labels = MU_LABELS_PER_OBJECT + 1;
-    assert_int_equal(node_try(&n), MU_ELIMIT);
-    assert_non_null(strstr(n.kit->error.text, "node p: metadata.labels"));
+    assert_int_equal(node_try(&n), 0);
+    assert_non_null(strstr(n.kit->warn.text, "node p: metadata.labels: 1025 entries"));
+    assert_true(n.out.unschedulable && n.out.label_count == 0 && n.out.taint_count == 0);
+    assert_int_equal(n.out.version, 5);
+    assert_int_equal(offered(&n, "cpu"), 4000); /* what runs there keeps its room */
     n.kit->meta.n_labels = MU_LABELS_PER_OBJECT;
     n.spec.taints = taints;
     n.spec.n_taints = MU_TAINTS_PER_NODE + 1;
-    assert_int_equal(node_try(&n), MU_ELIMIT);
-    assert_non_null(strstr(n.kit->error.text, "spec.taints"));
+    assert_int_equal(node_try(&n), 0);
+    assert_non_null(strstr(n.kit->warn.text, "node p: spec.taints: 257 entries"));
+    assert_true(n.out.unschedulable && n.out.label_count == MU_LABELS_PER_OBJECT);
+    assert_int_equal(n.out.taint_count, 2); /* no toleration can name them */
+    for (uint32_t i = 0; i < 2; i++)
+        assert_true(n.out.taints[i].key.len == 0 && n.out.taints[i].value.len > 0);
+    assert_int_equal(n.out.taints[0].effect, MU_EFFECT_NO_SCHEDULE);
+    assert_int_equal(n.out.taints[1].effect, MU_EFFECT_NO_EXECUTE);
     n.spec.n_taints = MU_TAINTS_PER_NODE;
     assert_int_equal(node_try(&n), 0);
+    assert_int_equal(n.kit->warn.code, 0);
+    assert_false(n.out.unschedulable);
     size_t used = mu_arena_used_bytes(n.kit->arena);
     for (size_t bytes = 16; bytes < used; bytes += used / 64 / 16 * 16) {
         struct mu_arena *small = mu_arena_create(bytes);
@@ -145,13 +156,29 @@ static void test_node_decode__too_many_labels_or_taints__elimit(void **state)
     kit_destroy(n.kit);
 }
 
+static void test_node_decode__resource_name_too_long__not_offered(void **state)
+{
+    (void)state;
+    struct node_kit n;
+    char name[MU_RESOURCE_NAME_BYTES_MAX + 2] = "hugepages-";
+    node_init(&n, "long=2 cpu=1");
+    memset(name + 10, '1', sizeof name - 11);
+    n.kit->entries[0].key = name;
+    assert_int_equal(node_try(&n), 0);
+    assert_int_equal(n.out.allocatable_count, 1);
+    assert_int_equal(offered(&n, "cpu"), 1000);
+    assert_non_null(strstr(n.kit->warn.text, "expected a name"));
+    kit_destroy(n.kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_node_decode__plain_fields__translated),
         cmocka_unit_test(test_node_decode__absurd_allocatable__counts_nothing),
         cmocka_unit_test(test_node_decode__more_resources_than_the_bound__rest_left_out),
-        cmocka_unit_test(test_node_decode__too_many_labels_or_taints__elimit),
+        cmocka_unit_test(test_node_decode__resource_name_too_long__not_offered),
+        cmocka_unit_test(test_node_decode__too_many_labels_or_taints__cordoned),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -391,9 +391,7 @@ static void test_pod_decode__identity_missing_or_too_long__error_names_it(void *
                  {&kit->meta.resourceversion, "-1", MU_EPROTO, "metadata.resourceVersion"},
                  {&kit->meta.name, longest, MU_ELIMIT, "metadata"},
                  {&kit->meta.namespace_, longest, MU_ELIMIT, "metadata"},
-                 {&kit->meta.uid, longest, MU_ELIMIT, "metadata"},
-                 {&kit->spec.nodename, longest, MU_ELIMIT, "spec.nodeName"},
-                 {&kit->spec.schedulername, longest, MU_ELIMIT, "spec.schedulerName"}};
+                 {&kit->meta.uid, longest, MU_ELIMIT, "metadata"}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         char *kept = *cases[i].field;
         *cases[i].field = FIXTURE_TEXT(cases[i].value);
@@ -489,10 +487,61 @@ static void test_pod_decode__larger_than_an_object__refused_unread(void **state)
     kit_destroy(kit);
 }
 
+static void test_pod_decode__names_too_long__cut_and_marked(void **state)
+{
+    (void)state;
+    char longest[MU_NAME_BYTES_MAX + 2];
+    memset(longest, 'n', sizeof longest);
+    longest[MU_NAME_BYTES_MAX + 1] = '\0';
+    struct kit *kit = kit_create();
+    kit_container(kit, false, "cpu=1");
+    kit->spec.schedulername = longest;
+    kit_decode(kit);
+    assert_int_equal(kit->out.unbuilt, MU_RULE_OVERSIZED);
+    assert_int_equal(kit->out.scheduler_name.len, MU_NAME_BYTES_MAX);
+    assert_non_null(strstr(kit->warn.text, "pod ns/p: spec.schedulerName"));
+    kit->spec.schedulername = NULL;
+    kit->spec.nodename = longest;
+    kit_decode(kit);
+    assert_int_equal(kit->out.unbuilt, MU_RULE_OVERSIZED);
+    assert_int_equal(kit->out.node_name.len, MU_NAME_BYTES_MAX); /* bound it is, and charged */
+    assert_int_equal(amount(kit, "cpu"), 1000);
+    assert_non_null(strstr(kit->warn.text, "spec.nodeName"));
+    longest[MU_NAME_BYTES_MAX] = '\0';
+    kit_decode(kit);
+    assert_clean(kit);
+    assert_int_equal(kit->out.node_name.len, MU_NAME_BYTES_MAX);
+    kit->spec.nodename = NULL;
+    kit_destroy(kit);
+}
+
+static void test_pod_requests__resource_name_too_long__rest_charged(void **state)
+{
+    (void)state;
+    char name[MU_RESOURCE_NAME_BYTES_MAX + 2] = "hugepages-";
+    struct kit *kit = kit_create();
+    kit_container(kit, false, "cpu=1 long=2 memory=3");
+    memset(name + 10, '1', sizeof name - 11);
+    kit->entries[1].key = name;
+    kit_decode(kit);
+    assert_int_equal(kit->out.unbuilt, MU_RULE_REQUEST);
+    assert_non_null(strstr(kit->warn.text, "expected a name"));
+    assert_int_equal(kit->out.request_count, 2);
+    assert_int_equal(amount(kit, "cpu"), 1000);
+    assert_int_equal(amount(kit, "memory"), 3);
+    name[MU_RESOURCE_NAME_BYTES_MAX] = '\0';
+    kit_decode(kit);
+    assert_clean(kit);
+    assert_int_equal(amount(kit, name), 2);
+    kit_destroy(kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pod_requests__app_containers__summed),
+        cmocka_unit_test(test_pod_requests__resource_name_too_long__rest_charged),
+        cmocka_unit_test(test_pod_decode__names_too_long__cut_and_marked),
         cmocka_unit_test(test_pod_requests__init_containers__their_peak_counts),
         cmocka_unit_test(test_pod_requests__sidecars__run_beside_what_follows),
         cmocka_unit_test(test_pod_requests__pod_level__replaces_what_may_be_set_there),

@@ -260,12 +260,13 @@ static void test_pod_tolerations__operators_and_effects__translated(void **state
     }
 }
 
-static void test_pod_tolerations__beyond_the_bound__refused_or_dropped_when_placed(void **state)
+static void test_pod_tolerations__beyond_the_bound__left_out_and_marked(void **state)
 {
     (void)state;
     struct kit *kit = kit_create();
     Kube__Toleration t = KUBE__TOLERATION__INIT;
     Kube__Toleration *list[MU_TOLERATIONS_PER_POD + 1];
+    Kube__Time deleted = KUBE__TIME__INIT;
     for (uint32_t i = 0; i <= MU_TOLERATIONS_PER_POD; i++)
         list[i] = &t;
     kit_container(kit, false, "cpu=1");
@@ -274,11 +275,19 @@ static void test_pod_tolerations__beyond_the_bound__refused_or_dropped_when_plac
     kit_decode(kit);
     assert_int_equal(kit->out.toleration_count, MU_TOLERATIONS_PER_POD);
     kit->spec.n_tolerations++;
-    assert_int_equal(kit_try(kit), MU_ELIMIT);
-    assert_non_null(strstr(kit->error.text, "pod ns/p: spec.tolerations: 257 entries"));
-    assert_int_equal(kit->out.version, 0);   /* untouched */
+    kit->meta.deletiontimestamp = &deleted;
+    kit->status.phase = FIXTURE_TEXT("Running");
+    assert_rule(kit, MU_RULE_OVERSIZED); /* the newest version all the same, with all the rest */
+    assert_non_null(strstr(kit->warn.text, "pod ns/p: spec.tolerations[*]: 257 entries"));
+    assert_int_equal(kit->out.version, 5);
+    assert_true(mu_str_equal(kit->out.uid, MU_STR("u")));
+    assert_true(kit->out.terminating);
+    assert_int_equal(kit->out.phase, MU_POD_RUNNING);
+    assert_int_equal(kit->out.toleration_count, 0);
+    assert_int_equal(amount(kit, "cpu"), 1000);
     kit->spec.nodename = FIXTURE_TEXT("n1"); /* it holds room: it must be charged */
-    kit_decode(kit);
+    assert_rule(kit, MU_RULE_OVERSIZED);
+    assert_true(mu_str_equal(kit->out.node_name, MU_STR("n1")));
     assert_int_equal(kit->out.toleration_count, 0);
     assert_int_equal(amount(kit, "cpu"), 1000);
     assert_non_null(strstr(kit->warn.text, "spec.tolerations"));
@@ -302,8 +311,9 @@ static void test_pod_selector__pairs__kept_and_bounded(void **state)
     assert_true(mu_str_equal(kit->out.selector[0].key, MU_STR("zone")));
     assert_true(mu_str_equal(kit->out.selector[0].value, MU_STR("z1")));
     kit->spec.n_nodeselector = MU_LABELS_PER_OBJECT + 1;
-    assert_int_equal(kit_try(kit), MU_ELIMIT);
-    assert_non_null(strstr(kit->error.text, "spec.nodeSelector"));
+    assert_rule(kit, MU_RULE_OVERSIZED);
+    assert_int_equal(kit->out.selector_count, 0);
+    assert_non_null(strstr(kit->warn.text, "spec.nodeSelector[*]: 1025 entries"));
     kit_destroy(kit);
 }
 
@@ -318,7 +328,7 @@ int main(void)
         cmocka_unit_test(test_pod_rules__declared_features__where_the_node_must_know),
         cmocka_unit_test(test_pod_rules__gangs__native_and_other_dialects),
         cmocka_unit_test(test_pod_tolerations__operators_and_effects__translated),
-        cmocka_unit_test(test_pod_tolerations__beyond_the_bound__refused_or_dropped_when_placed),
+        cmocka_unit_test(test_pod_tolerations__beyond_the_bound__left_out_and_marked),
         cmocka_unit_test(test_pod_selector__pairs__kept_and_bounded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
