@@ -216,7 +216,7 @@ static void test_front__forced_409_and_late__as_planned(void **state)
     assert_true(r->lost);
     while (call_status(f->server, MU_GET, PODS "/p0", NULL, NULL, 0) != 200 && !f->barked) {
         (void)uv_run(&f->loop, UV_RUN_NOWAIT); /* landing wakes nobody here */
-        (void)usleep(1000);
+        uv_sleep(1);
     }
     assert_false(f->barked);
     close_fixture(f);
@@ -377,7 +377,7 @@ static void test_program__announces_serves_and_ends(void **state)
     pid_t pid = start_program(arguments);
     FILE *in = NULL;
     for (int i = 0; i < 6000 && (in = fopen(file, "re")) == NULL; i++) {
-        (void)usleep(10000);
+        uv_sleep(10);
     }
     assert_non_null(in); /* whole, since it was renamed into place */
     assert_non_null(fgets(url, sizeof url, in));
