@@ -541,6 +541,38 @@ static void test_scheduler__member_changes_under_an_open_claim__nobody_passes_it
     }
 }
 
+/* A member that becomes unreadable under its plan: no charge may leak, no drain may hang, and when
+ * it is readable again the gang is completed. */
+static void test_scheduler__member_grows_beyond_bounds__nothing_leaks(void **state)
+{
+    (void)state;
+    for (int member = 0; member < 3; member++) {
+        struct rig r;
+        struct mu_buf body = {0};
+        char name[16];
+        rig_init(&r, MU_SCORE_SPREAD);
+        add_node(&r, "n1", 4000);
+        start(&r);
+        add_gang(&r, 0, 2);
+        run_for(&r, MU_NS_PER_S);
+        add_gang(&r, 2, 3);
+        pull_watches(&r);
+        (void)mu_buf_append_text(&body, "{\"spec\":{\"tolerations\":[");
+        for (int k = 0; k < 300; k++)
+            (void)mu_buf_printf(&body, "%s{\"key\":\"k%d\",\"operator\":\"Exists\"}",
+                                k > 0 ? "," : "", k);
+        (void)mu_buf_append_text(&body, "]}}");
+        (void)snprintf(name, sizeof name, "g%d", member);
+        patch_pod(&r, name, &body);
+        mu_buf_fini(&body);
+        run_for(&r, 900 * MU_NS_PER_S);
+        assert_int_equal(stats_of(&r).db.ledger, 0);
+        mu_scheduler_drain(r.scheduler);
+        assert_true(mu_scheduler_drained(r.scheduler));
+        rig_fini(&r);
+    }
+}
+
 static void test_scheduler_drain__nothing_new_is_decided(void **state)
 {
     struct rig r;
@@ -583,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_scheduler__pod_changed_under_a_plan__is_planned_again),
         cmocka_unit_test(test_scheduler__denied_bind__is_repeated_with_backoff),
         cmocka_unit_test(test_scheduler__member_changes_under_an_open_claim__nobody_passes_it),
+        cmocka_unit_test(test_scheduler__member_grows_beyond_bounds__nothing_leaks),
         cmocka_unit_test(test_scheduler_drain__nothing_new_is_decided),
         cmocka_unit_test(test_scheduler__idle__has_nothing_to_do),
     };

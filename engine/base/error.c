@@ -10,6 +10,9 @@ int mu_error_set(struct mu_error *e, int code, const char *format, ...)
         va_start(args, format);
         e->code = code;
         (void)vsnprintf(e->text, sizeof e->text, format, args);
+        for (char *at = e->text; *at != '\0'; at++)
+            if ((unsigned char)*at < 0x20 || *at == 0x7f)
+                *at = '?'; /* input is quoted in it: no control byte may reach a terminal */
         va_end(args);
     }
     return code;

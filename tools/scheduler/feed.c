@@ -64,6 +64,27 @@ static int node_remove(void *context, struct mu_str raw, uint64_t version, uint6
     return 0;
 }
 
+/* Name the rules that keep one of our pods from being placed. */
+static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *pod,
+                           struct mu_uid uid)
+{
+    static const struct {
+        uint32_t rule;
+        const char *text;
+    } rules[] = {
+#define RULE_ROW(name, bit, sentence) {name, sentence},
+        MU_RULE_LIST(RULE_ROW)
+#undef RULE_ROW
+    };
+    struct mu_pod_view view;
+    if (!mu_db_pod_find(s->db, uid, &view) || !view.ours || view.terminal)
+        return;
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
+        if ((pod->unbuilt & rules[i].rule) != 0)
+            mu_log(MU_LOG_INFO, "pod stays pending", MU_F_STR("namespace", pod->ns),
+                   MU_F_STR("name", pod->name), MU_F_TEXT("rule", rules[i].text), MU_F_END);
+}
+
 static int pod_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
 {
     struct mu_scheduler *s = context;
@@ -80,8 +101,13 @@ static int pod_upsert(void *context, struct mu_str raw, uint64_t version, uint64
         return report_bad(s, "pod skipped", pod.ns, pod.name, rc, &error);
     tell_observer(s, MU_DB_PODS, raw, false);
     struct mu_uid uid;
-    if (s->bind_open > 0 && mu_db_uid_parse(s->db, pod.uid, &uid) == 0)
-        mu_commit_observe(s, uid, false);
+    if (s->bind_open == 0 && pod.unbuilt == 0)
+        return 0;
+    if (mu_db_uid_parse(s->db, pod.uid, &uid) != 0)
+        return 0;
+    if (pod.unbuilt != 0 && pod.node_name.len == 0)
+        report_blocked(s, &pod, uid);
+    mu_commit_observe(s, uid, false);
     return 0;
 }
 
