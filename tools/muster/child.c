@@ -32,7 +32,7 @@ static int sibling_path(const char *name, char *path, size_t bytes)
 }
 
 int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, char **argv,
-                   const char *log_path, bool detached, struct mu_error *error)
+                   const char *log_path, struct mu_error *error)
 {
     char path[MU_CHILD_PATH_BYTES];
     int rc = sibling_path(name, path, sizeof path);
@@ -50,7 +50,7 @@ int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, ch
     uv_process_options_t options = {.exit_cb = on_exit_cb,
                                     .file = path,
                                     .args = argv,
-                                    .flags = detached ? UV_PROCESS_DETACHED : 0,
+                                    .flags = UV_PROCESS_DETACHED,
                                     .stdio_count = 3,
                                     .stdio = stdio};
     child->process.data = child;

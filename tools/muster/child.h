@@ -20,10 +20,11 @@ struct mu_child {
 };
 
 /* Start `name` from the folder of the running program. argv[0] is set to it; argv ends with NULL.
- * log_path takes stdout and stderr. detached: survives this program. Errors: libuv codes with
+ * log_path takes stdout and stderr. In a session of its own: an interrupt
+ * from the terminal is for the program that started it. Errors: libuv codes with
  * *error naming the program. */
 int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, char **argv,
-                   const char *log_path, bool detached, struct mu_error *error);
+                   const char *log_path, struct mu_error *error);
 /* Send a signal if it still runs; on_end tells when it is gone. */
 void mu_child_end(struct mu_child *child, int signum);
 /* Copy the last lines of its log to stderr, each behind "name: ". */

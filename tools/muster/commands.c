@@ -61,7 +61,7 @@ int mu_command_sim(int argc, char **argv)
          .help = "check invariants on small random clusters, one a seed",
          .parse = mu_sim_seeds_parse},
         FLAG("faults", MU_FLAG_TEXT, &o.faults, "LIST",
-             "with --seeds: drop, delay, duplicate, reorder, 410, 409, 429, lost-reply, late, "
+             "with --seeds: drop, delay, duplicate, reorder, 410, 409, 429, lost-reply, late, cut, "
              "churn, joined by commas; all or none (all)")};
     int status = mu_flags_main(
         "muster sim",

@@ -58,7 +58,7 @@ struct demo {
     uv_loop_t loop;
     uv_timer_t tick;
     uv_timer_t killer; /* unreferenced: ends children that do not end by themselves */
-    uv_signal_t sigint, sigterm;
+    uv_signal_t sigint, sigterm, sighup;
     struct mu_child kubesim, musterd;
     char directory[64]; /* of the children's logs and the announce file */
     char url[300];
@@ -117,13 +117,19 @@ static void close_all(struct demo *d)
     uv_close((uv_handle_t *)&d->tick, NULL);
     uv_close((uv_handle_t *)&d->sigint, NULL);
     uv_close((uv_handle_t *)&d->sigterm, NULL);
+    uv_close((uv_handle_t *)&d->sighup, NULL);
     if (d->options->keep && d->status == 0 && !d->interrupted) {
         uv_unref((uv_handle_t *)&d->kubesim.process);
         uv_unref((uv_handle_t *)&d->musterd.process);
         return;
     }
-    mu_child_end(&d->musterd, SIGTERM);
-    mu_child_end(&d->kubesim, SIGTERM);
+    if (d->status != 0) { /* interrupted or failed: nobody waits for a drain */
+        mu_child_end(&d->musterd, SIGKILL);
+        mu_child_end(&d->kubesim, SIGKILL);
+        return;
+    }
+    /* The server last: the daemon settles its binds against it. */
+    mu_child_end(d->musterd.ended ? &d->kubesim : &d->musterd, SIGTERM);
     (void)uv_timer_start(&d->killer, on_killer, KILL_MS, 0);
 }
 
@@ -140,11 +146,18 @@ static void on_child_end(void *context, struct mu_child *child)
 {
     struct demo *d = context;
     struct mu_error error;
-    if (d->closing)
+    if (d->closing) {
+        if (child == &d->musterd)
+            mu_child_end(&d->kubesim, SIGTERM);
         return;
-    (void)mu_error_set(&error, MU_ECLOSED,
-                       "%s ended by itself (exit status %" PRId64 ", signal %d)", child->name,
-                       child->exit_status, child->term_signal);
+    }
+    if (child->term_signal != 0)
+        (void)mu_error_set(&error, MU_ECLOSED, "%s was ended by signal %d; its log is %s",
+                           child->name, child->term_signal, child->log_path);
+    else
+        (void)mu_error_set(&error, MU_ECLOSED,
+                           "%s ended by itself with status %" PRId64 "; its log is %s", child->name,
+                           child->exit_status, child->log_path);
     mu_progress_end(&d->progress);
     mu_child_print_tail(child, 10);
     give_up(d, &error);
@@ -166,7 +179,7 @@ static int start_child(struct demo *d, struct mu_child *child, const char *name,
     (void)snprintf(log, sizeof log, "%s/%s.log", d->directory, name);
     child->on_end = on_child_end;
     child->context = d;
-    return mu_child_start(&d->loop, child, name, argv, log, d->options->keep, &d->failure);
+    return mu_child_start(&d->loop, child, name, argv, log, &d->failure);
 }
 
 static int start_kubesim(struct demo *d)
@@ -323,24 +336,6 @@ static void print_result(struct demo *d)
                       d->musterd.process.pid, d->kubesim.process.pid);
 }
 
-static void judge(struct demo *d)
-{
-    struct mu_result_source source = source_of(d);
-    if (mu_result_compute(&source, &d->result, &d->failure) != 0) {
-        give_up(d, &d->failure);
-        return;
-    }
-    bool patience =
-        now_of(d) - d->watcher.last_bound_ns < PATIENCE_NS && now_of(d) - d->stage_ns < PATIENCE_NS;
-    if (!mu_result_clean(&d->result) && patience && d->watcher.bound > 0) {
-        enter(d, STAGE_SETTLE);
-        return;
-    }
-    enter(d, STAGE_END);
-    print_result(d);
-    close_all(d);
-}
-
 /* ---- the stages --------------------------------------------------------------------------- */
 
 static void show(struct demo *d, const char *detail)
@@ -366,6 +361,33 @@ static void show(struct demo *d, const char *detail)
     case STAGE_END:
         break;
     }
+}
+
+/* The stage is over: its bar is not left at an earlier state. */
+static void show_whole(struct demo *d)
+{
+    d->progress.last_ns = 0;
+    if (d->progress.terminal)
+        show(d, "");
+}
+
+static void judge(struct demo *d)
+{
+    struct mu_result_source source = source_of(d);
+    if (mu_result_compute(&source, &d->result, &d->failure) != 0) {
+        give_up(d, &d->failure);
+        return;
+    }
+    bool patience =
+        now_of(d) - d->watcher.last_bound_ns < PATIENCE_NS && now_of(d) - d->stage_ns < PATIENCE_NS;
+    if (!mu_result_clean(&d->result) && patience && d->watcher.bound > 0) {
+        enter(d, STAGE_SETTLE);
+        return;
+    }
+    show_whole(d);
+    enter(d, STAGE_END);
+    print_result(d);
+    close_all(d);
 }
 
 static bool settled(const struct demo *d, uint64_t now_ns)
@@ -396,6 +418,7 @@ static int step(struct demo *d, uint64_t now_ns)
         if (mu_loader_failed(d->node_loader, &d->failure) != 0)
             return d->failure.code;
         if (mu_loader_done(d->node_loader)) {
+            show_whole(d);
             rc = start_musterd(d);
             enter(d, STAGE_MUSTERD);
             mu_reflector_start(d->watcher.reflector, now_ns, &d->outbox);
@@ -410,8 +433,10 @@ static int step(struct demo *d, uint64_t now_ns)
         mu_loader_tick(d->pod_loader, now_ns, &d->outbox);
         if (mu_loader_failed(d->pod_loader, &d->failure) != 0)
             return d->failure.code;
-        if (mu_loader_done(d->pod_loader))
+        if (mu_loader_done(d->pod_loader)) {
+            show_whole(d);
             enter(d, STAGE_SETTLE);
+        }
         return 0;
     case STAGE_SETTLE:
         if (settled(d, now_ns)) {
@@ -487,16 +512,20 @@ static void init_handles(struct demo *d)
     d->killer.data = d;
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigint) == 0);
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigterm) == 0);
-    d->tick.data = d->sigint.data = d->sigterm.data = d;
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sighup) == 0);
+    d->tick.data = d->sigint.data = d->sigterm.data = d->sighup.data = d;
     MU_ASSERT(uv_timer_start(&d->tick, on_tick, 0, TICK_MS) == 0);
     MU_ASSERT(uv_signal_start(&d->sigint, on_signal, SIGINT) == 0);
     MU_ASSERT(uv_signal_start(&d->sigterm, on_signal, SIGTERM) == 0);
+    MU_ASSERT(uv_signal_start(&d->sighup, on_signal, SIGHUP) == 0);
 }
 
 static int prepare(struct demo *d)
 {
     const char *base = getenv("TMPDIR");
     int rc = mu_workload_from_flags(&d->options->workload, &d->workload, &d->failure);
+    if (rc == 0)
+        rc = mu_result_dump_check(d->options->dump, &d->failure);
     if (rc != 0) {
         d->status = 2; /* wrong input, not a run that went wrong */
         return rc;
@@ -511,12 +540,14 @@ static int prepare(struct demo *d)
     return rc != 0 ? mu_error_set(&d->failure, rc, "%s", mu_error_text(rc)) : 0;
 }
 
-/* The logs stay when something went wrong or the children go on. */
+/* The logs stay when a child failed (the error names them) or the children go on. */
 static void remove_directory(const struct demo *d)
 {
     static const char *const names[] = {"url", "muster-kubesim.log", "musterd.log"};
     char path[128];
-    if (d->directory[0] == '\0' || d->status != 0 || d->options->keep)
+    bool failed = d->failure.code != 0 && d->kubesim.started;
+    bool kept = d->options->keep && d->status == 0;
+    if (d->directory[0] == '\0' || failed || kept)
         return;
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         (void)snprintf(path, sizeof path, "%s/%s", d->directory, names[i]);

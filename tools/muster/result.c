@@ -1,7 +1,9 @@
 #include "tools/muster/result.h"
 #include "tools/report/dump.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 struct sink {
     struct mu_report *report;
@@ -76,6 +78,17 @@ int mu_result_print(const struct mu_report_result *result, bool json, struct mu_
         rc = MU_EIO;
     mu_buf_fini(&text);
     return rc == 0 ? 0 : mu_error_set(error, rc, "report: %s", mu_error_text(rc));
+}
+
+int mu_result_dump_check(const char *path, struct mu_error *error)
+{
+    FILE *file = path != NULL ? fopen(path, "we") : NULL;
+    if (path != NULL && file == NULL)
+        return mu_error_set(error, MU_EIO, "--dump: '%s' cannot be written: %s", path,
+                            strerror(errno));
+    if (file != NULL)
+        (void)fclose(file);
+    return 0;
 }
 
 int mu_result_dump(const struct mu_result_source *source, const char *path, struct mu_error *error)

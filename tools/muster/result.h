@@ -20,6 +20,9 @@ int mu_result_compute(const struct mu_result_source *source, struct mu_report_re
 bool mu_result_clean(const struct mu_report_result *result);
 /* Write the report to stdout. Errors: MU_EIO, MU_ENOMEM. */
 int mu_result_print(const struct mu_report_result *result, bool json, struct mu_error *error);
+/* Create or empty the file, so that a wrong path is found before the work and not after it. Errors:
+ * MU_EIO. NULL is fine. */
+int mu_result_dump_check(const char *path, struct mu_error *error);
 /* Write all objects to `path` as a v1 List. */
 int mu_result_dump(const struct mu_result_source *source, const char *path, struct mu_error *error);
 

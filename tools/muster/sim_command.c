@@ -84,6 +84,8 @@ static int run_workload(const struct mu_sim_options *options)
     struct live live = {0};
     bool clean = false;
     int rc = mu_workload_from_flags(&options->workload, &workload, &error);
+    if (rc == 0)
+        rc = mu_result_dump_check(options->dump, &error);
     if (rc != 0) {
         (void)fprintf(stderr, "muster sim: %s\n", error.text);
         return 2;
@@ -182,6 +184,12 @@ int mu_sim_command_run(const struct mu_sim_options *options)
 {
     if (!options->seeds.given && options->faults != NULL) {
         (void)fprintf(stderr, "muster sim: --faults goes with --seeds\n");
+        return 2;
+    }
+    bool workload = options->workload.openb_nodes != NULL || options->workload.openb_pods != NULL;
+    if (options->seeds.given && (workload || options->dump != NULL)) {
+        (void)fprintf(stderr, "muster sim: --seeds makes its own clusters: --openb-nodes, "
+                              "--openb-pods and --dump do not go with it\n");
         return 2;
     }
     return options->seeds.given ? run_seeds(options) : run_workload(options);

@@ -56,6 +56,7 @@ struct daemon {
     uint64_t waits_logged[MU_WAIT_KINDS];
     uint64_t waits_logged_ns, problem_logged_ns;
     bool problem_logged;
+    int lost_error; /* of the last reply that did not come */
     bool synced_logged;
     bool draining;
     bool stopping; /* handles are being closed */
@@ -234,6 +235,8 @@ static void on_reply(void *context, const struct mu_reply *reply)
     if (d->stopping)
         return;
     (void)mu_scheduler_reply(d->scheduler, reply, now_of(d), &d->outbox);
+    if (reply->kind == MU_REPLY_LOST)
+        d->lost_error = reply->error;
     if (reply->kind == MU_REPLY_LOST || (!d->synced_logged && reply->kind == MU_REPLY_END))
         log_progress(d);
 }
@@ -281,12 +284,15 @@ static void on_no_server(uv_timer_t *timer)
     struct daemon *d = timer->data;
     struct mu_http_client_stats stats;
     mu_http_client_stats(d->client, &stats);
+    const char *why = d->lost_error == 0       ? "no answer"
+                      : d->lost_error > -10000 ? uv_strerror(d->lost_error)
+                                               : mu_error_text(d->lost_error);
     (void)fprintf(stderr,
                   "musterd: server http://%s:%u: %s within %" PRIu64
-                  " s; expected a Kubernetes API server over cleartext HTTP/2 (--server)\n",
+                  " s (%s); expected a Kubernetes API server over cleartext HTTP/2 (--server)\n",
                   d->options->host, d->options->port,
                   stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
-                  d->options->connect_wait_ns / MU_NS_PER_S);
+                  d->options->connect_wait_ns / MU_NS_PER_S, why);
     d->status = 1;
     stop(d);
 }
