@@ -5,12 +5,20 @@
  *   SWEEPING   the sink removes what the list did not name, in steps.
  *   WATCHING   one stream is open, resumed at last_version. Clean end -> the next watch at once.
  *   BACKOFF    nothing is open; `aim` says whether a list or a watch comes next.
+ *   RESTORED   nothing is open and nothing will be: the server's store went back in time.
  *
  * Versions. last_version is the newest resourceVersion of this resource seen in any way. A watch
  * begins only after a complete list, at last_version. A list older than it is refused: a server
  * behind a lagging cache would take us back in time. So the first list may ask for any version
  * (0: the server's cache), every later one for "not older than last_version", and a consistent one
- * when the server says that it cannot do that (410, version too large).
+ * when the server says that it cannot do that (410, version too large), or brings an older one.
+ *
+ * A consistent list is a quorum read: it cannot be older than anything that was ever read from the
+ * same store. If it is, the store is not the same any more, and we stop in RESTORED. What leads
+ * there: a watch from a version that the server has not reached is refused as too large, by a
+ * server that lags as by a store that went back. Others only fail, or stay silent for ever. So a
+ * version too large, and the third watch in a row that failed without an event, aim at a list: not
+ * older than last_version first (a server that only lagged has caught up), then a consistent one.
  *
  * A list that fails half way has only brought newer objects, which is harmless; nothing is swept
  * before a list is complete. Every failure ends in BACKOFF, whose length grows to 30 s: there is no
@@ -41,7 +49,9 @@
 #define WATCH_SILENCE_NS (150 * MU_NS_PER_S)
 /* A watch that ends sooner, without an event, counts as a failure: no hot loop. */
 #define WATCH_SHORT_NS MU_NS_PER_S
-#define TOKEN_MASK     UINT64_C(0xffffffff)
+/* So many watches failed in a row, without an event or a list in between: list. */
+#define WATCH_FAILURES_MAX 3u
+#define TOKEN_MASK         UINT64_C(0xffffffff)
 
 enum aim { AIM_LIST, AIM_WATCH };
 enum list_from { LIST_ANY, LIST_NOT_OLDER, LIST_CONSISTENT };
@@ -60,6 +70,7 @@ struct mu_reflector {
     uint32_t page_limit;
     uint64_t token_base;
     uint64_t list_timeout_ns;
+    bool first_consistent;
     struct mu_reflector_stats stats; /* state and last_version live here */
     char problem[MU_ERROR_TEXT_BYTES];
 
@@ -85,7 +96,8 @@ struct mu_reflector {
     uint64_t backoff_ns;
     uint64_t last_failure_ns;
 
-    uint32_t expired_in_a_row; /* watches that ended so without an event */
+    uint32_t expired_in_a_row;  /* watches that ended so without an event */
+    uint32_t failures_in_a_row; /* watches that failed otherwise: no event, no list since */
 
     uint64_t now_ns;             /* for the sink, during one feed */
     struct failure *error_event; /* where an ERROR event of this feed is written */
@@ -119,6 +131,7 @@ struct mu_reflector *mu_reflector_create(const struct mu_reflector_config *confi
     r->token_base = config->token_base;
     r->list_timeout_ns =
         config->list_timeout_ns != 0 ? config->list_timeout_ns : LIST_TIMEOUT_DEFAULT_NS;
+    r->first_consistent = config->first_consistent;
     mu_buf_init(&r->body, MU_LIST_PAGE_MAX);
     mu_watch_decoder_init(&r->decoder);
     (void)mu_buf_append_str(&r->name, config->name);
@@ -155,6 +168,7 @@ void mu_reflector_destroy(struct mu_reflector *r)
 static void wait_for(struct mu_reflector *r, enum aim aim, uint32_t retry_after_s, uint64_t now_ns)
 {
     MU_ASSERT(r->token == 0);
+    MU_ASSERT(r->problem[0] != '\0'); /* who waits says why */
     bool calm = now_ns - r->last_failure_ns >= BACKOFF_RESET_NS;
     if (r->backoff_ns == 0 || calm)
         r->backoff_ns = BACKOFF_FIRST_NS;
@@ -172,6 +186,16 @@ static void wait_for(struct mu_reflector *r, enum aim aim, uint32_t retry_after_
     r->stats.state = MU_REFLECTOR_BACKOFF;
     r->aim = aim;
     r->wake_ns = now_ns + wait_ns;
+}
+
+/* A watch failed in a way that says nothing about its version: the same again, or a list when that
+ * has been so too often. */
+static void watch_again(struct mu_reflector *r, uint32_t retry_after_s, uint64_t now_ns)
+{
+    MU_ASSERT(r->failures_in_a_row < WATCH_FAILURES_MAX);
+    r->failures_in_a_row++;
+    bool often = r->failures_in_a_row == WATCH_FAILURES_MAX;
+    wait_for(r, often ? AIM_LIST : AIM_WATCH, retry_after_s, now_ns);
 }
 
 /* Give up the open request, if any. Its late replies carry a token that is open no more. */
@@ -290,7 +314,8 @@ static void step_sweep(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
     }
     r->stats.synced = true;
     r->list_from = LIST_NOT_OLDER;
-    mu_buf_fini(&r->body); /* a page can be large, and the next one is far away */
+    r->failures_in_a_row = 0; /* the next watch has a version that the server itself gave */
+    mu_buf_fini(&r->body);    /* a page can be large, and the next one is far away */
     mu_buf_init(&r->body, MU_LIST_PAGE_MAX);
     send_watch(r, now_ns, out);
 }
@@ -347,7 +372,8 @@ static void take_page(struct mu_reflector *r, const struct page *page, uint64_t 
     (void)mu_buf_append_str(&r->continue_token, head.continue_token);
     if (rc != 0 || r->continue_token.failed != 0) {
         set_problem(r, "%.*s: list: an object could not be stored: %s",
-                    MU_STR_ARGS(buf_str(&r->name)), mu_error_text(rc));
+                    MU_STR_ARGS(buf_str(&r->name)),
+                    mu_error_text(rc != 0 ? rc : r->continue_token.failed));
         wait_for(r, AIM_LIST, 0, now_ns);
     } else if (r->continue_token.len > 0) {
         r->first_page = false;
@@ -357,23 +383,39 @@ static void take_page(struct mu_reflector *r, const struct page *page, uint64_t 
     }
 }
 
+/* The first page of a list is older than what has been seen. */
+static void refuse_list(struct mu_reflector *r, uint64_t version, uint64_t now_ns)
+{
+    MU_ASSERT(r->first_page && version < r->stats.last_version);
+    r->stats.stale_refused++;
+    if (r->list_from == LIST_CONSISTENT) {
+        MU_ASSERT(r->token == 0);
+        set_problem(r,
+                    "%.*s: the server's store went back from version %" PRIu64 " to %" PRIu64
+                    "; restart needed",
+                    MU_STR_ARGS(buf_str(&r->name)), r->stats.last_version, version);
+        r->stats.state = MU_REFLECTOR_RESTORED;
+        return;
+    }
+    set_problem(r, "%.*s: list at version %" PRIu64 ", expected at least %" PRIu64,
+                MU_STR_ARGS(buf_str(&r->name)), version, r->stats.last_version);
+    r->list_from = LIST_CONSISTENT; /* the next try is not left to a cache */
+    wait_for(r, AIM_LIST, 0, now_ns);
+}
+
 /* A page with status 200 is complete. */
 static void end_page(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
 {
     struct page page;
-    if (r->body.failed != 0 || open_page(r, &page) != 0) {
+    MU_ASSERT(r->body.failed == 0); /* reply_data gives up the request at once */
+    if (open_page(r, &page) != 0) {
         wait_for(r, AIM_LIST, 0, now_ns);
         return;
     }
-    if (r->first_page && page.version < r->stats.last_version) {
-        r->stats.stale_refused++;
-        set_problem(r, "%.*s: list at version %" PRIu64 ", expected at least %" PRIu64,
-                    MU_STR_ARGS(buf_str(&r->name)), page.version, r->stats.last_version);
-        r->list_from = LIST_CONSISTENT; /* the next try is not left to a cache */
-        wait_for(r, AIM_LIST, 0, now_ns);
-        return;
-    }
-    take_page(r, &page, now_ns, out);
+    if (r->first_page && page.version < r->stats.last_version)
+        refuse_list(r, page.version, now_ns);
+    else
+        take_page(r, &page, now_ns, out);
 }
 
 /* --- errors -------------------------------------------------------------------------------- */
@@ -437,7 +479,10 @@ static void watch_failed(struct mu_reflector *r, const struct failure *f, uint64
         return;
     }
     bool bad_request = f->code == 400 || f->code == 422;
-    wait_for(r, bad_request ? AIM_LIST : AIM_WATCH, f->retry_after_s, now_ns);
+    if (bad_request || f->too_large)
+        wait_for(r, AIM_LIST, f->retry_after_s, now_ns);
+    else
+        watch_again(r, f->retry_after_s, now_ns);
 }
 
 /* --- watch events -------------------------------------------------------------------------- */
@@ -489,6 +534,7 @@ static int on_event(void *context, const struct mu_watch_event *event)
         r->stats.events++;
     r->watch_events++;
     r->expired_in_a_row = 0;
+    r->failures_in_a_row = 0;
     if (version != 0)
         r->stats.last_version = version;
     return 0;
@@ -522,10 +568,10 @@ static void end_watch(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox 
     bool brief = now_ns - r->watch_opened_ns < WATCH_SHORT_NS && r->watch_events == 0;
     if (mu_watch_decoder_partial(&r->decoder)) {
         set_problem(r, "%.*s: watch: ended inside a frame", MU_STR_ARGS(buf_str(&r->name)));
-        wait_for(r, AIM_WATCH, 0, now_ns);
+        watch_again(r, 0, now_ns);
     } else if (brief) {
         set_problem(r, "%.*s: watch: ended at once", MU_STR_ARGS(buf_str(&r->name)));
-        wait_for(r, AIM_WATCH, 0, now_ns);
+        watch_again(r, 0, now_ns);
     } else {
         send_watch(r, now_ns, out); /* the server's timeout: the normal end */
     }
@@ -536,7 +582,7 @@ static void end_watch(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox 
 void mu_reflector_start(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
 {
     MU_ASSERT(r->stats.state == MU_REFLECTOR_IDLE);
-    begin_list(r, LIST_ANY, now_ns, out);
+    begin_list(r, r->first_consistent ? LIST_CONSISTENT : LIST_ANY, now_ns, out);
 }
 
 static void reply_head(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns)
@@ -561,11 +607,14 @@ static void reply_data(struct mu_reflector *r, const struct mu_reply *reply, uin
         return; /* no Status is that long: judged by its HTTP code */
     if (mu_buf_append_str(&r->body, reply->data) == 0)
         return;
-    set_problem(r, "%.*s: list: %s after %zu bytes", MU_STR_ARGS(buf_str(&r->name)),
-                mu_error_text(r->body.failed), r->body.len);
-    enum aim aim = r->stats.state == MU_REFLECTOR_LISTING ? AIM_LIST : AIM_WATCH;
+    bool listing = r->stats.state == MU_REFLECTOR_LISTING;
+    set_problem(r, "%.*s: %s: %s after %zu bytes", MU_STR_ARGS(buf_str(&r->name)),
+                listing ? "list" : "watch", mu_error_text(r->body.failed), r->body.len);
     drop_request(r, out);
-    wait_for(r, aim, 0, now_ns);
+    if (listing)
+        wait_for(r, AIM_LIST, 0, now_ns);
+    else
+        watch_again(r, 0, now_ns);
 }
 
 static void reply_end(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
@@ -590,7 +639,10 @@ static void reply_lost(struct mu_reflector *r, const struct mu_reply *reply, uin
     r->token = 0;
     set_problem(r, "%.*s: %s: no reply: %s", MU_STR_ARGS(buf_str(&r->name)),
                 listing ? "list" : "watch", mu_error_text(reply->error));
-    wait_for(r, listing ? AIM_LIST : AIM_WATCH, 0, now_ns);
+    if (listing)
+        wait_for(r, AIM_LIST, 0, now_ns);
+    else
+        watch_again(r, 0, now_ns);
 }
 
 bool mu_reflector_reply(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns,
@@ -635,10 +687,11 @@ void mu_reflector_tick(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
     case MU_REFLECTOR_WATCHING:
         set_problem(r, "%.*s: watch: silent for too long", MU_STR_ARGS(buf_str(&r->name)));
         drop_request(r, out);
-        wait_for(r, AIM_WATCH, 0, now_ns);
+        watch_again(r, 0, now_ns);
         break;
     case MU_REFLECTOR_IDLE:
     case MU_REFLECTOR_LISTING:
+    case MU_REFLECTOR_RESTORED:
         break;
     }
 }
@@ -652,8 +705,9 @@ uint64_t mu_reflector_next_ns(const struct mu_reflector *r)
     case MU_REFLECTOR_WATCHING:
         return r->watch_guard_ns;
     case MU_REFLECTOR_IDLE:
-    case MU_REFLECTOR_LISTING:
-        break; /* the request's own timeout ends a list */
+    case MU_REFLECTOR_LISTING: /* the request's own timeout ends a list */
+    case MU_REFLECTOR_RESTORED:
+        break;
     }
     return UINT64_MAX;
 }

@@ -8,6 +8,16 @@
  * 2 min without failure, and never a version older than one already seen.
  *
  *   IDLE -> LISTING -> SWEEPING -> WATCHING -> (end) WATCHING | (410) LISTING | (error) BACKOFF
+ *
+ * Every BACKOFF leads to the same watch again, or to a list: when the server does not know our
+ * version yet (ResourceVersionTooLarge), and after three failed watches in a row without an event.
+ * There we leave client-go, which repeats a watch for ever after 429 and a refused connection: a
+ * version that the server will never reach must be found out.
+ *
+ * RESTORED is the end: a consistent list older than a version already seen proves that the
+ * server's store went back (etcd restored, or emptied). Versions mean nothing any more then, and
+ * what was decided on the lost objects cannot be told from what holds; only a restart helps. A
+ * store that went back and has grown past our version before we ask is not recognised.
  */
 #include "engine/base/random.h"
 #include "informer/call.h"
@@ -30,6 +40,11 @@ struct mu_reflector_config {
     uint32_t page_limit;          /* 0: 500 */
     uint64_t token_base;          /* tokens of this machine are token_base + [0, 2^32) */
     uint64_t list_timeout_ns;     /* 0: 60 s */
+    /* The first list is consistent (a quorum read, no resourceVersion) instead of any version that
+     * the server's cache has. Set it for pods: after a restart the ledger is empty, so a list that
+     * lacks the binds of the former life would show their room as free. (The commit protocol lists
+     * the pods last, consistently, before anything is placed.) */
+    bool first_consistent;
 };
 
 enum mu_reflector_state {
@@ -37,7 +52,8 @@ enum mu_reflector_state {
     MU_REFLECTOR_LISTING,
     MU_REFLECTOR_SWEEPING,
     MU_REFLECTOR_WATCHING,
-    MU_REFLECTOR_BACKOFF
+    MU_REFLECTOR_BACKOFF,
+    MU_REFLECTOR_RESTORED /* final: the store went back; no request follows */
 };
 struct mu_reflector_stats {
     uint64_t lists, pages, watches, events, bookmarks, expired, failures, stale_refused;
@@ -63,7 +79,8 @@ bool mu_reflector_reply(struct mu_reflector *reflector, const struct mu_reply *r
 void mu_reflector_tick(struct mu_reflector *reflector, uint64_t now_ns, struct mu_outbox *out);
 uint64_t mu_reflector_next_ns(const struct mu_reflector *reflector);
 void mu_reflector_stats(const struct mu_reflector *reflector, struct mu_reflector_stats *out);
-/* Last problem in words, for logs and status; empty when healthy. */
+/* Last problem in words, for logs and status: never empty in BACKOFF and RESTORED, empty as soon
+ * as a watch has been answered. Valid until the next call that takes the reflector. */
 const char *mu_reflector_problem(const struct mu_reflector *reflector);
 
 #endif

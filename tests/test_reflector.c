@@ -103,7 +103,7 @@ static int sink_sweep(void *context, uint64_t now_ns)
     return 0;
 }
 
-static struct rig *rig_create(void)
+static struct rig *rig_create_with(bool first_consistent)
 {
     struct rig *rig = mu_mem_zalloc(sizeof *rig);
     assert_non_null(rig);
@@ -115,6 +115,7 @@ static struct rig *rig_create(void)
         .field_selector = MU_STR("status.phase!=Failed"),
         .page_limit = 2,
         .token_base = TOKEN_BASE,
+        .first_consistent = first_consistent,
     };
     const struct mu_reflector_sink sink = {.context = rig,
                                            .upsert = sink_upsert,
@@ -125,6 +126,11 @@ static struct rig *rig_create(void)
     assert_non_null(rig->reflector);
     assert_true(mu_reflector_next_ns(rig->reflector) == UINT64_MAX);
     return rig;
+}
+
+static struct rig *rig_create(void)
+{
+    return rig_create_with(false);
 }
 
 static void rig_destroy(struct rig *rig)
@@ -248,12 +254,12 @@ static void rig_event(struct rig *rig, enum mu_watch_type type, const char *name
     mu_buf_fini(&frame);
 }
 
-static void rig_error_event(struct rig *rig, int code, const char *reason)
+static void rig_error_event_cause(struct rig *rig, int code, const char *reason, const char *cause)
 {
     struct mu_buf body = {0};
     struct mu_buf frame = {0};
     struct mu_envelope envelope;
-    fixture_status(&body, code, reason, NULL, 0);
+    fixture_status(&body, code, reason, cause, 0);
     assert_int_equal(mu_envelope_open(fixture_str(&body), &envelope, NULL), 0);
     assert_int_equal(
         mu_watch_frame_write(&frame, MU_WATCH_ERROR, MU_STR("v1"), MU_STR("Status"), envelope.raw),
@@ -261,6 +267,11 @@ static void rig_error_event(struct rig *rig, int code, const char *reason)
     rig_reply(rig, MU_REPLY_DATA, 0, fixture_str(&frame));
     mu_buf_fini(&body);
     mu_buf_fini(&frame);
+}
+
+static void rig_error_event(struct rig *rig, int code, const char *reason)
+{
+    rig_error_event_cause(rig, code, reason, NULL);
 }
 
 static struct mu_reflector_stats rig_stats(const struct rig *rig)
@@ -298,6 +309,7 @@ static void assert_path_lacks(const struct rig *rig, const char *part)
 static uint64_t rig_wait(struct rig *rig)
 {
     assert_state(rig, MU_REFLECTOR_BACKOFF);
+    assert_true(strlen(mu_reflector_problem(rig->reflector)) > 0);
     assert_quiet(rig);
     uint64_t due_ns = mu_reflector_next_ns(rig->reflector);
     uint64_t waited = due_ns - rig->now_ns;
@@ -848,6 +860,186 @@ static void test_reflector_watch__sink_fails__cancelled_and_listed(void **state)
     rig_destroy(rig);
 }
 
+/* --- a store that went back ---------------------------------------------------------------- */
+
+static void test_reflector_start__first_consistent__no_version_until_listed(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create_with(true);
+    mu_reflector_start(rig->reflector, rig->now_ns, &rig->box);
+    rig_take(rig);
+    assert_path_lacks(rig, "resourceVersion");
+    rig_lost(rig);
+    (void)rig_wait(rig);
+    rig_take(rig);
+    assert_path_lacks(rig, "resourceVersion"); /* a failure makes it no cheaper */
+    rig_page(rig, 10, NULL, "a@5");
+    rig_take(rig);
+    rig_status(rig, 410, "Expired", NULL);
+    rig_take(rig);
+    assert_path_has(rig, "resourceVersion=10&resourceVersionMatch=NotOlderThan");
+    rig_destroy(rig);
+}
+
+static void test_reflector_watch__version_too_large__lists_after_back_off(void **state)
+{
+    (void)state;
+    for (int as_event = 0; as_event < 2; as_event++) {
+        struct rig *rig = rig_watching();
+        rig_event(rig, MU_WATCH_ADDED, "c", 11);
+        if (as_event == 0) {
+            rig_end(rig);
+            rig_take(rig);
+            rig_status(rig, 504, "Timeout", "ResourceVersionTooLarge");
+        } else {
+            rig_error_event_cause(rig, 504, "Timeout", "ResourceVersionTooLarge");
+            rig_take(rig);
+            assert_true(rig->cancel);
+        }
+        (void)rig_wait(rig);
+        rig_take(rig);
+        assert_false(rig->stream);
+        assert_path_has(rig, "resourceVersion=11&resourceVersionMatch=NotOlderThan");
+        rig_destroy(rig);
+    }
+}
+
+enum watch_end { END_503, END_LOST, END_BRIEF, END_SILENT, END_IN_FRAME, END_COUNT };
+
+/* The open watch fails; its cancel, if any, is taken. */
+static void rig_fail_watch(struct rig *rig, enum watch_end end)
+{
+    assert_state(rig, MU_REFLECTOR_WATCHING);
+    switch (end) {
+    case END_503:
+        rig_status(rig, 503, "ServiceUnavailable", NULL);
+        break;
+    case END_LOST:
+        rig_lost(rig);
+        break;
+    case END_BRIEF:
+        rig_head(rig, 200);
+        rig_end(rig);
+        break;
+    case END_SILENT:
+        rig->now_ns = mu_reflector_next_ns(rig->reflector);
+        mu_reflector_tick(rig->reflector, rig->now_ns, &rig->box);
+        rig_take(rig);
+        assert_true(rig->cancel);
+        break;
+    default:
+        rig_head(rig, 200);
+        rig_reply(rig, MU_REPLY_DATA, 0, MU_STR("\0\0"));
+        rig_end(rig);
+        break;
+    }
+}
+
+static void test_reflector_watch__third_failure_in_a_row__lists(void **state)
+{
+    (void)state;
+    for (int end = 0; end < END_COUNT; end++) {
+        struct rig *rig = rig_watching();
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(rig_stats(rig).lists, 1);
+            rig_fail_watch(rig, (enum watch_end)end);
+            (void)rig_wait(rig);
+            rig_take(rig);
+            assert_true(rig->stream == (i < 2));
+        }
+        assert_path_has(rig, "resourceVersion=10&resourceVersionMatch=NotOlderThan");
+        rig_destroy(rig);
+    }
+}
+
+static void test_reflector_watch__event_or_list_between_failures__counts_anew(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_watching();
+    for (int i = 0; i < 5; i++) { /* an event in each */
+        rig_head(rig, 200);
+        rig_event(rig, MU_WATCH_BOOKMARK, "", 20);
+        rig_fail_watch(rig, END_LOST);
+        (void)rig_wait(rig);
+        rig_take(rig);
+        assert_true(rig->stream);
+    }
+    for (int i = 0; i < 2; i++) {
+        rig_fail_watch(rig, END_LOST);
+        (void)rig_wait(rig);
+        rig_take(rig);
+    }
+    assert_false(rig->stream); /* the last of the five and these two */
+    rig_page(rig, 21, NULL, "a@5 b@6");
+    rig_take(rig);
+    for (int i = 0; i < 2; i++) {
+        rig_fail_watch(rig, END_LOST);
+        (void)rig_wait(rig);
+        rig_take(rig);
+        assert_true(rig->stream);
+    }
+    rig_destroy(rig);
+}
+
+/* The store is at version 3 after 10 had been seen; the consistent list is open. */
+static struct rig *rig_store_went_back(void)
+{
+    struct rig *rig = rig_watching();
+    rig_error_event_cause(rig, 504, "Timeout", "ResourceVersionTooLarge");
+    rig_take(rig);
+    (void)rig_wait(rig);
+    rig_take(rig);
+    rig_status(rig, 504, "Timeout", "ResourceVersionTooLarge");
+    rig_take(rig);
+    assert_path_lacks(rig, "resourceVersion");
+    return rig;
+}
+
+static void test_reflector_list__consistent_and_older__restored_for_good(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_store_went_back();
+    rig_page(rig, 3, NULL, "z@2");
+    assert_state(rig, MU_REFLECTOR_RESTORED);
+    assert_string_equal(mu_reflector_problem(rig->reflector),
+                        "pods: the server's store went back from version 10 to 3; restart needed");
+    assert_true(mu_reflector_next_ns(rig->reflector) == UINT64_MAX);
+    mu_reflector_tick(rig->reflector, UINT64_MAX, &rig->box);
+    rig_lost(rig); /* a late reply of the list */
+    assert_quiet(rig);
+    assert_state(rig, MU_REFLECTOR_RESTORED);
+    assert_int_equal(rig_stats(rig).last_version, 10);
+    assert_int_equal(rig_stats(rig).stale_refused, 1);
+    assert_int_equal(rig->relists, 1); /* the sink saw nothing of it */
+    assert_null(rig_find(rig, "z"));
+    rig_destroy(rig);
+}
+
+static void test_reflector_list__consistent_and_no_older__goes_on(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_store_went_back();
+    rig_page(rig, 10, NULL, "a@5 b@6"); /* the server had only lagged */
+    assert_state(rig, MU_REFLECTOR_WATCHING);
+    rig_destroy(rig);
+}
+
+static void test_reflector_problem__watch_answered__empty_again(void **state)
+{
+    (void)state;
+    for (int end = 0; end < END_COUNT; end++) {
+        struct rig *rig = rig_watching();
+        rig_fail_watch(rig, (enum watch_end)end);
+        assert_non_null(strstr(mu_reflector_problem(rig->reflector), "pods: watch"));
+        (void)rig_wait(rig);
+        rig_take(rig);
+        assert_non_null(strstr(mu_reflector_problem(rig->reflector), "pods: watch"));
+        rig_head(rig, 200);
+        assert_string_equal(mu_reflector_problem(rig->reflector), "");
+        rig_destroy(rig);
+    }
+}
+
 /* --- back-off ------------------------------------------------------------------------------ */
 
 static void test_reflector_backoff__repeated_failures__doubles_with_jitter_to_the_cap(void **state)
@@ -1019,6 +1211,13 @@ int main(void)
         cmocka_unit_test(test_reflector_watch__frame_of_3_gib__cancelled_and_listed),
         cmocka_unit_test(test_reflector_watch__older_event__refused_and_listed),
         cmocka_unit_test(test_reflector_watch__sink_fails__cancelled_and_listed),
+        cmocka_unit_test(test_reflector_start__first_consistent__no_version_until_listed),
+        cmocka_unit_test(test_reflector_watch__version_too_large__lists_after_back_off),
+        cmocka_unit_test(test_reflector_watch__third_failure_in_a_row__lists),
+        cmocka_unit_test(test_reflector_watch__event_or_list_between_failures__counts_anew),
+        cmocka_unit_test(test_reflector_list__consistent_and_older__restored_for_good),
+        cmocka_unit_test(test_reflector_list__consistent_and_no_older__goes_on),
+        cmocka_unit_test(test_reflector_problem__watch_answered__empty_again),
         cmocka_unit_test(test_reflector_backoff__repeated_failures__doubles_with_jitter_to_the_cap),
         cmocka_unit_test(test_reflector_backoff__two_minutes_without_failure__reset),
         cmocka_unit_test(test_reflector_backoff__two_reflectors__not_in_step),
