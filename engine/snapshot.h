@@ -89,16 +89,16 @@ enum {
 };
 struct mu_gang_row {
     uint32_t flags;
-    uint32_t generation;   /* of this row's occupant */
-    uint32_t revision;     /* moves whenever anything about the gang changes */
-    int32_t priority;      /* lowest of its members */
-    uint64_t created_s;    /* earliest member */
-    uint64_t sequence;     /* order of first sight: breaks ties of created_s */
-    uint64_t settle_ns;    /* not SETTLED: time at which it counts as complete */
-    uint32_t size;         /* stated or frozen minimum over all sub-groups; 0 until settled */
-    uint32_t member_count; /* live members: pending, placed, gated */
-    uint32_t placed_count;    /* bound, or in the ledger on their way to it */
-    uint32_t bound_count;     /* of those: seen bound, or confirmed by the server */
+    uint32_t generation;    /* of this row's occupant */
+    uint32_t revision;      /* moves whenever anything about the gang changes */
+    int32_t priority;       /* lowest of its members */
+    uint64_t created_s;     /* earliest member */
+    uint64_t sequence;      /* order of first sight: breaks ties of created_s */
+    uint64_t settle_ns;     /* not SETTLED: time at which it counts as complete */
+    uint32_t size;          /* stated or frozen minimum over all sub-groups; 0 until settled */
+    uint32_t member_count;  /* live members: pending, placed, gated */
+    uint32_t placed_count;  /* bound, or in the ledger on their way to it */
+    uint32_t bound_count;   /* of those: seen bound, or confirmed by the server */
     uint32_t blocked_count; /* live members that are gated or use unbuilt rules */
     uint32_t blocked_rules; /* union of their enum mu_rule; 0 with blocked_count: gates only */
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
