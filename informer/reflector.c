@@ -481,6 +481,8 @@ static void watch_failed(struct mu_reflector *r, const struct failure *f, uint64
     bool bad_request = f->code == 400 || f->code == 422;
     if (bad_request || f->too_large)
         wait_for(r, AIM_LIST, f->retry_after_s, now_ns);
+    else if (f->code == 429)
+        wait_for(r, AIM_WATCH, f->retry_after_s, now_ns); /* busy: a list would make it worse */
     else
         watch_again(r, f->retry_after_s, now_ns);
 }
@@ -639,10 +641,8 @@ static void reply_lost(struct mu_reflector *r, const struct mu_reply *reply, uin
     r->token = 0;
     set_problem(r, "%.*s: %s: no reply: %s", MU_STR_ARGS(buf_str(&r->name)),
                 listing ? "list" : "watch", mu_error_text(reply->error));
-    if (listing)
-        wait_for(r, AIM_LIST, 0, now_ns);
-    else
-        watch_again(r, 0, now_ns);
+    /* A lost connection says nothing about the watch: it is resumed, however long it takes. */
+    wait_for(r, listing ? AIM_LIST : AIM_WATCH, 0, now_ns);
 }
 
 bool mu_reflector_reply(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns,

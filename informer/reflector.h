@@ -10,7 +10,8 @@
  *   IDLE -> LISTING -> SWEEPING -> WATCHING -> (end) WATCHING | (410) LISTING | (error) BACKOFF
  *
  * Every BACKOFF leads to the same watch again, or to a list: when the server does not know our
- * version yet (ResourceVersionTooLarge), and after three failed watches in a row without an event.
+ * version yet (ResourceVersionTooLarge), and after three failed watches in a row without an event
+ * (429 and lost connections do not count: the watch is resumed, without a list).
  * There we leave client-go, which repeats a watch for ever after 429 and a refused connection: a
  * version that the server will never reach must be found out.
  *

@@ -939,6 +939,8 @@ static void test_reflector_watch__third_failure_in_a_row__lists(void **state)
 {
     (void)state;
     for (int end = 0; end < END_COUNT; end++) {
+        if (end == END_LOST)
+            continue;
         struct rig *rig = rig_watching();
         for (int i = 0; i < 3; i++) {
             assert_int_equal(rig_stats(rig).lists, 1);
@@ -952,6 +954,21 @@ static void test_reflector_watch__third_failure_in_a_row__lists(void **state)
     }
 }
 
+/* A server that is away for long is not greeted with lists. */
+static void test_reflector_watch__connection_lost_often__resumed_without_a_list(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_watching();
+    for (int i = 0; i < 20; i++) {
+        rig_fail_watch(rig, END_LOST);
+        (void)rig_wait(rig);
+        rig_take(rig);
+        assert_true(rig->stream);
+    }
+    assert_int_equal(rig_stats(rig).lists, 1);
+    rig_destroy(rig);
+}
+
 static void test_reflector_watch__event_or_list_between_failures__counts_anew(void **state)
 {
     (void)state;
@@ -959,13 +976,13 @@ static void test_reflector_watch__event_or_list_between_failures__counts_anew(vo
     for (int i = 0; i < 5; i++) { /* an event in each */
         rig_head(rig, 200);
         rig_event(rig, MU_WATCH_BOOKMARK, "", 20);
-        rig_fail_watch(rig, END_LOST);
+        rig_fail_watch(rig, END_503);
         (void)rig_wait(rig);
         rig_take(rig);
         assert_true(rig->stream);
     }
     for (int i = 0; i < 2; i++) {
-        rig_fail_watch(rig, END_LOST);
+        rig_fail_watch(rig, END_503);
         (void)rig_wait(rig);
         rig_take(rig);
     }
@@ -973,7 +990,7 @@ static void test_reflector_watch__event_or_list_between_failures__counts_anew(vo
     rig_page(rig, 21, NULL, "a@5 b@6");
     rig_take(rig);
     for (int i = 0; i < 2; i++) {
-        rig_fail_watch(rig, END_LOST);
+        rig_fail_watch(rig, END_503);
         (void)rig_wait(rig);
         rig_take(rig);
         assert_true(rig->stream);
@@ -1214,6 +1231,7 @@ int main(void)
         cmocka_unit_test(test_reflector_start__first_consistent__no_version_until_listed),
         cmocka_unit_test(test_reflector_watch__version_too_large__lists_after_back_off),
         cmocka_unit_test(test_reflector_watch__third_failure_in_a_row__lists),
+        cmocka_unit_test(test_reflector_watch__connection_lost_often__resumed_without_a_list),
         cmocka_unit_test(test_reflector_watch__event_or_list_between_failures__counts_anew),
         cmocka_unit_test(test_reflector_list__consistent_and_older__restored_for_good),
         cmocka_unit_test(test_reflector_list__consistent_and_no_older__goes_on),
