@@ -4,6 +4,7 @@
  */
 #include "tests/mu_test.h"
 
+#include "engine/base/log.h"
 #include "tools/sim/sim.h"
 
 static struct mu_sim_small everything(void)
@@ -103,5 +104,7 @@ int main(void)
         cmocka_unit_test(test_sim_faults__words),
         cmocka_unit_test(test_sim__all_faults__no_invariant_is_violated),
     };
+    struct mu_log_config quiet = {.level = MU_LOG_ERROR};
+    mu_log_configure(&quiet);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

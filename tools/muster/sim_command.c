@@ -5,6 +5,7 @@
 #include "tools/muster/sim_command.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
+#include "engine/base/log.h"
 #include "tools/muster/progress.h"
 #include "tools/muster/result.h"
 #include "tools/sim/sim.h"
@@ -192,5 +193,7 @@ int mu_sim_command_run(const struct mu_sim_options *options)
                               "--openb-pods and --dump do not go with it\n");
         return 2;
     }
+    struct mu_log_config quiet = {.level = MU_LOG_ERROR};
+    mu_log_configure(&quiet); /* what the scheduler would say of each pod is not the result */
     return options->seeds.given ? run_seeds(options) : run_workload(options);
 }

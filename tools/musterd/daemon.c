@@ -99,6 +99,8 @@ static void session_give(struct daemon *d, struct mu_snapshot *snapshot)
     uv_sem_post(&d->session_wake);
 }
 
+static void stop(struct daemon *d);
+
 /* ---- logging ------------------------------------------------------------------------------ */
 
 static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, uint64_t now_ns)
@@ -145,6 +147,16 @@ static void log_progress(struct daemon *d)
                MU_F_END);
     }
     log_waits(d, &stats, now_ns);
+    if (stats.pods.state == MU_REFLECTOR_RESTORED || stats.nodes.state == MU_REFLECTOR_RESTORED) {
+        /* What is known here is of a cluster that is no more; a fresh process starts clean. */
+        mu_log(MU_LOG_ERROR, "the server's store went back in time: ending",
+               MU_F_TEXT("problem",
+                         *stats.pods_problem != '\0' ? stats.pods_problem : stats.nodes_problem),
+               MU_F_END);
+        d->status = 1;
+        stop(d);
+        return;
+    }
     if (d->synced_logged)
         log_problem(d, *stats.pods_problem != '\0' ? stats.pods_problem : stats.nodes_problem,
                     now_ns);

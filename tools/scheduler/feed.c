@@ -64,7 +64,8 @@ static int node_remove(void *context, struct mu_str raw, uint64_t version, uint6
     return 0;
 }
 
-/* Name the rules that keep one of our pods from being placed. */
+/* Name the rules that keep one of our pods from being placed: the first pod of each rule at once,
+ * the others for those who look closely. */
 static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *pod,
                            struct mu_uid uid)
 {
@@ -79,10 +80,15 @@ static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *p
     struct mu_pod_view view;
     if (!mu_db_pod_find(s->db, uid, &view) || !view.ours || view.terminal)
         return;
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++)
-        if ((pod->unbuilt & rules[i].rule) != 0)
-            mu_log(MU_LOG_INFO, "pod stays pending", MU_F_STR("namespace", pod->ns),
-                   MU_F_STR("name", pod->name), MU_F_TEXT("rule", rules[i].text), MU_F_END);
+    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+        if ((pod->unbuilt & rules[i].rule) == 0)
+            continue;
+        bool named = (s->rules_named & rules[i].rule) != 0;
+        s->rules_named |= rules[i].rule;
+        mu_log(named ? MU_LOG_DEBUG : MU_LOG_INFO, "pod stays pending",
+               MU_F_STR("namespace", pod->ns), MU_F_STR("name", pod->name),
+               MU_F_TEXT("rule", rules[i].text), MU_F_END);
+    }
 }
 
 static int pod_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)

@@ -37,12 +37,14 @@ static int create_machines(struct mu_scheduler *s)
                                         .path = MU_STR("/api/v1/nodes"),
                                         .page_limit = s->config.page_limit,
                                         .token_base = MU_TOKENS_NODES};
-    struct mu_reflector_config pods = {.name = MU_STR("pods"),
-                                       .path = MU_STR("/api/v1/pods"),
-                                       .field_selector =
-                                           MU_STR("status.phase!=Succeeded,status.phase!=Failed"),
-                                       .page_limit = s->config.page_limit,
-                                       .token_base = MU_TOKENS_PODS};
+    struct mu_reflector_config pods = {
+        .name = MU_STR("pods"),
+        .path = MU_STR("/api/v1/pods"),
+        .field_selector = MU_STR("status.phase!=Succeeded,status.phase!=Failed"),
+        .page_limit = s->config.page_limit,
+        .token_base = MU_TOKENS_PODS,
+        /* The ledger is empty after a restart: a stale list would hide binds made before it. */
+        .first_consistent = true};
     struct mu_binder_config binder = {.in_flight_max = s->config.in_flight_max,
                                       .token_base = MU_TOKENS_BINDER,
                                       .outcome = mu_commit_outcome,

@@ -88,6 +88,7 @@ struct mu_scheduler {
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
 
+    uint32_t rules_named; /* of blocked pods: those that the log has named */
     struct mu_scheduler_stats stats;
 };
 
