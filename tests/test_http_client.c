@@ -2,6 +2,8 @@
 #include "informer/http_client_priv.h"
 #include "tests/http_harness.h"
 
+#include <netdb.h>
+
 /* ---- the puppet: a server on a raw socket --------------------------------------------------- */
 
 #define PUPPET_CONNS_MAX   8u
@@ -276,7 +278,13 @@ static void test_http_client__not_http2__lost_not_sent(void **state)
 
 static void test_http_client__name_with_several_addresses__connects(void **state)
 {
+    struct addrinfo *found = NULL;
     (void)state;
+    if (getaddrinfo("localhost", NULL, NULL, &found) != 0) {
+        print_message("skipped: this machine does not know the name localhost\n");
+        skip();
+    }
+    freeaddrinfo(found);
     struct puppet p = {0};
     /* Resolves to ::1 as well where there is IPv6; nobody listens there. */
     struct mu_http_client_config client = {.host = MU_STR("localhost")};

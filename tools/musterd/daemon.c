@@ -249,7 +249,8 @@ static void on_reply(void *context, const struct mu_reply *reply)
     (void)mu_scheduler_reply(d->scheduler, reply, now_of(d), &d->outbox);
     if (reply->kind == MU_REPLY_LOST)
         d->lost_error = reply->error;
-    if (reply->kind == MU_REPLY_LOST || (!d->synced_logged && reply->kind == MU_REPLY_END))
+    if (reply->kind == MU_REPLY_LOST || d->problem_logged ||
+        (!d->synced_logged && reply->kind == MU_REPLY_END))
         log_progress(d);
 }
 
