@@ -8,7 +8,7 @@
 #define TIMEOUT_NS        (30 * MU_NS_PER_S)
 #define ANSWER_BYTES_KEPT 4096u
 
-enum load_state { LOAD_TODO, LOAD_SENT, LOAD_RETRY, LOAD_DONE };
+enum load_state { LOAD_FRESH, LOAD_SENT, LOAD_RETRY, LOAD_DONE };
 
 struct load_item {
     uint8_t state;
@@ -28,7 +28,7 @@ struct mu_loader {
     struct load_item *items;
     struct load_slot *slots;
     uint32_t slot_free;
-    uint32_t next; /* first TODO */
+    uint32_t next; /* first that was not sent yet */
     uint32_t in_flight;
     uint32_t created;
     uint32_t *retries; /* stack of items to send again */
