@@ -3,6 +3,7 @@
  * every invariant checked.
  */
 #include "tools/muster/sim_command.h"
+#include "engine/base/buf.h"
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
@@ -114,30 +115,52 @@ static int run_workload(const struct mu_sim_options *options)
 
 /* ---- seeds -------------------------------------------------------------------------------- */
 
-static void print_json_text(const char *text)
+static void write_json_text(struct mu_buf *out, const char *text)
 {
     for (; *text != '\0'; text++) {
         unsigned char c = (unsigned char)*text;
         if (c == '"' || c == '\\')
-            (void)printf("\\%c", c);
+            (void)mu_buf_printf(out, "\\%c", c);
         else if (c < 0x20 || c >= 0x7f)
-            (void)printf("\\u%04x", c);
+            (void)mu_buf_printf(out, "\\u%04x", c);
         else
-            (void)putchar(c);
+            (void)mu_buf_append(out, &c, 1);
     }
 }
 
-static void print_violation(const struct mu_violation *v, uint64_t seed, bool json, bool first)
+static void write_violation(struct mu_buf *out, const struct mu_violation *v, uint64_t seed,
+                            bool json)
 {
     if (!json) {
-        (void)printf("seed %" PRIu64 " step %" PRIu64 ": %s: %s\n", seed, v->step, v->invariant,
-                     v->what);
+        (void)mu_buf_printf(out, "seed %" PRIu64 " step %" PRIu64 ": %s: %s\n", seed, v->step,
+                            v->invariant, v->what);
         return;
     }
-    (void)printf("%s{\"seed\":%" PRIu64 ",\"invariant\":\"%s\",\"step\":%" PRIu64 ",\"what\":\"",
-                 first ? "" : ",", seed, v->invariant, v->step);
-    print_json_text(v->what);
-    (void)printf("\"}");
+    (void)mu_buf_printf(
+        out, "%s{\"seed\":%" PRIu64 ",\"invariant\":\"%s\",\"step\":%" PRIu64 ",\"what\":\"",
+        out->len == 0 ? "" : ",", seed, v->invariant, v->step);
+    write_json_text(out, v->what);
+    (void)mu_buf_append_text(out, "\"}");
+}
+
+/* What a range of seeds came to. */
+struct seeds_sum {
+    uint64_t steps, hash, violations;
+    struct mu_buf text; /* of the violations */
+};
+
+static void print_seeds(const struct seeds_sum *sum, uint64_t count, bool json)
+{
+    struct mu_str text = {(const char *)sum->text.data, (uint32_t)sum->text.len};
+    if (json)
+        (void)printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64
+                     ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
+                     count, sum->steps, MU_STR_ARGS(text), sum->hash);
+    else
+        (void)printf("%.*s%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
+                     " violations, trace hash %016" PRIx64 "\n",
+                     MU_STR_ARGS(text), count, count == 1 ? "" : "s", sum->steps, sum->violations,
+                     sum->hash);
 }
 
 static int run_seeds(const struct mu_sim_options *options)
@@ -145,40 +168,39 @@ static int run_seeds(const struct mu_sim_options *options)
     struct mu_sim_small small = {.score = options->score};
     struct mu_error error = {0};
     struct mu_progress progress;
+    struct seeds_sum sum = {0};
     const struct mu_clock *clock = mu_clock_real();
-    uint64_t steps = 0, hash = 0, violations = 0,
-             count = options->seeds.last - options->seeds.first + 1;
+    uint64_t count = options->seeds.last - options->seeds.first + 1;
     int rc = mu_sim_faults_parse(options->faults, &small, &error);
     if (rc != 0) {
         (void)fprintf(stderr, "muster sim: --faults: %s\n", error.text);
         return 2;
     }
     mu_progress_init(&progress);
-    if (options->json)
-        (void)printf("{\"seeds\":%" PRIu64 ",\"violations\":[", count);
     for (uint64_t i = 0; rc == 0 && i < count; i++) {
         struct mu_sim_result result;
         uint64_t seed = options->seeds.first + i;
         rc = mu_sim_small_run(&small, seed, &result, &error);
         if (rc != 0)
             break;
-        steps += result.steps;
-        hash = mu_hash_mix(hash, result.trace_hash);
-        for (uint32_t v = 0; v < result.violation_count && v < MU_SIM_VIOLATIONS_KEPT; v++)
-            print_violation(&result.violations[v], seed, options->json, violations++ == 0);
+        sum.steps += result.steps;
+        sum.hash = mu_hash_mix(sum.hash, result.trace_hash);
+        for (uint32_t v = 0; v < result.violation_count && v < MU_SIM_VIOLATIONS_KEPT; v++) {
+            write_violation(&sum.text, &result.violations[v], seed, options->json);
+            sum.violations++;
+        }
+        if (i + 1 == count)
+            progress.last_ns = 0; /* the last state is shown in any case */
         mu_progress_show(&progress, "seeds", (uint32_t)(i + 1), (uint32_t)count, "",
                          clock->now_ns(clock));
     }
     mu_progress_end(&progress);
-    if (options->json)
-        (void)printf("],\"steps\":%" PRIu64 ",\"trace_hash\":\"%016" PRIx64 "\"}\n", steps, hash);
+    if (rc == 0)
+        print_seeds(&sum, count, options->json);
     else
-        (void)printf("%" PRIu64 " seeds, %" PRIu64 " steps, %" PRIu64
-                     " violations, trace hash %016" PRIx64 "\n",
-                     count, steps, violations, hash);
-    if (rc != 0)
         (void)fprintf(stderr, "muster sim: %s\n", error.text);
-    return rc == 0 && violations == 0 ? 0 : 1;
+    mu_buf_fini(&sum.text);
+    return rc == 0 && sum.violations == 0 ? 0 : 1;
 }
 
 int mu_sim_command_run(const struct mu_sim_options *options)
