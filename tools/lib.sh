@@ -42,7 +42,7 @@ run_logged() {
 
 # Show a line per tenth of a build, and every line that is not progress (warnings, errors).
 ninja_progress() {
-    local line tenth shown=-1
+    local line tenth shown=0
     while IFS= read -r line; do
         if [[ $line =~ ^\[([0-9]+)/([0-9]+)\] ]]; then
             tenth=$((BASH_REMATCH[1] * 10 / BASH_REMATCH[2]))
