@@ -9,7 +9,8 @@
 /*
  * What a plain greedy pass would still place, and why the rest waits.
  *
- * Gangs by priority, then creation (single pods before gangs, then by name); a gang's missing members one by one on the first
+ * Gangs by priority, then creation (single pods before gangs, then by name); a gang's missing members
+ * one by one on the first
  * node that fits, all or nothing; what is beyond its size, pod by pod. A gang that fits keeps its
  * room while the next one is tried, so that the pods counted fit together.
  *

@@ -2,7 +2,8 @@
  * The event loop of a simulated cluster. Every source of events says when it next has something to
  * do; time jumps to the earliest; then all that is due runs in a fixed order:
  *
- *   arrivals -> kubelets (and what happens to their nodes) -> in-process front (requests handled, replies delivered)
+ *   arrivals -> kubelets (and what happens to their nodes)
+ *   -> in-process front (requests handled, replies delivered)
  *   -> scheduler's timers -> a session's plan comes back -> a new session starts
  *
  * A session runs at once on its snapshot, but its plan is delivered later (a drawn delay), so that
