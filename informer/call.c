@@ -33,6 +33,12 @@ const char *mu_media_text(enum mu_media media)
         return "application/merge-patch+json";
     case MU_MEDIA_STRATEGIC_PATCH:
         return "application/strategic-merge-patch+json";
+    case MU_MEDIA_JSON_PATCH:
+        return "application/json-patch+json";
+    case MU_MEDIA_APPLY_PATCH:
+        return "application/apply-patch+yaml";
+    case MU_MEDIA_YAML:
+        return "application/yaml";
     case MU_MEDIA_TEXT:
         return "text/plain";
     }

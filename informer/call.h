@@ -19,7 +19,10 @@ enum mu_media {
     MU_MEDIA_JSON,        /* application/json */
     MU_MEDIA_MERGE_PATCH, /* application/merge-patch+json */
     MU_MEDIA_STRATEGIC_PATCH,
-    MU_MEDIA_TEXT
+    MU_MEDIA_JSON_PATCH,  /* application/json-patch+json */
+    MU_MEDIA_APPLY_PATCH, /* application/apply-patch+yaml */
+    MU_MEDIA_YAML,        /* application/yaml */
+    MU_MEDIA_TEXT         /* text/plain; as content: anything else */
 };
 const char *mu_media_text(enum mu_media media);
 

@@ -1,19 +1,21 @@
 #ifndef MU_INFORMER_HTTP_H
 #define MU_INFORMER_HTTP_H
 /*
- * HTTP on libuv. Client: HTTP/2 (nghttp2), cleartext with prior knowledge, over a few connections.
- * Server: HTTP/2 and HTTP/1.1 on one port, told apart by the connection preface. All calls and
- * callbacks in the loop's thread.
+ * HTTP on libuv. Client: HTTP/2 (nghttp2) over a few connections, with TLS and ALPN or in cleartext
+ * with prior knowledge. Server: HTTP/2 and HTTP/1.1 on one port, told apart by ALPN or, in
+ * cleartext, by the connection preface. All calls and callbacks in the loop's thread.
  */
 #include <uv.h>
 #include "engine/base/error.h"
 #include "informer/call.h"
+#include "informer/tls.h"
 
 /* ---- client ------------------------------------------------------------------------------- */
 
 struct mu_http_client_config {
     struct mu_str host; /* name or address, without brackets; copied */
     uint16_t port;
+    struct mu_tls *tls;          /* NULL: cleartext; a reference is taken */
     uint32_t connections;        /* 0: 4; opened on demand */
     uint32_t streams_each;       /* 0: 100; never above the server's SETTINGS */
     size_t body_max;             /* of a non-stream reply; 0: 256 MiB */
@@ -45,6 +47,13 @@ int mu_http_client_drain(struct mu_http_client *client, struct mu_outbox *outbox
 void mu_http_client_close(struct mu_http_client *client, void (*closed)(void *context),
                           void *context);
 
+/* New connections use this context from now on; those that are up take no new requests and end
+ * when theirs are answered (streams: when they end). A reference is taken. */
+void mu_http_client_set_tls(struct mu_http_client *client, struct mu_tls *tls);
+/* The authorization header of requests sent from now on ("Bearer ..."); copied, the old one wiped;
+ * empty: none. Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL (bytes that no header may have). */
+int mu_http_client_set_authorization(struct mu_http_client *client, struct mu_str value);
+
 struct mu_http_client_stats {
     uint64_t requests, replies, lost, connects, goaways, bytes_in, bytes_out;
     uint32_t open_requests, queued, connections;
@@ -62,10 +71,13 @@ struct mu_http_request {
     struct mu_str path, query, content_type, accept, authorization, user_agent;
     struct mu_str body; /* whole; capped at body_max (413 is answered by the server) */
     bool http2;
+    bool tls;
+    const struct mu_tls_peer *peer; /* of a verified client certificate; NULL: none */
 };
 struct mu_http_server_config {
     struct mu_str host;       /* "127.0.0.1"; copied */
     uint16_t port;            /* 0: any free one */
+    struct mu_tls *tls;       /* NULL: cleartext; a reference is taken */
     size_t body_max;          /* 0: 3 MiB */
     uint32_t connections_max; /* 0: 4096 */
     uint32_t streams_max;     /* per HTTP/2 connection; 0: 250 */
@@ -90,6 +102,12 @@ int mu_http_server_create(uv_loop_t *loop, const struct mu_http_server_config *c
 void mu_http_server_close(struct mu_http_server *server, void (*closed)(void *context),
                           void *context);
 
+/* New connections use this context from now on; those that are up keep theirs. */
+void mu_http_server_set_tls(struct mu_http_server *server, struct mu_tls *tls);
+
+/* Add a header `Warning: 299 - "text"` to the response that is to come; kubectl prints it. Quotes
+ * are escaped, control characters dropped. Errors: MU_ENOMEM, MU_ELIMIT (the exchange goes on). */
+int mu_http_exchange_warn(struct mu_http_exchange *exchange, struct mu_str text);
 void mu_http_exchange_set(struct mu_http_exchange *exchange, void *user);
 void *mu_http_exchange_get(const struct mu_http_exchange *exchange);
 /* Whole response; body is copied. retry_after_s 0: no header. The exchange is done afterwards, also

@@ -22,7 +22,7 @@ static inline struct answer call_media(struct mu_apiserver *server, enum mu_meth
                                      .path = mu_str_of(url),
                                      .query = mu_str_of(mark == NULL ? "" : mark + 1),
                                      .content = content,
-                                     .accept = accept,
+                                     .accept = mu_str_of(mu_media_text(accept)),
                                      .body = body};
     if (mark != NULL) {
         request.path.len = (uint32_t)(mark - url);

@@ -249,7 +249,7 @@ static void test_apiserver__out_of_memory__500_and_unchanged(void **state)
         struct mu_api_request request = {.method = MU_POST,
                                          .path = MU_STR(PODS),
                                          .content = MU_MEDIA_JSON,
-                                         .accept = MU_MEDIA_PROTOBUF,
+                                         .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
                                          .body = mu_str_of(POD("p", ""))};
         struct mu_api_response response;
         mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});

@@ -116,6 +116,7 @@ static void serve(struct rig *r, struct mu_request *request)
         .query =
             question == NULL ? MU_STR("") : (struct mu_str){question + 1, path.len - path_len - 1},
         .content = request->content,
+        .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
         .body = view(&request->body)};
     enum hook_answer answer = PASS;
     uint64_t token = request->token;

@@ -14,6 +14,7 @@
 #include "informer/proto/scheduling.pb-c.h"
 #include "tools/kubesim/apiserver.h"
 #include "tools/kubesim/kinds.h"
+#include "tools/kubesim/negotiate.h"
 #include "tools/kubesim/query.h"
 #include "tools/kubesim/selector.h"
 #include "tools/kubesim/store.h"
@@ -56,6 +57,7 @@ struct mu_call {
     const struct mu_api_request *request;
     struct mu_api_response *response;
     uint64_t now_ns;
+    struct mu_api_form form; /* of the answer */
     struct mu_route route;
     struct mu_query query;
 };

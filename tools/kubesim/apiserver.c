@@ -183,9 +183,11 @@ void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_reques
                            .request = request,
                            .response = out,
                            .now_ns = now_ns,
+                           .form = {MU_MEDIA_JSON},
                            .route = {MU_KIND_COUNT, {"", 0}, {"", 0}, {"", 0}}};
     struct path path;
     struct mu_error error = {0, ""};
+    (void)mu_api_negotiate(request->accept, true, &call.form);
     if (!split_path(request->path, server->arena, &path)) {
         (void)mu_api_fail(&call, 404, "NotFound", "no such path");
     } else if (answer_plain(&call, &path)) {

@@ -13,6 +13,7 @@
 #include "engine/base/random.h"
 #include "informer/call.h"
 #include "informer/codec.h"
+#include "informer/tls.h"
 
 struct mu_apiserver; /* opaque; one thread */
 
@@ -20,6 +21,10 @@ struct mu_apiserver_config {
     uint32_t history_events; /* per kind kept for watches, rounded up to 2^n; 0: 65536 */
     uint64_t wall_base_ns;   /* creationTimestamp = (wall_base_ns + now_ns) in seconds */
     uint64_t bookmark_ns;    /* interval of bookmarks; 0: 60 s */
+    /* Whoever shows neither a verified certificate nor a token is answered 401. Off: everybody is
+     * the administrator (in process, and on cleartext ports that only this machine reaches). */
+    bool authenticate;
+    struct mu_str admin_token; /* accepted as the administrator's; copied; empty: none */
 };
 struct mu_apiserver *mu_apiserver_create(const struct mu_apiserver_config *config,
                                          struct mu_random *random);
@@ -27,15 +32,19 @@ void mu_apiserver_destroy(struct mu_apiserver *server);
 
 struct mu_api_request {
     enum mu_method method;
-    struct mu_str path;    /* percent-encoded, without query */
-    struct mu_str query;   /* without '?' */
-    enum mu_media content; /* of body */
-    enum mu_media accept;  /* MU_MEDIA_JSON: answer in JSON; anything else: protobuf */
+    struct mu_str path;             /* percent-encoded, without query */
+    struct mu_str query;            /* without '?' */
+    enum mu_media content;          /* of body */
+    struct mu_str accept;           /* the header's text; empty: JSON */
+    struct mu_str authorization;    /* the header's text; empty: none */
+    const struct mu_tls_peer *peer; /* of a verified client certificate; NULL: none */
     struct mu_str body;
 };
 struct mu_api_response {
     int status;
     enum mu_media media;
+    const char *content_type; /* static text; NULL: that of media (of a watch: + ";stream=watch") */
+    struct mu_buf warnings;   /* lines, each to become a Warning header; caller frees */
     uint32_t retry_after_s;
     struct mu_buf body;         /* caller frees */
     struct mu_api_watch *watch; /* non-NULL: a stream begins; body is empty */

@@ -176,14 +176,6 @@ static enum mu_media media_of(struct mu_str content_type)
     return content_type.len == 0 ? MU_MEDIA_NONE : MU_MEDIA_TEXT;
 }
 
-/* JSON unless the peer takes protobuf: what a plain `curl` wants. */
-static enum mu_media accept_of(struct mu_str accept)
-{
-    const char *protobuf = mu_media_text(MU_MEDIA_PROTOBUF);
-    bool takes = accept.len > 0 && memmem(accept.data, accept.len, protobuf, strlen(protobuf));
-    return takes ? MU_MEDIA_PROTOBUF : MU_MEDIA_JSON;
-}
-
 static void respond(struct mu_http_exchange *exchange, struct mu_api_response *response)
 {
     (void)mu_http_respond_take(exchange, response->status,
@@ -247,7 +239,9 @@ static void on_request(void *context, struct mu_http_exchange *exchange,
                                      .path = http->path,
                                      .query = http->query,
                                      .content = media_of(http->content_type),
-                                     .accept = accept_of(http->accept),
+                                     .accept = http->accept,
+                                     .authorization = http->authorization,
+                                     .peer = http->peer,
                                      .body = http->body};
     if (f->gate == NULL) {
         answer_now(f, exchange, &request);

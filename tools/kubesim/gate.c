@@ -122,7 +122,8 @@ static bool is_page(struct mu_str query)
 struct mu_passage *mu_gate_submit(struct mu_gate *gate, const struct mu_api_request *request,
                                   bool watch, void *user, uint64_t now_ns)
 {
-    size_t bytes = (size_t)request->path.len + request->query.len + request->body.len;
+    size_t bytes = (size_t)request->path.len + request->query.len + request->body.len +
+                   request->accept.len + request->authorization.len;
     struct mu_passage *passage = mu_mem_zalloc(sizeof *passage + bytes);
     if (passage == NULL) {
         return NULL;
@@ -133,6 +134,9 @@ struct mu_passage *mu_gate_submit(struct mu_gate *gate, const struct mu_api_requ
     passage->request.path = copy(&at, request->path);
     passage->request.query = copy(&at, request->query);
     passage->request.body = copy(&at, request->body);
+    passage->request.accept = copy(&at, request->accept);
+    passage->request.authorization = copy(&at, request->authorization);
+    passage->request.peer = NULL; /* faults are tried on cleartext ports */
     struct mu_fault_request about = {watch, request->method != MU_GET, is_page(request->query)};
     mu_fault_plan(&gate->faults, &gate->random, &about, &passage->plan);
     struct mu_fault_plan *plan = &passage->plan;
@@ -178,7 +182,9 @@ static void forced_response(const struct mu_api_request *request, int http,
     out->retry_after_s = http == 429 ? 1 : 0;
     struct mu_buf raw = {0};
     int code = 0;
-    if (request->accept == MU_MEDIA_JSON) {
+    struct mu_api_form form;
+    (void)mu_api_negotiate(request->accept, true, &form);
+    if (form.media == MU_MEDIA_JSON) {
         out->media = MU_MEDIA_JSON;
         code = mu_buf_printf(&out->body,
                              "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\","

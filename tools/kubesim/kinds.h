@@ -2,7 +2,7 @@
 #define MU_TOOLS_KUBESIM_KINDS_H
 /*
  * The kinds that the server knows: rows of one table. A new kind is a row here, its messages in
- * informer/proto, and hooks where it has rules of its own.
+ * tools/kubesim/schema, and hooks where it has rules of its own.
  */
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
@@ -33,6 +33,23 @@ typedef int (*mu_kind_create_fn)(struct mu_call *call, ProtobufCMessage *fresh);
 typedef int (*mu_kind_update_fn)(struct mu_call *call, const ProtobufCMessage *before,
                                  ProtobufCMessage *after);
 
+/* Top-level field numbers of a served form whose message is not the stored one: events.k8s.io names
+ * and numbers the fields of an Event anew. A bijection, so the bytes of the fields travel as they
+ * are. */
+struct mu_renumber {
+    uint32_t stored, served;
+};
+
+/* A further group and version under which a kind's objects are served. One store: an object written
+ * through one is read through all. */
+struct mu_kind_api {
+    const char *group;
+    const char *version;
+    const char *api_version;
+    const ProtobufCMessageDescriptor *schema; /* NULL: the kind's */
+    const struct mu_renumber *renumber;       /* ends with {0, 0}; NULL: the same numbers */
+};
+
 struct mu_kind {
     const char *group; /* "" for core */
     const char *version;
@@ -44,7 +61,14 @@ struct mu_kind {
     bool namespaced;
     bool has_status;     /* a status subresource: PUT of the object leaves status alone */
     bool has_generation; /* metadata.generation counts changes of spec */
+    bool json_only;      /* a custom resource: no protobuf (406, 415), no strategic patches */
+    bool no_update;      /* only created (access reviews): never stored */
+    const char *const *short_names; /* ends with NULL; NULL: none */
+    const struct mu_kind_api *apis; /* beside group and version; ends with group NULL; or NULL */
+    /* What the rules of this kind read and write: its .proto of informer/, or the schema. */
     const ProtobufCMessageDescriptor *descriptor;
+    /* All that the API has, for JSON and YAML (tools/kubesim/schema); NULL: as descriptor. */
+    const ProtobufCMessageDescriptor *schema;
     const struct mu_kind_field *fields; /* ends with name NULL */
     mu_kind_create_fn create;           /* defaults, admission and validation; may be NULL */
     mu_kind_update_fn update;           /* what may change; may be NULL */

@@ -293,7 +293,7 @@ int mu_api_list(struct mu_call *call, struct mu_list_options *options)
     struct page page = {.call = call,
                         .options = options,
                         .limit = options->limit,
-                        .json = call->request->accept == MU_MEDIA_JSON};
+                        .json = call->form.media == MU_MEDIA_JSON};
     if (call->route.ns.len > 0) {
         range.ns = call->route.ns;
     }

@@ -49,7 +49,7 @@ int mu_api_respond_message(struct mu_call *call, int http, const char *api_versi
     struct mu_api_response *response = call->response;
     MU_ASSERT(response->body.len == 0);
     response->status = http;
-    bool json = call->request->accept == MU_MEDIA_JSON;
+    bool json = call->form.media == MU_MEDIA_JSON;
     response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
     int code = json ? mu_json_message_write(&response->body, mu_str_of(api_version),
                                             mu_str_of(kind), message, NULL)
@@ -75,7 +75,7 @@ int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobjec
     struct mu_api_response *response = call->response;
     MU_ASSERT(response->body.len == 0);
     response->status = http;
-    bool json = call->request->accept == MU_MEDIA_JSON;
+    bool json = call->form.media == MU_MEDIA_JSON;
     response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
     int code = json ? mu_api_object_json(call->server, call->route.kind, object, &response->body)
                     : mu_envelope_wrap(&response->body, mu_str_of(row->api_version),

@@ -340,7 +340,7 @@ int mu_api_watch(struct mu_call *call, struct mu_list_options *options)
     }
     watch->server = server;
     watch->kind = call->route.kind;
-    watch->json = call->request->accept == MU_MEDIA_JSON;
+    watch->json = call->form.media == MU_MEDIA_JSON;
     watch->bookmarks = options->bookmarks;
     memcpy(watch->ns, call->route.ns.data, call->route.ns.len);
     watch->selector = options->selector;

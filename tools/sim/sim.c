@@ -227,6 +227,7 @@ static int post(struct mu_sim *sim, struct mu_str path, const struct mu_buf *bod
     struct mu_api_request request = {.method = MU_POST,
                                      .path = path,
                                      .content = MU_MEDIA_PROTOBUF,
+                                     .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
                                      .body = {(const char *)body->data, (uint32_t)body->len}};
     mu_apiserver_handle(sim->server, &request, now_of(sim), response);
     return response->status == 201 ? 0 : MU_EINVAL;

@@ -1,0 +1,51 @@
+#ifndef MU_INFORMER_KUBECONFIG_H
+#define MU_INFORMER_KUBECONFIG_H
+/*
+ * kubeconfig files (kubernetes-wire §6.2), and the credentials that a service account's pod finds
+ * in its file system (§6.1), as one value: where the server is, whom to trust, who we are.
+ *
+ * Inline data wins over a file; paths are relative to the kubeconfig's folder; tokenFile wins over
+ * token. What this reader does not do (exec plugins, proxies, passwords, impersonation) is refused
+ * by name where the chosen context uses it, never ignored; other users and clusters of the file do
+ * not matter. Every error is one line: file, line, what was expected.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include "engine/base/error.h"
+#include "engine/base/str.h"
+
+struct mu_kubeconfig; /* opaque; one thread */
+
+/* What a context says, files read. Views, valid until the next reload or destroy. */
+struct mu_kubeconfig_view {
+    bool tls;                  /* https */
+    struct mu_str host;        /* without brackets */
+    uint16_t port;             /* 443 and 80 filled in */
+    struct mu_str ca;          /* PEM; empty: the system's store */
+    struct mu_str cert;        /* PEM; empty: none */
+    struct mu_str key;         /* PEM */
+    struct mu_str token;       /* without white space at its ends; empty: none */
+    struct mu_str server_name; /* tls-server-name; empty: host */
+    bool insecure;
+    struct mu_str ns; /* the context's namespace; empty: none */
+    bool may_change;  /* something came from a file: worth a reload now and then, and on 401 */
+};
+
+/* Read `path` and resolve `context` (NULL: current-context). Owns: caller, until destroy. Errors:
+ * MU_EINVAL, MU_ELIMIT (informer/limits.h), MU_ENOMEM, those of informer/file.h; *out unchanged. */
+int mu_kubeconfig_load(const char *path, const char *context, struct mu_kubeconfig **out,
+                       struct mu_error *error);
+/* The same from text; relative paths are relative to `folder`. `name` stands for it in errors. */
+int mu_kubeconfig_parse(struct mu_str text, const char *name, const char *folder,
+                        const char *context, struct mu_kubeconfig **out, struct mu_error *error);
+/* In a pod: the environment's address, the token and CA under `folder` (NULL: the usual one). */
+int mu_kubeconfig_in_cluster(const char *folder, struct mu_kubeconfig **out,
+                             struct mu_error *error);
+void mu_kubeconfig_destroy(struct mu_kubeconfig *config); /* wipes secrets */
+struct mu_kubeconfig_view mu_kubeconfig_view(const struct mu_kubeconfig *config);
+
+/* Read the files again (not the kubeconfig itself). Returns 1 when certificates or CA have changed,
+ * 2 when only the token has, 0 when nothing has; on an error the old values stay. */
+int mu_kubeconfig_reload(struct mu_kubeconfig *config, struct mu_error *error);
+
+#endif
