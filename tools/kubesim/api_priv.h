@@ -47,9 +47,10 @@ struct mu_apiserver {
 /* What a path names. Views live in the arena. */
 struct mu_route {
     enum mu_kind_ix kind;
-    struct mu_str ns;   /* empty: all, or a kind without namespaces */
-    struct mu_str name; /* empty: the collection */
-    struct mu_str sub;  /* "", "status", "binding" */
+    const struct mu_kind_api *api; /* the group and version that was named; NULL: the kind's own */
+    struct mu_str ns;              /* empty: all, or a kind without namespaces */
+    struct mu_str name;            /* empty: the collection */
+    struct mu_str sub;             /* "", "status", or one of the kind's subs */
 };
 
 struct mu_call {

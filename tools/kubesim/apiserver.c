@@ -52,7 +52,7 @@ static bool find_route(const struct path *path, struct mu_route *route)
     }
     struct mu_str group = at == 1 ? none : path->segments[1];
     struct mu_str version = path->segments[at++];
-    *route = (struct mu_route){MU_KIND_COUNT, none, none, none};
+    *route = (struct mu_route){.kind = MU_KIND_COUNT, .ns = none, .name = none, .sub = none};
     /* namespaces/x/y is y inside x, save for the namespace's own subresources. */
     bool scoped = is(path, at, "namespaces") && path->count >= at + 3 &&
                   !is(path, at + 2, "status") && !is(path, at + 2, "finalize");
@@ -60,7 +60,7 @@ static bool find_route(const struct path *path, struct mu_route *route)
         route->ns = path->segments[at + 1];
         at += 2;
     }
-    enum mu_kind_ix kind = mu_kind_find(group, version, path->segments[at++]);
+    enum mu_kind_ix kind = mu_kind_find(group, version, path->segments[at++], &route->api);
     if (kind == MU_KIND_COUNT || (scoped && !mu_kinds[kind].namespaced)) {
         return false;
     }
@@ -72,8 +72,8 @@ static bool find_route(const struct path *path, struct mu_route *route)
     }
     bool has_sub = route->sub.len > 0;
     bool status = mu_str_equal(route->sub, MU_STR("status")) && mu_kinds[kind].has_status;
-    bool binding = mu_str_equal(route->sub, MU_STR("binding")) && kind == MU_KIND_PODS;
-    if (at != path->count || (has_sub && !status && !binding) ||
+    bool written = has_sub && mu_kind_sub_find(&mu_kinds[kind], route->sub) != NULL;
+    if (at != path->count || (has_sub && !status && !written) ||
         (route->name.len > 0 && mu_kinds[kind].namespaced && !scoped)) {
         return false;
     }
@@ -133,32 +133,32 @@ static int dispatch(struct mu_call *call)
 {
     const struct mu_route *route = &call->route;
     bool named = route->name.len > 0;
-    bool binding = mu_str_equal(route->sub, MU_STR("binding"));
+    const struct mu_kind_sub *sub = mu_kind_sub_find(&mu_kinds[route->kind], route->sub);
     if (mu_query_get(&call->query, "dryRun").len > 0) {
         return mu_api_fail(call, 400, "BadRequest", "dryRun is not supported by this server");
     }
     bool may_create = !named && (route->ns.len > 0 || !mu_kinds[route->kind].namespaced);
     switch (call->request->method) {
     case MU_GET:
-        if (!binding) {
+        if (sub == NULL) {
             return named ? mu_api_get(call) : list_or_watch(call);
         }
         break;
     case MU_POST:
-        if (binding) {
-            return mu_api_bind(call);
+        if (sub != NULL) {
+            return sub->post(call);
         }
         if (may_create) {
             return mu_api_create(call);
         }
         break;
     case MU_PUT:
-        if (named && !binding) {
+        if (named && sub == NULL) {
             return mu_api_update(call);
         }
         break;
     case MU_PATCH:
-        if (named && !binding) {
+        if (named && sub == NULL) {
             return mu_api_patch(call);
         }
         break;
@@ -179,12 +179,13 @@ void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_reques
     mu_buf_init(&out->body, MU_KUBESIM_RESPONSE_MAX);
     mu_arena_reset(server->arena);
     server->arena_full = false;
-    struct mu_call call = {.server = server,
-                           .request = request,
-                           .response = out,
-                           .now_ns = now_ns,
-                           .form = {MU_MEDIA_JSON},
-                           .route = {MU_KIND_COUNT, {"", 0}, {"", 0}, {"", 0}}};
+    struct mu_call call = {
+        .server = server,
+        .request = request,
+        .response = out,
+        .now_ns = now_ns,
+        .form = {MU_MEDIA_JSON},
+        .route = {.kind = MU_KIND_COUNT, .ns = {"", 0}, .name = {"", 0}, .sub = {"", 0}}};
     struct path path;
     struct mu_error error = {0, ""};
     (void)mu_api_negotiate(request->accept, true, &call.form);

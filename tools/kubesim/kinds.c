@@ -16,6 +16,9 @@ static const struct mu_kind_field node_fields[] = {{"spec.unschedulable", {2, 4}
 static const struct mu_kind_field namespace_fields[] = {{"status.phase", {3, 1}, false},
                                                         {NULL, {0, 0}, false}};
 
+static const struct mu_kind_sub pod_subs[] = {{"binding", "", "v1", "Binding", mu_api_bind},
+                                              {NULL, NULL, NULL, NULL, NULL}};
+
 const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
     [MU_KIND_PODS] = {.group = "",
                       .version = "v1",
@@ -27,6 +30,7 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                       .namespaced = true,
                       .has_status = true,
                       .has_generation = true,
+                      .subs = pod_subs,
                       .descriptor = &kube__pod__descriptor,
                       .fields = pod_fields,
                       .create = mu_pod_create,
@@ -67,15 +71,40 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                                  .update = mu_priorityclass_update},
 };
 
-enum mu_kind_ix mu_kind_find(struct mu_str group, struct mu_str version, struct mu_str plural)
+static bool same(struct mu_str text, const char *want)
 {
-    enum mu_kind_ix kind = 0;
-    while (kind < MU_KIND_COUNT && !(mu_str_equal(group, mu_str_of(mu_kinds[kind].group)) &&
-                                     mu_str_equal(version, mu_str_of(mu_kinds[kind].version)) &&
-                                     mu_str_equal(plural, mu_str_of(mu_kinds[kind].plural)))) {
-        kind++;
+    return mu_str_equal(text, mu_str_of(want));
+}
+
+enum mu_kind_ix mu_kind_find(struct mu_str group, struct mu_str version, struct mu_str plural,
+                             const struct mu_kind_api **api)
+{
+    *api = NULL;
+    for (enum mu_kind_ix kind = 0; kind < MU_KIND_COUNT; kind++) {
+        const struct mu_kind *row = &mu_kinds[kind];
+        if (!same(plural, row->plural)) {
+            continue;
+        }
+        if (same(group, row->group) && same(version, row->version)) {
+            return kind;
+        }
+        for (const struct mu_kind_api *a = row->apis; a != NULL && a->group != NULL; a++) {
+            if (same(group, a->group) && same(version, a->version)) {
+                *api = a;
+                return kind;
+            }
+        }
     }
-    return kind;
+    return MU_KIND_COUNT;
+}
+
+const struct mu_kind_sub *mu_kind_sub_find(const struct mu_kind *kind, struct mu_str name)
+{
+    const struct mu_kind_sub *sub = kind->subs;
+    while (sub != NULL && sub->name != NULL && !same(name, sub->name)) {
+        sub++;
+    }
+    return sub == NULL || sub->name == NULL ? NULL : sub;
 }
 
 enum mu_kind_ix mu_kind_by_plural(const char *plural)

@@ -50,6 +50,14 @@ struct mu_kind_api {
     const struct mu_renumber *renumber;       /* ends with {0, 0}; NULL: the same numbers */
 };
 
+/* A subresource that is written with POST (binding, eviction, token). `status` has a flag of its
+ * own. */
+struct mu_kind_sub {
+    const char *name;
+    const char *group, *version, *kind; /* of its body */
+    int (*post)(struct mu_call *call);  /* answers the call */
+};
+
 struct mu_kind {
     const char *group; /* "" for core */
     const char *version;
@@ -65,6 +73,7 @@ struct mu_kind {
     bool no_update;      /* only created (access reviews): never stored */
     const char *const *short_names; /* ends with NULL; NULL: none */
     const struct mu_kind_api *apis; /* beside group and version; ends with group NULL; or NULL */
+    const struct mu_kind_sub *subs; /* ends with name NULL; or NULL */
     /* What the rules of this kind read and write: its .proto of informer/, or the schema. */
     const ProtobufCMessageDescriptor *descriptor;
     /* All that the API has, for JSON and YAML (tools/kubesim/schema); NULL: as descriptor. */
@@ -76,8 +85,12 @@ struct mu_kind {
 
 extern const struct mu_kind mu_kinds[MU_KIND_COUNT];
 
-/* The row of a group, version and plural, or MU_KIND_COUNT. */
-enum mu_kind_ix mu_kind_find(struct mu_str group, struct mu_str version, struct mu_str plural);
+/* The row of a group, version and plural, or MU_KIND_COUNT. *api: by which of its further group
+ * versions it was named, NULL: by its own. */
+enum mu_kind_ix mu_kind_find(struct mu_str group, struct mu_str version, struct mu_str plural,
+                             const struct mu_kind_api **api);
+/* The subresource of that name, or NULL. */
+const struct mu_kind_sub *mu_kind_sub_find(const struct mu_kind *kind, struct mu_str name);
 /* By plural alone ("pods"), or MU_KIND_COUNT. */
 enum mu_kind_ix mu_kind_by_plural(const char *plural);
 

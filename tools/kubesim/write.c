@@ -568,7 +568,7 @@ static void begin_inside(struct inside *inside, struct mu_apiserver *server, enu
                                     .request = &inside->request,
                                     .response = &inside->response,
                                     .now_ns = now_ns,
-                                    .route = {kind, ns, name, {"", 0}}};
+                                    .route = {.kind = kind, .ns = ns, .name = name}};
 }
 
 int mu_api_edit(struct mu_apiserver *server, enum mu_kind_ix kind, struct mu_str ns,
