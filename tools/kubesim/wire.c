@@ -1,6 +1,7 @@
 #include "tools/kubesim/wire.h"
 
 #include "engine/base/error.h"
+#include "tools/kubesim/kinds.h"
 
 /* Decode a varint at *at. False when it runs past the end or beyond 64 bits. */
 static bool varint(const uint8_t **at, const uint8_t *end, uint64_t *value)
@@ -135,4 +136,43 @@ void mu_pb_put_bytes(struct mu_buf *out, uint32_t number, struct mu_str bytes)
 size_t mu_pb_bytes_size(uint32_t number, size_t len)
 {
     return varint_size((uint64_t)number << 3 | 2) + varint_size(len) + len;
+}
+
+/* The number on the other side, or 0. */
+static uint32_t other_number(const struct mu_renumber *map, bool to_stored, uint32_t number)
+{
+    for (; map->stored != 0; map++) {
+        if (number == (to_stored ? map->served : map->stored)) {
+            return to_stored ? map->stored : map->served;
+        }
+    }
+    return 0;
+}
+
+int mu_pb_renumber(struct mu_str message, const struct mu_renumber *map, bool to_stored,
+                   struct mu_buf *out)
+{
+    size_t before = out->len;
+    struct mu_pb_field field;
+    int code = 0;
+    while ((code = mu_pb_next(&message, &field)) == 1) {
+        uint32_t number = other_number(map, to_stored, field.number);
+        if (number == 0) {
+            continue;
+        }
+        struct mu_str rest = field.whole; /* behind the tag, which need not be the shortest one */
+        uint8_t wire_type = (uint8_t)rest.data[0] & 7;
+        uint8_t byte = 0;
+        do {
+            byte = (uint8_t)rest.data[0];
+            rest = (struct mu_str){rest.data + 1, rest.len - 1};
+        } while ((byte & 0x80) != 0);
+        mu_pb_put_varint(out, (uint64_t)number << 3 | wire_type);
+        (void)mu_buf_append_str(out, rest);
+    }
+    code = code != 0 ? code : out->failed;
+    if (code != 0) {
+        out->len = before;
+    }
+    return code;
 }

@@ -8,6 +8,8 @@
 #include "engine/base/buf.h"
 #include "engine/base/str.h"
 
+struct mu_renumber; /* tools/kubesim/kinds.h */
+
 struct mu_pb_field {
     uint32_t number;
     bool is_bytes;
@@ -31,5 +33,10 @@ void mu_pb_put_bytes(struct mu_buf *out, uint32_t number, struct mu_str bytes);
 size_t mu_pb_bytes_size(uint32_t number, size_t len);
 /* Tag and length of a length-delimited field; its content is the caller's to append. */
 void mu_pb_put_head(struct mu_buf *out, uint32_t number, size_t len);
+/* Append message with its top-level fields numbered as the other side of `map` has them, content
+ * unchanged and in the same order. Fields that the map does not name have no place there and are
+ * left out. Errors: MU_EPROTO, the buffer's; *out is then as it was. */
+int mu_pb_renumber(struct mu_str message, const struct mu_renumber *map, bool to_stored,
+                   struct mu_buf *out);
 
 #endif
