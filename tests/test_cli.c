@@ -4,6 +4,8 @@
  */
 #include "tests/mu_test.h"
 
+#include "tests/traces.h"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <jansson.h>
@@ -140,6 +142,10 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("muster", "faults", "sim", "--seeds", "1..1", "--faults", "bogus");
     REFUSES("muster", "--seeds", "sim", "--faults", "drop");
     REFUSES("muster", "--openb-pods", "demo", "--openb-nodes", "x.csv");
+    REFUSES("muster", "--openb-nodes is missing", "demo", "--openb-pods", "x.csv");
+    REFUSES("muster", "--philly", "sim", "--openb-nodes", "x.csv");
+    REFUSES("muster", "expected one of them", "sim", "--philly", "x.csv", "--openb-pods", "y.csv");
+    REFUSES("muster", "--philly", "sim", "--seeds", "1..2", "--philly", "x.csv");
     REFUSES("musterd", "--server", "--score", "pack");
     REFUSES("musterd", "http://HOST:PORT", "--server", "localhost");
     REFUSES("musterd", "quiet-time", "--server", "http://127.0.0.1:1", "--quiet-time", "soon");
@@ -160,6 +166,10 @@ static void test_cli__bad_files__one_line_with_file_and_line(void **state)
     REFUSES("muster", "cpu_milli", "demo", "--openb-nodes", p.file, "--openb-pods", p.file);
     REFUSES("muster", "/nonexistent", "sim", "--openb-nodes", "/nonexistent", "--openb-pods",
             "/nonexistent");
+    REFUSES("muster", "/nonexistent", "sim", "--philly", "/nonexistent");
+    write_file(p.file, "job_id,num_gpu,submit_time,duration\n0,8,0,1\n1,8,later,1\n");
+    REFUSES("muster", ":3: column 'submit_time'", "sim", "--philly", p.file);
+    REFUSES("muster", ":3: column 'submit_time'", "demo", "--philly", p.file);
     place_drop(&p);
 }
 
@@ -284,6 +294,65 @@ static void test_sim__default__the_same_report_under_virtual_time(void **state)
     check_clean(&r);
 }
 
+static void check_counts(const struct result *r, const char *const *keys, const json_int_t *counts)
+{
+    json_error_t error;
+    json_t *report = json_loads(r->out, 0, &error);
+    if (report == NULL)
+        print_error("stdout: %s\nstderr: %s\n", r->out, r->err);
+    assert_non_null(report);
+    for (size_t i = 0; keys[i] != NULL; i++) {
+        if (integer(report, keys[i]) != counts[i])
+            print_error("%s in %s\n", keys[i], r->out);
+        assert_int_equal(integer(report, keys[i]), counts[i]);
+    }
+    json_decref(report);
+}
+
+static const char *const counted[] = {"nodes",
+                                      "pods",
+                                      "gangs",
+                                      "bound",
+                                      "pending",
+                                      "partial_gangs",
+                                      "pending_that_fit",
+                                      "overcommitted_nodes",
+                                      NULL};
+
+/* What can never be placed waits, and says why; all others run, one after the other. */
+static void test_sim__jobs_that_never_fit__stay_pending_with_a_reason(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\n"
+                       "full,64000,524288,8,A\n"   /* 8 GPUs with what they ask for beside */
+                       "lean,64000,524287,8,A\n"); /* a MiB less: 7 */
+    write_file(p.url, "job_id,num_gpu,submit_time,duration\n"
+                      "1,16,0,1000\n" /* 8 + 8: there is one such node */
+                      "2,8,0,86400000\n3,15,1000,1000\n4,8,2000,1\n");
+    struct result r = run("muster", (const char *const[]){"sim", "--json", "--philly", p.url,
+                                                          "--openb-nodes", p.file, NULL});
+    assert_int_equal(r.status, 0);
+    check_counts(&r, counted, (const json_int_t[]){2, 6, 2, 4, 2, 0, 0, 0});
+    r = run("muster",
+            (const char *const[]){"sim", "--philly", p.url, "--openb-nodes", p.file, NULL});
+    assert_non_null(strstr(r.out, "2  no room: insufficient"));
+    place_drop(&p);
+}
+
+static void test_sim__philly_on_openb_nodes__all_jobs_run_whole(void **state)
+{
+    char jobs[512], nodes[512];
+    (void)state;
+    if (!traces_find("muri-philly/trace1.csv.xz", jobs, sizeof jobs) ||
+        !traces_find("openb-gpu-v2023/openb_node_list_all_node.csv.xz", nodes, sizeof nodes))
+        return;
+    struct result r = run("muster", (const char *const[]){"sim", "--json", "--philly", jobs,
+                                                          "--openb-nodes", nodes, NULL});
+    assert_int_equal(r.status, 0);
+    check_counts(&r, counted, (const json_int_t[]){1523, 1609, 65, 1609, 0, 0, 0, 0});
+}
+
 static void test_sim__seeds_as_json__are_deterministic(void **state)
 {
     static const char *const args[] = {"sim", "--seeds", "1..3", "--json", NULL};
@@ -312,6 +381,8 @@ int main(void)
         cmocka_unit_test(test_musterd__sigterm__drains_and_ends_well),
         cmocka_unit_test(test_demo__default__binds_all_that_fits_over_sockets),
         cmocka_unit_test(test_sim__default__the_same_report_under_virtual_time),
+        cmocka_unit_test(test_sim__jobs_that_never_fit__stay_pending_with_a_reason),
+        cmocka_unit_test(test_sim__philly_on_openb_nodes__all_jobs_run_whole),
         cmocka_unit_test(test_sim__seeds_as_json__are_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,6 +17,8 @@ _Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names
          "node list of the openb trace (CSV or .xz)"),                                             \
         FLAG("openb-pods", MU_FLAG_TEXT, &(w).openb_pods, "FILE",                                  \
              "pod list of the openb trace (CSV or .xz)"),                                          \
+        FLAG("philly", MU_FLAG_TEXT, &(w).philly, "FILE",                                          \
+             "training jobs of a Philly trace (CSV or .xz); nodes: --openb-nodes, or generated"),  \
         FLAG("seed", MU_FLAG_U64, &(w).seed, "N", "seed of the generated cluster")
 #define SCORE_FLAG(target_)                                                                        \
     {                                                                                              \

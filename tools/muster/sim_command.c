@@ -209,10 +209,11 @@ int mu_sim_command_run(const struct mu_sim_options *options)
         (void)fprintf(stderr, "muster sim: --faults goes with --seeds\n");
         return 2;
     }
-    bool workload = options->workload.openb_nodes != NULL || options->workload.openb_pods != NULL;
+    bool workload = options->workload.openb_nodes != NULL || options->workload.openb_pods != NULL ||
+                    options->workload.philly != NULL;
     if (options->seeds.given && (workload || options->dump != NULL)) {
         (void)fprintf(stderr, "muster sim: --seeds makes its own clusters: --openb-nodes, "
-                              "--openb-pods and --dump do not go with it\n");
+                              "--openb-pods, --philly and --dump do not go with it\n");
         return 2;
     }
     struct mu_log_config quiet = {.level = MU_LOG_ERROR};

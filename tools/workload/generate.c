@@ -16,16 +16,15 @@
 #include "engine/base/random.h"
 #include "tools/workload/workload.h"
 
-#define MIB             (INT64_C(1) << 20)
-#define GIB             (INT64_C(1) << 30)
-#define PODS_PER_NODE   110
-#define SINGLES         7000
-#define GANGS           150
-#define GANG_PRIORITY   1000
-#define ARRIVALS_NS     (3600 * MU_NS_PER_S) /* all arrive within an hour */
-#define DURATION_S_MIN  UINT64_C(60)
-#define DURATION_LOG2   8 /* durations: 1 minute times 2^0 .. 2^8 (about 4 hours) */
-#define DEDICATED_TAINT "muster.dev/dedicated"
+#define MIB            (INT64_C(1) << 20)
+#define GIB            (INT64_C(1) << 30)
+#define PODS_PER_NODE  110
+#define SINGLES        7000
+#define GANGS          150
+#define GANG_PRIORITY  1000
+#define ARRIVALS_NS    (3600 * MU_NS_PER_S) /* all arrive within an hour */
+#define DURATION_S_MIN UINT64_C(60)
+#define DURATION_LOG2  8 /* durations: 1 minute times 2^0 .. 2^8 (about 4 hours) */
 
 struct node_class {
     const char *name;
@@ -42,7 +41,7 @@ static const struct node_class node_classes[] = {
     {"v100m32", 23, 96, 768, 8, "V100M32", true}, {"a10", 20, 8, 32, 1, "A10", false},
 };
 
-static int add_nodes(struct mu_workload *w, struct mu_error *error)
+int mu_workload_add_default_nodes(struct mu_workload *w, struct mu_error *error)
 {
     for (size_t c = 0; c < sizeof node_classes / sizeof node_classes[0]; c++) {
         const struct node_class *class = &node_classes[c];
@@ -52,7 +51,7 @@ static int add_nodes(struct mu_workload *w, struct mu_error *error)
             {MU_STR("pods"), PODS_PER_NODE},
             {MU_STR(MU_GPU_RESOURCE), class->gpus * 1000},
         };
-        struct mu_taint taint = {MU_STR(DEDICATED_TAINT), MU_STR("training"),
+        struct mu_taint taint = {MU_STR(MU_DEDICATED_TAINT), MU_STR(MU_DEDICATED_TRAINING),
                                  MU_EFFECT_NO_SCHEDULE};
         for (uint32_t i = 0; i < class->count; i++) {
             char name[32];
@@ -131,7 +130,7 @@ static int add_pod(struct mu_workload *w, const struct pod_draw *draw, const cha
         {MU_STR(MU_GPU_RESOURCE), draw->gpu_millis},
     };
     struct mu_label selector = {MU_STR(MU_GPU_MODEL_LABEL), mu_str_of(draw->model)};
-    struct mu_toleration toleration = {MU_STR(DEDICATED_TAINT), MU_STR("training"),
+    struct mu_toleration toleration = {MU_STR(MU_DEDICATED_TAINT), MU_STR(MU_DEDICATED_TRAINING),
                                        MU_TOLERATE_EQUAL, MU_EFFECT_NO_SCHEDULE};
     struct mu_workload_pod pod = {
         .object = {.ns = MU_STR("default"),
@@ -200,7 +199,7 @@ int mu_workload_generate(uint64_t seed, struct mu_workload **out, struct mu_erro
         return mu_error_set(error, MU_ENOMEM, "no memory for the workload");
     struct mu_random random;
     mu_random_init_seed(&random, seed);
-    int status = add_nodes(w, error);
+    int status = mu_workload_add_default_nodes(w, error);
     if (status == 0)
         status = add_singles(w, &random, error);
     if (status == 0)

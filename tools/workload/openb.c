@@ -12,29 +12,18 @@
  * become required node affinity. A pod arrives when it was created and runs as long as it ran there
  * (deletion - scheduled; since creation where it was never scheduled). Other columns are not read.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include "engine/base/clock.h"
-#include "engine/limits.h"
-#include "informer/csv.h"
+#include "tools/workload/list_priv.h"
 #include "tools/workload/workload.h"
 
-#define FILE_BYTES_MAX      (UINT64_C(4) << 30) /* unpacked */
 #define PODS_PER_NODE       110
 #define CPU_MILLIS_MAX      (UINT64_C(1) << 40)
 #define MEMORY_MIB_MAX      (UINT64_C(1) << 40) /* 2^60 bytes */
 #define GPUS_MAX            UINT64_C(1024)
 #define MODELS_MAX          32
 #define LABEL_VALUE_MAX     63
-#define SECONDS_MAX         UINT64_C(4000000000)
-#define WHERE_BYTES         160
 #define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; at most 63 bytes)"
 #define MODEL_LIST_EXPECTED "at most 32 GPU types joined by '|'"
-
-static void name_row(const struct mu_file *file, const struct mu_csv *csv, char *where)
-{
-    (void)snprintf(where, WHERE_BYTES, "%.120s:%" PRIu64, mu_file_name(file), mu_csv_line(csv));
-}
 
 static bool is_alnum(char c)
 {
@@ -92,29 +81,23 @@ static int add_node(struct mu_workload *w, const struct mu_file *file, const str
         .allocatable = amounts,
         .allocatable_count = gpus > 0 ? 4 : 3,
     };
-    char where[WHERE_BYTES];
-    name_row(file, csv, where);
+    char where[MU_LIST_WHERE_BYTES];
+    mu_list_where(file, csv, where);
     return mu_workload_add_node(w, &node, where, error);
 }
 
-static int read_nodes(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
+static int read_nodes(struct mu_workload *w, const struct mu_file *file, struct mu_csv *csv,
                       struct mu_error *error)
 {
     struct node_columns columns;
-    const struct {
-        const char *name;
-        uint32_t *column;
-    } required[] = {{"sn", &columns.name},
-                    {"cpu_milli", &columns.cpu},
-                    {"memory_mib", &columns.memory},
-                    {"gpu", &columns.gpu},
-                    {"model", &columns.model}};
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
-        int status = mu_csv_column_required(csv, required[i].name, required[i].column, error);
-        if (status != 0)
-            return status;
-    }
-    int more;
+    const struct mu_list_column required[] = {{"sn", &columns.name},
+                                              {"cpu_milli", &columns.cpu},
+                                              {"memory_mib", &columns.memory},
+                                              {"gpu", &columns.gpu},
+                                              {"model", &columns.model}};
+    int more = mu_list_columns(csv, required, sizeof required / sizeof required[0], error);
+    if (more != 0)
+        return more;
     while ((more = mu_csv_next(csv, error)) == 1) {
         int status = add_node(w, file, csv, &columns, error);
         if (status != 0)
@@ -161,12 +144,12 @@ static int parse_times(const struct mu_csv *csv, const struct pod_columns *colum
                        struct mu_workload_pod *pod, struct mu_error *error)
 {
     uint64_t created, started, deleted;
-    int status = mu_csv_u64(csv, columns->created, SECONDS_MAX, &created, error);
+    int status = mu_csv_u64(csv, columns->created, MU_LIST_SECONDS_MAX, &created, error);
     if (status == 0)
-        status = mu_csv_u64(csv, columns->deleted, SECONDS_MAX, &deleted, error);
+        status = mu_csv_u64(csv, columns->deleted, MU_LIST_SECONDS_MAX, &deleted, error);
     started = created;
     if (status == 0 && mu_csv_field(csv, columns->scheduled).len > 0)
-        status = mu_csv_u64(csv, columns->scheduled, SECONDS_MAX, &started, error);
+        status = mu_csv_u64(csv, columns->scheduled, MU_LIST_SECONDS_MAX, &started, error);
     if (status != 0)
         return status;
     if (deleted < started)
@@ -215,33 +198,27 @@ static int add_pod(struct mu_workload *w, const struct mu_file *file, const stru
         pod.models = models;
         pod.model_count = model_count;
     }
-    char where[WHERE_BYTES];
-    name_row(file, csv, where);
+    char where[MU_LIST_WHERE_BYTES];
+    mu_list_where(file, csv, where);
     return mu_workload_add_pod(w, &pod, where, error);
 }
 
-static int read_pods(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
+static int read_pods(struct mu_workload *w, const struct mu_file *file, struct mu_csv *csv,
                      struct mu_error *error)
 {
     struct pod_columns columns = {0};
-    const struct {
-        const char *name;
-        uint32_t *column;
-    } required[] = {{"name", &columns.name},
-                    {"cpu_milli", &columns.cpu},
-                    {"memory_mib", &columns.memory},
-                    {"num_gpu", &columns.gpus},
-                    {"gpu_milli", &columns.gpu_millis}};
-    for (size_t i = 0; i < sizeof required / sizeof required[0]; i++) {
-        int status = mu_csv_column_required(csv, required[i].name, required[i].column, error);
-        if (status != 0)
-            return status;
-    }
+    const struct mu_list_column required[] = {{"name", &columns.name},
+                                              {"cpu_milli", &columns.cpu},
+                                              {"memory_mib", &columns.memory},
+                                              {"num_gpu", &columns.gpus},
+                                              {"gpu_milli", &columns.gpu_millis}};
+    int more = mu_list_columns(csv, required, sizeof required / sizeof required[0], error);
+    if (more != 0)
+        return more;
     columns.has_spec = mu_csv_column(csv, "gpu_spec", &columns.spec);
     columns.timed = mu_csv_column(csv, "creation_time", &columns.created) &&
                     mu_csv_column(csv, "scheduled_time", &columns.scheduled) &&
                     mu_csv_column(csv, "deletion_time", &columns.deleted);
-    int more;
     while ((more = mu_csv_next(csv, error)) == 1) {
         int status = add_pod(w, file, csv, &columns, error);
         if (status != 0)
@@ -253,23 +230,10 @@ static int read_pods(struct mu_workload *w, struct mu_file *file, struct mu_csv 
 
 /* --- both ---------------------------------------------------------------------------------- */
 
-typedef int (*read_fn)(struct mu_workload *w, struct mu_file *file, struct mu_csv *csv,
-                       struct mu_error *error);
-
-static int read_file(struct mu_workload *w, const char *path, read_fn read, struct mu_error *error)
+int mu_workload_add_openb_nodes(struct mu_workload *workload, const char *path,
+                                struct mu_error *error)
 {
-    struct mu_file *file;
-    int status = mu_file_open(path, FILE_BYTES_MAX, &file, error);
-    if (status != 0)
-        return status;
-    struct mu_csv *csv;
-    status = mu_csv_open(file, &csv, error);
-    if (status == 0) {
-        status = read(w, file, csv, error);
-        mu_csv_close(csv);
-    }
-    mu_file_close(file);
-    return status;
+    return mu_list_read(workload, path, read_nodes, error);
 }
 
 int mu_workload_load_openb(const char *nodes_path, const char *pods_path, struct mu_workload **out,
@@ -278,9 +242,9 @@ int mu_workload_load_openb(const char *nodes_path, const char *pods_path, struct
     struct mu_workload *w = mu_workload_create();
     if (w == NULL)
         return mu_error_set(error, MU_ENOMEM, "no memory for the workload");
-    int status = read_file(w, nodes_path, read_nodes, error);
+    int status = mu_workload_add_openb_nodes(w, nodes_path, error);
     if (status == 0)
-        status = read_file(w, pods_path, read_pods, error);
+        status = mu_list_read(w, pods_path, read_pods, error);
     if (status == 0)
         status = mu_workload_finish(w, error);
     if (status != 0) {

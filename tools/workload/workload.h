@@ -19,6 +19,10 @@
 #define MU_GPU_RESOURCE    "muster.dev/gpu-milli"
 #define MU_GPU_MODEL_LABEL "muster.dev/gpu-model"
 
+/* The default cluster keeps some of its nodes for training by this taint: key, and its value. */
+#define MU_DEDICATED_TAINT    "muster.dev/dedicated"
+#define MU_DEDICATED_TRAINING "training"
+
 struct mu_workload_pod {
     struct mu_pod_object object; /* uid, version, created_s and node_name are empty */
     /* Two or more GPU models that would do: required node affinity. A single one is in the node
@@ -60,10 +64,21 @@ int mu_workload_finish(struct mu_workload *workload, struct mu_error *error);
  * training gangs of 2 to 64 pods, finished. Same seed, same workload, on every machine. */
 #define MU_WORKLOAD_DEFAULT_SEED UINT64_C(20230703)
 int mu_workload_generate(uint64_t seed, struct mu_workload **out, struct mu_error *error);
+/* Append the nodes of the default alone: the same whatever the seed. Errors: MU_ENOMEM. */
+int mu_workload_add_default_nodes(struct mu_workload *workload, struct mu_error *error);
 
 /* The openb lists (CSV or .xz), finished: tools/workload/openb.c has the columns. Errors: MU_EINVAL
  * naming file, line, field and what was expected; MU_EIO, MU_ETRUNCATED, MU_ELIMIT, MU_ENOMEM. */
 int mu_workload_load_openb(const char *nodes_path, const char *pods_path, struct mu_workload **out,
                            struct mu_error *error);
+/* Append the nodes of an openb list alone. Errors: as above; nodes of earlier lines stay. */
+int mu_workload_add_openb_nodes(struct mu_workload *workload, const char *path,
+                                struct mu_error *error);
+
+/* A list of training jobs (CSV or .xz), each a gang, on the nodes of an openb list, or on those of
+ * the default when nodes_path is NULL; finished: tools/workload/philly.c has the columns and what a
+ * job becomes. Errors: as for openb. */
+int mu_workload_load_philly(const char *jobs_path, const char *nodes_path, struct mu_workload **out,
+                            struct mu_error *error);
 
 #endif
