@@ -80,16 +80,18 @@ run_ctest() {
     ctest --test-dir "$mu_root/build/$1" --output-on-failure --no-tests=error --parallel "$mu_jobs"
 }
 
-# fuzz_one SECONDS HARNESS : fuzz from the tracked corpus; what is new goes under build/fuzz.
+# fuzz_one SECONDS HARNESS : fuzz from the tracked corpus, with the input's dictionary if it has one;
+# what is new goes under build/fuzz.
 fuzz_one() {
-    local seconds=$1 harness=$2 name input out
+    local seconds=$1 harness=$2 name input out extra=()
     name=$(basename "$harness")
     input=${name#fuzz_}
     out=$mu_root/build/fuzz/found/$input
     mkdir -p "$out" "$mu_root/build/fuzz/crashes"
+    [[ ! -f $mu_root/tests/fuzz/$input.dict ]] || extra+=("-dict=$mu_root/tests/fuzz/$input.dict")
     # libFuzzer writes to the first folder and only reads the others.
     "$harness" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 -print_final_stats=1 \
-        -artifact_prefix="$mu_root/build/fuzz/crashes/$input-" "$out" \
+        -artifact_prefix="$mu_root/build/fuzz/crashes/$input-" "${extra[@]}" "$out" \
         "$mu_root/tests/fuzz/corpus/$input"
 }
 

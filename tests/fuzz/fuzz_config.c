@@ -3,6 +3,8 @@
  *
  * libfyaml 0.7 loses a few kilobytes on some texts that are not YAML (many single quotes, then a
  * tab), so the sanitizer is told not to look for leaks; our own memory is counted here instead.
+ *
+ * covers: informer/config.c informer/config_yaml.c
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -1,4 +1,7 @@
-/* CSV and .xz: no input crashes, errors are one line, and every row has the header's fields. */
+/* CSV and .xz: no input crashes, errors are one line, and every row has the header's fields.
+ *
+ * covers: informer/csv.c
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

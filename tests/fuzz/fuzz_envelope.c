@@ -2,6 +2,9 @@
  * Everything that is read from the wire as a whole body: envelope, list, metadata, Status. No input
  * crashes; views lie inside the input; what was opened can be wrapped and opened again; what is
  * refused leaves its output alone.
+ *
+ * covers: informer/wire.c
+ * covers: informer/codec.c:-optional_size,put_optional,mu_binding_encode,mu_pod_bound_decode
  */
 #include <stddef.h>
 #include <stdint.h>

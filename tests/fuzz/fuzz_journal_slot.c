@@ -2,6 +2,8 @@
  * A journal slot read back: no input crashes, a refused one delivers nothing, and an accepted one
  * is the only encoding of what it says: written again, it has the same bytes. The input is tried
  * as it is and with its checksum put right, which no mutation would find.
+ *
+ * covers: shards/journal_slot.c
  */
 #include <stddef.h>
 #include <stdint.h>

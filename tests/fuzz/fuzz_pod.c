@@ -2,6 +2,9 @@
  * Pods and nodes from hostile bytes: no crash, no unbounded memory, and what comes out keeps the
  * promises of engine/object.h. The same bytes are read as a pod, as a node and as a pod that the
  * binder reads back.
+ *
+ * covers: informer/codec_pod.c informer/codec_node.c informer/tally.c informer/dialect.c
+ * covers: informer/decode.c
  */
 #include <stddef.h>
 #include <stdint.h>

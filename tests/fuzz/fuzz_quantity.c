@@ -1,4 +1,7 @@
-/* Quantity text: no input crashes, and an accepted one keeps the promises of engine/quantity.h. */
+/* Quantity text: no input crashes, and an accepted one keeps the promises of engine/quantity.h.
+ *
+ * covers: engine/quantity.c
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>

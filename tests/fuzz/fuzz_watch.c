@@ -2,6 +2,8 @@
  * Watch frames: no input crashes, and how the stream is cut into pieces does not matter. The first
  * byte says how long the pieces are; the rest is fed whole to one decoder and in pieces to another,
  * and both must deliver the same events and end the same way.
+ *
+ * covers: informer/codec_watch.c
  */
 #include <stddef.h>
 #include <stdint.h>

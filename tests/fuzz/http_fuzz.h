@@ -4,8 +4,12 @@
  * A server's connection without sockets, for the HTTP harnesses. Its handler answers in every way
  * there is, by what the request says: at once, in pieces up to the high-water mark and beyond,
  * later, never, or by a reset.
+ *
+ * An input opens with three bytes: how the rest is cut into reads, which allocation of the run
+ * fails (0: none), and what else happens (enum fuzz_option).
  */
 #include <string.h>
+#include "engine/base/clock.h"
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/http_server_priv.h"
@@ -15,8 +19,18 @@
 #define FUZZ_LONG_MAX  16u        /* responses above the high-water mark */
 #define FUZZ_LONG      400000u    /* bytes that those would have */
 #define FUZZ_PULL_MAX  (8u << 20) /* all of a run in one pull: no chunk is cut by its end */
+#define FUZZ_HEAD      3u
+
+enum fuzz_option {
+    FUZZ_EOF = 1,   /* the peer ends its direction behind the input */
+    FUZZ_LOOK = 2,  /* then the idle time has passed */
+    FUZZ_MANY = 4,  /* streams are hardly limited */
+    FUZZ_SMALL = 8, /* answers are pulled in small pieces */
+};
 
 struct fuzz_server {
+    uint8_t options;
+    bool oom; /* an allocation was to fail: answers may be missing */
     struct mu_http_server *server;
     struct mu_server_conn *conn;
     struct mu_buf out;
@@ -47,6 +61,17 @@ static inline void fuzz_on_request(void *context, struct mu_http_exchange *ex,
     mu_http_exchange_set(ex, f);
     if (way == 's') {
         fuzz_stream(ex, 100);
+    } else if (way == 't') {
+        struct mu_buf body = {0};
+        (void)mu_buf_append_str(&body, request->query);
+        (void)mu_http_respond_take(ex, 200, request->accept.len < 64 ? request->accept : MU_STR(""),
+                                   0, &body);
+        mu_buf_fini(&body);
+    } else if (way == 'n') { /* the status is the path's number */
+        uint64_t number = 0;
+        struct mu_str digits = {request->path.data + 2, request->path.len - 2};
+        int status = mu_str_to_u64(digits, &number) ? 200 + (int)(number % 400) : 200;
+        (void)mu_http_respond(ex, status, MU_STR(""), 0, MU_STR("a body"));
     } else if (way == 'l' && f->long_count++ < FUZZ_LONG_MAX) {
         fuzz_stream(ex, FUZZ_LONG);
     } else if (way == 'r') {
@@ -71,29 +96,39 @@ static inline void fuzz_on_abort(void *context, struct mu_http_exchange *ex)
     }
 }
 
-static inline void fuzz_begin(struct fuzz_server *f)
+/* The allocation that a byte chooses: each of the first, then more rarely. */
+static inline uint64_t fuzz_nth(uint8_t byte)
+{
+    return byte < 192 ? byte : 192 + (uint64_t)(byte - 192) * 16;
+}
+
+static inline void fuzz_begin(struct fuzz_server *f, const uint8_t *head)
 {
     struct mu_http_server_config config = {.body_max = 4096,
-                                           .streams_max = 20,
+                                           .streams_max = (head[2] & FUZZ_MANY) != 0 ? 400 : 20,
+                                           .idle_timeout_ns =
+                                               (head[2] & FUZZ_LOOK) != 0 ? 1 : MU_NS_PER_S * 3600,
                                            .on_request = fuzz_on_request,
                                            .on_abort = fuzz_on_abort,
                                            .context = f};
-    *f = (struct fuzz_server){0};
+    *f = (struct fuzz_server){.options = head[2], .oom = head[1] != 0};
     int r = mu_server_detached(&config, &f->server);
     MU_ASSERT(r == 0);
     f->conn = mu_server_conn_new(f->server);
     MU_ASSERT(f->conn != NULL);
     r = mu_wire_start(&f->conn->wire);
     MU_ASSERT(r == 0);
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = fuzz_nth(head[1])});
 }
 
 static inline void fuzz_pull(struct fuzz_server *f)
 {
     static uint8_t room[FUZZ_PULL_MAX];
+    size_t cap = (f->options & FUZZ_SMALL) != 0 ? 1000 : sizeof room;
     ptrdiff_t n;
-    while ((n = mu_server_conn_output(f->conn, room, sizeof room)) > 0) {
+    while ((n = mu_server_conn_output(f->conn, room, cap)) > 0) {
         int r = mu_buf_append(&f->out, room, (size_t)n);
-        MU_ASSERT(r == 0);
+        MU_ASSERT(r == 0 || f->oom);
     }
     if (n < 0)
         mu_server_conn_drop(f->conn); /* what the wire does */
@@ -110,8 +145,22 @@ static inline void fuzz_release(struct fuzz_server *f)
     }
 }
 
+/* What may follow the last byte. */
+static inline void fuzz_after(struct fuzz_server *f)
+{
+    const struct mu_pump_hooks *hooks = f->server->pump.hooks;
+    if ((f->options & FUZZ_EOF) != 0 && !f->conn->dead)
+        f->conn->wire.hooks->lost(&f->conn->wire, UV_EOF);
+    fuzz_pull(f);
+    for (int i = 0; i < 2 && (f->options & FUZZ_LOOK) != 0 && !f->conn->dead; i++) {
+        hooks->expired(&f->server->pump, &f->conn->timer);
+        fuzz_pull(f);
+    }
+}
+
 static inline void fuzz_end(struct fuzz_server *f)
 {
+    mu_mem_debug_set((struct mu_mem_debug){0});
     mu_server_detached_free(f->server);
     MU_ASSERT(f->held_count == 0); /* answered or aborted */
     mu_buf_fini(&f->out);
