@@ -42,10 +42,21 @@ int mu_config_load(const char *path, struct mu_config **out, struct mu_error *er
     return status;
 }
 
+/* Depth: MU_CONFIG_DEPTH_MAX. */
+static void wipe(struct mu_config_node *node)
+{
+    for (; node != NULL; node = node->next) {
+        if (node->text.len > 0) /* the arena's own memory, lent out as read-only */
+            explicit_bzero((char *)(uintptr_t)node->text.data, node->text.len);
+        wipe(node->child);
+    }
+}
+
 void mu_config_destroy(struct mu_config *config)
 {
     if (config == NULL)
         return;
+    wipe(config->root);
     mu_arena_destroy(config->arena);
     mu_mem_free(config);
 }
@@ -150,7 +161,7 @@ int mu_config_finish(struct mu_config *config, struct mu_error *error)
 
 /* ---- values ---- */
 
-static bool is_null(const struct mu_config_node *node)
+bool mu_config_is_null(const struct mu_config_node *node)
 {
     static const char *const words[] = {"", "~", "null", "Null", "NULL"};
     if (node->kind != MU_CONFIG_SCALAR || !node->plain)
@@ -170,8 +181,9 @@ int mu_config_refuse(const struct mu_config *config, const struct mu_config_node
     if (node->kind == MU_CONFIG_MAPPING) {
         found = MU_STR("a mapping");
     } else if (node->kind == MU_CONFIG_SCALAR) {
-        quoted = !is_null(node);
-        found = quoted ? node->text : MU_STR("nothing");
+        bool nothing = mu_config_is_null(node);
+        quoted = !nothing && !config->secret;
+        found = nothing ? MU_STR("nothing") : quoted ? node->text : MU_STR("something else");
     }
     return mu_error_set(error, MU_EINVAL,
                         "%s:%" PRIu32 ":%" PRIu32 ": %s%.*s%sexpected %s, found %s%.*s%s%s",
@@ -211,7 +223,7 @@ int mu_config_sequence(struct mu_config *config, struct mu_config_node *mapping,
 int mu_config_node_text(const struct mu_config *config, const struct mu_config_node *node,
                         struct mu_str *value, struct mu_error *error)
 {
-    if (node->kind != MU_CONFIG_SCALAR || is_null(node) || node->text.len == 0)
+    if (node->kind != MU_CONFIG_SCALAR || mu_config_is_null(node) || node->text.len == 0)
         return mu_config_refuse(config, node, "text", error);
     *value = node->text;
     return 0;

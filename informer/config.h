@@ -43,8 +43,12 @@ struct mu_config; /* opaque; one user */
  * destroy; so are all nodes and texts. */
 int mu_config_parse(struct mu_str text, const char *name, struct mu_config **out,
                     struct mu_error *error);
+/* The same for a text that holds secrets: errors do not quote what was found. */
+int mu_config_parse_secret(struct mu_str text, const char *name, struct mu_config **out,
+                           struct mu_error *error);
 /* The same from a file. Errors: also those of mu_file_open and mu_file_read. */
 int mu_config_load(const char *path, struct mu_config **out, struct mu_error *error);
+/* Texts are wiped: a file may hold secrets. */
 void mu_config_destroy(struct mu_config *config);
 struct mu_config_node *mu_config_root(struct mu_config *config);
 
@@ -81,6 +85,8 @@ int mu_config_duration_ns(struct mu_config *config, struct mu_config_node *mappi
 int mu_config_node_text(const struct mu_config *config, const struct mu_config_node *node,
                         struct mu_str *value, struct mu_error *error);
 
+/* The value is absent in all but name: nothing, ~ or null, without quotes. */
+bool mu_config_is_null(const struct mu_config_node *node);
 /* Report a node as not what was expected ("a directory"). Returns MU_EINVAL. */
 int mu_config_refuse(const struct mu_config *config, const struct mu_config_node *node,
                      const char *expected, struct mu_error *error);

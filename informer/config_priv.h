@@ -9,7 +9,8 @@ enum { MU_CONFIG_NAME_BYTES = 96 };
 struct mu_config {
     struct mu_arena *arena; /* nodes, texts, known keys */
     struct mu_config_node *root;
-    int failed; /* a question that could not be remembered */
+    int failed;  /* a question that could not be remembered */
+    bool secret; /* errors do not quote what was found */
     char name[MU_CONFIG_NAME_BYTES];
 };
 

@@ -108,6 +108,8 @@ static int key_take(struct builder *b, struct level *level, struct fy_event *eve
     if (status != 0)
         return status;
     for (const struct mu_config_node *n = level->node->child; n != NULL; n = n->next) {
+        if (mu_str_equal(n->key, node->key) && b->config->secret)
+            return fail_event(b, event, MU_EINVAL, "expected each key once, found one again");
         if (mu_str_equal(n->key, node->key))
             return mu_error_set(b->error, MU_EINVAL,
                                 "%s:%" PRIu32 ":%" PRIu32
@@ -348,12 +350,13 @@ static int root_check(struct builder *b)
                                            : mu_config_refuse(config, root, "a mapping", b->error);
 }
 
-int mu_config_parse(struct mu_str text, const char *name, struct mu_config **out,
-                    struct mu_error *error)
+static int config_parse(struct mu_str text, const char *name, bool secret, struct mu_config **out,
+                        struct mu_error *error)
 {
     struct mu_config *config = mu_mem_zalloc(sizeof *config);
     if (config == NULL)
         return mu_error_set(error, MU_ENOMEM, "%s: out of memory", name);
+    config->secret = secret;
     size_t len = strlen(name);
     bool cut = len >= sizeof config->name;
     (void)snprintf(config->name, sizeof config->name, "%s%s", cut ? "..." : "",
@@ -377,4 +380,16 @@ int mu_config_parse(struct mu_str text, const char *name, struct mu_config **out
     }
     *out = config;
     return 0;
+}
+
+int mu_config_parse(struct mu_str text, const char *name, struct mu_config **out,
+                    struct mu_error *error)
+{
+    return config_parse(text, name, false, out, error);
+}
+
+int mu_config_parse_secret(struct mu_str text, const char *name, struct mu_config **out,
+                           struct mu_error *error)
+{
+    return config_parse(text, name, true, out, error);
 }

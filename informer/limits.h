@@ -54,9 +54,18 @@
 #define MU_CONFIG_DEPTH_MAX    32u
 #define MU_CONFIG_KNOWN_MAX    128u /* different keys that a program asks of one mapping */
 
+/* Where the server is, and who we are. */
+#define MU_SERVER_PATH_MAX      1024u        /* of a server's URL */
+#define MU_KUBECONFIG_FILES_MAX 16u          /* of a list of kubeconfigs */
+#define MU_CREDENTIAL_BYTES_MAX (512u << 10) /* a CA bundle, a certificate chain, a key */
+#define MU_TOKEN_BYTES_MAX      (16u << 10)  /* fits a server's bound on headers */
+
 _Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of a token");
 _Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
 _Static_assert(MU_CSV_FIELD_BYTES_MAX <= MU_CSV_ROW_BYTES_MAX, "a row holds any field");
+_Static_assert(2 * MU_SERVER_PATH_MAX <= MU_HTTP_PATH_MAX, "a path of ours fits behind any");
+_Static_assert(MU_CREDENTIAL_BYTES_MAX / 3 * 4 < MU_CONFIG_BYTES_MAX,
+               "inline as well as in a file");
 _Static_assert(MU_CONFIG_DEPTH_MAX < 64, "below the depth that libfyaml is sure to parse");
 _Static_assert(2 * MU_DECODE_BYTES_MAX < MU_DECODE_ARENA_BYTES, "copy and translation fit");
 _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");

@@ -4,39 +4,6 @@
 #include "engine/base/clock.h"
 #include "tools/musterd/options_priv.h"
 
-static int parse_url(const char *url, char host[256], uint16_t *port)
-{
-    struct mu_error error;
-    return mu_server_url_parse(mu_str_of(url), host, port, &error);
-}
-
-static void test_server_url__accepted_forms(void **state)
-{
-    char host[256];
-    uint16_t port;
-    (void)state;
-    assert_int_equal(parse_url("http://127.0.0.1:8001", host, &port), 0);
-    assert_string_equal(host, "127.0.0.1");
-    assert_int_equal(port, 8001);
-    assert_int_equal(parse_url("http://[::1]:65535/", host, &port), 0);
-    assert_string_equal(host, "::1");
-    assert_int_equal(port, 65535);
-}
-
-static void test_server_url__everything_else_is_refused(void **state)
-{
-    static const char *const bad[] = {
-        "",          "127.0.0.1:80", "http://",        "http://h",         "http://:80",
-        "http://h:", "http://h:0",   "http://h:65536", "http://h:80/path", "http://h:8o",
-        "ftp://h:80"};
-    char host[256];
-    uint16_t port;
-    (void)state;
-    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
-        assert_int_equal(parse_url(bad[i], host, &port), MU_EINVAL);
-    assert_int_equal(parse_url("https://h:443", host, &port), MU_EUNSUPPORTED);
-}
-
 static void test_duration__units_and_bounds(void **state)
 {
     struct mu_error error;
@@ -170,8 +137,6 @@ static void test_settings__check_without_a_target(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_server_url__accepted_forms),
-        cmocka_unit_test(test_server_url__everything_else_is_refused),
         cmocka_unit_test(test_duration__units_and_bounds),
         cmocka_unit_test(test_options_file__every_setting_is_read),
         cmocka_unit_test(test_options_file__example__holds_the_defaults),

@@ -13,8 +13,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "informer/http.h"
+#include "informer/server_url.h"
 #include "tools/flags.h"
-#include "tools/musterd/options.h"
 #include "tools/muster/child.h"
 #include "tools/muster/collect.h"
 #include "tools/muster/loader.h"
@@ -216,14 +216,14 @@ static int read_announce(struct demo *d)
     if (!read)
         return MU_EAGAIN;
     d->url[strcspn(d->url, "\r\n")] = '\0';
-    char host[256];
-    uint16_t port;
-    int rc = mu_server_url_parse(mu_str_of(d->url), host, &port, &error);
+    struct mu_server_url url;
+    int rc = mu_server_url_parse(mu_str_of(d->url), &url, &error);
     if (rc != 0) {
         d->failure = error;
         return rc;
     }
-    struct mu_http_client_config http = {.host = mu_str_of(host), .port = port, .connections = 4};
+    struct mu_http_client_config http = {
+        .host = mu_str_of(url.host), .port = url.port, .connections = 4};
     return mu_http_client_create(&d->loop, &http, on_reply, d, &d->client);
 }
 

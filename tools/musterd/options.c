@@ -5,6 +5,7 @@
  */
 #include "tools/musterd/options.h"
 #include "engine/base/clock.h"
+#include "informer/server_url.h"
 #include "tools/flags.h"
 #include "tools/musterd/options_priv.h"
 
@@ -14,14 +15,20 @@
 static int read_server(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
-    char host[sizeof o->host];
-    uint16_t port;
-    int rc = mu_server_url_parse(mu_str_of(value), host, &port, error);
-    if (rc == 0 && o != NULL) {
-        memcpy(o->host, host, sizeof host);
-        o->port = port;
+    struct mu_server_url url;
+    int rc = mu_server_url_parse(mu_str_of(value), &url, error);
+    if (rc != 0)
+        return rc;
+    if (url.tls)
+        return mu_error_set(error, MU_EINVAL,
+                            "'%s': https:// needs a kubeconfig, expected --kubeconfig FILE", value);
+    if (url.path.len > 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected http://HOST:PORT", value);
+    if (o != NULL) {
+        memcpy(o->host, url.host, sizeof url.host);
+        o->port = url.port;
     }
-    return rc;
+    return 0;
 }
 
 static int read_scheduler_names(void *target, const char *value, struct mu_error *error)

@@ -28,7 +28,4 @@ struct mu_daemon_options {
  * (0 after --help or --version; 2, with one line on stderr, when something is wrong). */
 int mu_daemon_options_read(struct mu_daemon_options *options, int argc, char *const *argv);
 
-/* "http://host:port", nothing behind it. Errors: MU_EINVAL with what was expected. */
-int mu_server_url_parse(struct mu_str url, char host[256], uint16_t *port, struct mu_error *error);
-
 #endif
