@@ -7,6 +7,9 @@
  * One timer: until READY it is the connect timeout over all addresses and the greeting; after, the
  * keep-alive: a PING after silence, the end when nothing at all comes back. The storage outlives
  * CLOSED until the handle's close and the look-up's callback have both run.
+ *
+ * The connections of a detached client (no loop: fuzzing) begin in GREETING; whoever made the
+ * client calls their wires' hooks, `closed` included once one is CLOSED.
  */
 #include "informer/http_client_priv.h"
 
@@ -118,6 +121,18 @@ static const struct mu_wire_hooks conn_hooks = {on_input, on_output, on_lost, on
 
 /* ---- coming up ----------------------------------------------------------------------------- */
 
+/* The peer takes bytes: greet it. */
+static void conn_greet(struct mu_client_conn *conn)
+{
+    int r = mu_client_h2_begin(conn);
+    if (r == 0) {
+        conn->state = MU_CONN_GREETING;
+        r = mu_wire_start(&conn->wire);
+    }
+    if (r != 0)
+        mu_client_conn_fail(conn, r);
+}
+
 static void on_connect(uv_connect_t *request, int status)
 {
     struct mu_client_conn *conn = MU_LINK_OWNER(request, struct mu_client_conn, connect);
@@ -128,13 +143,7 @@ static void on_connect(uv_connect_t *request, int status)
         mu_wire_close(&conn->wire); /* the next address follows when the handle is gone */
         return;
     }
-    int r = mu_client_h2_begin(conn);
-    if (r == 0) {
-        conn->state = MU_CONN_GREETING;
-        r = mu_wire_start(&conn->wire);
-    }
-    if (r != 0)
-        mu_client_conn_fail(conn, r);
+    conn_greet(conn);
 }
 
 static void connect_next(struct mu_client_conn *conn)
@@ -152,6 +161,10 @@ static void connect_next(struct mu_client_conn *conn)
         return;
     }
     conn->wire_live = true;
+    if (conn->client->pump.loop == NULL) {
+        conn_greet(conn);
+        return;
+    }
     r = uv_tcp_connect(&conn->connect, &conn->wire.tcp, address, on_connect);
     if (r != 0) {
         conn->error = r;
