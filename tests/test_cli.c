@@ -146,6 +146,11 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("muster", "--philly", "sim", "--openb-nodes", "x.csv");
     REFUSES("muster", "expected one of them", "sim", "--philly", "x.csv", "--openb-pods", "y.csv");
     REFUSES("muster", "--philly", "sim", "--seeds", "1..2", "--philly", "x.csv");
+    REFUSES("muster", "between 1 and 1000000", "demo", "--replay", "0");
+    REFUSES("muster", "--replay", "demo", "--replay", "-3");
+    REFUSES("muster", "--replay", "demo", "--replay", "1000001");
+    REFUSES("muster", "--replay", "demo", "--replay", "fast");
+    REFUSES("muster", "--replay", "sim", "--replay", "60"); /* its time is virtual */
     REFUSES("musterd", "--server", "--score", "pack");
     REFUSES("musterd", "http://HOST:PORT", "--server", "localhost");
     REFUSES("musterd", "quiet-time", "--server", "http://127.0.0.1:1", "--quiet-time", "soon");
@@ -167,6 +172,10 @@ static void test_cli__bad_files__one_line_with_file_and_line(void **state)
     REFUSES("muster", "/nonexistent", "sim", "--openb-nodes", "/nonexistent", "--openb-pods",
             "/nonexistent");
     REFUSES("muster", "/nonexistent", "sim", "--philly", "/nonexistent");
+    write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nn,1,1,0,\n");
+    write_file(p.url, "name,cpu_milli,memory_mib,num_gpu,gpu_milli\np,1,1,0,0\n");
+    REFUSES("muster", "--replay needs a trace with arrivals", "demo", "--replay", "60",
+            "--openb-nodes", p.file, "--openb-pods", p.url);
     write_file(p.file, "job_id,num_gpu,submit_time,duration\n0,8,0,1\n1,8,later,1\n");
     REFUSES("muster", ":3: column 'submit_time'", "sim", "--philly", p.file);
     REFUSES("muster", ":3: column 'submit_time'", "demo", "--philly", p.file);
@@ -340,6 +349,33 @@ static void test_sim__jobs_that_never_fit__stay_pending_with_a_reason(void **sta
     place_drop(&p);
 }
 
+/* In real time pods end too: the second job gets the room of the first; the demo ends once nothing
+ * runs that could make room for the third. */
+static void test_demo__replay__later_jobs_get_the_room_of_those_that_ended(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nn,64000,524288,8,A\n");
+    write_file(p.url,
+               "job_id,num_gpu,submit_time,duration\n"
+               "1,8,7200000,3600000\n2,8,7200001,60000\n3,16,7200002,1000\n4,8,10800000,1\n");
+    const char *const args[] = {"demo", "--json",   "--philly", p.url, "--openb-nodes",
+                                p.file, "--replay", "3600",     NULL};
+    struct result r = run("muster", args);
+    if (r.status != 0)
+        print_error("stdout: %s\nstderr: %s\n", r.out, r.err);
+    assert_int_equal(r.status, 0);
+    check_counts(&r, counted, (const json_int_t[]){1, 5, 1, 3, 2, 0, 0, 0});
+    json_t *report = json_loads(r.out, 0, NULL);
+    assert_int_equal(json_object_size(report), 12); /* the same keys as ever */
+    /* Job 2 had to wait until job 1 had run for its second. */
+    assert_true(json_number_value(json_object_get(report, "seconds")) > 1.0);
+    assert_true(json_number_value(json_object_get(report, "bind_latency_ms_p99")) > 900.0);
+    json_decref(report);
+    assert_non_null(strstr(r.err, "replaying"));
+    place_drop(&p);
+}
+
 static void test_sim__philly_on_openb_nodes__all_jobs_run_whole(void **state)
 {
     char jobs[512], nodes[512];
@@ -382,6 +418,7 @@ int main(void)
         cmocka_unit_test(test_demo__default__binds_all_that_fits_over_sockets),
         cmocka_unit_test(test_sim__default__the_same_report_under_virtual_time),
         cmocka_unit_test(test_sim__jobs_that_never_fit__stay_pending_with_a_reason),
+        cmocka_unit_test(test_demo__replay__later_jobs_get_the_room_of_those_that_ended),
         cmocka_unit_test(test_sim__philly_on_openb_nodes__all_jobs_run_whole),
         cmocka_unit_test(test_sim__seeds_as_json__are_deterministic),
     };

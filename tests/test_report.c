@@ -174,12 +174,15 @@ static void test_report_compute__all_well__counts_and_no_violation(void **state)
         {.name = "one", .node = "b", .gang = "alone", .size = "1"},      /* a gang of one: none */
         {.name = "done", .node = "a", .cpu = "2", .phase = "Succeeded"}, /* holds no room */
         {.name = "lost", .cpu = "2", .phase = "Failed"},                 /* neither */
+        {.name = "refused", .node = "a", .cpu = "9", .phase = "Failed"}, /* was bound; no room */
     };
     struct mu_report_result r = COMPUTE(nodes, pods);
     assert_int_equal(r.nodes, 2);
-    assert_int_equal(r.pods, 6);
+    assert_int_equal(r.pods, 7);
     assert_int_equal(r.gangs, 1);
-    assert_int_equal(r.bound, 5);
+    assert_int_equal(r.bound, 6);
+    assert_int_equal(r.finished, 2);
+    assert_int_equal(r.failed, 1);
     assert_int_equal(r.pending, 0);
     assert_int_equal(r.partial_gangs, 0);
     assert_int_equal(r.overcommitted_nodes, 0);
@@ -440,10 +443,33 @@ static void test_report_write_text__says_it_for_people(void **state)
     assert_int_equal(mu_buf_append(&out, "", 1), 0);
     const char *text = (const char *)out.data;
     assert_non_null(strstr(text, "8,000 (90.9 %) in 1.250 s: 6,400 pods/s"));
-    assert_non_null(strstr(text, "p50 12.3 ms, p99 2000.0 ms"));
+    assert_non_null(strstr(text, "p50 12.3 ms, p99 2,000.0 ms"));
     assert_non_null(strstr(text, "800  no room: insufficient cpu"));
     assert_non_null(strstr(text, "25.0 %"));
     assert_non_null(strstr(text, "2  VIOLATED"));
+    assert_null(strstr(text, "finished"));
+    mu_buf_fini(&out);
+}
+
+static void test_report_write_text__a_long_run__has_readable_numbers(void **state)
+{
+    (void)state;
+    struct mu_report_result r = sample();
+    struct mu_buf out = {0};
+    r.elapsed_ns = UINT64_C(10817570004) * MU_NS_PER_MS;
+    r.latency_ns_p99 = UINT64_C(633318697) * MU_NS_PER_MS;
+    r.finished = 7000;
+    r.failed = 3;
+    assert_int_equal(mu_report_write_text(&r, &out), 0);
+    r.elapsed_ns = 900 * MU_NS_PER_S;
+    assert_int_equal(mu_report_write_text(&r, &out), 0);
+    assert_int_equal(mu_buf_append(&out, "", 1), 0);
+    const char *text = (const char *)out.data;
+    assert_non_null(strstr(text, "8,000 (90.9 %) in 10,817,570.004 s\n")); /* no rate: 0.0 */
+    assert_non_null(strstr(text, "p50 12.3 ms, p99 633,318.6 s from"));
+    assert_non_null(strstr(text, "7,000  have finished\n"));
+    assert_non_null(strstr(text, "3  of these failed\n"));
+    assert_non_null(strstr(text, "in 900.000 s: 8.8 pods/s"));
     mu_buf_fini(&out);
 }
 
@@ -563,6 +589,7 @@ int main(void)
         cmocka_unit_test(test_report_add__undecodable__is_refused),
         cmocka_unit_test(test_report_write_json__has_exactly_the_promised_keys),
         cmocka_unit_test(test_report_write_text__says_it_for_people),
+        cmocka_unit_test(test_report_write_text__a_long_run__has_readable_numbers),
         cmocka_unit_test(test_report_add_latency__gives_quantiles_and_elapsed),
         cmocka_unit_test(test_dump__nodes_and_pods__is_a_list_that_parses),
         cmocka_unit_test(test_dump__cannot_be_written__is_said),

@@ -1,6 +1,7 @@
 #include "tools/muster/commands.h"
 #include "tools/flags.h"
 #include "tools/muster/demo.h"
+#include "tools/muster/replay.h"
 #include "tools/muster/sim_command.h"
 
 #include <stdio.h>
@@ -35,13 +36,24 @@ int mu_command_demo(int argc, char **argv)
     struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
     uint32_t score = MU_SCORE_SPREAD;
     const struct mu_flag flags[] = {
-        WORKLOAD_FLAGS(o.workload), SCORE_FLAG(&score), OUTPUT_FLAGS(o),
-        FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running")};
-    int status = mu_flags_main(
-        "muster demo",
-        "Start an embedded API server and the scheduler, bind a workload, report.\n"
-        "Without files: 1,523 nodes, single pods and training gangs of 2 to 64, from a fixed seed.",
-        flags, sizeof flags / sizeof flags[0], argc, argv);
+        WORKLOAD_FLAGS(o.workload),
+        SCORE_FLAG(&score),
+        OUTPUT_FLAGS(o),
+        FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running"),
+        {.name = "replay",
+         .kind = MU_FLAG_U32,
+         .target = &o.replay,
+         .value = "SPEED",
+         .help = "create and end pods at their recorded times, SPEED times as fast",
+         .min = 1,
+         .max = MU_REPLAY_SPEED_MAX}};
+    int status =
+        mu_flags_main("muster demo",
+                      "Start an embedded API server and the scheduler, bind a workload, report.\n"
+                      "Without files: 1,523 nodes, single pods and training gangs of 2 to 64, from "
+                      "a fixed seed.\n"
+                      "Without --replay: all pods at once, and none ends.",
+                      flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status >= 0)
         return status;
     o.score = (enum mu_score_policy)score;

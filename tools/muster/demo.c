@@ -8,6 +8,10 @@
  * SETTLE ends when every pod is bound, or when no pod was bound for SETTLE_NS. The report then
  * says whether a plain greedy pass would still place something; if so, the scheduler gets more time,
  * up to PATIENCE_NS after the last bind.
+ *
+ * With --replay pods arrive and end as recorded (tools/muster/replay.h). PODS lasts until the last
+ * one has arrived; in SETTLE, pods that wait may still get the room of those that run, so that the
+ * quiet time counts only once everything that was bound has ended.
  */
 #include "tools/muster/demo.h"
 #include "engine/base/assert.h"
@@ -19,6 +23,7 @@
 #include "tools/muster/collect.h"
 #include "tools/muster/loader.h"
 #include "tools/muster/progress.h"
+#include "tools/muster/replay.h"
 #include "tools/muster/watcher.h"
 #include "tools/muster/workload_flags.h"
 #include "tools/muster/result.h"
@@ -68,6 +73,7 @@ struct demo {
     struct mu_outbox outbox;
     struct mu_random random;
     struct mu_loader *node_loader, *pod_loader;
+    struct mu_replay replay;
     struct mu_watcher watcher;
     bool watching;
     struct mu_collect *nodes, *pods;
@@ -247,11 +253,17 @@ static int encode_node(void *context, uint32_t i, struct mu_buf *path, struct mu
 static int encode_pod(void *context, uint32_t i, struct mu_buf *path, struct mu_buf *body)
 {
     struct demo *d = context;
-    const struct mu_workload_pod *pod = &d->workload->pods[i];
-    int rc = mu_buf_printf(path, "/api/v1/namespaces/%.*s/pods", MU_STR_ARGS(pod->object.ns));
+    struct mu_workload_pod pod = mu_replay_pod(&d->replay, i);
+    int rc = mu_buf_printf(path, "/api/v1/namespaces/%.*s/pods", MU_STR_ARGS(pod.object.ns));
     return rc != 0
                ? rc
-               : mu_workload_encode_pod(pod, mu_str_of(MU_DEMO_SCHEDULER), false, d->scratch, body);
+               : mu_workload_encode_pod(&pod, mu_str_of(MU_DEMO_SCHEDULER), true, d->scratch, body);
+}
+
+static uint64_t pod_due_ns(void *context, uint32_t i)
+{
+    struct demo *d = context;
+    return mu_replay_due_ns(&d->replay, i);
 }
 
 static void pod_sending(void *context, uint32_t i, uint64_t now_ns)
@@ -269,6 +281,7 @@ static int create_loaders(struct demo *d)
     struct mu_loader_config pods = {.count = d->workload->pod_count,
                                     .token_base = TOKENS_PODS,
                                     .encode = encode_pod,
+                                    .due_ns = pod_due_ns,
                                     .sending = pod_sending,
                                     .context = d};
     d->node_loader = mu_loader_create(&nodes);
@@ -338,23 +351,31 @@ static void print_result(struct demo *d)
 
 /* ---- the stages --------------------------------------------------------------------------- */
 
-static void show(struct demo *d, const char *detail)
+static void show(struct demo *d)
 {
-    char text[64];
+    char trace[MU_REPLAY_TEXT_BYTES], detail[MU_REPLAY_TEXT_BYTES + 48] = "";
+    const struct mu_watcher *w = &d->watcher;
+    bool replay = mu_replay_active(&d->replay);
+    uint32_t pods = d->workload->pod_count;
+    if (replay) {
+        mu_replay_text(&d->replay, now_of(d), trace);
+        (void)snprintf(detail, sizeof detail, "%s, %u bound, %u ended", trace, w->bound,
+                       w->finished);
+    } else if (d->stage == STAGE_PODS) {
+        (void)snprintf(detail, sizeof detail, "%u bound", w->bound);
+    }
     switch (d->stage) {
     case STAGE_NODES:
         mu_progress_show(&d->progress, "creating cluster", mu_loader_created(d->node_loader),
-                         d->workload->priority_count + d->workload->node_count, detail, now_of(d));
+                         d->workload->priority_count + d->workload->node_count, "", now_of(d));
         break;
     case STAGE_PODS:
-        (void)snprintf(text, sizeof text, "%u bound", d->watcher.bound);
-        mu_progress_show(&d->progress, "creating pods", mu_loader_created(d->pod_loader),
-                         d->workload->pod_count, text, now_of(d));
+        mu_progress_show(&d->progress, replay ? "replaying" : "creating pods",
+                         mu_loader_created(d->pod_loader), pods, detail, now_of(d));
         break;
     case STAGE_SETTLE:
     case STAGE_COLLECT:
-        mu_progress_show(&d->progress, "binding pods", d->watcher.bound, d->workload->pod_count,
-                         detail, now_of(d));
+        mu_progress_show(&d->progress, "binding pods", w->bound, pods, detail, now_of(d));
         break;
     case STAGE_KUBESIM:
     case STAGE_MUSTERD:
@@ -368,7 +389,25 @@ static void show_whole(struct demo *d)
 {
     d->progress.last_ns = 0;
     if (d->progress.terminal)
-        show(d, "");
+        show(d);
+}
+
+/* The last time at which a pod was bound or made room. */
+static uint64_t last_change_ns(const struct demo *d)
+{
+    const struct mu_watcher *w = &d->watcher;
+    return w->last_finished_ns > w->last_bound_ns ? w->last_finished_ns : w->last_bound_ns;
+}
+
+static bool settled(const struct demo *d, uint64_t now_ns)
+{
+    uint64_t change_ns = last_change_ns(d);
+    uint64_t quiet_since = change_ns > d->stage_ns ? change_ns : d->stage_ns;
+    if (d->watcher.bound == d->workload->pod_count)
+        return true;
+    if (mu_replay_active(&d->replay) && d->watcher.finished < d->watcher.bound)
+        return false; /* what runs will make room */
+    return now_ns - quiet_since >= SETTLE_NS;
 }
 
 static void judge(struct demo *d)
@@ -379,7 +418,7 @@ static void judge(struct demo *d)
         return;
     }
     bool patience =
-        now_of(d) - d->watcher.last_bound_ns < PATIENCE_NS && now_of(d) - d->stage_ns < PATIENCE_NS;
+        now_of(d) - last_change_ns(d) < PATIENCE_NS && now_of(d) - d->stage_ns < PATIENCE_NS;
     if (!mu_result_clean(&d->result) && patience && d->watcher.bound > 0) {
         enter(d, STAGE_SETTLE);
         return;
@@ -388,13 +427,6 @@ static void judge(struct demo *d)
     enter(d, STAGE_END);
     print_result(d);
     close_all(d);
-}
-
-static bool settled(const struct demo *d, uint64_t now_ns)
-{
-    uint64_t quiet_since =
-        d->watcher.last_bound_ns > d->stage_ns ? d->watcher.last_bound_ns : d->stage_ns;
-    return d->watcher.bound == d->workload->pod_count || now_ns - quiet_since >= SETTLE_NS;
 }
 
 /* One step of the current stage. Returns 0 or an error, which ends the demo. */
@@ -427,6 +459,7 @@ static int step(struct demo *d, uint64_t now_ns)
         return rc;
     case STAGE_MUSTERD:
         /* It lists by itself; pods may come at once. */
+        mu_replay_start(&d->replay, now_ns);
         enter(d, STAGE_PODS);
         return 0;
     case STAGE_PODS:
@@ -474,7 +507,7 @@ static void advance(struct demo *d)
         return;
     if (d->client != NULL)
         (void)mu_http_client_drain(d->client, &d->outbox);
-    show(d, "");
+    show(d);
 }
 
 static void on_reply(void *context, const struct mu_reply *reply)
@@ -524,6 +557,8 @@ static int prepare(struct demo *d)
 {
     const char *base = getenv("TMPDIR");
     int rc = mu_workload_from_flags(&d->options->workload, &d->workload, &d->failure);
+    if (rc == 0)
+        rc = mu_replay_init(&d->replay, d->workload, d->options->replay, &d->failure);
     if (rc == 0)
         rc = mu_result_dump_check(d->options->dump, &d->failure);
     if (rc != 0) {

@@ -11,6 +11,7 @@ struct mu_demo_options {
     bool json;
     bool keep;
     const char *dump; /* file, or NULL */
+    uint32_t replay;  /* seconds of the trace in one second; 0: all pods at once, for ever */
 };
 
 /* Run the demo to its end. Returns the exit status: 0 when every check of the report is 0. */

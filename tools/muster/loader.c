@@ -95,6 +95,14 @@ static void send_item(struct mu_loader *l, uint32_t i, uint64_t now_ns, struct m
     l->in_flight++;
 }
 
+/* When the next fresh object may go; UINT64_MAX: there is none. */
+static uint64_t fresh_ns(const struct mu_loader *l)
+{
+    if (l->next == l->config.count)
+        return UINT64_MAX;
+    return l->config.due_ns == NULL ? 0 : l->config.due_ns(l->config.context, l->next);
+}
+
 void mu_loader_tick(struct mu_loader *l, uint64_t now_ns, struct mu_outbox *out)
 {
     while (l->failure.code == 0 && l->in_flight < l->config.in_flight_max) {
@@ -102,10 +110,10 @@ void mu_loader_tick(struct mu_loader *l, uint64_t now_ns, struct mu_outbox *out)
             if (now_ns < l->retry_ns)
                 return;
             send_item(l, l->retries[--l->retry_count], now_ns, out);
-        } else if (l->next < l->config.count) {
-            send_item(l, l->next++, now_ns, out);
         } else {
-            return;
+            if (now_ns < fresh_ns(l))
+                return;
+            send_item(l, l->next++, now_ns, out);
         }
     }
 }
@@ -169,7 +177,9 @@ bool mu_loader_reply(struct mu_loader *l, const struct mu_reply *reply, uint64_t
 
 uint64_t mu_loader_next_ns(const struct mu_loader *l)
 {
-    return l->failure.code == 0 && l->retry_count > 0 ? l->retry_ns : UINT64_MAX;
+    if (l->failure.code != 0 || l->in_flight == l->config.in_flight_max)
+        return UINT64_MAX;
+    return l->retry_count > 0 ? l->retry_ns : fresh_ns(l);
 }
 
 uint32_t mu_loader_created(const struct mu_loader *l)

@@ -27,41 +27,67 @@ static uint64_t index_hash(const void *context, uint32_t value)
     return key_hash(pod->ns, pod->name);
 }
 
-static int pod_seen(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+static void finish(struct mu_watcher *w, struct mu_watcher_times *times, uint64_t now_ns)
 {
-    struct mu_watcher *w = context;
+    if (times->finished)
+        return;
+    times->finished = true;
+    w->last_finished_ns = now_ns;
+    w->finished++;
+}
+
+static void saw_pod(struct mu_watcher *w, struct mu_str raw, bool left, uint64_t now_ns)
+{
     struct mu_object_meta meta;
     struct mu_pod_bound bound;
-    (void)version;
     mu_arena_reset(w->arena);
     if (mu_meta_decode(raw, &meta, NULL) != 0 ||
         mu_pod_bound_decode(raw, w->arena, &bound, NULL) != 0 || bound.node.len == 0)
-        return 0;
+        return;
     struct pod_key key = {meta.ns, meta.name};
     uint32_t i = mu_index_find(w->by_name, key_hash(meta.ns, meta.name), &key);
-    if (i != MU_INDEX_NONE && w->times[i].bound_ns == 0) {
-        w->times[i].bound_ns = now_ns;
+    if (i == MU_INDEX_NONE)
+        return;
+    struct mu_watcher_times *times = &w->times[i];
+    times->seen = w->lists;
+    if (times->bound_ns == 0) {
+        times->bound_ns = now_ns;
         w->last_bound_ns = now_ns;
         w->bound++;
     }
+    if (left || bound.terminal)
+        finish(w, times, now_ns);
+}
+
+static int pod_seen(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+{
+    (void)version;
+    saw_pod(context, raw, false, now_ns);
     return 0;
 }
 
+/* Its last state still says where it ran. */
 static int pod_left(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
 {
-    return pod_seen(context, raw, version, now_ns); /* its last state still says where it ran */
+    (void)version;
+    saw_pod(context, raw, true, now_ns);
+    return 0;
 }
 
 static void relist_begin(void *context)
 {
-    (void)context;
+    struct mu_watcher *w = context;
+    w->lists++;
 }
 
+/* A bound pod that a whole list does not show is gone. It stays counted as bound. */
 static int relist_sweep(void *context, uint64_t now_ns)
 {
-    (void)context;
-    (void)now_ns;
-    return 0; /* a pod that is gone stays counted */
+    struct mu_watcher *w = context;
+    for (uint32_t i = 0; i < w->workload->pod_count; i++)
+        if (w->times[i].bound_ns != 0 && w->times[i].seen != w->lists)
+            finish(w, &w->times[i], now_ns);
+    return 0;
 }
 
 int mu_watcher_init(struct mu_watcher *w, const struct mu_workload *workload, uint64_t token_base,

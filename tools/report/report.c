@@ -234,7 +234,11 @@ static void count_pods(struct mu_report *report, struct mu_report_result *out)
     out->pods = report->pod_count;
     for (uint32_t p = 0; p < report->pod_count; p++) {
         const struct mu_pod_object *pod = &report->pods[p];
-        out->bound += pod->node_name.len > 0;
+        if (pod->node_name.len > 0) {
+            out->bound++;
+            out->finished += report_is_finished(pod);
+            out->failed += pod->phase == MU_POD_FAILED;
+        }
         if (!report_is_pending(pod))
             continue;
         out->pending++;

@@ -4,7 +4,10 @@
  * The verdict on a run, recomputed naively from the API server's own objects: none of the cluster
  * DB's sums, indexes or verdicts are used, so that a mistake there shows here.
  *
- * bound               pods with a node, finished ones included
+ * bound               pods with a node, finished ones included: a run in which pods end counts each
+ *                     once it was placed, whatever became of it
+ * finished            bound pods that have ended, of which `failed` did not end well; they hold no
+ *                     room any more
  * pending             pods without a node that are not finished
  * gangs               groups of two or more, by their stated size or their members
  * partial gangs       some members bound, but fewer than the gang's size (a gang that states no
@@ -32,6 +35,7 @@ struct mu_report_usage {
 };
 struct mu_report_result {
     uint64_t nodes, pods, gangs, bound, pending;
+    uint64_t finished, failed; /* of the bound ones */
     uint64_t partial_gangs, overcommitted_nodes, pending_that_fit;
     uint64_t stray_pods;                                    /* bound to a node that is not there */
     uint64_t elapsed_ns;                                    /* first creation to last bind */

@@ -51,27 +51,50 @@ static const char *amount_text(uint32_t resource, int64_t value, char text[AMOUN
     return text;
 }
 
+/* Tenths of a millisecond, or of a second where those would be many. */
+static const char *latency_text(uint64_t ns, char text[AMOUNT_BYTES])
+{
+    bool seconds = ns >= 10 * MU_NS_PER_S;
+    uint64_t tenth_ns = seconds ? MU_NS_PER_S / 10 : MU_NS_PER_MS / 10;
+    char number[NUMBER_BYTES];
+    (void)snprintf(text, AMOUNT_BYTES, "%s.%" PRIu64 " %s", grouped(ns / tenth_ns / 10, number),
+                   ns / tenth_ns % 10, seconds ? "s" : "ms");
+    return text;
+}
+
+/* Left out where the pods' arrivals take so long that it says nothing: below a tenth. */
+static void write_rate(const struct mu_report_result *r, struct mu_buf *out)
+{
+    char text[NUMBER_BYTES];
+    uint64_t rate = rate_tenths(r);
+    if (rate >= 100)
+        (void)mu_buf_printf(out, ": %s pods/s", grouped(rate / 10, text));
+    else if (rate > 0)
+        (void)mu_buf_printf(out, ": %" PRIu64 ".%" PRIu64 " pods/s", rate / 10, rate % 10);
+}
+
 static void write_counts(const struct mu_report_result *r, struct mu_buf *out)
 {
-    char a[NUMBER_BYTES], b[NUMBER_BYTES];
-    uint64_t share = permille(r->bound, r->pods), rate = rate_tenths(r);
+    char a[AMOUNT_BYTES], b[AMOUNT_BYTES];
+    uint64_t share = permille(r->bound, r->pods);
     (void)mu_buf_printf(out, "nodes        %10s\n", grouped(r->nodes, a));
     (void)mu_buf_printf(out, "pods         %10s, in %s gangs of two or more and as single pods\n",
                         grouped(r->pods, a), grouped(r->gangs, b));
     (void)mu_buf_printf(out, "bound        %10s (%" PRIu64 ".%" PRIu64 " %%)", grouped(r->bound, a),
                         share / 10, share % 10);
-    if (r->elapsed_ns > 0)
-        (void)mu_buf_printf(out, " in %" PRIu64 ".%03" PRIu64 " s: %s pods/s",
-                            r->elapsed_ns / MU_NS_PER_S, r->elapsed_ns % MU_NS_PER_S / MU_NS_PER_MS,
-                            grouped(rate / 10, b));
+    if (r->elapsed_ns > 0) {
+        (void)mu_buf_printf(out, " in %s.%03" PRIu64 " s", grouped(r->elapsed_ns / MU_NS_PER_S, a),
+                            r->elapsed_ns % MU_NS_PER_S / MU_NS_PER_MS);
+        write_rate(r, out);
+    }
     (void)mu_buf_append_text(out, "\n");
+    if (r->finished > 0)
+        (void)mu_buf_printf(out, "  %10s  have finished\n", grouped(r->finished, a));
+    if (r->failed > 0)
+        (void)mu_buf_printf(out, "  %10s  of these failed\n", grouped(r->failed, a));
     if (r->latency_count > 0)
-        (void)mu_buf_printf(
-            out,
-            "latency      p50 %" PRIu64 ".%" PRIu64 " ms, p99 %" PRIu64 ".%" PRIu64
-            " ms from creation to bound\n",
-            r->latency_ns_p50 / MU_NS_PER_MS, r->latency_ns_p50 / (MU_NS_PER_MS / 10) % 10,
-            r->latency_ns_p99 / MU_NS_PER_MS, r->latency_ns_p99 / (MU_NS_PER_MS / 10) % 10);
+        (void)mu_buf_printf(out, "latency      p50 %s, p99 %s from creation to bound\n",
+                            latency_text(r->latency_ns_p50, a), latency_text(r->latency_ns_p99, b));
     (void)mu_buf_printf(out, "pending      %10s\n", grouped(r->pending, a));
     for (uint32_t i = 0; i < r->reason_count; i++)
         (void)mu_buf_printf(out, "  %10s  %s\n", grouped(r->reasons[i].pods, a),
@@ -81,14 +104,14 @@ static void write_counts(const struct mu_report_result *r, struct mu_buf *out)
 static void write_usage(const struct mu_report_result *r, struct mu_buf *out)
 {
     char a[AMOUNT_BYTES], b[AMOUNT_BYTES], c[AMOUNT_BYTES];
-    (void)mu_buf_printf(out, "\n%-24s %18s %18s %8s %18s\n", "utilisation", "requested", "of",
+    (void)mu_buf_printf(out, "\n%-24s %14s %14s %8s %14s\n", "utilisation", "requested", "of",
                         "share", "pending");
     for (uint32_t i = 0; i < r->usage_count; i++) {
         const struct mu_report_usage *u = &r->usage[i];
         if (u->allocatable == 0 && u->requested == 0 && u->pending == 0)
             continue;
         uint64_t share = permille((uint64_t)u->requested, (uint64_t)u->allocatable);
-        (void)mu_buf_printf(out, "  %-22.*s %18s %18s %4" PRIu64 ".%" PRIu64 " %% %18s\n",
+        (void)mu_buf_printf(out, "  %-22.*s %14s %14s %4" PRIu64 ".%" PRIu64 " %% %14s\n",
                             MU_STR_ARGS(u->resource), amount_text(i, u->requested, a),
                             amount_text(i, u->allocatable, b), share / 10, share % 10,
                             amount_text(i, u->pending, c));
