@@ -14,6 +14,7 @@
 #include "informer/proto/scheduling.pb-c.h"
 #include "tools/kubesim/apiserver.h"
 #include "tools/kubesim/kinds.h"
+#include "tools/kubesim/limits.h"
 #include "tools/kubesim/negotiate.h"
 #include "tools/kubesim/query.h"
 #include "tools/kubesim/selector.h"
@@ -53,6 +54,13 @@ struct mu_route {
     struct mu_str sub;             /* "", "status", or one of the kind's subs */
 };
 
+/* A request's path, split and decoded. */
+struct mu_api_path {
+    uint32_t count;
+    struct mu_str segments[MU_KUBESIM_SEGMENTS_MAX];
+};
+bool mu_api_path_is(const struct mu_api_path *path, uint32_t at, const char *segment);
+
 struct mu_call {
     struct mu_apiserver *server;
     const struct mu_api_request *request;
@@ -65,6 +73,11 @@ struct mu_call {
 
 /* ---- answers (status.c) ------------------------------------------------------------------- */
 
+/* Read the form of the answer off the Accept header (enum mu_api_offer says what there is), or
+ * answer 406 and return false. */
+bool mu_api_accepts(struct mu_call *call, unsigned offers);
+/* 406, in JSON. `why` may be empty. */
+int mu_api_not_acceptable(struct mu_call *call, const char *why);
 /* A failure Status. Always returns MU_EINVAL. */
 int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
@@ -77,9 +90,6 @@ int mu_api_too_large_version(struct mu_call *call, uint64_t version);
 int mu_api_internal(struct mu_call *call, int code);
 int mu_api_success(struct mu_call *call, int http);
 int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobject *object);
-/* The same, consuming nothing: appends an object as JSON. Returns 0 or a MU_E code. */
-int mu_api_object_json(struct mu_apiserver *server, enum mu_kind_ix kind,
-                       const struct mu_kobject *object, struct mu_buf *out);
 /* A message of any type in its envelope, or as JSON. */
 int mu_api_respond_message(struct mu_call *call, int http, const char *api_version,
                            const char *kind, const ProtobufCMessage *message);

@@ -6,17 +6,13 @@
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "tools/kubesim/api_priv.h"
-#include "tools/kubesim/limits.h"
+#include "tools/kubesim/discovery.h"
+#include "tools/kubesim/yaml_write.h"
 
 /* ---- paths -------------------------------------------------------------------------------- */
 
-struct path {
-    uint32_t count;
-    struct mu_str segments[MU_KUBESIM_SEGMENTS_MAX];
-};
-
 /* Split and decode. False: malformed, or deeper than any path served. */
-static bool split_path(struct mu_str text, struct mu_arena *arena, struct path *path)
+static bool split_path(struct mu_str text, struct mu_arena *arena, struct mu_api_path *path)
 {
     path->count = 0;
     while (text.len > 0) {
@@ -37,25 +33,27 @@ static bool split_path(struct mu_str text, struct mu_arena *arena, struct path *
     return true;
 }
 
-static bool is(const struct path *path, uint32_t at, const char *text)
+bool mu_api_path_is(const struct mu_api_path *path, uint32_t at, const char *text)
 {
     return at < path->count && mu_str_equal(path->segments[at], mu_str_of(text));
 }
 
 /* What a resource path names; false when nothing is served there. */
-static bool find_route(const struct path *path, struct mu_route *route)
+static bool find_route(const struct mu_api_path *path, struct mu_route *route)
 {
     static const struct mu_str none = {"", 0};
-    uint32_t at = is(path, 0, "api") ? 1 : 2;
-    if ((!is(path, 0, "api") && !is(path, 0, "apis")) || path->count < at + 2) {
+    uint32_t at = mu_api_path_is(path, 0, "api") ? 1 : 2;
+    if ((!mu_api_path_is(path, 0, "api") && !mu_api_path_is(path, 0, "apis")) ||
+        path->count < at + 2) {
         return false;
     }
     struct mu_str group = at == 1 ? none : path->segments[1];
     struct mu_str version = path->segments[at++];
     *route = (struct mu_route){.kind = MU_KIND_COUNT, .ns = none, .name = none, .sub = none};
     /* namespaces/x/y is y inside x, save for the namespace's own subresources. */
-    bool scoped = is(path, at, "namespaces") && path->count >= at + 3 &&
-                  !is(path, at + 2, "status") && !is(path, at + 2, "finalize");
+    bool scoped = mu_api_path_is(path, at, "namespaces") && path->count >= at + 3 &&
+                  !mu_api_path_is(path, at + 2, "status") &&
+                  !mu_api_path_is(path, at + 2, "finalize");
     if (scoped) {
         route->ns = path->segments[at + 1];
         at += 2;
@@ -79,40 +77,6 @@ static bool find_route(const struct path *path, struct mu_route *route)
     }
     route->kind = kind;
     return true;
-}
-
-/* ---- answers that no object is behind ----------------------------------------------------- */
-
-static bool answer_plain(struct mu_call *call, const struct path *path)
-{
-    static const struct {
-        const char *segment;
-        enum mu_media media;
-        const char *body;
-    } plain[] = {
-        {"healthz", MU_MEDIA_TEXT, "ok"},
-        {"livez", MU_MEDIA_TEXT, "ok"},
-        {"readyz", MU_MEDIA_TEXT, "ok"},
-        {"version", MU_MEDIA_JSON,
-         "{\"major\":\"1\",\"minor\":\"35\",\"gitVersion\":\"v1.35.0-muster-kubesim\","
-         "\"platform\":\"linux/amd64\"}\n"},
-        {"api", MU_MEDIA_JSON,
-         "{\"kind\":\"APIVersions\",\"versions\":[\"v1\"],\"serverAddressByClientCIDRs\":[]}\n"},
-        {"apis", MU_MEDIA_JSON,
-         "{\"kind\":\"APIGroupList\",\"apiVersion\":\"v1\",\"groups\":[{\"name\":"
-         "\"scheduling.k8s.io\",\"versions\":[{\"groupVersion\":\"scheduling.k8s.io/v1\","
-         "\"version\":\"v1\"}],\"preferredVersion\":{\"groupVersion\":\"scheduling.k8s.io/v1\","
-         "\"version\":\"v1\"}}]}\n"},
-    };
-    for (size_t i = 0; i < sizeof plain / sizeof plain[0]; i++) {
-        if (path->count == 1 && is(path, 0, plain[i].segment) && call->request->method == MU_GET) {
-            call->response->status = 200;
-            call->response->media = plain[i].media;
-            (void)mu_buf_append_text(&call->response->body, plain[i].body);
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- verbs -------------------------------------------------------------------------------- */
@@ -172,6 +136,56 @@ static int dispatch(struct mu_call *call)
                        "the server does not allow this method on the requested resource");
 }
 
+/* The form of an answer that is made of objects. */
+static bool accepts_objects(struct mu_call *call)
+{
+    bool watch = false;
+    unsigned offers = MU_OFFER_OBJECTS;
+    offers |= mu_kinds[call->route.kind].json_only ? 0 : MU_OFFER_PROTOBUF;
+    (void)mu_query_bool(&call->query, "watch", &watch); /* what is no boolean is refused later */
+    offers |= watch && call->request->method == MU_GET ? MU_OFFER_STREAM : 0;
+    return mu_api_accepts(call, offers);
+}
+
+static void not_found(struct mu_call *call)
+{
+    (void)mu_api_fail(call, 404, "NotFound", "the server could not find the requested resource");
+}
+
+static void route_call(struct mu_call *call, struct mu_api_path *path)
+{
+    const struct mu_api_request *request = call->request;
+    struct mu_error error = {0, ""};
+    if (!split_path(request->path, call->server->arena, path)) {
+        not_found(call);
+    } else if (mu_api_discover(call, path)) {
+        return;
+    } else if (!find_route(path, &call->route)) {
+        not_found(call);
+    } else if (mu_query_parse(request->query, call->server->arena, &call->query, &error) != 0) {
+        (void)mu_api_fail(call, 400, "BadRequest", "%s", error.text);
+    } else if (accepts_objects(call)) {
+        (void)dispatch(call);
+    }
+}
+
+/* The answer is JSON that a YAML reader asked for. It stays JSON, which is YAML too, when there is
+ * no memory to turn it. */
+static void answer_in_yaml(struct mu_call *call)
+{
+    struct mu_buf *body = &call->response->body;
+    struct mu_buf yaml;
+    mu_buf_init(&yaml, MU_KUBESIM_RESPONSE_MAX);
+    if (mu_yaml_from_json((struct mu_str){(const char *)body->data, (uint32_t)body->len}, &yaml) !=
+        0) {
+        mu_buf_fini(&yaml);
+        return;
+    }
+    mu_buf_fini(body);
+    *body = yaml;
+    call->response->media = MU_MEDIA_YAML;
+}
+
 void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_request *request,
                          uint64_t now_ns, struct mu_api_response *out)
 {
@@ -186,20 +200,12 @@ void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_reques
         .now_ns = now_ns,
         .form = {MU_MEDIA_JSON},
         .route = {.kind = MU_KIND_COUNT, .ns = {"", 0}, .name = {"", 0}, .sub = {"", 0}}};
-    struct path path;
-    struct mu_error error = {0, ""};
-    (void)mu_api_negotiate(request->accept, true, &call.form);
-    if (!split_path(request->path, server->arena, &path)) {
-        (void)mu_api_fail(&call, 404, "NotFound", "no such path");
-    } else if (answer_plain(&call, &path)) {
-        return;
-    } else if (!find_route(&path, &call.route)) {
-        (void)mu_api_fail(&call, 404, "NotFound",
-                          "the server could not find the requested resource");
-    } else if (mu_query_parse(request->query, server->arena, &call.query, &error) != 0) {
-        (void)mu_api_fail(&call, 400, "BadRequest", "%s", error.text);
-    } else {
-        (void)dispatch(&call);
+    struct mu_api_path path;
+    /* Errors are told in any of the media types, whatever the path has. */
+    (void)mu_api_negotiate(request->accept, MU_OFFER_PROTOBUF | MU_OFFER_OBJECTS, &call.form);
+    route_call(&call, &path);
+    if (call.form.media == MU_MEDIA_YAML && out->media == MU_MEDIA_JSON && out->watch == NULL) {
+        answer_in_yaml(&call);
     }
     MU_ASSERT(out->watch == NULL || out->body.len == 0);
 }
@@ -219,7 +225,7 @@ static bool add_object(struct mu_apiserver *server, const char *path, const char
                                      .content = MU_MEDIA_JSON,
                                      .body = mu_str_of(json)};
     struct mu_api_response response;
-    mu_apiserver_handle(server, &request, 0, &response);
+    mu_apiserver_handle(server, &request, server->config.start_ns, &response);
     bool created = response.status == 201;
     mu_buf_fini(&response.body);
     return created;

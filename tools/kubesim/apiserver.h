@@ -20,6 +20,7 @@ struct mu_apiserver; /* opaque; one thread */
 struct mu_apiserver_config {
     uint32_t history_events; /* per kind kept for watches, rounded up to 2^n; 0: 65536 */
     uint64_t wall_base_ns;   /* creationTimestamp = (wall_base_ns + now_ns) in seconds */
+    uint64_t start_ns;       /* the time at which the objects of every cluster are made */
     uint64_t bookmark_ns;    /* interval of bookmarks; 0: 60 s */
     /* Whoever shows neither a verified certificate nor a token is answered 401. Off: everybody is
      * the administrator (in process, and on cleartext ports that only this machine reaches). */

@@ -168,8 +168,9 @@ static void stream_open(struct mu_front *f, struct stream *s,
 
 static enum mu_media media_of(struct mu_str content_type)
 {
-    static const enum mu_media known[] = {MU_MEDIA_PROTOBUF, MU_MEDIA_JSON, MU_MEDIA_MERGE_PATCH,
-                                          MU_MEDIA_STRATEGIC_PATCH};
+    static const enum mu_media known[] = {
+        MU_MEDIA_PROTOBUF,   MU_MEDIA_JSON,        MU_MEDIA_MERGE_PATCH, MU_MEDIA_STRATEGIC_PATCH,
+        MU_MEDIA_JSON_PATCH, MU_MEDIA_APPLY_PATCH, MU_MEDIA_YAML};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
         if (mu_str_starts_with(content_type, mu_str_of(mu_media_text(known[i]))))
             return known[i];
@@ -178,8 +179,9 @@ static enum mu_media media_of(struct mu_str content_type)
 
 static void respond(struct mu_http_exchange *exchange, struct mu_api_response *response)
 {
-    (void)mu_http_respond_take(exchange, response->status,
-                               mu_str_of(mu_media_text(response->media)), response->retry_after_s,
+    const char *type = response->content_type;
+    type = type != NULL ? type : mu_media_text(response->media);
+    (void)mu_http_respond_take(exchange, response->status, mu_str_of(type), response->retry_after_s,
                                &response->body);
 }
 

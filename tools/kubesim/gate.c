@@ -183,8 +183,8 @@ static void forced_response(const struct mu_api_request *request, int http,
     struct mu_buf raw = {0};
     int code = 0;
     struct mu_api_form form;
-    (void)mu_api_negotiate(request->accept, true, &form);
-    if (form.media == MU_MEDIA_JSON) {
+    (void)mu_api_negotiate(request->accept, MU_OFFER_PROTOBUF | MU_OFFER_OBJECTS, &form);
+    if (form.media != MU_MEDIA_PROTOBUF) {
         out->media = MU_MEDIA_JSON;
         code = mu_buf_printf(&out->body,
                              "{\"kind\":\"Status\",\"apiVersion\":\"v1\",\"status\":\"Failure\","

@@ -74,6 +74,7 @@ struct mu_kind {
     const char *const *short_names; /* ends with NULL; NULL: none */
     const struct mu_kind_api *apis; /* beside group and version; ends with group NULL; or NULL */
     const struct mu_kind_sub *subs; /* ends with name NULL; or NULL */
+    bool in_all;                    /* of the category that `kubectl get all` lists */
     /* What the rules of this kind read and write: its .proto of informer/, or the schema. */
     const ProtobufCMessageDescriptor *descriptor;
     /* All that the API has, for JSON and YAML (tools/kubesim/schema); NULL: as descriptor. */
@@ -84,6 +85,11 @@ struct mu_kind {
 };
 
 extern const struct mu_kind mu_kinds[MU_KIND_COUNT];
+
+static inline const ProtobufCMessageDescriptor *mu_kind_schema(const struct mu_kind *kind)
+{
+    return kind->schema != NULL ? kind->schema : kind->descriptor;
+}
 
 /* The row of a group, version and plural, or MU_KIND_COUNT. *api: by which of its further group
  * versions it was named, NULL: by its own. */

@@ -20,6 +20,7 @@
 #define MU_KUBESIM_REQUIREMENTS  256u           /* of one selector */
 #define MU_KUBESIM_VALUES_MAX    1024u          /* of one selector's sets */
 #define MU_KUBESIM_JSON_DEPTH    64u            /* of a JSON body, in messages */
+#define MU_KUBESIM_SCHEMAS_MAX   1024u          /* messages that one group version reaches */
 #define MU_KUBESIM_TIMERS_MAX    (1u << 25)     /* kubelets: two per pod at most */
 #define MU_KUBESIM_IN_FLIGHT_MAX (1u << 22)     /* in-process front: deliveries under way */
 

@@ -12,6 +12,8 @@
 #include <stdio.h>
 #include "engine/base/assert.h"
 #include "tools/kubesim/limits.h"
+#include "tools/kubesim/render.h"
+#include "tools/kubesim/table.h"
 #include "tools/kubesim/wire.h"
 
 /* ---- parameters --------------------------------------------------------------------------- */
@@ -190,11 +192,13 @@ static bool token_read(struct mu_apiserver *server, struct mu_str token,
 
 struct page {
     struct mu_call *call;
+    struct mu_api_view view;
+    int64_t now_s;
     const struct mu_list_options *options;
     uint64_t limit; /* 0: none */
     uint64_t count;
     const struct mu_kobject *last;
-    bool more, json;
+    bool more;
 };
 
 static int add_item(void *context, struct mu_kobject *object)
@@ -208,29 +212,68 @@ static int add_item(void *context, struct mu_kobject *object)
         page->more = true;
         return 1;
     }
-    if (page->json) {
-        if (page->count > 0) {
-            (void)mu_buf_append_text(&server->items, ",");
-        }
-        int code = mu_api_object_json(server, page->call->route.kind, object, &server->items);
-        if (code != 0) {
-            return code;
-        }
-    } else {
-        mu_pb_put_bytes(&server->items, 2, mu_kobject_raw(object));
+    if (page->count > 0 && mu_render_is_text(&page->view)) {
+        (void)mu_buf_append_text(&server->items, ",");
+    }
+    int code =
+        mu_render_item(server, &page->view, mu_kobject_raw(object), page->now_s, &server->items);
+    if (code != 0) {
+        return code;
     }
     page->last = object;
     page->count++;
     return server->items.failed;
 }
 
-/* The whole list around the items that were gathered. */
+/* The list around its items, as JSON. */
+static void put_text(struct page *page, const char *version, const char *token)
+{
+    struct mu_buf *items = &page->call->server->items;
+    struct mu_buf *out = &page->call->response->body;
+    bool table = page->view.form.as == MU_AS_TABLE;
+    (void)mu_buf_printf(out,
+                        "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
+                        "\"resourceVersion\":\"%s\"%s%s%s}",
+                        mu_render_list_kind(&page->view), mu_render_version(&page->view), version,
+                        page->more ? ",\"continue\":\"" : "", token, page->more ? "\"" : "");
+    if (table) {
+        (void)mu_buf_append_text(out, ",\"columnDefinitions\":");
+        mu_table_columns(&mu_kinds[page->view.kind], out);
+    }
+    (void)mu_buf_append_text(out, table ? ",\"rows\":[" : ",\"items\":[");
+    (void)mu_buf_append(out, items->data, items->len);
+    (void)mu_buf_append_text(out, "]}\n");
+}
+
+/* The list around its items in an envelope, written without joining the two first. */
+static void put_protobuf(struct page *page, struct mu_str version, struct mu_str token)
+{
+    struct mu_buf *items = &page->call->server->items;
+    struct mu_buf *out = &page->call->response->body;
+    struct mu_buf head = {0};
+    struct mu_buf type = {0};
+    size_t size = mu_pb_bytes_size(2, version.len);
+    size += page->more ? mu_pb_bytes_size(3, token.len) : 0;
+    mu_pb_put_head(&head, 1, size);
+    mu_pb_put_bytes(&head, 2, version);
+    if (page->more) {
+        mu_pb_put_bytes(&head, 3, token);
+    }
+    mu_pb_put_bytes(&type, 1, mu_str_of(mu_render_version(&page->view)));
+    mu_pb_put_bytes(&type, 2, mu_str_of(mu_render_list_kind(&page->view)));
+    (void)mu_buf_append(out, "k8s", 4); /* with its NUL */
+    mu_pb_put_bytes(out, 1, (struct mu_str){(const char *)type.data, (uint32_t)type.len});
+    mu_pb_put_head(out, 2, head.len + items->len);
+    (void)mu_buf_append(out, head.data, head.len);
+    (void)mu_buf_append(out, items->data, items->len);
+    out->failed = head.failed != 0 ? head.failed : type.failed != 0 ? type.failed : out->failed;
+    mu_buf_fini(&head);
+    mu_buf_fini(&type);
+}
+
 static int respond_list(struct page *page, uint64_t version)
 {
     struct mu_call *call = page->call;
-    const struct mu_kind *kind = &mu_kinds[call->route.kind];
-    struct mu_buf *items = &call->server->items;
-    struct mu_buf *out = &call->response->body;
     const char *token = "";
     if (page->more) {
         token = token_write(call->server, version, page->last);
@@ -239,42 +282,17 @@ static int respond_list(struct page *page, uint64_t version)
         }
     }
     char number_text[24];
-    int n = snprintf(number_text, sizeof number_text, "%" PRIu64, version);
+    (void)snprintf(number_text, sizeof number_text, "%" PRIu64, version);
     call->response->status = 200;
-    call->response->media = page->json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
-    if (page->json) {
-        (void)mu_buf_printf(out,
-                            "{\"kind\":\"%s\",\"apiVersion\":\"%s\",\"metadata\":{"
-                            "\"resourceVersion\":\"%s\"%s%s%s},\"items\":[",
-                            kind->list_kind, kind->api_version, number_text,
-                            page->more ? ",\"continue\":\"" : "", token, page->more ? "\"" : "");
-        (void)mu_buf_append(out, items->data, items->len);
-        (void)mu_buf_append_text(out, "]}\n");
+    if (mu_render_is_text(&page->view)) {
+        call->response->media = MU_MEDIA_JSON;
+        put_text(page, number_text, token);
     } else {
-        struct mu_buf head = {0};
-        struct mu_str rv = {number_text, (uint32_t)n};
-        struct mu_str more = mu_str_of(token);
-        size_t size = mu_pb_bytes_size(2, rv.len);
-        size += page->more ? mu_pb_bytes_size(3, more.len) : 0;
-        mu_pb_put_head(&head, 1, size);
-        mu_pb_put_bytes(&head, 2, rv);
-        if (page->more) {
-            mu_pb_put_bytes(&head, 3, more);
-        }
-        /* Envelope around head and items, written without joining them first. */
-        struct mu_buf type = {0};
-        mu_pb_put_bytes(&type, 1, mu_str_of(kind->api_version));
-        mu_pb_put_bytes(&type, 2, mu_str_of(kind->list_kind));
-        (void)mu_buf_append(out, "k8s", 4); /* with its NUL */
-        mu_pb_put_bytes(out, 1, (struct mu_str){(const char *)type.data, (uint32_t)type.len});
-        mu_pb_put_head(out, 2, head.len + items->len);
-        (void)mu_buf_append(out, head.data, head.len);
-        (void)mu_buf_append(out, items->data, items->len);
-        out->failed = head.failed != 0 ? head.failed : type.failed != 0 ? type.failed : out->failed;
-        mu_buf_fini(&head);
-        mu_buf_fini(&type);
+        call->response->media = MU_MEDIA_PROTOBUF;
+        put_protobuf(page, mu_str_of(number_text), mu_str_of(token));
     }
-    return out->failed == 0 ? 0 : mu_api_internal(call, out->failed);
+    int failed = call->response->body.failed;
+    return failed == 0 ? 0 : mu_api_internal(call, failed);
 }
 
 static int expired(struct mu_call *call, uint64_t version)
@@ -293,7 +311,14 @@ int mu_api_list(struct mu_call *call, struct mu_list_options *options)
     struct page page = {.call = call,
                         .options = options,
                         .limit = options->limit,
-                        .json = call->form.media == MU_MEDIA_JSON};
+                        .now_s = mu_render_now_s(server, call->now_ns)};
+    int code = mu_api_view_of(call, &page.view);
+    if (code != 0) {
+        return code;
+    }
+    if (page.view.form.as == MU_AS_PARTIAL) {
+        return mu_api_not_acceptable(call, "one object was asked for where there is a list");
+    }
     if (call->route.ns.len > 0) {
         range.ns = call->route.ns;
     }
@@ -311,7 +336,7 @@ int mu_api_list(struct mu_call *call, struct mu_list_options *options)
     }
     uint64_t version = range.version != 0 ? range.version : now;
     mu_buf_clear(&server->items);
-    int code = mu_store_walk(server->store, call->route.kind, &range, add_item, &page);
+    code = mu_store_walk(server->store, call->route.kind, &range, add_item, &page);
     if (code == MU_EEXPIRED) {
         return expired(call, version);
     }

@@ -207,8 +207,9 @@ int main(int argc, char **argv)
         .level = MU_LOG_INFO, .format = (enum mu_log_format)o.log_format, .clock = clock};
     mu_log_configure(&log);
     mu_random_init_seed(&random, o.seed);
-    struct mu_apiserver_config server = {.wall_base_ns =
-                                             clock->wall_ns(clock) - clock->now_ns(clock)};
+    uint64_t start_ns = clock->now_ns(clock);
+    struct mu_apiserver_config server = {.wall_base_ns = clock->wall_ns(clock) - start_ns,
+                                         .start_ns = start_ns};
     struct mu_kubelets_config kubelets = {0};
     MU_ASSERT(uv_loop_init(&k.loop) == 0);
     k.server = mu_apiserver_create(&server, &random);

@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "informer/json_object.h"
 #include "tools/kubesim/limits.h"
+#include "tools/kubesim/render.h"
 
 /* Append the encoding of a message. */
 static int pack(struct mu_buf *out, const ProtobufCMessage *message)
@@ -49,7 +50,7 @@ int mu_api_respond_message(struct mu_call *call, int http, const char *api_versi
     struct mu_api_response *response = call->response;
     MU_ASSERT(response->body.len == 0);
     response->status = http;
-    bool json = call->form.media == MU_MEDIA_JSON;
+    bool json = call->form.media != MU_MEDIA_PROTOBUF;
     response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
     int code = json ? mu_json_message_write(&response->body, mu_str_of(api_version),
                                             mu_str_of(kind), message, NULL)
@@ -57,29 +58,56 @@ int mu_api_respond_message(struct mu_call *call, int http, const char *api_versi
     return code == 0 ? 0 : plain_500(call);
 }
 
-int mu_api_object_json(struct mu_apiserver *server, enum mu_kind_ix kind,
-                       const struct mu_kobject *object, struct mu_buf *out)
+int mu_api_not_acceptable(struct mu_call *call, const char *why)
 {
-    const struct mu_kind *row = &mu_kinds[kind];
-    mu_arena_reset(server->item_arena);
-    ProtobufCMessage *message =
-        mu_api_unpack_in(server->item_arena, row->descriptor, mu_kobject_raw(object));
-    return message == NULL ? MU_ENOMEM
-                           : mu_json_message_write(out, mu_str_of(row->api_version),
-                                                   mu_str_of(row->kind), message, NULL);
+    call->form = (struct mu_api_form){.media = MU_MEDIA_JSON};
+    return mu_api_fail(call, 406, "NotAcceptable",
+                       "only the following media types are accepted: application/json, "
+                       "application/yaml, application/vnd.kubernetes.protobuf%s%s",
+                       why[0] == '\0' ? "" : ": ", why);
+}
+
+bool mu_api_accepts(struct mu_call *call, unsigned offers)
+{
+    bool can = mu_api_negotiate(call->request->accept, offers, &call->form);
+    if (!can) {
+        (void)mu_api_not_acceptable(call, "");
+    }
+    return can;
 }
 
 int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobject *object)
 {
-    const struct mu_kind *row = &mu_kinds[call->route.kind];
     struct mu_api_response *response = call->response;
+    struct mu_api_view view;
+    int code = mu_api_view_of(call, &view);
+    if (code != 0) {
+        return code;
+    }
+    if (view.form.as == MU_AS_PARTIAL_LIST) {
+        return mu_api_not_acceptable(call, "a list was asked for where there is one object");
+    }
     MU_ASSERT(response->body.len == 0);
     response->status = http;
-    bool json = call->form.media == MU_MEDIA_JSON;
-    response->media = json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
-    int code = json ? mu_api_object_json(call->server, call->route.kind, object, &response->body)
-                    : mu_envelope_wrap(&response->body, mu_str_of(row->api_version),
-                                       mu_str_of(row->kind), mu_kobject_raw(object));
+    if (mu_render_is_text(&view)) {
+        response->media = MU_MEDIA_JSON;
+        int64_t now_s = mu_render_now_s(call->server, call->now_ns);
+        code = mu_render_object(call->server, &view, mu_kobject_raw(object), now_s, true,
+                                &response->body);
+        return code == 0 ? 0 : plain_500(call);
+    }
+    response->media = MU_MEDIA_PROTOBUF;
+    struct mu_buf cut = {0};
+    struct mu_str raw = mu_kobject_raw(object);
+    if (view.form.as != MU_AS_ITSELF || view.api != NULL) {
+        code = mu_render_object(call->server, &view, raw, 0, false, &cut);
+        raw = (struct mu_str){(const char *)cut.data, (uint32_t)cut.len};
+    }
+    if (code == 0) {
+        code = mu_envelope_wrap(&response->body, mu_str_of(mu_render_version(&view)),
+                                mu_str_of(mu_render_kind(&view)), raw);
+    }
+    mu_buf_fini(&cut);
     return code == 0 ? 0 : plain_500(call);
 }
 

@@ -19,6 +19,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "tools/kubesim/limits.h"
+#include "tools/kubesim/render.h"
 #include "tools/kubesim/wire.h"
 
 enum phase { PHASE_INITIAL, PHASE_EVENTS, PHASE_ENDED };
@@ -30,12 +31,15 @@ struct mu_api_watch {
     struct mu_selector *selector;
     char ns[64]; /* "": all */
     enum phase phase;
-    bool json, bookmarks;
+    struct mu_api_view view;
+    bool columns_sent; /* of Tables: the first event alone has them */
+    bool bookmarks;
     bool armed;              /* IDLE was reported: the next change wakes */
     int error;               /* HTTP code of the ERROR event that is due, or 0 */
     uint64_t version;        /* INITIAL: the state shown; error 504: the version asked for */
     struct mu_kobject *last; /* INITIAL: last object sent, a reference */
     uint64_t at;             /* EVENTS */
+    int64_t now_s;           /* of the pull in hand */
     uint64_t deadline_ns, bookmark_ns;
     bool last_bookmark; /* the one before the end was sent */
     void *user;
@@ -45,17 +49,37 @@ struct mu_api_watch {
 
 static const char *const type_names[] = {"ADDED", "MODIFIED", "DELETED", "BOOKMARK", "ERROR"};
 
+static int emit(struct mu_api_watch *watch, enum mu_watch_type type, struct mu_str raw,
+                struct mu_buf *out)
+{
+    const struct mu_api_view *view = &watch->view;
+    if (mu_render_is_text(view)) {
+        (void)mu_buf_printf(out, "{\"type\":\"%s\",\"object\":", type_names[type]);
+        int code =
+            mu_render_object(watch->server, view, raw, watch->now_s, !watch->columns_sent, out);
+        watch->columns_sent |= code == 0;
+        return code != 0 ? code : mu_buf_append_text(out, "}\n");
+    }
+    if (view->form.as == MU_AS_ITSELF && view->api == NULL) {
+        const struct mu_kind *kind = &mu_kinds[watch->kind];
+        return mu_watch_frame_write(out, type, mu_str_of(kind->api_version), mu_str_of(kind->kind),
+                                    raw);
+    }
+    struct mu_buf shown = {0};
+    int code = mu_render_object(watch->server, view, raw, watch->now_s, false, &shown);
+    if (code == 0) {
+        code = mu_watch_frame_write(out, type, mu_str_of(mu_render_version(view)),
+                                    mu_str_of(mu_render_kind(view)),
+                                    (struct mu_str){(const char *)shown.data, (uint32_t)shown.len});
+    }
+    mu_buf_fini(&shown);
+    return code;
+}
+
 static int emit_object(struct mu_api_watch *watch, enum mu_watch_type type,
                        const struct mu_kobject *object, struct mu_buf *out)
 {
-    const struct mu_kind *kind = &mu_kinds[watch->kind];
-    if (!watch->json) {
-        return mu_watch_frame_write(out, type, mu_str_of(kind->api_version), mu_str_of(kind->kind),
-                                    mu_kobject_raw(object));
-    }
-    (void)mu_buf_printf(out, "{\"type\":\"%s\",\"object\":", type_names[type]);
-    int code = mu_api_object_json(watch->server, watch->kind, object, out);
-    return code != 0 ? code : mu_buf_append_text(out, "}\n");
+    return emit(watch, type, mu_kobject_raw(object), out);
 }
 
 /* An object of which only metadata.resourceVersion, and maybe one annotation, is set. */
@@ -63,17 +87,8 @@ static int emit_bookmark(struct mu_api_watch *watch, uint64_t version, bool init
                          struct mu_buf *out)
 {
     static const char mark[] = "k8s.io/initial-events-end";
-    const struct mu_kind *kind = &mu_kinds[watch->kind];
     char text[24];
     int n = snprintf(text, sizeof text, "%" PRIu64, version);
-    if (watch->json) {
-        return mu_buf_printf(out,
-                             "{\"type\":\"BOOKMARK\",\"object\":{\"kind\":\"%s\",\"apiVersion\":"
-                             "\"%s\",\"metadata\":{\"resourceVersion\":\"%s\"%s%s%s}}}\n",
-                             kind->kind, kind->api_version, text,
-                             initial_end ? ",\"annotations\":{\"" : "", initial_end ? mark : "",
-                             initial_end ? "\":\"true\"}" : "");
-    }
     struct mu_buf meta = {0};
     struct mu_buf entry = {0};
     struct mu_buf raw = {0};
@@ -86,9 +101,8 @@ static int emit_bookmark(struct mu_api_watch *watch, uint64_t version, bool init
     mu_pb_put_bytes(&raw, 1, (struct mu_str){(const char *)meta.data, (uint32_t)meta.len});
     int code = meta.failed != 0 ? meta.failed : entry.failed != 0 ? entry.failed : raw.failed;
     if (code == 0) {
-        code = mu_watch_frame_write(out, MU_WATCH_BOOKMARK, mu_str_of(kind->api_version),
-                                    mu_str_of(kind->kind),
-                                    (struct mu_str){(const char *)raw.data, (uint32_t)raw.len});
+        code = emit(watch, MU_WATCH_BOOKMARK,
+                    (struct mu_str){(const char *)raw.data, (uint32_t)raw.len}, out);
     }
     mu_buf_fini(&meta);
     mu_buf_fini(&entry);
@@ -106,7 +120,7 @@ static int emit_error(struct mu_api_watch *watch, struct mu_buf *out)
                            : "Too large resource version, current: %" PRIu64,
                    expired ? mu_store_floor(watch->server->store, watch->kind)
                            : mu_store_version(watch->server->store));
-    if (watch->json) {
+    if (mu_render_is_text(&watch->view)) {
         return mu_buf_printf(out,
                              "{\"type\":\"ERROR\",\"object\":{\"kind\":\"Status\",\"apiVersion\":"
                              "\"v1\",\"status\":\"Failure\",\"message\":\"%s\",\"reason\":\"%s\","
@@ -254,6 +268,7 @@ enum mu_watch_pull mu_api_watch_pull(struct mu_api_watch *watch, uint64_t now_ns
 {
     size_t until = out->len + (bytes_max > 0 ? bytes_max : 1);
     watch->armed = false;
+    watch->now_s = mu_render_now_s(watch->server, now_ns);
     if (watch->phase == PHASE_ENDED) {
         return MU_WATCH_ENDED;
     }
@@ -334,13 +349,18 @@ int mu_api_watch(struct mu_call *call, struct mu_list_options *options)
         return mu_api_fail(call, 429, "TooManyRequests", "more than %u watches",
                            MU_KUBESIM_WATCHES_MAX);
     }
+    struct mu_api_view view;
+    int code = mu_api_view_of(call, &view);
+    if (code != 0) {
+        return code;
+    }
     struct mu_api_watch *watch = mu_mem_zalloc(sizeof *watch);
     if (watch == NULL) {
         return mu_api_internal(call, MU_ENOMEM);
     }
     watch->server = server;
     watch->kind = call->route.kind;
-    watch->json = call->form.media == MU_MEDIA_JSON;
+    watch->view = view;
     watch->bookmarks = options->bookmarks;
     memcpy(watch->ns, call->route.ns.data, call->route.ns.len);
     watch->selector = options->selector;
@@ -355,7 +375,7 @@ int mu_api_watch(struct mu_call *call, struct mu_list_options *options)
     server->watches[watch->kind] = watch;
     server->watch_count++;
     call->response->status = 200;
-    call->response->media = watch->json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
+    call->response->media = mu_render_is_text(&view) ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF;
     call->response->watch = watch;
     return 0;
 }
