@@ -1,5 +1,6 @@
 #include "informer/call.h"
 
+#include <strings.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
@@ -43,6 +44,27 @@ const char *mu_media_text(enum mu_media media)
         return "text/plain";
     }
     MU_UNREACHABLE("a media type outside its enum");
+}
+
+enum mu_media mu_http_media(struct mu_str content_type)
+{
+    struct mu_str type = content_type;
+    const char *end = type.len == 0 ? NULL : memchr(type.data, ';', type.len);
+    if (end != NULL)
+        type.len = (uint32_t)(end - type.data);
+    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t'))
+        type.len--;
+    static const enum mu_media known[] = {
+        MU_MEDIA_PROTOBUF,   MU_MEDIA_JSON,        MU_MEDIA_MERGE_PATCH, MU_MEDIA_STRATEGIC_PATCH,
+        MU_MEDIA_JSON_PATCH, MU_MEDIA_APPLY_PATCH, MU_MEDIA_YAML};
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        const char *text = mu_media_text(known[i]);
+        if (type.len == strlen(text) && strncasecmp(type.data, text, type.len) == 0)
+            return known[i];
+    }
+    if (type.len > 5 && strncasecmp(type.data, "text/", 5) == 0)
+        return MU_MEDIA_TEXT;
+    return MU_MEDIA_NONE;
 }
 
 static bool is_unreserved(char c)

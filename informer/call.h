@@ -25,6 +25,9 @@ enum mu_media {
     MU_MEDIA_TEXT         /* text/plain; as content: anything else */
 };
 const char *mu_media_text(enum mu_media media);
+/* The media type of a content-type field; parameters (;stream=watch) are ignored. What starts with
+ * "text/" is TEXT, anything unknown NONE. */
+enum mu_media mu_http_media(struct mu_str content_type);
 
 /* A request to be sent. The outbox owns path and body until the transport has taken them. */
 struct mu_request {

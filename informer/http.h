@@ -48,11 +48,16 @@ void mu_http_client_close(struct mu_http_client *client, void (*closed)(void *co
                           void *context);
 
 /* New connections use this context from now on; those that are up take no new requests and end
- * when theirs are answered (streams: when they end). A reference is taken. */
+ * when theirs are answered (streams: when they end). A reference is taken. A client stays what it
+ * was created as, cleartext or TLS. */
 void mu_http_client_set_tls(struct mu_http_client *client, struct mu_tls *tls);
 /* The authorization header of requests sent from now on ("Bearer ..."); copied, the old one wiped;
  * empty: none. Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL (bytes that no header may have). */
 int mu_http_client_set_authorization(struct mu_http_client *client, struct mu_str value);
+/* Why the last connection could not be made or broke by TLS, in words for people ("certificate
+ * verify failed: unable to get local issuer certificate"); "" once one has been made. Valid until
+ * the loop's next turn. */
+const char *mu_http_client_problem(const struct mu_http_client *client);
 
 struct mu_http_client_stats {
     uint64_t requests, replies, lost, connects, goaways, bytes_in, bytes_out;
@@ -75,13 +80,14 @@ struct mu_http_request {
     const struct mu_tls_peer *peer; /* of a verified client certificate; NULL: none */
 };
 struct mu_http_server_config {
-    struct mu_str host;       /* "127.0.0.1"; copied */
-    uint16_t port;            /* 0: any free one */
-    struct mu_tls *tls;       /* NULL: cleartext; a reference is taken */
-    size_t body_max;          /* 0: 3 MiB */
-    uint32_t connections_max; /* 0: 4096 */
-    uint32_t streams_max;     /* per HTTP/2 connection; 0: 250 */
-    uint64_t idle_timeout_ns; /* a peer that makes no progress on a request; 0: 60 s */
+    struct mu_str host;            /* "127.0.0.1"; copied */
+    uint16_t port;                 /* 0: any free one */
+    struct mu_tls *tls;            /* NULL: cleartext; a reference is taken */
+    size_t body_max;               /* 0: 3 MiB */
+    uint32_t connections_max;      /* 0: 4096 */
+    uint32_t streams_max;          /* per HTTP/2 connection; 0: 250 */
+    uint64_t idle_timeout_ns;      /* a peer that makes no progress on a request; 0: 60 s */
+    uint64_t handshake_timeout_ns; /* TLS, from accept to its end; 0: 10 s */
     /* Must respond, now or later, exactly once (or begin/write/end). */
     void (*on_request)(void *context, struct mu_http_exchange *exchange,
                        const struct mu_http_request *request);
@@ -102,7 +108,8 @@ int mu_http_server_create(uv_loop_t *loop, const struct mu_http_server_config *c
 void mu_http_server_close(struct mu_http_server *server, void (*closed)(void *context),
                           void *context);
 
-/* New connections use this context from now on; those that are up keep theirs. */
+/* New connections use this context from now on; those that are up keep theirs. A reference is
+ * taken. A server stays what it was created as, cleartext or TLS. */
 void mu_http_server_set_tls(struct mu_http_server *server, struct mu_tls *tls);
 
 /* Add a header `Warning: 299 - "text"` to the response that is to come; kubectl prints it. Quotes

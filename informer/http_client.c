@@ -263,8 +263,14 @@ void mu_client_conn_up(struct mu_client_conn *conn)
     struct mu_http_client *client = conn->client;
     client->connect_failures = 0;
     client->connect_not_before_ns = 0;
+    client->problem.text[0] = '\0';
     client->stats.connects++;
     mu_pump_kick(&client->pump);
+}
+
+void mu_client_problem(struct mu_http_client *client, int error, const char *text)
+{
+    (void)mu_error_set(&client->problem, error, "%s", text);
 }
 
 void mu_client_conn_down(struct mu_http_client *client, int error)
@@ -345,6 +351,8 @@ static void client_free(struct mu_http_client *client)
     mu_mem_free(client->calls);
     mu_mem_free(client->calls_free);
     mu_mem_free(client->host_text);
+    mu_secret_fini(&client->authorization);
+    mu_tls_unref(client->config.tls);
     mu_mem_free(client);
 }
 
@@ -417,6 +425,8 @@ int mu_http_client_create(uv_loop_t *loop, const struct mu_http_client_config *c
         return MU_ENOMEM;
     client->config = *config;
     client_defaults(&client->config);
+    if (config->tls != NULL)
+        (void)mu_tls_ref(config->tls);
     client->reply = reply;
     client->context = context;
     mu_link_init(&client->conns);
@@ -503,6 +513,56 @@ void mu_http_client_close(struct mu_http_client *client, void (*closed)(void *co
     client->on_closed = closed;
     client->closed_context = context;
     mu_pump_kick(&client->pump);
+}
+
+void mu_http_client_set_tls(struct mu_http_client *client, struct mu_tls *tls)
+{
+    MU_ASSERT((client->config.tls != NULL) == (tls != NULL));
+    if (client->config.tls == tls)
+        return;
+    mu_tls_unref(client->config.tls);
+    client->config.tls = tls != NULL ? mu_tls_ref(tls) : NULL;
+    struct mu_link *l = client->conns.next;
+    while (l != &client->conns) {
+        struct mu_client_conn *conn = MU_LINK_OWNER(l, struct mu_client_conn, link);
+        l = l->next; /* conn may be freed at once */
+        if (conn->state == MU_CONN_CLOSED)
+            continue;
+        conn->draining = true;
+        conn->stale = true;
+        if (conn->state == MU_CONN_READY)
+            mu_wire_kick(&conn->wire); /* an idle one ends at its next output */
+        else
+            mu_client_conn_fail(conn, MU_ECLOSED);
+    }
+    /* What was wrong may be right now: who waits need not wait for the pause to end. */
+    client->connect_failures = 0;
+    client->connect_not_before_ns = 0;
+    mu_pump_kick(&client->pump);
+}
+
+int mu_http_client_set_authorization(struct mu_http_client *client, struct mu_str value)
+{
+    struct mu_secret copy = {0};
+    if (value.len > MU_HTTP_AUTHORIZATION_MAX)
+        return MU_ELIMIT;
+    for (uint32_t i = 0; i < value.len; i++) {
+        if (value.data[i] < 0x20 || value.data[i] > 0x7e)
+            return MU_EINVAL;
+    }
+    if (value.len > 0 && (value.data[0] == ' ' || value.data[value.len - 1] == ' '))
+        return MU_EINVAL;
+    int r = value.len > 0 ? mu_secret_copy(value, &copy) : 0;
+    if (r != 0)
+        return r;
+    mu_secret_fini(&client->authorization);
+    client->authorization = copy;
+    return 0;
+}
+
+const char *mu_http_client_problem(const struct mu_http_client *client)
+{
+    return client->problem.text;
 }
 
 void mu_http_client_stats(const struct mu_http_client *client, struct mu_http_client_stats *out)

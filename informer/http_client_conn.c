@@ -1,8 +1,11 @@
 /*
  * One connection of the client, from name look-up to the closing of its handles.
  *
- *   RESOLVING -> CONNECTING -> GREETING -> READY -> CLOSED -> freed
- *        \____________\____________\_________^
+ *   RESOLVING -> CONNECTING -> (SECURING ->) GREETING -> READY -> CLOSED -> freed
+ *        \____________\____________\____________\__________^
+ *
+ * With TLS the server has to choose HTTP/2 by ALPN: we speak nothing else. A server that refuses
+ * our certificate says so behind the handshake (TLS 1.3), while we wait for its SETTINGS.
  *
  * One timer: until READY it is the connect timeout over all addresses and the greeting; after, the
  * keep-alive: a PING after silence, the end when nothing at all comes back. The storage outlives
@@ -36,12 +39,42 @@ static void conn_release(struct mu_client_conn *conn)
     mu_client_conn_freed(client);
 }
 
+/* Put the end of a connection that did not come up, or broke by TLS, into words. */
+static void conn_explain(struct mu_client_conn *conn, int error)
+{
+    const char *problem = conn->wire_live ? mu_wire_problem(&conn->wire) : "";
+    bool up = conn->state == MU_CONN_READY;
+    if (problem[0] != '\0') /* TLS knows best */
+        mu_client_problem(conn->client, error, problem);
+    else if (up)
+        return;
+    else if (error == MU_ETLS) /* and TLS is fine: see on_secured */
+        mu_client_problem(conn->client, error, "the server speaks no HTTP/2 (by ALPN)");
+    else if (error == MU_ETIMEOUT && conn->state == MU_CONN_RESOLVING)
+        mu_client_problem(conn->client, error, "the look-up of the host's name takes too long");
+    else if (error == MU_ETIMEOUT && conn->state == MU_CONN_CONNECTING)
+        mu_client_problem(conn->client, error, "the server does not answer");
+    else if (error == MU_ETIMEOUT && conn->state == MU_CONN_SECURING)
+        mu_client_problem(conn->client, error, "the TLS handshake takes too long");
+    else if (error == MU_ETIMEOUT)
+        mu_client_problem(conn->client, error, "the server is silent after connecting");
+    else if (error == MU_EPROTO && conn->wire.tls == NULL)
+        mu_client_problem(conn->client, error, "the server speaks no HTTP/2 in cleartext");
+    else if (error == UV_EOF && conn->state == MU_CONN_GREETING)
+        mu_client_problem(conn->client, error, "the server closed the connection at once");
+    else
+        mu_client_problem(conn->client, error,
+                          error > -10000 ? uv_strerror(error) : mu_error_text(error));
+}
+
 void mu_client_conn_fail(struct mu_client_conn *conn, int error)
 {
     struct mu_http_client *client = conn->client;
     if (conn->state == MU_CONN_CLOSED)
         return;
     bool was_up = conn->state == MU_CONN_READY;
+    if (!conn->stale && !client->closing)
+        conn_explain(conn, error);
     conn->state = MU_CONN_CLOSED;
     mu_pump_disarm(&client->pump, &conn->timer);
     if (conn->wire_live)
@@ -52,7 +85,7 @@ void mu_client_conn_fail(struct mu_client_conn *conn, int error)
         struct mu_call *call = MU_LINK_OWNER(conn->calls.next, struct mu_call, link);
         mu_call_lost(client, call, error, !call->sent);
     }
-    if (!was_up)
+    if (!was_up && !conn->stale)
         mu_client_conn_down(client, error);
     mu_pump_kick(&client->pump);
     conn_release(conn);
@@ -117,17 +150,35 @@ static void on_closed(struct mu_wire *wire)
         connect_next(conn);
 }
 
-static const struct mu_wire_hooks conn_hooks = {on_input, on_output, on_lost, on_closed};
+static void on_secured(struct mu_wire *wire);
+
+static const struct mu_wire_hooks conn_hooks = {on_secured, on_input, on_output, on_lost,
+                                                on_closed};
 
 /* ---- coming up ----------------------------------------------------------------------------- */
 
-/* The peer takes bytes: greet it. */
+/* The peer takes bytes: greet it, or have the wire shake hands first. */
 static void conn_greet(struct mu_client_conn *conn)
 {
-    int r = mu_client_h2_begin(conn);
+    struct mu_tls *tls = conn->client->config.tls;
+    int r = tls != NULL ? mu_wire_secure(&conn->wire, tls, conn->client->config.host.data)
+                        : mu_client_h2_begin(conn);
     if (r == 0) {
-        conn->state = MU_CONN_GREETING;
+        conn->state = tls != NULL ? MU_CONN_SECURING : MU_CONN_GREETING;
         r = mu_wire_start(&conn->wire);
+    }
+    if (r != 0)
+        mu_client_conn_fail(conn, r);
+}
+
+static void on_secured(struct mu_wire *wire)
+{
+    struct mu_client_conn *conn = conn_of(wire);
+    int r = MU_ETLS;
+    conn->heard_ns = mu_pump_now_ns();
+    if (mu_str_equal(mu_wire_protocol(wire), MU_STR("h2"))) {
+        conn->state = MU_CONN_GREETING;
+        r = mu_client_h2_begin(conn);
     }
     if (r != 0)
         mu_client_conn_fail(conn, r);

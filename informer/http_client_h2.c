@@ -217,17 +217,25 @@ int mu_client_h2_submit(struct mu_client_conn *conn, struct mu_call *call)
 {
     const struct mu_request *request = &call->request;
     char length[24];
-    nghttp2_nv nv[8];
+    nghttp2_nv nv[9];
     size_t n = 0;
+    const struct mu_http_client *client = conn->client;
     struct mu_str path = {(const char *)request->path.data, (uint32_t)request->path.len};
     MU_ASSERT(mu_client_h2_room(conn) > 0 && call->conn == NULL);
     nv[n++] = mu_h2_nv_static(MU_STR(":method"), mu_str_of(mu_method_text(request->method)));
-    nv[n++] = mu_h2_nv_static(MU_STR(":scheme"), MU_STR("http"));
-    nv[n++] = mu_h2_nv_static(MU_STR(":authority"), conn->client->authority);
+    nv[n++] = mu_h2_nv_static(MU_STR(":scheme"),
+                              conn->wire.tls != NULL ? MU_STR("https") : MU_STR("http"));
+    nv[n++] = mu_h2_nv_static(MU_STR(":authority"), client->authority);
     nv[n++] = mu_h2_nv(MU_STR(":path"), path);
     nv[n++] = mu_h2_nv_static(MU_STR("accept"),
                               MU_STR("application/vnd.kubernetes.protobuf, application/json"));
     nv[n++] = mu_h2_nv_static(MU_STR("user-agent"), MU_STR("muster/" MU_VERSION));
+    if (client->authorization.len > 0) {
+        /* Never indexed: neither our table nor a proxy's keeps it. nghttp2 has a copy until the
+         * frame is sent; the client's own may be replaced before. */
+        nv[n] = mu_h2_nv(MU_STR("authorization"), mu_secret_str(&client->authorization));
+        nv[n++].flags |= NGHTTP2_NV_FLAG_NO_INDEX;
+    }
     nghttp2_data_provider body = {{.ptr = NULL}, read_body};
     bool has_body = request->body.len > 0;
     if (has_body) {

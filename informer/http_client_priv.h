@@ -7,6 +7,7 @@
 #include "informer/http.h"
 #include "informer/http_h2.h"
 #include "informer/http_wire.h"
+#include "informer/secret.h"
 
 #define MU_CONN_ADDRESSES_MAX 8u
 
@@ -35,6 +36,7 @@ struct mu_call {
 enum mu_conn_state {
     MU_CONN_RESOLVING,  /* the name, in libuv's thread pool */
     MU_CONN_CONNECTING, /* TCP, one address after the other */
+    MU_CONN_SECURING,   /* the TLS handshake */
     MU_CONN_GREETING,   /* our preface is out; no request goes before the server's SETTINGS */
     MU_CONN_READY,
     MU_CONN_CLOSED /* waiting for its handles to be gone */
@@ -44,7 +46,8 @@ struct mu_client_conn {
     struct mu_link link; /* client->conns */
     struct mu_http_client *client;
     enum mu_conn_state state;
-    bool draining;    /* GOAWAY seen or stream ids used up: finish what is open, take no more */
+    bool draining;    /* GOAWAY, no more stream ids, other TLS: finish what is open, no more */
+    bool stale;       /* was coming up with a TLS context that is replaced: nobody's failure */
     bool wire_live;   /* the handle is not closed yet */
     bool resolving;   /* the look-up's callback is due */
     bool pinged;      /* a PING waits for any sign of life */
@@ -67,6 +70,8 @@ struct mu_http_client {
     struct mu_http_client_config config; /* defaults filled in; host points to host_text */
     char *host_text;
     struct mu_str authority;
+    struct mu_secret authorization; /* the header's value; empty: none */
+    struct mu_error problem;        /* of the last connection; no text: it came up */
     mu_reply_fn reply;
     void *context;
     struct mu_link conns;
@@ -97,6 +102,8 @@ struct mu_http_client {
 bool mu_call_emit(struct mu_call *call, const struct mu_reply *reply);
 void mu_call_end(struct mu_http_client *client, struct mu_call *call);
 void mu_call_lost(struct mu_http_client *client, struct mu_call *call, int error, bool not_sent);
+/* Keep what is to be said about a connection's end. */
+void mu_client_problem(struct mu_http_client *client, int error, const char *text);
 /* A connection came up / ended before it did / was freed. */
 void mu_client_conn_up(struct mu_client_conn *conn);
 void mu_client_conn_down(struct mu_http_client *client, int error);

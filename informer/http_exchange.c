@@ -41,6 +41,7 @@ struct mu_http_exchange *mu_exchange_new(struct mu_server_conn *conn, int32_t st
         mu_link_init(&ex->drained);
         mu_buf_init(&ex->fields, MU_HTTP_HEADER_LIST_MAX);
         mu_buf_init(&ex->body, server->config.body_max);
+        mu_buf_init(&ex->warnings, MU_HTTP_WARNINGS_BYTES);
     }
     MU_ASSERT(ex->body.len == 0 && ex->out.len == 0 && ex->out_at == 0 && !ex->handed);
     ex->conn = conn;
@@ -84,6 +85,7 @@ static void out_release(struct mu_http_exchange *ex)
 static void exchange_free(struct mu_http_exchange *ex)
 {
     mu_buf_fini(&ex->fields);
+    mu_buf_fini(&ex->warnings);
     mu_buf_fini(&ex->body);
     mu_buf_fini(&ex->out);
     mu_mem_free(ex);
@@ -111,7 +113,9 @@ void mu_exchange_over(struct mu_http_exchange *ex)
     struct mu_buf fields = emptied(ex->fields, SPARE_BYTES_MAX);
     struct mu_buf body = ex->body;
     struct mu_buf out = ex->out;
+    mu_buf_fini(&ex->warnings);
     *ex = (struct mu_http_exchange){.fields = fields, .body = body, .out = out};
+    mu_buf_init(&ex->warnings, MU_HTTP_WARNINGS_BYTES);
     mu_link_init(&ex->drained);
     mu_link_init(&ex->link);
     mu_link_append(&server->spare, &ex->link);
@@ -266,6 +270,8 @@ void mu_exchange_dispatch(struct mu_http_exchange *ex)
         .user_agent = view(ex, MU_FIELD_USER_AGENT),
         .body = {(const char *)ex->body.data, (uint32_t)ex->body.len},
         .http2 = conn->protocol == MU_PROTOCOL_H2,
+        .tls = conn->wire.tls != NULL,
+        .peer = mu_wire_peer(&conn->wire),
     };
     ex->handed = true;
     server->config.on_request(server->config.context, ex, &request);
@@ -308,6 +314,46 @@ static void wake(struct mu_http_exchange *ex)
     if (ex->conn->protocol == MU_PROTOCOL_H2)
         mu_server_h2_wake(ex);
     mu_wire_kick(&ex->conn->wire);
+}
+
+/* Code, agent, quoted text: RFC 7234 §5.5. */
+int mu_http_exchange_warn(struct mu_http_exchange *ex, struct mu_str text)
+{
+    MU_ASSERT(ex->handed && !ex->begun);
+    struct mu_buf *to = &ex->warnings;
+    size_t before = to->len;
+    if (ex->warning_count == MU_HTTP_WARNINGS_MAX)
+        return MU_ELIMIT;
+    (void)mu_buf_append_text(to, "299 - \"");
+    for (uint32_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if ((unsigned char)c < 0x20 || c == 0x7f)
+            continue;
+        if (c == '"' || c == '\\')
+            (void)mu_buf_append(to, "\\", 1);
+        (void)mu_buf_append(to, &c, 1);
+    }
+    int r = mu_buf_append(to, "\"", sizeof "\""); /* with its NUL */
+    if (r != 0) {
+        to->len = before;
+        to->failed = 0;
+        return r;
+    }
+    ex->warning_count++;
+    return 0;
+}
+
+bool mu_exchange_warning(const struct mu_http_exchange *ex, struct mu_str *value)
+{
+    if (ex->warning_count == 0)
+        return false;
+    const char *end = (const char *)ex->warnings.data + ex->warnings.len;
+    const char *at =
+        value->data == NULL ? (const char *)ex->warnings.data : value->data + value->len + 1;
+    if (at == end)
+        return false;
+    *value = mu_str_of(at);
+    return true;
 }
 
 void mu_http_exchange_set(struct mu_http_exchange *ex, void *user)

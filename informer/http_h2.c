@@ -109,22 +109,3 @@ bool mu_http_equal_nocase(struct mu_str a, struct mu_str b)
 {
     return a.len == b.len && (a.len == 0 || strncasecmp(a.data, b.data, a.len) == 0);
 }
-
-enum mu_media mu_http_media(struct mu_str content_type)
-{
-    struct mu_str type = content_type;
-    const char *end = type.len == 0 ? NULL : memchr(type.data, ';', type.len);
-    if (end != NULL)
-        type.len = (uint32_t)(end - type.data);
-    while (type.len > 0 && (type.data[type.len - 1] == ' ' || type.data[type.len - 1] == '\t'))
-        type.len--;
-    static const enum mu_media known[] = {MU_MEDIA_PROTOBUF, MU_MEDIA_JSON, MU_MEDIA_MERGE_PATCH,
-                                          MU_MEDIA_STRATEGIC_PATCH};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-        if (mu_http_equal_nocase(type, mu_str_of(mu_media_text(known[i]))))
-            return known[i];
-    }
-    if (type.len > 5 && strncasecmp(type.data, "text/", 5) == 0)
-        return MU_MEDIA_TEXT;
-    return MU_MEDIA_NONE;
-}

@@ -33,7 +33,5 @@ void mu_h2_fini(struct mu_h2 *h2);
 
 /* ASCII, without case. */
 bool mu_http_equal_nocase(struct mu_str a, struct mu_str b);
-/* The media type of a content-type field; parameters (;stream=watch) are ignored. */
-enum mu_media mu_http_media(struct mu_str content_type);
 
 #endif

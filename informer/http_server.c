@@ -5,7 +5,11 @@
  * decided; the first other byte makes it HTTP/1.1 (the bytes held back are the preface's, so only
  * their number is kept), the last one HTTP/2.
  *
- * Time: each connection has one deadline, a quarter of the idle time away, at which it is looked
+ * With TLS the protocol is ALPN's choice, HTTP/1.1 without one. A client whose handshake fails is
+ * told why (an alert, or 400 in cleartext to a request in cleartext) and LINGERs.
+ *
+ * Time: a TLS handshake has one deadline from its beginning, whatever comes meanwhile. Each
+ * connection has one deadline, a quarter of the idle time away, at which it is looked
  * at. It goes when it is the peer's turn (to finish a request, to take a response, to ask for
  * something at all) and the idle time has passed without a byte. An HTTP/2 stream is judged the
  * same way and reset alone. Waiting for a handler, as a watch does, is nobody's fault.
@@ -30,18 +34,23 @@
 #define LOOKS_PER_IDLE  4u
 #define PREFACE_BYTES   24u
 
+static const char plain_answer[] = "HTTP/1.0 400 Bad Request\r\n"
+                                   "content-type: text/plain\r\n"
+                                   "connection: close\r\n\r\n"
+                                   "The client sent an HTTP request to an HTTPS server.\n";
 static const uint8_t preface[PREFACE_BYTES + 1] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /* ---- connections --------------------------------------------------------------------------- */
 
 static void server_freeable(struct mu_http_server *server);
+static void on_wire_secured(struct mu_wire *wire);
 static void on_wire_input(struct mu_wire *wire, const uint8_t *data, size_t len);
 static ptrdiff_t on_wire_output(struct mu_wire *wire, uint8_t *room, size_t cap);
 static void on_wire_lost(struct mu_wire *wire, int error);
 static void on_wire_closed(struct mu_wire *wire);
 
-static const struct mu_wire_hooks wire_hooks = {on_wire_input, on_wire_output, on_wire_lost,
-                                                on_wire_closed};
+static const struct mu_wire_hooks wire_hooks = {on_wire_secured, on_wire_input, on_wire_output,
+                                                on_wire_lost, on_wire_closed};
 
 static void conn_look_later(struct mu_server_conn *conn)
 {
@@ -176,6 +185,19 @@ ptrdiff_t mu_server_conn_output(struct mu_server_conn *conn, uint8_t *room, size
 
 /* ---- the wire's and the pump's hooks ------------------------------------------------------- */
 
+static void on_wire_secured(struct mu_wire *wire)
+{
+    struct mu_server_conn *conn = MU_LINK_OWNER(wire, struct mu_server_conn, wire);
+    bool h2 = mu_str_equal(mu_wire_protocol(wire), MU_STR("h2"));
+    MU_ASSERT(conn->securing && conn->protocol == MU_PROTOCOL_DETECT);
+    conn->securing = false;
+    conn->protocol = h2 ? MU_PROTOCOL_H2 : MU_PROTOCOL_H1;
+    conn->progress_ns = mu_pump_now_ns();
+    conn_look_later(conn);
+    if ((h2 ? mu_server_h2_begin(conn) : mu_server_h1_begin(conn)) != 0)
+        mu_server_conn_drop(conn);
+}
+
 static void on_wire_input(struct mu_wire *wire, const uint8_t *data, size_t len)
 {
     mu_server_conn_input(MU_LINK_OWNER(wire, struct mu_server_conn, wire), data, len);
@@ -189,6 +211,12 @@ static ptrdiff_t on_wire_output(struct mu_wire *wire, uint8_t *room, size_t cap)
 static void on_wire_lost(struct mu_wire *wire, int error)
 {
     struct mu_server_conn *conn = MU_LINK_OWNER(wire, struct mu_server_conn, wire);
+    if (mu_wire_tls_failed(wire) && conn->protocol != MU_PROTOCOL_LINGER) {
+        if (mu_wire_tls_met_http(wire))
+            mu_wire_say_plain(wire, MU_STR(plain_answer));
+        mu_server_conn_linger(conn);
+        return;
+    }
     /* A client that ends its direction behind its last request still wants the answer; when that
      * is written the connection lingers, and goes. */
     if (error == UV_EOF && conn->protocol == MU_PROTOCOL_H1 && mu_server_h1_eof(conn))
@@ -219,7 +247,7 @@ static void conn_look(struct mu_server_conn *conn)
 {
     uint64_t idle_ns = conn->server->config.idle_timeout_ns;
     uint64_t now_ns = mu_pump_now_ns();
-    if (conn->protocol == MU_PROTOCOL_LINGER) {
+    if (conn->protocol == MU_PROTOCOL_LINGER || conn->securing) {
         mu_server_conn_drop(conn);
         return;
     }
@@ -303,6 +331,7 @@ static void server_free(struct mu_http_server *server)
 {
     mu_exchange_free_spare(server);
     mu_server_h2_fini(server);
+    mu_tls_unref(server->config.tls);
     mu_mem_free(server);
 }
 
@@ -339,8 +368,17 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     int r = uv_accept(listener, (uv_stream_t *)&conn->wire.tcp);
-    if (r != 0 || server->conn_count > server->config.connections_max ||
-        mu_wire_start(&conn->wire) != 0)
+    if (r == 0 && server->conn_count > server->config.connections_max)
+        r = MU_ELIMIT;
+    if (r == 0 && server->config.tls != NULL) {
+        conn->securing = true;
+        mu_pump_arm(&server->pump, &conn->timer,
+                    mu_pump_now_ns() + server->config.handshake_timeout_ns);
+        r = mu_wire_secure(&conn->wire, server->config.tls, NULL);
+    }
+    if (r == 0)
+        r = mu_wire_start(&conn->wire);
+    if (r != 0)
         mu_server_conn_drop(conn);
 }
 
@@ -354,6 +392,8 @@ static void server_defaults(struct mu_http_server_config *config)
         config->streams_max = 250;
     if (config->idle_timeout_ns == 0)
         config->idle_timeout_ns = 60 * MU_NS_PER_S;
+    if (config->handshake_timeout_ns == 0)
+        config->handshake_timeout_ns = 10 * MU_NS_PER_S;
 }
 
 static int server_new(const struct mu_http_server_config *config, uv_loop_t *loop,
@@ -367,6 +407,8 @@ static int server_new(const struct mu_http_server_config *config, uv_loop_t *loo
     server->config = *config;
     server->config.host = MU_STR(""); /* used while listening only */
     server_defaults(&server->config);
+    if (config->tls != NULL)
+        (void)mu_tls_ref(config->tls);
     mu_link_init(&server->conns);
     mu_link_init(&server->spare);
     mu_link_init(&server->drained);
@@ -457,4 +499,12 @@ void mu_http_server_close(struct mu_http_server *server, void (*closed)(void *co
     server->on_closed = closed;
     server->closed_context = context;
     mu_pump_kick(&server->pump);
+}
+
+void mu_http_server_set_tls(struct mu_http_server *server, struct mu_tls *tls)
+{
+    MU_ASSERT((server->config.tls != NULL) == (tls != NULL));
+    struct mu_tls *old = server->config.tls;
+    server->config.tls = tls != NULL ? mu_tls_ref(tls) : NULL;
+    mu_tls_unref(old);
 }

@@ -144,9 +144,12 @@ static int on_value(parser_type *parser, const char *data, size_t len)
 static struct mu_str target_path(const struct mu_h1 *h1)
 {
     struct mu_str t = {(const char *)h1->target.data, (uint32_t)h1->target.len};
-    if (!mu_str_starts_with(t, MU_STR("http://")))
+    uint32_t scheme = mu_str_starts_with(t, MU_STR("http://"))    ? 7
+                      : mu_str_starts_with(t, MU_STR("https://")) ? 8
+                                                                  : 0;
+    if (scheme == 0)
         return t;
-    const char *slash = memchr(t.data + 7, '/', t.len - 7);
+    const char *slash = memchr(t.data + scheme, '/', t.len - scheme);
     if (slash == NULL)
         return MU_STR("/");
     return (struct mu_str){slash, (uint32_t)(t.data + t.len - slash)};
@@ -397,6 +400,8 @@ int mu_server_h1_respond(struct mu_http_exchange *ex, const struct mu_response_h
         (void)mu_buf_printf(out, "content-length: %zu\r\n", head->length);
     if (head->retry_after_s > 0)
         (void)mu_buf_printf(out, "retry-after: %u\r\n", head->retry_after_s);
+    for (struct mu_str warning = {0}; mu_exchange_warning(ex, &warning);)
+        (void)mu_buf_printf(out, "warning: %.*s\r\n", MU_STR_ARGS(warning));
     if (!h1->keep_alive)
         (void)mu_buf_append_text(out, "connection: close\r\n");
     else if (v10)

@@ -126,7 +126,7 @@ int mu_server_h2_respond(struct mu_http_exchange *ex, const struct mu_response_h
     char status[8];
     char length[24];
     char retry[16];
-    nghttp2_nv nv[4];
+    nghttp2_nv nv[4 + MU_HTTP_WARNINGS_MAX];
     size_t n = 0;
     (void)snprintf(status, sizeof status, "%d", head->status);
     nv[n++] = mu_h2_nv(MU_STR(":status"), mu_str_of(status));
@@ -140,6 +140,9 @@ int mu_server_h2_respond(struct mu_http_exchange *ex, const struct mu_response_h
         (void)snprintf(retry, sizeof retry, "%u", head->retry_after_s);
         nv[n++] = mu_h2_nv(MU_STR("retry-after"), mu_str_of(retry));
     }
+    for (struct mu_str warning = {0}; mu_exchange_warning(ex, &warning);)
+        nv[n++] = mu_h2_nv(MU_STR("warning"), warning);
+    MU_ASSERT(n <= sizeof nv / sizeof *nv);
     nghttp2_data_provider body = {{.ptr = NULL}, read_body};
     bool has_body = !ex->bodyless && (!ex->whole || head->length > 0);
     int r = nghttp2_submit_response(ex->conn->h2.session, ex->stream_id, nv, n,

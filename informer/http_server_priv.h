@@ -44,13 +44,15 @@ struct mu_http_exchange {
     bool fields_done;  /* its header section is complete */
     bool request_done; /* its body too */
     bool handed;
-    bool begun;         /* the response's head is decided */
-    bool ended;         /* its body is all in `out` */
-    bool whole;         /* its length is known: out holds all of it */
-    bool bodyless;      /* its status allows no body: 204, 304; out is not sent */
-    bool over_mark;     /* write has said MU_EAGAIN */
-    int refusal;        /* status to answer without the handler; 0: none */
-    size_t fields_size; /* RFC 9113 §6.5.2: names, values and 32 each */
+    bool begun;             /* the response's head is decided */
+    bool ended;             /* its body is all in `out` */
+    bool whole;             /* its length is known: out holds all of it */
+    bool bodyless;          /* its status allows no body: 204, 304; out is not sent */
+    bool over_mark;         /* write has said MU_EAGAIN */
+    int refusal;            /* status to answer without the handler; 0: none */
+    size_t fields_size;     /* RFC 9113 §6.5.2: names, values and 32 each */
+    struct mu_buf warnings; /* values of Warning headers, each ended by a NUL */
+    uint32_t warning_count;
     struct mu_buf fields;
     struct {
         uint32_t at, len;
@@ -66,6 +68,7 @@ struct mu_server_conn {
     struct mu_wire wire;
     struct mu_wheel_entry timer;
     enum mu_server_protocol protocol;
+    bool securing;    /* the TLS handshake is not done */
     bool dead;        /* dropped; storage goes when the handle is closed */
     uint32_t matched; /* bytes of the preface seen */
     uint64_t progress_ns;
@@ -134,6 +137,9 @@ bool mu_exchange_refuse(struct mu_http_exchange *exchange);
 /* Move up to cap bytes of the response's body into room. */
 size_t mu_exchange_take(struct mu_http_exchange *exchange, uint8_t *room, size_t cap);
 size_t mu_exchange_queued(const struct mu_http_exchange *exchange);
+
+/* The next value of a Warning header; start with an empty one. False: that was the last. */
+bool mu_exchange_warning(const struct mu_http_exchange *exchange, struct mu_str *value);
 
 /* What a protocol does with a response. */
 struct mu_response_head {

@@ -47,6 +47,8 @@ static void pump_gone(struct mu_pump *pump)
 {
     mu_mem_free(pump->in);
     mu_mem_free(pump->out);
+    mu_mem_free(pump->plain);
+    mu_buf_fini(&pump->cipher);
     pump->hooks->closed(pump);
 }
 
@@ -153,6 +155,7 @@ int mu_wire_init(struct mu_wire *wire, struct mu_pump *pump, const struct mu_wir
     wire->tcp.data = wire;
     wire->pump = pump;
     wire->hooks = hooks;
+    wire->tls = NULL;
     wire->rest = NULL;
     wire->rest_len = 0;
     wire->open = wire->closing = wire->reading = false;
@@ -176,17 +179,113 @@ static void wire_lost(struct mu_wire *wire, int error)
     wire->hooks->lost(wire, error);
 }
 
+static int wire_send(struct mu_wire *wire, uint8_t *data, size_t len);
+
+/* ---- TLS ----------------------------------------------------------------------------------- */
+
+/* Our last word leaves at once if it can: the owner may close in the next moment. What the socket
+ * does not take now stays with the session, for an owner that finishes first. */
+static void tls_failed(struct mu_wire *wire, int error)
+{
+    struct mu_buf *cipher = &wire->pump->cipher;
+    mu_buf_clear(cipher);
+    if (wire->rest_len == 0 && mu_tls_session_flush(wire->tls, cipher) == 0 && cipher->len > 0)
+        (void)wire_send(wire, cipher->data, cipher->len);
+    if (!wire->lost)
+        wire->hooks->lost(wire, error);
+}
+
+static int tls_handshake(struct mu_wire *wire)
+{
+    int r = mu_tls_session_handshake(wire->tls);
+    if (r < 0)
+        tls_failed(wire, r);
+    else if (r == 1)
+        wire->hooks->secured(wire);
+    return r;
+}
+
+/* Everything that came is used before this returns, or the connection is over. */
+static void tls_input(struct mu_wire *wire, const uint8_t *data, size_t len)
+{
+    struct mu_tls_session *tls = wire->tls;
+    uint8_t *plain = wire->pump->plain;
+    if (mu_tls_session_failed(tls) || wire->lost)
+        return;
+    mu_tls_session_feed(tls, data, len);
+    if (!mu_tls_session_established(tls) && tls_handshake(wire) != 1)
+        return;
+    ptrdiff_t n = 0;
+    while (!wire->closing && (n = mu_tls_session_read(tls, plain, MU_WIRE_PLAIN_BYTES)) > 0)
+        wire->hooks->input(wire, plain, (size_t)n);
+    if (wire->closing)
+        return;
+    if (n == MU_ECLOSED)
+        wire_lost(wire, UV_EOF);
+    else if (n < 0)
+        tls_failed(wire, (int)n);
+}
+
+int mu_wire_secure(struct mu_wire *wire, struct mu_tls *tls, const char *host)
+{
+    struct mu_pump *pump = wire->pump;
+    MU_ASSERT(wire->tls == NULL && !wire->open && !wire->closing && pump->loop != NULL);
+    if (pump->plain == NULL)
+        pump->plain = mu_mem_alloc(MU_WIRE_PLAIN_BYTES);
+    if (pump->plain == NULL)
+        return MU_ENOMEM;
+    return mu_tls_session_create(tls, host, &wire->tls);
+}
+
+bool mu_wire_tls_failed(const struct mu_wire *wire)
+{
+    return wire->tls != NULL && mu_tls_session_failed(wire->tls);
+}
+
+bool mu_wire_tls_met_http(const struct mu_wire *wire)
+{
+    return wire->tls != NULL && mu_tls_session_met_http(wire->tls);
+}
+
+void mu_wire_say_plain(struct mu_wire *wire, struct mu_str text)
+{
+    (void)mu_tls_session_say_plain(wire->tls, text); /* out of memory: it hears nothing */
+    mu_wire_kick(wire);
+}
+
+struct mu_str mu_wire_protocol(const struct mu_wire *wire)
+{
+    return wire->tls != NULL ? mu_tls_session_protocol(wire->tls) : MU_STR("");
+}
+
+const struct mu_tls_peer *mu_wire_peer(const struct mu_wire *wire)
+{
+    return wire->tls != NULL ? mu_tls_session_peer(wire->tls) : NULL;
+}
+
+const char *mu_wire_problem(const struct mu_wire *wire)
+{
+    return wire->tls != NULL ? mu_tls_session_problem(wire->tls) : "";
+}
+
+/* ---- the handle ---------------------------------------------------------------------------- */
+
 static void on_read(uv_stream_t *stream, ssize_t n, const uv_buf_t *buf)
 {
     struct mu_wire *wire = stream->data;
     if (n == 0 || wire->closing)
         return;
     if (n < 0) {
+        if (wire->tls != NULL)
+            mu_tls_session_cut(wire->tls);
         wire_lost(wire, (int)n);
         return;
     }
     wire->pump->bytes_in += (uint64_t)n;
-    wire->hooks->input(wire, (const uint8_t *)buf->base, (size_t)n);
+    if (wire->tls != NULL)
+        tls_input(wire, (const uint8_t *)buf->base, (size_t)n);
+    else
+        wire->hooks->input(wire, (const uint8_t *)buf->base, (size_t)n);
     mu_wire_kick(wire);
 }
 
@@ -201,7 +300,10 @@ int mu_wire_start(struct mu_wire *wire)
     }
     wire->open = wire->reading = true;
     mu_wire_kick(wire);
-    return 0;
+    if (wire->tls == NULL)
+        return 0;
+    int r = mu_tls_session_handshake(wire->tls); /* a client's first flight */
+    return r < 0 ? r : 0;
 }
 
 void mu_wire_kick(struct mu_wire *wire)
@@ -236,6 +338,8 @@ static void on_handle_closed(uv_handle_t *handle)
 {
     struct mu_wire *wire = handle->data;
     MU_ASSERT(wire->closing && wire->rest == NULL);
+    mu_tls_session_destroy(wire->tls);
+    wire->tls = NULL;
     wire->hooks->closed(wire);
 }
 
@@ -307,12 +411,39 @@ static void on_shut(uv_shutdown_t *request, int status)
     (void)status;
 }
 
+/* The next bytes for the socket, in one of the pump's buffers. 0: nothing for now; < 0: the
+ * connection cannot go on. */
+static ptrdiff_t wire_pull(struct mu_wire *wire, uint8_t **data)
+{
+    struct mu_pump *pump = wire->pump;
+    struct mu_buf *cipher = &pump->cipher;
+    ptrdiff_t len = 0;
+    int r = 0;
+    *data = pump->out;
+    if (wire->tls == NULL ||
+        (mu_tls_session_established(wire->tls) && !mu_tls_session_failed(wire->tls)))
+        len = wire->hooks->output(wire, pump->out, MU_WIRE_OUT_BYTES);
+    MU_ASSERT(len < 0 || (size_t)len <= MU_WIRE_OUT_BYTES);
+    if (wire->tls == NULL || len < 0 || !wire->open)
+        return len;
+    mu_buf_clear(cipher);
+    if (len > 0)
+        r = mu_tls_session_write(wire->tls, pump->out, (size_t)len, cipher);
+    else if (wire->finishing)
+        r = mu_tls_session_finish(wire->tls, cipher);
+    else
+        r = mu_tls_session_flush(wire->tls, cipher);
+    *data = cipher->data;
+    return r != 0 ? r : (ptrdiff_t)cipher->len;
+}
+
 static void wire_flush(struct mu_wire *wire)
 {
     for (int round = 0; round < ROUNDS_PER_TURN; round++) {
+        uint8_t *data;
         if (!wire->open || wire->rest_len > 0 || wire->shut)
             return;
-        ptrdiff_t len = wire->hooks->output(wire, wire->pump->out, MU_WIRE_OUT_BYTES);
+        ptrdiff_t len = wire_pull(wire, &data);
         if (!wire->open)
             return; /* closed by its own output */
         if (len == 0) {
@@ -322,8 +453,7 @@ static void wire_flush(struct mu_wire *wire)
             }
             return;
         }
-        MU_ASSERT(len < 0 || (size_t)len <= MU_WIRE_OUT_BYTES);
-        int r = len < 0 ? (int)len : wire_send(wire, wire->pump->out, (size_t)len);
+        int r = len < 0 ? (int)len : wire_send(wire, data, (size_t)len);
         if (r != 0) {
             wire_lost(wire, r);
             return;

@@ -2,8 +2,8 @@
 #define MU_INFORMER_HTTP_WIRE_H
 /*
  * The narrow seam between HTTP and the network. A wire is one byte stream; its protocol (HTTP/2 or
- * HTTP/1.1) gives and takes plain bytes and knows neither sockets nor TLS, which will sit inside
- * the wire. A pump is what all wires of one client or server share: buffers, deadlines, and the
+ * HTTP/1.1) gives and takes plain bytes and knows neither sockets nor TLS, which sits inside the
+ * wire. A pump is what all wires of one client or server share: buffers, deadlines, and the
  * one place where output happens.
  *
  * Output is pulled, never pushed. A protocol that has something to say kicks its wire; once per
@@ -22,26 +22,37 @@
  * others stood still until then.
  *
  * States of a wire: OPEN -> (finish: output, then FIN, input goes on) -> CLOSING -> closed().
+ * With TLS the handshake comes before OPEN: no plain byte goes either way until hooks->secured, and
+ * a whole buffer of output becomes full records that leave in one system call. A FIN without
+ * close_notify before it is taken as an end all the same: HTTP/2 frames and our server's requests
+ * say their own lengths, so nothing that is cut short can look whole.
+ *
  * A detached pump has no loop: kicks and deadlines do nothing, the wires' owner calls the hooks.
  * Fuzzing and tests run the protocols that way.
  */
 #include <uv.h>
 #include "informer/http_wheel.h"
+#include "informer/tls_session.h"
 
-#define MU_WIRE_IN_BYTES  (256u << 10)
-#define MU_WIRE_OUT_BYTES (128u << 10)
+#define MU_WIRE_IN_BYTES    (256u << 10)
+#define MU_WIRE_OUT_BYTES   (128u << 10)
+#define MU_WIRE_PLAIN_BYTES (16u << 10) /* one record */
 
 struct mu_wire;
 struct mu_pump;
 
 struct mu_wire_hooks {
+    /* TLS: the handshake is done, mu_wire_protocol and mu_wire_peer answer. May close the wire. */
+    void (*secured)(struct mu_wire *wire);
     /* Bytes from the peer, borrowed for the call. May close the wire. */
     void (*input)(struct mu_wire *wire, const uint8_t *data, size_t len);
     /* Fill room with up to cap bytes to send; 0: nothing for now; < 0: the protocol has failed,
      * `lost` follows. A wire closed by its own output returns 0. */
     ptrdiff_t (*output)(struct mu_wire *wire, uint8_t *room, size_t cap);
     /* The connection is gone (UV_EOF: ended by the peer). Once at most, and never after
-     * mu_wire_close, which it must call now or later. */
+     * mu_wire_close, which it must call now or later. Before it, once, TLS may be gone while the
+     * socket is still there (mu_wire_tls_failed): who wants to be sure that the peer reads why
+     * finishes, and closes at the second call. */
     void (*lost)(struct mu_wire *wire, int error);
     /* The handle is gone; the wire's storage is the owner's again. */
     void (*closed)(struct mu_wire *wire);
@@ -65,6 +76,8 @@ struct mu_pump {
     struct mu_link dirty; /* wires with output due */
     uint8_t *in;          /* MU_WIRE_IN_BYTES, shared: reads are consumed at once */
     uint8_t *out;         /* MU_WIRE_OUT_BYTES */
+    uint8_t *plain;       /* TLS: MU_WIRE_PLAIN_BYTES, input */
+    struct mu_buf cipher; /* TLS: output */
     uint64_t bytes_in;
     uint64_t bytes_out;
     uint32_t handles; /* of idle and timer, not closed yet */
@@ -77,14 +90,15 @@ struct mu_wire {
     struct mu_pump *pump;
     const struct mu_wire_hooks *hooks;
     struct mu_link dirty;
-    uint8_t *rest;   /* bytes that the socket did not take, while a write is under way */
-    bool open;       /* the handle is connected and not closing */
-    bool closing;    /* mu_wire_close was called */
-    bool reading;    /* input is wanted */
-    bool finishing;  /* FIN when the output has dried up */
-    bool shut;       /* FIN is sent or under way */
-    bool lost;       /* hooks->lost was called */
-    size_t rest_len; /* 0: the socket takes more */
+    struct mu_tls_session *tls; /* NULL: cleartext */
+    uint8_t *rest;              /* bytes that the socket did not take, while a write is under way */
+    bool open;                  /* the handle is connected and not closing */
+    bool closing;               /* mu_wire_close was called */
+    bool reading;               /* input is wanted */
+    bool finishing;             /* FIN when the output has dried up */
+    bool shut;                  /* FIN is sent or under way */
+    bool lost;                  /* hooks->lost was called */
+    size_t rest_len;            /* 0: the socket takes more */
 };
 
 /* loop NULL: detached. Errors: MU_ENOMEM, libuv codes. */
@@ -100,6 +114,9 @@ void mu_pump_disarm(struct mu_pump *pump, struct mu_wheel_entry *entry);
 
 /* Prepare a handle, not connected. Errors: libuv codes; the storage is then untouched. */
 int mu_wire_init(struct mu_wire *wire, struct mu_pump *pump, const struct mu_wire_hooks *hooks);
+/* It is to speak TLS: before mu_wire_start. host: see mu_tls_session_create. Errors: MU_ENOMEM,
+ * MU_EINVAL. */
+int mu_wire_secure(struct mu_wire *wire, struct mu_tls *tls, const char *host);
 /* The handle is connected: begin to read. Errors: libuv codes; close it then. */
 int mu_wire_start(struct mu_wire *wire);
 /* Output is due. */
@@ -110,6 +127,15 @@ void mu_wire_read(struct mu_wire *wire, bool on);
 void mu_wire_finish(struct mu_wire *wire);
 /* Drop the connection; harmless when closing. hooks->closed follows, from the loop. */
 void mu_wire_close(struct mu_wire *wire);
+/* TLS has failed and nothing plain will pass any more; mu_wire_problem says why. */
+bool mu_wire_tls_failed(const struct mu_wire *wire);
+/* The peer of a failed one had begun with an HTTP request in cleartext: answer it so. */
+bool mu_wire_tls_met_http(const struct mu_wire *wire);
+void mu_wire_say_plain(struct mu_wire *wire, struct mu_str text);
+/* What mu_tls_session_protocol, _peer and _problem say; "" and NULL in cleartext. */
+struct mu_str mu_wire_protocol(const struct mu_wire *wire);
+const struct mu_tls_peer *mu_wire_peer(const struct mu_wire *wire);
+const char *mu_wire_problem(const struct mu_wire *wire);
 /* Bytes handed to the kernel's side and not taken by it yet. */
 size_t mu_wire_unsent(const struct mu_wire *wire);
 

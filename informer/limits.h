@@ -42,6 +42,22 @@
 #define MU_HTTP_SERVER_STREAM_WINDOW     (1 << 20)
 #define MU_HTTP_SERVER_CONNECTION_WINDOW (64 << 20)
 
+#define MU_HTTP_AUTHORIZATION_MAX                                                                  \
+    (16u << 10)                           /* our own header; service account tokens take 1 KiB */
+#define MU_HTTP_WARNINGS_MAX   64u        /* of one response */
+#define MU_HTTP_WARNINGS_BYTES (8u << 10) /* all of them, as header values */
+
+/* TLS: PEM texts, and what a connection may hold back. */
+#define MU_TLS_CA_BYTES_MAX   (4u << 20) /* a bundle; a distribution's whole store is 0.25 MiB */
+#define MU_TLS_CA_COUNT_MAX   4096u
+#define MU_TLS_CERT_BYTES_MAX (64u << 10) /* a chain, leaf first */
+#define MU_TLS_CERT_COUNT_MAX 16u
+#define MU_TLS_KEY_BYTES_MAX  (32u << 10)
+#define MU_TLS_NAME_MAX       255u
+#define MU_TLS_PEER_BYTES_MAX 4096u /* name and groups of a client certificate */
+/* Encrypted bytes that were made while reading (handshake, alerts) and wait for the socket. */
+#define MU_TLS_OUT_MAX (256u << 10)
+
 /* Files read at start-up. */
 #define MU_FILE_XZ_MEMORY_MAX  (128u << 20) /* what xz -9 needs, twice */
 #define MU_CSV_BYTES_MAX       (UINT64_C(4) << 30)
@@ -71,6 +87,8 @@ _Static_assert(2 * MU_DECODE_BYTES_MAX < MU_DECODE_ARENA_BYTES, "copy and transl
 _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
 _Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
 _Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");
+_Static_assert(2 * MU_TLS_CERT_BYTES_MAX < MU_TLS_OUT_MAX, "a server's first flight fits");
+_Static_assert(MU_HTTP_AUTHORIZATION_MAX < MU_HTTP_HEADER_LIST_MAX, "our own server takes it");
 _Static_assert(MU_WATCH_FRAME_MAX + MU_HTTP_HIGH_WATER <= MU_HTTP_STREAM_QUEUE_MAX,
                "a stream below its mark takes any watch event");
 

@@ -39,7 +39,8 @@ struct mu_tls *mu_tls_ref(struct mu_tls *tls);
 void mu_tls_unref(struct mu_tls *tls); /* NULL is fine */
 
 /* Who the peer of a connection is, from its verified certificate: Kubernetes takes the subject's
- * CN as the user and each O as a group. Views, valid as long as the connection. */
+ * CN as the user and each O as a group. Who has no CN, control characters in a name, or more than
+ * these groups, is nobody. Views, valid as long as the connection. */
 #define MU_TLS_GROUPS_MAX 8u
 struct mu_tls_peer {
     struct mu_str name;

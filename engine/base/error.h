@@ -23,7 +23,8 @@
     X(MU_ECANCELED, -10012, "cancelled")                                                           \
     X(MU_ECLOSED, -10013, "closed")                                                                \
     X(MU_EUNSUPPORTED, -10014, "not supported")                                                    \
-    X(MU_EIO, -10015, "input or output failed")
+    X(MU_EIO, -10015, "input or output failed")                                                    \
+    X(MU_ETLS, -10016, "TLS failed")
 
 #define MU_ERROR_ENUM(name, value, text) name = value,
 enum mu_error_code { MU_ERROR_LIST(MU_ERROR_ENUM) };

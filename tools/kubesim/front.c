@@ -57,6 +57,8 @@ static struct mu_str view(const struct mu_buf *buf)
     return (struct mu_str){(const char *)buf->data, (uint32_t)buf->len};
 }
 
+static void warn(struct mu_http_exchange *exchange, struct mu_api_response *response);
+
 /* ---- streams ------------------------------------------------------------------------------ */
 
 static void stream_free(struct mu_front *f, struct stream *s)
@@ -145,14 +147,15 @@ static struct stream *stream_create(struct mu_http_exchange *exchange)
 }
 
 /* Begin to serve the watch of a response. On failure the exchange is reset, the stream freed. */
-static void stream_open(struct mu_front *f, struct stream *s,
-                        const struct mu_api_response *response)
+static void stream_open(struct mu_front *f, struct stream *s, struct mu_api_response *response)
 {
     static const char protobuf[] = "application/vnd.kubernetes.protobuf;stream=watch";
-    bool json = response->media == MU_MEDIA_JSON;
+    const char *type = response->content_type;
+    if (type == NULL)
+        type = response->media == MU_MEDIA_PROTOBUF ? protobuf : mu_media_text(response->media);
     s->watch = response->watch;
-    int rc = mu_http_respond_begin(s->exchange, 200,
-                                   mu_str_of(json ? mu_media_text(MU_MEDIA_JSON) : protobuf));
+    warn(s->exchange, response);
+    int rc = mu_http_respond_begin(s->exchange, 200, mu_str_of(type));
     if (rc != 0) {
         stream_free(f, s); /* the exchange is done */
         return;
@@ -168,19 +171,30 @@ static void stream_open(struct mu_front *f, struct stream *s,
 
 static enum mu_media media_of(struct mu_str content_type)
 {
-    static const enum mu_media known[] = {
-        MU_MEDIA_PROTOBUF,   MU_MEDIA_JSON,        MU_MEDIA_MERGE_PATCH, MU_MEDIA_STRATEGIC_PATCH,
-        MU_MEDIA_JSON_PATCH, MU_MEDIA_APPLY_PATCH, MU_MEDIA_YAML};
-    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
-        if (mu_str_starts_with(content_type, mu_str_of(mu_media_text(known[i]))))
-            return known[i];
-    return content_type.len == 0 ? MU_MEDIA_NONE : MU_MEDIA_TEXT;
+    enum mu_media media = mu_http_media(content_type);
+    return media == MU_MEDIA_NONE && content_type.len > 0 ? MU_MEDIA_TEXT : media;
+}
+
+/* Each line becomes a Warning header. One that does not fit is left out: the response matters. */
+static void warn(struct mu_http_exchange *exchange, struct mu_api_response *response)
+{
+    struct mu_str left = view(&response->warnings);
+    while (left.len > 0) {
+        const char *end = memchr(left.data, '\n', left.len);
+        uint32_t len = end != NULL ? (uint32_t)(end - left.data) : left.len;
+        uint32_t skip = len < left.len ? len + 1 : len;
+        if (len > 0)
+            (void)mu_http_exchange_warn(exchange, (struct mu_str){left.data, len});
+        left = (struct mu_str){left.data + skip, left.len - skip};
+    }
+    mu_buf_fini(&response->warnings);
 }
 
 static void respond(struct mu_http_exchange *exchange, struct mu_api_response *response)
 {
-    const char *type = response->content_type;
-    type = type != NULL ? type : mu_media_text(response->media);
+    const char *type =
+        response->content_type != NULL ? response->content_type : mu_media_text(response->media);
+    warn(exchange, response);
     (void)mu_http_respond_take(exchange, response->status, mu_str_of(type), response->retry_after_s,
                                &response->body);
 }
@@ -230,6 +244,7 @@ static void answer_now(struct mu_front *f, struct mu_http_exchange *exchange,
         }
     }
     mu_buf_fini(&response.body);
+    mu_buf_fini(&response.warnings);
 }
 
 static void on_request(void *context, struct mu_http_exchange *exchange,
@@ -367,6 +382,7 @@ int mu_front_create(uv_loop_t *loop, const struct mu_front_config *config,
     }
     struct mu_http_server_config http = {.host = config->host,
                                          .port = config->port,
+                                         .tls = config->tls,
                                          .on_request = on_request,
                                          .on_abort = on_abort,
                                          .on_drain = on_drain,
@@ -384,6 +400,11 @@ int mu_front_create(uv_loop_t *loop, const struct mu_front_config *config,
     MU_ASSERT(uv_prepare_start(&f->prepare, turn) == 0);
     *out = f;
     return 0;
+}
+
+void mu_front_set_tls(struct mu_front *f, struct mu_tls *tls)
+{
+    mu_http_server_set_tls(f->http, tls);
 }
 
 static void closed_one(struct mu_front *f)

@@ -15,6 +15,7 @@ struct mu_front; /* opaque */
 struct mu_front_config {
     struct mu_str host; /* to listen on; copied */
     uint16_t port;      /* 0: any free one */
+    struct mu_tls *tls; /* NULL: cleartext; a reference is taken */
     /* Injected between the peers and the API server; no latency beside what they say. All zero:
      * requests are answered as they come. */
     struct mu_faults faults;
@@ -25,6 +26,8 @@ struct mu_front_config {
 int mu_front_create(uv_loop_t *loop, const struct mu_front_config *config,
                     struct mu_apiserver *server, struct mu_kubelets *kubelets,
                     struct mu_front **out, uint16_t *port);
+/* New connections use this context; those that are up keep theirs. A reference is taken. */
+void mu_front_set_tls(struct mu_front *front, struct mu_tls *tls);
 /* Stop serving; `closed` is called once, then the front is gone. */
 void mu_front_close(struct mu_front *front, void (*closed)(void *context), void *context);
 

@@ -16,7 +16,8 @@ struct step {
 struct mu_passage {
     struct mu_passage *next, **link; /* all of the gate's */
     struct mu_fault_plan plan;
-    struct mu_api_request request; /* views into `text` */
+    struct mu_api_request request; /* views into `text`, peer: &peer or NULL */
+    struct mu_tls_peer peer;
     struct mu_api_response response;
     bool has_response;
     bool over;      /* called back, or abandoned */
@@ -55,6 +56,7 @@ static void drop_response(struct mu_passage *passage)
 {
     if (passage->has_response) {
         mu_buf_fini(&passage->response.body);
+        mu_buf_fini(&passage->response.warnings);
         mu_api_watch_close(passage->response.watch);
         passage->has_response = false;
     }
@@ -113,6 +115,25 @@ static struct mu_str copy(char **to, struct mu_str text)
     return out;
 }
 
+/* The connection may be gone before the request arrives. */
+static size_t peer_bytes(const struct mu_tls_peer *peer)
+{
+    size_t bytes = peer != NULL ? peer->name.len : 0;
+    for (uint32_t i = 0; peer != NULL && i < peer->group_count; i++) {
+        bytes += peer->groups[i].len;
+    }
+    return bytes;
+}
+
+static void copy_peer(char **to, const struct mu_tls_peer *from, struct mu_tls_peer *out)
+{
+    out->name = copy(to, from->name);
+    out->group_count = from->group_count;
+    for (uint32_t i = 0; i < from->group_count; i++) {
+        out->groups[i] = copy(to, from->groups[i]);
+    }
+}
+
 static bool is_page(struct mu_str query)
 {
     static const char mark[] = "continue=";
@@ -123,7 +144,7 @@ struct mu_passage *mu_gate_submit(struct mu_gate *gate, const struct mu_api_requ
                                   bool watch, void *user, uint64_t now_ns)
 {
     size_t bytes = (size_t)request->path.len + request->query.len + request->body.len +
-                   request->accept.len + request->authorization.len;
+                   request->accept.len + request->authorization.len + peer_bytes(request->peer);
     struct mu_passage *passage = mu_mem_zalloc(sizeof *passage + bytes);
     if (passage == NULL) {
         return NULL;
@@ -136,7 +157,9 @@ struct mu_passage *mu_gate_submit(struct mu_gate *gate, const struct mu_api_requ
     passage->request.body = copy(&at, request->body);
     passage->request.accept = copy(&at, request->accept);
     passage->request.authorization = copy(&at, request->authorization);
-    passage->request.peer = NULL; /* faults are tried on cleartext ports */
+    if (request->peer != NULL)
+        copy_peer(&at, request->peer, &passage->peer);
+    passage->request.peer = request->peer != NULL ? &passage->peer : NULL;
     struct mu_fault_request about = {watch, request->method != MU_GET, is_page(request->query)};
     mu_fault_plan(&gate->faults, &gate->random, &about, &passage->plan);
     struct mu_fault_plan *plan = &passage->plan;
@@ -211,6 +234,7 @@ static void deliver(struct mu_gate *gate, struct mu_passage *passage, uint64_t n
     gate->callbacks.answer(gate->callbacks.context, passage->user, &passage->response,
                            passage->plan.expire_ns, passage->plan.cut_ns, now_ns);
     mu_buf_fini(&passage->response.body);
+    mu_buf_fini(&passage->response.warnings);
     passage->has_response = false; /* a watch is the front's now */
 }
 
@@ -227,6 +251,7 @@ static void arrive(struct mu_gate *gate, struct mu_passage *passage, bool second
                   second == passage->plan.second_answers && !passage->has_response;
     if (!wanted) {
         mu_buf_fini(&response.body);
+        mu_buf_fini(&response.warnings);
         mu_api_watch_close(response.watch);
         return;
     }

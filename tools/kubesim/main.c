@@ -4,6 +4,7 @@
 #include "engine/base/log.h"
 #include "tools/flags.h"
 #include "tools/kubesim/front.h"
+#include "tools/kubesim/identity.h"
 #include "tools/workload/encode.h"
 
 #include <signal.h>
@@ -21,13 +22,18 @@ struct options {
     uint32_t nodes;
     uint64_t seed;
     const char *announce;
+    const char *kubeconfig;
+    bool tls;
+    const char *tls_cert, *tls_key, *client_ca; /* files: all or none */
     uint32_t log_format;
     struct mu_faults faults;
 };
 
 struct kubesim {
     uv_loop_t loop;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sighup;
+    const struct options *options;
+    struct mu_identity identity; /* tls NULL: cleartext */
     struct mu_apiserver *server;
     struct mu_kubelets *kubelets;
     struct mu_front *front;
@@ -40,6 +46,21 @@ static int read_faults(void *target, const char *value, struct mu_error *error)
     if (rc == 0 && target != NULL)
         *(struct mu_faults *)target = faults;
     return rc;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int check_tls_options(const struct options *o)
+{
+    int files = (o->tls_cert != NULL) + (o->tls_key != NULL) + (o->client_ca != NULL);
+    const char *wrong = NULL;
+    if (files != 0 && files != 3)
+        wrong = "--tls-cert, --tls-key and --client-ca go together: all three or none";
+    else if (files == 3 && (o->tls || o->kubeconfig != NULL))
+        wrong = "--tls and --write-kubeconfig make their own certificates: not with --tls-cert";
+    if (wrong == NULL)
+        return -1;
+    (void)fprintf(stderr, "muster-kubesim: %s\n", wrong);
+    return 2;
 }
 
 static int read_options(struct options *o, int argc, char **argv)
@@ -78,6 +99,30 @@ static int read_options(struct options *o, int argc, char **argv)
          .target = &o->announce,
          .value = "FILE",
          .help = "write the server's URL there, renamed into place once it serves"},
+        {.name = "tls",
+         .kind = MU_FLAG_BOOL,
+         .target = &o->tls,
+         .help = "serve TLS only, with certificates made at start, and authenticate"},
+        {.name = "write-kubeconfig",
+         .kind = MU_FLAG_TEXT,
+         .target = &o->kubeconfig,
+         .value = "FILE",
+         .help = "write the administrator's kubeconfig there once it serves; implies --tls"},
+        {.name = "tls-cert",
+         .kind = MU_FLAG_TEXT,
+         .target = &o->tls_cert,
+         .value = "FILE",
+         .help = "serve TLS with this certificate chain (PEM); SIGHUP reads the files again"},
+        {.name = "tls-key",
+         .kind = MU_FLAG_TEXT,
+         .target = &o->tls_key,
+         .value = "FILE",
+         .help = "its key (PEM)"},
+        {.name = "client-ca",
+         .kind = MU_FLAG_TEXT,
+         .target = &o->client_ca,
+         .value = "FILE",
+         .help = "whose client certificates count (PEM)"},
         {.name = "log-format",
          .kind = MU_FLAG_CHOICE,
          .target = &o->log_format,
@@ -85,26 +130,40 @@ static int read_options(struct options *o, int argc, char **argv)
          .help = "how lines are logged (logfmt)",
          .choices = log_formats}};
     *o = (struct options){.host = "127.0.0.1", .seed = 1};
-    return mu_flags_main("muster-kubesim",
-                         "An embedded Kubernetes API server with simulated kubelets.\n"
-                         "Serves cleartext HTTP/2 and HTTP/1.1 until SIGTERM.",
-                         flags, sizeof flags / sizeof flags[0], argc, argv);
+    int status = mu_flags_main("muster-kubesim",
+                               "An embedded Kubernetes API server with simulated kubelets.\n"
+                               "Serves HTTP/2 and HTTP/1.1 until SIGTERM: in cleartext and to\n"
+                               "everybody, or over TLS.",
+                               flags, sizeof flags / sizeof flags[0], argc, argv);
+    return status >= 0 ? status : check_tls_options(o);
 }
 
-/* Appears whole or not at all: written beside its place, then renamed. */
-static int announce(const char *path, const char *host, uint16_t port)
+static int announce(const struct kubesim *k, uint16_t port, struct mu_error *error)
 {
-    char temporary[4096];
-    int len = snprintf(temporary, sizeof temporary, "%s.new", path);
-    if (len < 0 || (size_t)len >= sizeof temporary)
-        return -1;
-    FILE *file = fopen(temporary, "we");
-    if (file == NULL)
-        return -1;
+    char url[128];
+    const char *host = k->options->host;
     bool v6 = strchr(host, ':') != NULL;
-    bool ok = fprintf(file, "http://%s%s%s:%u\n", v6 ? "[" : "", host, v6 ? "]" : "", port) > 0;
-    ok = fclose(file) == 0 && ok;
-    return ok && rename(temporary, path) == 0 ? 0 : -1;
+    int len =
+        snprintf(url, sizeof url, "%s://%s%s%s:%u\n", k->identity.tls != NULL ? "https" : "http",
+                 v6 ? "[" : "", host, v6 ? "]" : "", port);
+    MU_ASSERT(len > 0 && (size_t)len < sizeof url); /* it was listened on: an address */
+    return mu_write_in_place(k->options->announce, (struct mu_str){url, (uint32_t)len}, false,
+                             error);
+}
+
+/* Tell the world where we are. Returns the exit status so far. */
+static int tell(const struct kubesim *k, uint16_t port)
+{
+    const struct options *o = k->options;
+    struct mu_error error;
+    int rc = 0;
+    if (o->kubeconfig != NULL)
+        rc = mu_identity_write_kubeconfig(&k->identity, o->kubeconfig, o->host, port, &error);
+    if (rc == 0 && o->announce != NULL)
+        rc = announce(k, port, &error);
+    if (rc != 0)
+        (void)fprintf(stderr, "muster-kubesim: cannot write %s\n", error.text);
+    return rc == 0 ? 0 : 1;
 }
 
 static int create_node(struct kubesim *k, uint32_t i, struct mu_arena *scratch)
@@ -120,6 +179,8 @@ static int create_node(struct kubesim *k, uint32_t i, struct mu_arena *scratch)
                                   .label_count = 1,
                                   .allocatable = allocatable,
                                   .allocatable_count = 3};
+    const struct mu_tls_peer self = {
+        .name = MU_STR("muster-kubesim"), .groups = {MU_STR("system:masters")}, .group_count = 1};
     struct mu_buf body = {0};
     struct mu_api_response response = {0};
     const struct mu_clock *clock = mu_clock_real();
@@ -128,12 +189,14 @@ static int create_node(struct kubesim *k, uint32_t i, struct mu_arena *scratch)
         struct mu_api_request request = {.method = MU_POST,
                                          .path = MU_STR("/api/v1/nodes"),
                                          .content = MU_MEDIA_PROTOBUF,
+                                         .peer = &self,
                                          .body = {(const char *)body.data, (uint32_t)body.len}};
         mu_apiserver_handle(k->server, &request, clock->now_ns(clock), &response);
         rc = response.status == 201 ? 0 : MU_EINVAL;
     }
     mu_buf_fini(&body);
     mu_buf_fini(&response.body);
+    mu_buf_fini(&response.warnings);
     return rc;
 }
 
@@ -152,21 +215,76 @@ static void on_front_closed(void *context)
     struct kubesim *k = context;
     uv_close((uv_handle_t *)&k->sigterm, NULL);
     uv_close((uv_handle_t *)&k->sigint, NULL);
+    uv_close((uv_handle_t *)&k->sighup, NULL);
 }
 
-static void on_signal(uv_signal_t *handle, int signum)
+static void stop(struct kubesim *k)
 {
-    struct kubesim *k = handle->data;
-    (void)signum;
     if (k->front != NULL)
         mu_front_close(k->front, on_front_closed, k);
     k->front = NULL;
 }
 
-static int serve(struct kubesim *k, const struct options *o, struct mu_random *random)
+static void on_signal(uv_signal_t *handle, int signum)
 {
+    (void)signum;
+    stop(handle->data);
+}
+
+static int load_identity(struct kubesim *k, struct mu_error *error)
+{
+    const struct options *o = k->options;
+    struct mu_tls *tls = NULL;
+    int rc = mu_identity_load(o->tls_cert, o->tls_key, o->client_ca, &tls, error);
+    if (rc != 0)
+        return rc;
+    mu_tls_unref(k->identity.tls);
+    k->identity.tls = tls;
+    return 0;
+}
+
+/* Read the certificates again. When they are wrong the old ones go on. */
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    struct kubesim *k = handle->data;
+    struct mu_error error;
+    (void)signum;
+    if (k->front == NULL)
+        return;
+    if (k->options->tls_cert == NULL) {
+        mu_log(MU_LOG_INFO, "nothing to reload: no --tls-cert", MU_F_END);
+    } else if (load_identity(k, &error) != 0) {
+        mu_log(MU_LOG_ERROR, "certificates not reloaded", MU_F_TEXT("error", error.text), MU_F_END);
+    } else {
+        mu_front_set_tls(k->front, k->identity.tls);
+        mu_log(MU_LOG_INFO, "certificates reloaded", MU_F_END);
+    }
+}
+
+static void watch_signals(struct kubesim *k)
+{
+    const struct {
+        uv_signal_t *handle;
+        uv_signal_cb callback;
+        int number;
+    } signals[] = {{&k->sigterm, on_signal, SIGTERM},
+                   {&k->sigint, on_signal, SIGINT},
+                   {&k->sighup, on_hangup, SIGHUP}};
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        int rc = uv_signal_init(&k->loop, signals[i].handle);
+        MU_ASSERT(rc == 0);
+        signals[i].handle->data = k;
+        rc = uv_signal_start(signals[i].handle, signals[i].callback, signals[i].number);
+        MU_ASSERT(rc == 0);
+    }
+}
+
+static int serve(struct kubesim *k, struct mu_random *random)
+{
+    const struct options *o = k->options;
     struct mu_front_config config = {.host = mu_str_of(o->host),
                                      .port = (uint16_t)o->port,
+                                     .tls = k->identity.tls,
                                      .faults = o->faults,
                                      .random = random};
     uint16_t port;
@@ -176,52 +294,75 @@ static int serve(struct kubesim *k, const struct options *o, struct mu_random *r
                       rc > -10000 ? uv_strerror(rc) : mu_error_text(rc));
         return 1;
     }
-    MU_ASSERT(uv_signal_init(&k->loop, &k->sigterm) == 0);
-    MU_ASSERT(uv_signal_init(&k->loop, &k->sigint) == 0);
-    k->sigterm.data = k->sigint.data = k;
-    MU_ASSERT(uv_signal_start(&k->sigterm, on_signal, SIGTERM) == 0);
-    MU_ASSERT(uv_signal_start(&k->sigint, on_signal, SIGINT) == 0);
+    watch_signals(k);
     mu_log(MU_LOG_INFO, "serving", MU_F_TEXT("host", o->host), MU_F_U64("port", port),
-           MU_F_U64("nodes", o->nodes), MU_F_END);
-    int status = 0;
-    if (o->announce != NULL && announce(o->announce, o->host, port) != 0) {
-        (void)fprintf(stderr, "muster-kubesim: cannot write %s (--announce)\n", o->announce);
-        status = 1;
-        on_signal(&k->sigterm, 0);
-    }
+           MU_F_BOOL("tls", k->identity.tls != NULL), MU_F_U64("nodes", o->nodes), MU_F_END);
+    int status = tell(k, port);
+    if (status != 0)
+        stop(k);
     (void)uv_run(&k->loop, UV_RUN_DEFAULT);
+    return status;
+}
+
+/* Certificates first: without them nothing else is worth beginning. Returns the exit status. */
+static int identify(struct kubesim *k)
+{
+    const struct options *o = k->options;
+    struct mu_error error;
+    int rc = 0;
+    if (o->tls_cert != NULL)
+        rc = load_identity(k, &error);
+    else if (o->tls || o->kubeconfig != NULL)
+        rc = mu_identity_make(mu_str_of(o->host), &k->identity, &error);
+    if (rc != 0)
+        (void)fprintf(stderr, "muster-kubesim: %s\n", error.text);
+    return rc == 0 ? 0 : 1;
+}
+
+static int run(struct kubesim *k)
+{
+    const struct options *o = k->options;
+    const struct mu_clock *clock = mu_clock_real();
+    uint64_t start_ns = clock->now_ns(clock);
+    const struct mu_apiserver_config server = {
+        .wall_base_ns = clock->wall_ns(clock) - start_ns,
+        .start_ns = start_ns,
+        .authenticate = k->identity.tls != NULL,
+        .admin_token = {(const char *)k->identity.token.data, (uint32_t)k->identity.token.len}};
+    const struct mu_kubelets_config kubelets = {0};
+    struct mu_random random;
+    int status;
+    mu_random_init_seed(&random, o->seed);
+    k->server = mu_apiserver_create(&server, &random);
+    k->kubelets = k->server != NULL ? mu_kubelets_create(k->server, &kubelets, &random) : NULL;
+    if (k->kubelets == NULL || create_nodes(k, o->nodes) != 0) {
+        (void)fprintf(stderr, "muster-kubesim: cannot start: out of memory\n");
+        status = 1;
+    } else {
+        status = serve(k, &random);
+    }
+    mu_kubelets_destroy(k->kubelets);
+    mu_apiserver_destroy(k->server);
     return status;
 }
 
 int main(int argc, char **argv)
 {
     struct options o;
-    struct kubesim k = {0};
-    struct mu_random random;
+    struct kubesim k = {.options = &o};
     int status = read_options(&o, argc, argv);
     if (status >= 0)
         return status;
     (void)signal(SIGPIPE, SIG_IGN);
-    const struct mu_clock *clock = mu_clock_real();
-    struct mu_log_config log = {
-        .level = MU_LOG_INFO, .format = (enum mu_log_format)o.log_format, .clock = clock};
+    const struct mu_log_config log = {
+        .level = MU_LOG_INFO, .format = (enum mu_log_format)o.log_format, .clock = mu_clock_real()};
     mu_log_configure(&log);
-    mu_random_init_seed(&random, o.seed);
-    uint64_t start_ns = clock->now_ns(clock);
-    struct mu_apiserver_config server = {.wall_base_ns = clock->wall_ns(clock) - start_ns,
-                                         .start_ns = start_ns};
-    struct mu_kubelets_config kubelets = {0};
-    MU_ASSERT(uv_loop_init(&k.loop) == 0);
-    k.server = mu_apiserver_create(&server, &random);
-    k.kubelets = k.server != NULL ? mu_kubelets_create(k.server, &kubelets, &random) : NULL;
-    if (k.kubelets == NULL || create_nodes(&k, o.nodes) != 0) {
-        (void)fprintf(stderr, "muster-kubesim: cannot start: out of memory\n");
-        status = 1;
-    } else {
-        status = serve(&k, &o, &random);
-    }
-    mu_kubelets_destroy(k.kubelets);
-    mu_apiserver_destroy(k.server);
+    int rc = uv_loop_init(&k.loop);
+    MU_ASSERT(rc == 0);
+    status = identify(&k);
+    if (status == 0)
+        status = run(&k);
+    mu_identity_fini(&k.identity);
     (void)uv_loop_close(&k.loop);
     return status;
 }
