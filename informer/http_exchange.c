@@ -23,6 +23,27 @@
 #define FIELD_OVERHEAD   32u         /* RFC 9113 §6.5.2 */
 #define CONTENT_TYPE_MAX 256u
 
+/* ---- progress ------------------------------------------------------------------------------ */
+
+void mu_progress_begin(struct mu_progress *progress, uint64_t now_ns)
+{
+    *progress = (struct mu_progress){.at_ns = now_ns};
+}
+
+void mu_progress_bytes(struct mu_progress *progress, size_t len, uint64_t now_ns)
+{
+    progress->moved += len;
+    if (progress->moved >= MU_HTTP_PROGRESS_MIN)
+        mu_progress_begin(progress, now_ns);
+}
+
+/* It is the peer's turn now. Its connection may have waited for the handler a long time. */
+static void peers_turn(struct mu_http_exchange *ex, uint64_t now_ns)
+{
+    mu_progress_begin(&ex->progress, now_ns);
+    mu_progress_begin(&ex->conn->progress, now_ns);
+}
+
 /* ---- storage ------------------------------------------------------------------------------- */
 
 struct mu_http_exchange *mu_exchange_new(struct mu_server_conn *conn, int32_t stream_id)
@@ -46,9 +67,9 @@ struct mu_http_exchange *mu_exchange_new(struct mu_server_conn *conn, int32_t st
     MU_ASSERT(ex->body.len == 0 && ex->out.len == 0 && ex->out_at == 0 && !ex->handed);
     ex->conn = conn;
     ex->stream_id = stream_id;
-    ex->progress_ns = server->now_ns;
     mu_link_append(&conn->exchanges, &ex->link);
     conn->exchange_count++;
+    peers_turn(ex, server->now_ns);
     return ex;
 }
 
@@ -216,7 +237,7 @@ void mu_exchange_fields_done(struct mu_http_exchange *ex)
 void mu_exchange_body(struct mu_http_exchange *ex, const uint8_t *data, size_t len)
 {
     struct mu_http_server *server = ex->conn->server;
-    ex->progress_ns = server->now_ns;
+    mu_progress_bytes(&ex->progress, len, server->now_ns);
     if (ex->refusal != 0 || len == 0)
         return;
     if (len > MU_HTTP_SERVER_BODIES_MAX - server->bodies_bytes) {
@@ -273,7 +294,7 @@ void mu_exchange_dispatch(struct mu_http_exchange *ex)
         .tls = conn->wire.tls != NULL,
         .peer = mu_wire_peer(&conn->wire),
     };
-    ex->handed = true;
+    ex->handed = conn->known = true;
     server->config.on_request(server->config.context, ex, &request);
     if (!conn->dead) /* else the handler reset it, and the exchange with it */
         body_release(ex);
@@ -298,8 +319,7 @@ static int respond(struct mu_http_exchange *ex, const struct mu_response_head *h
     struct mu_http_server *server = ex->conn->server;
     ex->begun = true;
     ex->bodyless = head->status == 204 || head->status == 304;
-    /* The connection's clock too: it may have waited for the handler a long time. */
-    ex->progress_ns = ex->conn->progress_ns = mu_pump_now_ns();
+    peers_turn(ex, mu_pump_now_ns());
     int r = server->queued_bytes > MU_HTTP_SERVER_QUEUE_MAX ? MU_ELIMIT : 0;
     if (r == 0)
         r = ex->conn->protocol == MU_PROTOCOL_H2 ? mu_server_h2_respond(ex, head)
@@ -422,8 +442,8 @@ int mu_http_respond_write(struct mu_http_exchange *ex, struct mu_str data)
         break_off(ex, NGHTTP2_ENHANCE_YOUR_CALM);
         return r;
     }
-    if (queued == 0) /* from here on the peer is the one to wait for */
-        ex->progress_ns = ex->conn->progress_ns = mu_pump_now_ns();
+    if (queued == 0)
+        peers_turn(ex, mu_pump_now_ns());
     server->queued_bytes += data.len;
     wake(ex);
     if (queued + data.len <= MU_HTTP_HIGH_WATER)
@@ -458,7 +478,7 @@ size_t mu_exchange_take(struct mu_http_exchange *ex, uint8_t *room, size_t cap)
         return 0;
     memcpy(room, ex->out.data + ex->out_at, len);
     ex->out_at += len;
-    ex->progress_ns = server->now_ns;
+    mu_progress_bytes(&ex->progress, len, server->now_ns);
     MU_ASSERT(server->queued_bytes >= len);
     server->queued_bytes -= len;
     if (len == queued) {

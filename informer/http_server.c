@@ -11,8 +11,14 @@
  * Time: a TLS handshake has one deadline from its beginning, whatever comes meanwhile. Each
  * connection has one deadline, a quarter of the idle time away, at which it is looked
  * at. It goes when it is the peer's turn (to finish a request, to take a response, to ask for
- * something at all) and the idle time has passed without a byte. An HTTP/2 stream is judged the
- * same way and reset alone. Waiting for a handler, as a watch does, is nobody's fault.
+ * something at all) and the idle time has passed without progress: a few thousand bytes, or the end
+ * of what it was about, so that a byte a second does not keep a connection for days. An HTTP/2
+ * stream is judged the same way and reset alone. Waiting for a handler, as a watch does, is
+ * nobody's fault.
+ *
+ * Too many connections: a new one takes the place of the oldest one that has never brought a
+ * request, else of the one that has been idle longest. So a flood of connections drives out itself,
+ * neither those who are being served nor, for more than a moment, those who come.
  *
  * Ending: a connection whose last word is said is shut down in our direction and LINGERs, input
  * discarded, until the peer closes or a moment has passed: closing at once while input is unread
@@ -72,9 +78,11 @@ struct mu_server_conn *mu_server_conn_new(struct mu_http_server *server)
         mu_mem_free(conn);
         return NULL;
     }
-    server->now_ns = conn->progress_ns = mu_pump_now_ns();
+    server->now_ns = mu_pump_now_ns();
+    mu_progress_begin(&conn->progress, server->now_ns);
     mu_link_append(&server->conns, &conn->link);
     server->conn_count++;
+    server->alive_count++;
     conn_look_later(conn);
     return conn;
 }
@@ -97,6 +105,8 @@ void mu_server_conn_drop(struct mu_server_conn *conn)
     if (conn->dead)
         return;
     conn->dead = true;
+    MU_ASSERT(conn->server->alive_count > 0);
+    conn->server->alive_count--;
     mu_pump_disarm(&conn->server->pump, &conn->timer);
     mu_wire_close(&conn->wire);
     while (!mu_link_empty(&conn->exchanges))
@@ -151,7 +161,7 @@ void mu_server_conn_input(struct mu_server_conn *conn, const uint8_t *data, size
         return;
     conn->server->now_ns = mu_pump_now_ns();
     if (conn->protocol != MU_PROTOCOL_LINGER)
-        conn->progress_ns = conn->server->now_ns;
+        mu_progress_bytes(&conn->progress, len, conn->server->now_ns);
     switch (conn->protocol) {
     case MU_PROTOCOL_DETECT:
         r = detect(conn, data, len);
@@ -179,7 +189,7 @@ ptrdiff_t mu_server_conn_output(struct mu_server_conn *conn, uint8_t *room, size
     else if (conn->protocol == MU_PROTOCOL_H2)
         len = mu_server_h2_output(conn, room, cap);
     if (len > 0)
-        conn->progress_ns = conn->server->now_ns;
+        mu_progress_bytes(&conn->progress, (size_t)len, conn->server->now_ns);
     return len;
 }
 
@@ -192,7 +202,7 @@ static void on_wire_secured(struct mu_wire *wire)
     MU_ASSERT(conn->securing && conn->protocol == MU_PROTOCOL_DETECT);
     conn->securing = false;
     conn->protocol = h2 ? MU_PROTOCOL_H2 : MU_PROTOCOL_H1;
-    conn->progress_ns = mu_pump_now_ns();
+    mu_progress_begin(&conn->progress, mu_pump_now_ns());
     conn_look_later(conn);
     if ((h2 ? mu_server_h2_begin(conn) : mu_server_h1_begin(conn)) != 0)
         mu_server_conn_drop(conn);
@@ -238,7 +248,7 @@ static void look_at_streams(struct mu_server_conn *conn, uint64_t now_ns, uint64
     for (struct mu_link *l = conn->exchanges.next; l != &conn->exchanges; l = l->next) {
         struct mu_http_exchange *ex = MU_LINK_OWNER(l, struct mu_http_exchange, link);
         bool peers_turn = !ex->request_done || mu_exchange_queued(ex) > 0;
-        if (peers_turn && now_ns - ex->progress_ns >= idle_ns)
+        if (peers_turn && now_ns - ex->progress.at_ns >= idle_ns)
             mu_server_h2_reset(ex, NGHTTP2_CANCEL);
     }
 }
@@ -252,15 +262,15 @@ static void conn_look(struct mu_server_conn *conn)
         return;
     }
     size_t unsent = mu_wire_unsent(&conn->wire);
-    if (unsent != conn->unsent)
-        conn->progress_ns = now_ns;
+    if (unsent < conn->unsent)
+        mu_progress_bytes(&conn->progress, conn->unsent - unsent, now_ns);
     conn->unsent = unsent;
     if (conn->protocol == MU_PROTOCOL_H2)
         look_at_streams(conn, now_ns, idle_ns);
     bool waits_for_us =
         unsent == 0 && ((conn->protocol == MU_PROTOCOL_H2 && conn->exchange_count > 0) ||
                         (conn->protocol == MU_PROTOCOL_H1 && mu_server_h1_waits_for_handler(conn)));
-    if (!waits_for_us && now_ns - conn->progress_ns >= idle_ns) {
+    if (!waits_for_us && now_ns - conn->progress.at_ns >= idle_ns) {
         if (conn->protocol != MU_PROTOCOL_H2 || unsent > 0) {
             mu_server_conn_drop(conn);
             return;
@@ -357,6 +367,24 @@ static const struct mu_pump_hooks server_hooks = {on_turn, on_flushed, on_expire
 
 /* ---- listening ----------------------------------------------------------------------------- */
 
+/* Whose place a new connection takes when there are too many; itself when all are being served. */
+static struct mu_server_conn *conn_to_spare(struct mu_server_conn *fresh)
+{
+    struct mu_server_conn *spare = fresh;
+    const struct mu_link *conns = &fresh->server->conns;
+    for (struct mu_link *l = conns->next; l != conns; l = l->next) {
+        struct mu_server_conn *conn = MU_LINK_OWNER(l, struct mu_server_conn, link);
+        if (conn->dead || conn == fresh)
+            continue;
+        if (!conn->known)
+            return conn; /* the list is in the order of arrival */
+        bool idle = conn->exchange_count == 0 && mu_wire_unsent(&conn->wire) == 0;
+        if (idle && (spare == fresh || conn->progress.at_ns < spare->progress.at_ns))
+            spare = conn;
+    }
+    return spare;
+}
+
 static void on_connection(uv_stream_t *listener, int status)
 {
     struct mu_http_server *server = listener->data;
@@ -368,8 +396,13 @@ static void on_connection(uv_stream_t *listener, int status)
         return;
     }
     int r = uv_accept(listener, (uv_stream_t *)&conn->wire.tcp);
-    if (r == 0 && server->conn_count > server->config.connections_max)
-        r = MU_ELIMIT;
+    if (r == 0 && server->alive_count > server->config.connections_max) {
+        struct mu_server_conn *spare = conn_to_spare(conn);
+        if (spare == conn)
+            r = MU_ELIMIT;
+        else
+            mu_server_conn_drop(spare);
+    }
     if (r == 0 && server->config.tls != NULL) {
         conn->securing = true;
         mu_pump_arm(&server->pump, &conn->timer,

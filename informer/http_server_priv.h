@@ -20,6 +20,13 @@ enum mu_server_protocol {
 
 enum mu_server_timer { MU_SERVER_TIMER_CONN, MU_SERVER_TIMER_ACCEPT };
 
+/* How long the peer has been getting nowhere: since at_ns it has moved fewer than
+ * MU_HTTP_PROGRESS_MIN bytes. */
+struct mu_progress {
+    uint64_t at_ns;
+    size_t moved;
+};
+
 /* Request fields that handlers see. */
 enum mu_http_field {
     MU_FIELD_PATH, /* with the query */
@@ -38,7 +45,7 @@ struct mu_http_exchange {
     struct mu_server_conn *conn;
     void *user;
     int32_t stream_id;
-    uint64_t progress_ns; /* the peer last gave or took a byte of it */
+    struct mu_progress progress; /* of the peer, with the request and then the response */
     enum mu_method method;
     bool method_known;
     bool fields_done;  /* its header section is complete */
@@ -70,8 +77,9 @@ struct mu_server_conn {
     enum mu_server_protocol protocol;
     bool securing;    /* the TLS handshake is not done */
     bool dead;        /* dropped; storage goes when the handle is closed */
+    bool known;       /* a request of it was handed over */
     uint32_t matched; /* bytes of the preface seen */
-    uint64_t progress_ns;
+    struct mu_progress progress;
     size_t unsent; /* of the wire, when last looked at */
     struct mu_link exchanges;
     uint32_t exchange_count;
@@ -87,7 +95,8 @@ struct mu_http_server {
     bool closed;                         /* connections were told */
     struct mu_http_server_config config; /* defaults filled in */
     struct mu_link conns;
-    uint32_t conn_count;
+    uint32_t conn_count;                /* on conns, dead ones included */
+    uint32_t alive_count;               /* the others */
     struct mu_wheel_entry accept_again; /* a connection waits for memory to be accepted */
     struct mu_link spare;               /* exchanges for re-use */
     uint32_t spare_count;
@@ -117,6 +126,9 @@ void mu_server_conn_linger(struct mu_server_conn *conn);
 void mu_server_drained(struct mu_http_server *server);
 
 /* http_exchange.c */
+/* The peer's turn begins; it gave or took bytes. */
+void mu_progress_begin(struct mu_progress *progress, uint64_t now_ns);
+void mu_progress_bytes(struct mu_progress *progress, size_t len, uint64_t now_ns);
 /* NULL: out of memory. */
 struct mu_http_exchange *mu_exchange_new(struct mu_server_conn *conn, int32_t stream_id);
 /* It is over: on_abort if the handler still owes an answer, then the storage is taken back. */

@@ -35,6 +35,9 @@
 /* All queued responses, and all request bodies (503), of one server. */
 #define MU_HTTP_SERVER_QUEUE_MAX  (UINT64_C(2) << 30)
 #define MU_HTTP_SERVER_BODIES_MAX (UINT64_C(512) << 20)
+/* What counts as progress of a peer whose turn it is: so many bytes in an idle time, or the end of
+ * what it was about. A byte a second is none. */
+#define MU_HTTP_PROGRESS_MIN 4096u
 /* Flow control: bytes a peer may send unasked. The client takes everything at once, so its windows
  * cost no memory; the server's bodies are counted. */
 #define MU_HTTP_CLIENT_STREAM_WINDOW     (8 << 20)

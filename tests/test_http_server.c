@@ -154,19 +154,51 @@ static void test_http_server__peer_that_reads_nothing__dropped_and_aborted(void 
     harness_free(h);
 }
 
-static void test_http_server__connections_above_the_limit__closed_at_once(void **state)
+static void test_http_server__connections_above_the_limit__strangers_go_first(void **state)
+{
+    (void)state;
+    enum { SERVED, KEPT, STRANGER, NEXT, LAST, COUNT };
+    static const char get[] = "GET /status?s=200 HTTP/1.1\r\nHost: a\r\n\r\n";
+    struct harness *h = harness_new();
+    struct mu_http_server_config config = {.connections_max = 3};
+    struct raw raws[COUNT];
+    harness_server(h, config);
+    raw_open(&raws[SERVED], h);
+    raw_say(&raws[SERVED], "GET /open HTTP/1.1\r\nHost: a\r\n\r\n");
+    raw_open(&raws[KEPT], h);
+    raw_say(&raws[KEPT], get);
+    HARNESS_UNTIL(h, raw_has(&raws[KEPT], "200 OK") && raw_has(&raws[SERVED], "200 OK"));
+    raw_open(&raws[STRANGER], h); /* says half a request */
+    raw_say(&raws[STRANGER], "GET / HT");
+    raw_open(&raws[NEXT], h); /* takes the stranger's place */
+    HARNESS_UNTIL(h, raws[STRANGER].ended);
+    raw_say(&raws[NEXT], get);
+    HARNESS_UNTIL(h, raw_has(&raws[NEXT], "200 OK"));
+    raw_open(&raws[LAST], h); /* no stranger is left: the one that was idle longest goes */
+    HARNESS_UNTIL(h, raws[KEPT].ended);
+    raw_say(&raws[LAST], get);
+    HARNESS_UNTIL(h, raw_has(&raws[LAST], "200 OK"));
+    assert_false(raws[SERVED].ended || raws[NEXT].ended);
+    for (int i = 0; i < COUNT; i++)
+        raw_close(&raws[i]);
+    harness_free(h);
+}
+
+static void test_http_server__all_are_being_served__the_new_one_is_refused(void **state)
 {
     (void)state;
     struct harness *h = harness_new();
     struct mu_http_server_config config = {.connections_max = 2};
     struct raw raws[3];
     harness_server(h, config);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++) {
         raw_open(&raws[i], h);
+        raw_say(&raws[i], "GET /open HTTP/1.1\r\nHost: a\r\n\r\n");
+        HARNESS_UNTIL(h, raw_has(&raws[i], "200 OK"));
+    }
+    raw_open(&raws[2], h);
     HARNESS_UNTIL(h, raws[2].ended);
-    raw_say(&raws[0], "GET /status?s=200 HTTP/1.1\r\nHost: a\r\n\r\n");
-    HARNESS_UNTIL(h, raw_has(&raws[0], "200 OK"));
-    assert_false(raws[1].ended);
+    assert_false(raws[0].ended || raws[1].ended);
     for (int i = 0; i < 3; i++)
         raw_close(&raws[i]);
     harness_free(h);
@@ -179,7 +211,8 @@ int main(void)
         cmocka_unit_test(test_http_server__refused_while_the_peer_is_sending__answer_arrives),
         cmocka_unit_test(test_http_server__silent_peers__closed_after_the_idle_time),
         cmocka_unit_test(test_http_server__peer_that_reads_nothing__dropped_and_aborted),
-        cmocka_unit_test(test_http_server__connections_above_the_limit__closed_at_once),
+        cmocka_unit_test(test_http_server__connections_above_the_limit__strangers_go_first),
+        cmocka_unit_test(test_http_server__all_are_being_served__the_new_one_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
