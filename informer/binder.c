@@ -22,6 +22,7 @@
 #include "informer/binder.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
@@ -92,6 +93,7 @@ struct mu_binder {
     uint64_t paused_until_ns; /* the server asked for quiet */
     uint32_t sequence;
     bool in_outcome;
+    char problem[MU_ERROR_TEXT_BYTES];
 };
 
 static void pump(struct mu_binder *b, uint64_t now_ns, struct mu_outbox *out);
@@ -508,6 +510,21 @@ static bool says_not_found(const struct verdict *v)
     return v->code == 404 && v->has_status && mu_str_equal(v->status.reason, MU_STR("NotFound"));
 }
 
+/* 401 and 403 concern every bind, not this one: they are kept in words. */
+static void note_problem(struct mu_binder *b, const struct bind *bind, const struct verdict *v)
+{
+    const char *what = bind->step == STEP_POST ? "create pods/binding" : "get pods";
+    int len = v->has_status ? (int)at_most(v->status.message.len, 160) : 0;
+    if (v->code == 401)
+        (void)snprintf(b->problem, sizeof b->problem,
+                       "%s: the API server refuses our credentials (401)", what);
+    else if (v->code == 403)
+        (void)snprintf(b->problem, sizeof b->problem, "%s: forbidden (403): %.*s", what, len,
+                       len > 0 ? v->status.message.data : "");
+    else if (v->code < 300 && bind->step == STEP_POST)
+        b->problem[0] = '\0';
+}
+
 static void heed_throttle(struct mu_binder *b, const struct verdict *v, uint64_t now_ns)
 {
     if (v->code != 429)
@@ -521,6 +538,7 @@ static void heed_throttle(struct mu_binder *b, const struct verdict *v, uint64_t
 static void judge_post(struct mu_binder *b, struct bind *bind, uint64_t now_ns)
 {
     struct verdict v = read_verdict(b, bind);
+    note_problem(b, bind, &v);
     heed_throttle(b, &v, now_ns);
     if (v.code >= 200 && v.code < 300) {
         settle(b, bind, MU_BIND_BOUND, 0);
@@ -583,6 +601,7 @@ static void judge_get(struct mu_binder *b, struct bind *bind, uint64_t now_ns)
         bind->step = STEP_POST; /* unchanged: the same write again */
     } else {
         struct verdict v = read_verdict(b, bind);
+        note_problem(b, bind, &v);
         if (says_not_found(&v)) {
             settle(b, bind, MU_BIND_GONE, 0);
             return;
@@ -693,4 +712,9 @@ void mu_binder_stats(const struct mu_binder *b, struct mu_binder_stats *out)
 {
     *out = b->stats;
     out->queued = b->live - b->live_open;
+}
+
+const char *mu_binder_problem(const struct mu_binder *b)
+{
+    return b->problem;
 }

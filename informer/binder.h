@@ -73,6 +73,10 @@ uint64_t mu_binder_next_ns(const struct mu_binder *binder);
 void mu_binder_observe(struct mu_binder *binder, uint64_t id, uint64_t version,
                        bool bound_as_planned, bool bound_elsewhere, bool gone, uint64_t now_ns,
                        struct mu_outbox *out);
+/* What keeps the server from taking binds at all, and people have to mend: our credentials are
+ * refused (401), or we may not create bindings (403); "" as soon as a bind has been taken. Valid
+ * until the next call that takes the binder. */
+const char *mu_binder_problem(const struct mu_binder *binder);
 void mu_binder_stats(const struct mu_binder *binder, struct mu_binder_stats *out);
 
 #endif

@@ -443,10 +443,15 @@ static struct failure judge_reply(struct mu_reflector *r)
     struct mu_status status = {.code = 0};
     mu_arena_reset(r->arena);
     bool decoded = mu_status_decode(buf_str(&r->body), r->arena, &status) == 0;
-    set_problem(r, "%.*s: %s: HTTP %d: %.*s", MU_STR_ARGS(buf_str(&r->name)),
-                r->stats.state == MU_REFLECTOR_LISTING ? "list" : "watch", r->status,
-                (int)(status.message.len > 160 ? 160 : status.message.len),
-                status.message.len > 0 ? status.message.data : "");
+    char what[64] = "the API server refuses our credentials (401)"; /* for people to mend */
+    if (r->status != 401)
+        (void)snprintf(what, sizeof what, r->status == 403 ? "forbidden (%d)" : "HTTP %d",
+                       r->status);
+    int len = (int)(status.message.len > 160 ? 160 : status.message.len);
+    r->stats.last_failure = r->status;
+    set_problem(r, "%.*s: %s: %s: %.*s", MU_STR_ARGS(buf_str(&r->name)),
+                r->stats.state == MU_REFLECTOR_LISTING ? "list" : "watch", what, len,
+                len > 0 ? status.message.data : "");
     return judge(r, r->status, decoded, &status);
 }
 
@@ -595,6 +600,8 @@ static void reply_head(struct mu_reflector *r, const struct mu_reply *reply, uin
     r->watch_guard_ns = now_ns + WATCH_SILENCE_NS;
     if (r->stats.state == MU_REFLECTOR_WATCHING && r->status == 200)
         r->problem[0] = '\0';
+    if (r->status == 200)
+        r->stats.last_failure = 0;
 }
 
 static void reply_data(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns,
@@ -639,6 +646,7 @@ static void reply_lost(struct mu_reflector *r, const struct mu_reply *reply, uin
 {
     bool listing = r->stats.state == MU_REFLECTOR_LISTING;
     r->token = 0;
+    r->stats.last_failure = reply->error;
     set_problem(r, "%.*s: %s: no reply: %s", MU_STR_ARGS(buf_str(&r->name)),
                 listing ? "list" : "watch", mu_error_text(reply->error));
     /* A lost connection says nothing about the watch: it is resumed, however long it takes. */
@@ -694,6 +702,12 @@ void mu_reflector_tick(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
     case MU_REFLECTOR_RESTORED:
         break;
     }
+}
+
+void mu_reflector_retry(struct mu_reflector *r, uint64_t now_ns)
+{
+    if (r->stats.state == MU_REFLECTOR_BACKOFF && r->stats.last_failure == 401)
+        r->wake_ns = now_ns;
 }
 
 uint64_t mu_reflector_next_ns(const struct mu_reflector *r)

@@ -59,7 +59,8 @@ enum mu_reflector_state {
 struct mu_reflector_stats {
     uint64_t lists, pages, watches, events, bookmarks, expired, failures, stale_refused;
     uint64_t last_version;
-    bool synced; /* a full list has been applied since start */
+    int last_failure; /* HTTP status, or the code (< 0) of a reply that did not come; 0: none */
+    bool synced;      /* a full list has been applied since start */
     enum mu_reflector_state state;
 };
 
@@ -79,6 +80,8 @@ bool mu_reflector_reply(struct mu_reflector *reflector, const struct mu_reply *r
 /* Time has passed: call at or after mu_reflector_next_ns (UINT64_MAX: nothing to wait for). */
 void mu_reflector_tick(struct mu_reflector *reflector, uint64_t now_ns, struct mu_outbox *out);
 uint64_t mu_reflector_next_ns(const struct mu_reflector *reflector);
+/* We have new credentials: what was refused with 401 is asked for again at the next tick. */
+void mu_reflector_retry(struct mu_reflector *reflector, uint64_t now_ns);
 void mu_reflector_stats(const struct mu_reflector *reflector, struct mu_reflector_stats *out);
 /* Last problem in words, for logs and status: never empty in BACKOFF and RESTORED, empty as soon
  * as a watch has been answered. Valid until the next call that takes the reflector. */

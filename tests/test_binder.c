@@ -292,6 +292,33 @@ static void test_binder_reply__401_and_5xx__unknown_same_write_again(void **stat
     }
 }
 
+static void test_binder_problem__401_and_403__in_words_until_a_bind_is_taken(void **state)
+{
+    (void)state;
+    struct binder_rig *rig = rig_create(0);
+    assert_string_equal(mu_binder_problem(rig->binder), "");
+    assert_int_equal(rig_submit(rig, 1, 1, false), 0);
+    rig_status(rig, rig_take_post(rig, 1).token, 403, "Forbidden");
+    assert_outcome(rig, 1, MU_BIND_REFUSED);
+    const char *problem = mu_binder_problem(rig->binder);
+    assert_ptr_equal(strstr(problem, "create pods/binding: forbidden (403): "), problem);
+    assert_int_equal(rig_submit(rig, 2, 1, false), 0);
+    rig_answer(rig, rig_take_post(rig, 2).token, 401, 0, MU_STR("Unauthorized"));
+    assert_string_equal(mu_binder_problem(rig->binder),
+                        "create pods/binding: the API server refuses our credentials (401)");
+    assert_true(rig_wait(rig) >= 200 * MU_NS_PER_MS);
+    rig_status(rig, rig_take_post(rig, 2).token, 409, "Conflict");
+    rig_status(rig, rig_take_get(rig, 2).token, 403, "Forbidden"); /* binds, but may not read */
+    assert_non_null(strstr(mu_binder_problem(rig->binder), "get pods: forbidden (403): "));
+    (void)rig_wait(rig);
+    rig_pod(rig, rig_take_get(rig, 2).token, (struct rig_pod){"u2", NULL, NULL, 100, false});
+    (void)rig_wait(rig);
+    rig_status(rig, rig_take_post(rig, 2).token, 201, NULL);
+    assert_outcome(rig, 2, MU_BIND_BOUND);
+    assert_string_equal(mu_binder_problem(rig->binder), "");
+    rig_destroy(rig);
+}
+
 /* --- lost replies -------------------------------------------------------------------------- */
 
 static void test_binder_lost__write_had_landed__409_then_bound(void **state)
@@ -646,6 +673,7 @@ int main(void)
         cmocka_unit_test(test_binder_reply__404__gone_only_by_the_servers_own_word),
         cmocka_unit_test(test_binder_reply__other_4xx__refused_when_no_copy_can_land),
         cmocka_unit_test(test_binder_reply__401_and_5xx__unknown_same_write_again),
+        cmocka_unit_test(test_binder_problem__401_and_403__in_words_until_a_bind_is_taken),
         cmocka_unit_test(test_binder_lost__write_had_landed__409_then_bound),
         cmocka_unit_test(test_binder_lost__late_copy_lands_while_the_repeat_is_refused__bound),
         cmocka_unit_test(test_binder_lost__claim__rest_waits_for_the_truth),

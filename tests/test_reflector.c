@@ -147,6 +147,53 @@ static void test_reflector_list__absent_object__swept_in_steps(void **state)
     rig_destroy(rig);
 }
 
+static void test_reflector_list__401_and_403__in_words_and_backs_off(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_create();
+    uint64_t waited = 0;
+    mu_reflector_start(rig->reflector, rig->now_ns, &rig->box);
+    for (int i = 0; i < 6; i++) { /* no hot loop */
+        rig_take(rig);
+        rig_status(rig, i < 3 ? 401 : 403, i < 3 ? "Unauthorized" : "Forbidden", NULL);
+        assert_int_equal(rig_stats(rig).last_failure, i < 3 ? 401 : 403);
+        const char *problem = mu_reflector_problem(rig->reflector);
+        const char *expected = i < 3 ? "pods: list: the API server refuses our credentials (401): "
+                                     : "pods: list: forbidden (403): ";
+        assert_ptr_equal(strstr(problem, expected), problem);
+        uint64_t wait = rig_wait(rig);
+        assert_true(i == 0 || wait > waited / 2);
+        waited = wait;
+    }
+    assert_true(waited > 10 * MU_NS_PER_S);
+    rig_take(rig);
+    rig_page(rig, 10, NULL, "a@5");
+    assert_int_equal(rig_stats(rig).last_failure, 0);
+    rig_destroy(rig);
+}
+
+static void test_reflector_retry__only_what_credentials_can_mend__at_once(void **state)
+{
+    (void)state;
+    struct rig *rig = rig_watching();
+    mu_reflector_retry(rig->reflector, rig->now_ns); /* nothing to mend */
+    assert_state(rig, MU_REFLECTOR_WATCHING);
+    rig_status(rig, 403, "Forbidden", NULL);
+    uint64_t due_ns = mu_reflector_next_ns(rig->reflector);
+    mu_reflector_retry(rig->reflector, rig->now_ns);
+    assert_true(mu_reflector_next_ns(rig->reflector) == due_ns);
+    (void)rig_wait(rig);
+    rig_take(rig);
+    rig_status(rig, 401, "Unauthorized", NULL);
+    assert_state(rig, MU_REFLECTOR_BACKOFF);
+    mu_reflector_retry(rig->reflector, rig->now_ns);
+    assert_true(mu_reflector_next_ns(rig->reflector) == rig->now_ns);
+    mu_reflector_tick(rig->reflector, rig->now_ns, &rig->box);
+    rig_take(rig);
+    assert_true(rig->stream);
+    rig_destroy(rig);
+}
+
 static void test_reflector_list__unreadable_reply__backs_off(void **state)
 {
     (void)state;
@@ -359,6 +406,8 @@ int main(void)
         cmocka_unit_test(test_reflector_list__older_than_seen__refused),
         cmocka_unit_test(test_reflector_list__version_refused__consistent_list_at_once),
         cmocka_unit_test(test_reflector_list__absent_object__swept_in_steps),
+        cmocka_unit_test(test_reflector_list__401_and_403__in_words_and_backs_off),
+        cmocka_unit_test(test_reflector_retry__only_what_credentials_can_mend__at_once),
         cmocka_unit_test(test_reflector_list__unreadable_reply__backs_off),
         cmocka_unit_test(test_reflector_list__sink_fails__lists_again),
         cmocka_unit_test(test_reflector_list__lost_and_5xx__back_off_and_list),

@@ -240,6 +240,12 @@ void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot
     leave(s);
 }
 
+void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
+{
+    mu_reflector_retry(s->nodes, now_ns);
+    mu_reflector_retry(s->pods, now_ns);
+}
+
 void mu_scheduler_drain(struct mu_scheduler *s)
 {
     s->draining = true;
@@ -264,6 +270,7 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     mu_binder_stats(s->binder, &out->binder);
     out->nodes_problem = mu_reflector_problem(s->nodes);
     out->pods_problem = mu_reflector_problem(s->pods);
+    out->binds_problem = mu_binder_problem(s->binder);
     out->journal_open = mu_journal_open_entries(s->journal);
     out->journal_fenced = mu_journal_fenced(s->journal);
     out->synced = out->nodes.synced && out->pods.synced;

@@ -59,8 +59,9 @@ struct mu_scheduler_stats {
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
     uint32_t journal_open;
-    /* Why a reflector does not go on, in words; empty when healthy. Valid until the next call. */
-    const char *nodes_problem, *pods_problem;
+    /* Why a reflector does not go on, or no bind is taken, in words; empty when healthy. Valid until
+     * the next call. */
+    const char *nodes_problem, *pods_problem, *binds_problem;
     bool synced; /* first lists are in */
     bool journal_fenced;
 };
@@ -88,6 +89,8 @@ struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *scheduler, u
 void mu_scheduler_give_plan(struct mu_scheduler *scheduler, struct mu_snapshot *snapshot,
                             const struct mu_plan *plan, uint64_t now_ns, struct mu_outbox *out);
 
+/* We have new credentials: lists and watches that were refused are asked for at the next tick. */
+void mu_scheduler_retry(struct mu_scheduler *scheduler, uint64_t now_ns);
 /* No new session from now on; what is in flight goes on. drained: nothing is in flight. */
 void mu_scheduler_drain(struct mu_scheduler *scheduler);
 bool mu_scheduler_drained(const struct mu_scheduler *scheduler);
