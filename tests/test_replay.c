@@ -121,6 +121,23 @@ static void test_replay_text__says_the_day_of_the_trace(void **state)
     mu_replay_text(&r, UINT64_MAX, text); /* absurd, but no overflow */
     assert_non_null(strstr(text, "day 2135039"));
     mu_workload_destroy(w);
+    static const struct span hour[] = {{0, 1}, {3600, 1}}, hours[] = {{3600, 1}, {36000, 1}};
+    w = make(hour, 2);
+    assert_int_equal(mu_replay_init(&r, w, 1, NULL), 0);
+    mu_replay_start(&r, 0);
+    mu_replay_text(&r, 90 * S, text);
+    assert_string_equal(text, "minute 1.5 of 60.0");
+    mu_workload_destroy(w);
+    w = make(hours, 2);
+    assert_int_equal(mu_replay_init(&r, w, 1, NULL), 0);
+    mu_replay_text(&r, 90 * S, text);
+    assert_string_equal(text, "hour 1.0 of 10.0");
+    mu_workload_destroy(w);
+    w = make(hour, 0); /* no pods at all */
+    assert_int_equal(mu_replay_init(&r, w, 1, NULL), 0);
+    mu_replay_text(&r, 90 * S, text);
+    assert_string_equal(text, "minute 0.0");
+    mu_workload_destroy(w);
 }
 
 /* ---- the whole under virtual time --------------------------------------------------------- */

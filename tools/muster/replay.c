@@ -6,7 +6,20 @@
 #include "engine/base/clock.h"
 #include "engine/quantity.h"
 
-#define TENTH_OF_A_DAY_NS (8640 * MU_NS_PER_S)
+/* What a trace is counted in: the largest of which it has two, so that the number moves. */
+static const struct unit {
+    const char *name;
+    uint64_t ns;
+} units[] = {
+    {"day", 86400 * MU_NS_PER_S}, {"hour", 3600 * MU_NS_PER_S}, {"minute", 60 * MU_NS_PER_S}};
+
+static const struct unit *unit_of(uint64_t last_ns)
+{
+    const struct unit *unit = units;
+    while (unit + 1 < units + sizeof units / sizeof units[0] && last_ns < 2 * unit->ns)
+        unit++;
+    return unit;
+}
 
 int mu_replay_init(struct mu_replay *replay, const struct mu_workload *workload, uint32_t speed,
                    struct mu_error *error)
@@ -60,9 +73,11 @@ void mu_replay_text(const struct mu_replay *replay, uint64_t now_ns,
 {
     bool started = mu_replay_active(replay) && replay->start_ns <= now_ns;
     mu_u128 passed_ns = started ? (mu_u128)(now_ns - replay->start_ns) * replay->speed : 0;
-    uint64_t at = (uint64_t)((replay->first_ns + passed_ns) / TENTH_OF_A_DAY_NS);
-    uint64_t end = replay->last_ns / TENTH_OF_A_DAY_NS;
-    int len = snprintf(text, MU_REPLAY_TEXT_BYTES, "day %" PRIu64 ".%" PRIu64, at / 10, at % 10);
+    const struct unit *unit = unit_of(replay->last_ns);
+    uint64_t at = (uint64_t)((replay->first_ns + passed_ns) / (unit->ns / 10));
+    uint64_t end = replay->last_ns / (unit->ns / 10);
+    int len = snprintf(text, MU_REPLAY_TEXT_BYTES, "%s %" PRIu64 ".%" PRIu64, unit->name, at / 10,
+                       at % 10);
     if (at < end)
         (void)snprintf(text + len, MU_REPLAY_TEXT_BYTES - (size_t)len, " of %" PRIu64 ".%" PRIu64,
                        end / 10, end % 10);

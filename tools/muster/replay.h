@@ -37,7 +37,8 @@ uint64_t mu_replay_due_ns(const struct mu_replay *replay, uint32_t i);
 /* Pod i as it is to be created: its duration in real time, at least a millisecond; 0 (for ever)
  * without a replay. Shares the workload's storage. */
 struct mu_workload_pod mu_replay_pod(const struct mu_replay *replay, uint32_t i);
-/* "day 3.2 of 125.2": where the replay is in the trace, up to its last arrival; "day 130.1" later. */
+/* "day 3.2 of 125.2": where the replay is in the trace, up to its last arrival; "day 130.1" later.
+ * Short traces are counted in hours or minutes. */
 #define MU_REPLAY_TEXT_BYTES 64
 void mu_replay_text(const struct mu_replay *replay, uint64_t now_ns,
                     char text[MU_REPLAY_TEXT_BYTES]);
