@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "engine/verdict.h"
+#include "tools/report/rules.h"
 
 /*
  * What a plain greedy pass would still place, and why the rest waits.
@@ -14,54 +14,9 @@
  * node that fits, all or nothing; what is beyond its size, pod by pod. A gang that fits keeps its
  * room while the next one is tried, so that the pods counted fit together.
  *
- * The static rules are written out again here, on strings, from kubernetes-scheduler's documented
- * behaviour: unschedulable, taints (NoSchedule and NoExecute), node selector, then pod slots and
- * every requested resource.
+ * A node fits when it breaks no static rule (rules.h) and has a pod slot and enough of every
+ * requested resource.
  */
-#define UNSCHEDULABLE_TAINT MU_STR("node.kubernetes.io/unschedulable")
-
-static bool tolerates(const struct mu_pod_object *pod, const struct mu_taint *taint)
-{
-    for (uint32_t i = 0; i < pod->toleration_count; i++) {
-        const struct mu_toleration *t = &pod->tolerations[i];
-        if (t->effect != MU_EFFECT_ANY && t->effect != taint->effect)
-            continue;
-        if (t->key.len > 0 && !mu_str_equal(t->key, taint->key))
-            continue;
-        if (t->op == MU_TOLERATE_EXISTS ||
-            (t->op == MU_TOLERATE_EQUAL && t->key.len > 0 && mu_str_equal(t->value, taint->value)))
-            return true;
-    }
-    return false;
-}
-
-/* The last label of that key counts: a later duplicate wins. */
-static bool has_label(const struct mu_node_object *node, const struct mu_label *wanted)
-{
-    for (uint32_t i = node->label_count; i > 0; i--)
-        if (mu_str_equal(node->labels[i - 1].key, wanted->key))
-            return mu_str_equal(node->labels[i - 1].value, wanted->value);
-    return false;
-}
-
-static enum mu_verdict_kind check_static(const struct mu_node_object *node,
-                                         const struct mu_pod_object *pod)
-{
-    struct mu_taint cordon = {UNSCHEDULABLE_TAINT, {NULL, 0}, MU_EFFECT_NO_SCHEDULE};
-    if (node->unschedulable && !tolerates(pod, &cordon))
-        return MU_NO_UNSCHEDULABLE;
-    for (uint32_t i = 0; i < node->taint_count; i++) {
-        enum mu_taint_effect effect = node->taints[i].effect;
-        if ((effect == MU_EFFECT_NO_SCHEDULE || effect == MU_EFFECT_NO_EXECUTE) &&
-            !tolerates(pod, &node->taints[i]))
-            return MU_NO_TAINT;
-    }
-    for (uint32_t i = 0; i < pod->selector_count; i++)
-        if (!has_label(node, &pod->selector[i]))
-            return MU_NO_SELECTOR;
-    return MU_FITS;
-}
-
 #define NOT_SHORT UINT32_MAX
 
 /* The first resource that is short, or NOT_SHORT when the pod has room. */
@@ -86,7 +41,7 @@ static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *
 {
     for (uint32_t n = 0; n < report->node_count; n++)
         if (short_resource(report, n, pod) == NOT_SHORT &&
-            check_static(&report->nodes[n], pod) == MU_FITS)
+            mu_rules_static(&report->nodes[n], pod) == MU_FITS)
             return n;
     return report->node_count;
 }
@@ -99,7 +54,7 @@ static void explain_no_fit(struct mu_report *report, const struct mu_pod_object 
     uint32_t by_rule[MU_VERDICT_KINDS] = {0}, by_resource[MU_RESOURCES_MAX + 1] = {0};
     uint32_t rule = MU_FITS, resource = 0;
     for (uint32_t n = 0; n < report->node_count; n++) {
-        enum mu_verdict_kind kind = check_static(&report->nodes[n], pod);
+        enum mu_verdict_kind kind = mu_rules_static(&report->nodes[n], pod);
         by_rule[kind]++;
         uint32_t r = kind == MU_FITS ? short_resource(report, n, pod) : NOT_SHORT;
         if (r != NOT_SHORT)

@@ -12,6 +12,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
+#include "tools/report/rules.h"
 
 /* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
 struct seen_bind {
@@ -265,10 +266,10 @@ static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_wo
                 "pod %.*s must not be bound (gated %d, terminating %d, rules %x, node %.*s)",
                 MU_STR_ARGS(pod->name), pod->gated, pod->terminating, pod->unbuilt,
                 MU_STR_ARGS(pod->node_name));
-    const char *broken = mu_naive_static(node, pod);
-    if (broken != NULL)
+    enum mu_verdict_kind broken = mu_rules_static(node, pod);
+    if (broken != MU_FITS)
         violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name), MU_STR_ARGS(node_name),
-                broken);
+                mu_verdict_text(broken));
     for (uint32_t i = 0; i < pod->request_count; i++)
         if (pod->requests[i].value > 0 &&
             mu_naive_amount(node->allocatable, node->allocatable_count,

@@ -32,8 +32,6 @@ struct mu_naive_decision {
 
 /* naive.c: pure functions over decoded objects. */
 bool mu_naive_terminal(const struct mu_pod_object *pod);
-/* First static rule that the node breaks for the pod, NULL when none. */
-const char *mu_naive_static(const struct mu_node_object *node, const struct mu_pod_object *pod);
 int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct mu_str resource);
 /* Sum of `resource` over pods on the node (terminal ones left out); "pods" counts them. */
 int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,

@@ -1,6 +1,7 @@
 /*
  * The rules, as naively as they can be written: strings, linear scans, no caches.
  */
+#include "tools/report/rules.h"
 #include "tools/sim/checker_priv.h"
 
 bool mu_naive_terminal(const struct mu_pod_object *pod)
@@ -21,46 +22,6 @@ int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct 
         if (mu_str_equal(amounts[i].resource, resource))
             value = amounts[i].value; /* a later duplicate wins */
     return value;
-}
-
-static bool tolerated(const struct mu_pod_object *pod, const struct mu_taint *taint)
-{
-    for (uint32_t i = 0; i < pod->toleration_count; i++) {
-        const struct mu_toleration *t = &pod->tolerations[i];
-        bool effect = t->effect == MU_EFFECT_ANY || t->effect == taint->effect;
-        bool key = t->key.len == 0 || mu_str_equal(t->key, taint->key);
-        bool value = t->op == MU_TOLERATE_EXISTS ||
-                     (t->op == MU_TOLERATE_EQUAL && mu_str_equal(t->value, taint->value));
-        if (effect && key && value)
-            return true;
-    }
-    return false;
-}
-
-static bool has_label(const struct mu_node_object *node, const struct mu_label *wanted)
-{
-    for (uint32_t i = node->label_count; i-- > 0;)
-        if (mu_str_equal(node->labels[i].key, wanted->key))
-            return mu_str_equal(node->labels[i].value, wanted->value);
-    return false;
-}
-
-const char *mu_naive_static(const struct mu_node_object *node, const struct mu_pod_object *pod)
-{
-    const struct mu_taint cordon = {.key = MU_STR("node.kubernetes.io/unschedulable"),
-                                    .effect = MU_EFFECT_NO_SCHEDULE};
-    if (node->unschedulable && !tolerated(pod, &cordon))
-        return "node is unschedulable";
-    for (uint32_t i = 0; i < node->taint_count; i++) {
-        enum mu_taint_effect effect = node->taints[i].effect;
-        if ((effect == MU_EFFECT_NO_SCHEDULE || effect == MU_EFFECT_NO_EXECUTE) &&
-            !tolerated(pod, &node->taints[i]))
-            return "taint not tolerated";
-    }
-    for (uint32_t i = 0; i < pod->selector_count; i++)
-        if (!has_label(node, &pod->selector[i]))
-            return "node selector not matched";
-    return NULL;
 }
 
 int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
@@ -132,7 +93,7 @@ bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object
         fits = false;
         for (uint32_t n = 0; !fits && placed_count < 256 && n < world->node_count; n++) {
             const struct mu_node_object *node = &world->nodes[n];
-            if (mu_naive_static(node, member) == NULL && room_for(world, node, member)) {
+            if (mu_rules_static(node, member) == MU_FITS && room_for(world, node, member)) {
                 member->node_name = node->name;
                 placed[placed_count++] = i;
                 fits = true;
