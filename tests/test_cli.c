@@ -7,9 +7,11 @@
 #include "tests/traces.h"
 
 #include <fcntl.h>
-#include <poll.h>
+#include <glob.h>
 #include <jansson.h>
+#include <poll.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #define OUTPUT_BYTES (64u << 10)
@@ -296,6 +298,74 @@ static void test_demo__default__binds_all_that_fits_over_sockets(void **state)
     place_drop(&p);
 }
 
+/* The newest file of that name below dir/muster-demo-*; false when there is none. */
+static bool demo_file(const char *dir, const char *name, char path[192])
+{
+    char pattern[128];
+    glob_t found = {0};
+    (void)snprintf(pattern, sizeof pattern, "%s/muster-demo-*/%s", dir, name);
+    bool any = glob(pattern, 0, NULL, &found) == 0 && found.gl_pathc > 0;
+    if (any)
+        (void)snprintf(path, 192, "%s", found.gl_pathv[0]);
+    globfree(&found);
+    return any;
+}
+
+/* Wait for a child whichever, at most 10 s. Returns how it ended, as finish. */
+static int finish_any(void)
+{
+    int status;
+    for (int i = 0; i < 1000; i++) {
+        if (waitpid(-1, &status, WNOHANG) > 0)
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 256 + WTERMSIG(status);
+        (void)poll(NULL, 0, 10);
+    }
+    return -1;
+}
+
+static void test_demo__killed__takes_its_children_along(void **state)
+{
+    static const char *const left[] = {"url", "kubeconfig", "muster-kubesim.log", "musterd.log"};
+    static char log[OUTPUT_BYTES];
+    struct place p = place_make();
+    char path[192];
+    (void)state;
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0); /* orphans become ours */
+    assert_int_equal(setenv("TMPDIR", p.dir, 1), 0);
+    pid_t demo =
+        start("muster", (const char *const[]){"demo", "--replay", "1", NULL}, p.out, p.err);
+    assert_int_equal(unsetenv("TMPDIR"), 0);
+    log[0] = '\0';
+    for (int i = 0; i < 3000 && strstr(log, "cluster known") == NULL; i++) {
+        if (demo_file(p.dir, "musterd.log", path))
+            read_file(path, log);
+        (void)poll(NULL, 0, 10);
+    }
+    assert_non_null(strstr(log, "cluster known")); /* both run */
+    assert_int_equal(kill(demo, SIGKILL), 0);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(finish_any(), 256 + SIGKILL); /* the demo, and what it had started */
+    assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 0), 0);
+    for (size_t i = 0; i < sizeof left / sizeof left[0]; i++)
+        if (demo_file(p.dir, left[i], path))
+            (void)unlink(path);
+    if (demo_file(p.dir, "", path))
+        (void)rmdir(path);
+    place_drop(&p);
+}
+
+static void test_muster_tether__parent_gone_or_nonsense__runs_nothing(void **state)
+{
+    (void)state;
+    struct result r = run("muster", (const char *const[]){"tether", "1", "/bin/echo", "no", NULL});
+    assert_int_equal(r.status, 1);
+    assert_string_equal(r.out, "");
+    REFUSES("muster", "expected PID PROGRAM", "tether", "x", "/bin/echo");
+    REFUSES("muster", "expected PID PROGRAM", "tether", "1");
+    assert_null(strstr(run("muster", (const char *const[]){"help", NULL}).out, "tether"));
+}
+
 static void test_sim__default__the_same_report_under_virtual_time(void **state)
 {
     (void)state;
@@ -416,6 +486,8 @@ int main(void)
         cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),
         cmocka_unit_test(test_musterd__sigterm__drains_and_ends_well),
         cmocka_unit_test(test_demo__default__binds_all_that_fits_over_sockets),
+        cmocka_unit_test(test_demo__killed__takes_its_children_along),
+        cmocka_unit_test(test_muster_tether__parent_gone_or_nonsense__runs_nothing),
         cmocka_unit_test(test_sim__default__the_same_report_under_virtual_time),
         cmocka_unit_test(test_sim__jobs_that_never_fit__stay_pending_with_a_reason),
         cmocka_unit_test(test_demo__replay__later_jobs_get_the_room_of_those_that_ended),

@@ -1,10 +1,14 @@
 #include "tools/muster/child.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <unistd.h>
+#include "engine/base/assert.h"
+#include "engine/base/str.h"
 
 static void on_exit_cb(uv_process_t *process, int64_t exit_status, int term_signal)
 {
@@ -17,51 +21,87 @@ static void on_exit_cb(uv_process_t *process, int64_t exit_status, int term_sign
         child->on_end(child->context, child);
 }
 
-static int sibling_path(const char *name, char *path, size_t bytes)
+static int own_path(char path[MU_CHILD_PATH_BYTES])
 {
-    size_t len = bytes;
-    int rc = uv_exepath(path, &len);
+    size_t len = MU_CHILD_PATH_BYTES;
+    return uv_exepath(path, &len);
+}
+
+/* The program of that name in this program's folder, and whether it can be run. */
+static int sibling_path(const char *name, char path[MU_CHILD_PATH_BYTES])
+{
+    int rc = own_path(path);
     if (rc != 0)
         return rc;
     char *slash = strrchr(path, '/');
     size_t dir = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-    if (dir + strlen(name) + 1 > bytes)
+    if (dir + strlen(name) + 1 > MU_CHILD_PATH_BYTES)
         return UV_ENAMETOOLONG;
     memcpy(path + dir, name, strlen(name) + 1);
-    return 0;
+    return access(path, X_OK) == 0 ? 0 : uv_translate_sys_error(errno);
+}
+
+int mu_child_tether(int argc, char **argv)
+{
+    uint64_t parent;
+    if (argc < 3 || !mu_str_to_u64(mu_str_of(argv[1]), &parent)) {
+        (void)fprintf(stderr, "muster %s: for muster itself; expected PID PROGRAM [ARGUMENTS]\n",
+                      argv[0]);
+        return 2;
+    }
+    /* If the parent ended before the first call, the second one shows it: nobody would tell. */
+    if (prctl(PR_SET_PDEATHSIG, SIGKILL) != 0 || (uint64_t)getppid() != parent)
+        return 1;
+    (void)execv(argv[2], argv + 2);
+    (void)fprintf(stderr, "%s: %s\n", argv[2], strerror(errno));
+    return 127;
+}
+
+static int spawn(uv_loop_t *loop, struct mu_child *child, char **args, int output)
+{
+    uv_stdio_container_t stdio[3] = {
+        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD}, {.flags = UV_INHERIT_FD}};
+    stdio[1].data.fd = stdio[2].data.fd = output;
+    uv_process_options_t options = {.exit_cb = on_exit_cb,
+                                    .file = args[0],
+                                    .args = args,
+                                    .flags = UV_PROCESS_DETACHED,
+                                    .stdio_count = 3,
+                                    .stdio = stdio};
+    child->process.data = child;
+    int rc = uv_spawn(loop, &child->process, &options);
+    if (rc != 0)
+        uv_close((uv_handle_t *)&child->process, NULL);
+    return rc;
 }
 
 int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, char **argv,
-                   const char *log_path, struct mu_error *error)
+                   bool tethered, const char *log_path, struct mu_error *error)
 {
-    char path[MU_CHILD_PATH_BYTES];
-    int rc = sibling_path(name, path, sizeof path);
+    char path[MU_CHILD_PATH_BYTES], self[MU_CHILD_PATH_BYTES], pid[24];
+    char *args[MU_CHILD_ARGS_MAX + 4] = {self, MU_CHILD_TETHER, pid};
+    int rc = own_path(self);
+    if (rc == 0)
+        rc = sibling_path(name, path);
     if (rc != 0)
-        return mu_error_set(error, rc, "%s: %s", name, uv_strerror(rc));
+        return mu_error_set(error, rc,
+                            "%s: %s (expected it beside this program: build all targets)", name,
+                            uv_strerror(rc));
+    (void)snprintf(pid, sizeof pid, "%ld", (long)getpid());
+    argv[0] = path;
+    for (size_t i = 0; argv[i] != NULL; i++) {
+        MU_ASSERT(i < MU_CHILD_ARGS_MAX);
+        args[3 + i] = argv[i];
+    }
     int fd = open(log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     if (fd < 0)
         return mu_error_set(error, MU_EIO, "%s: cannot write its log %s", name, log_path);
     child->name = name;
     (void)snprintf(child->log_path, sizeof child->log_path, "%s", log_path);
-    uv_stdio_container_t stdio[3] = {
-        {.flags = UV_IGNORE}, {.flags = UV_INHERIT_FD}, {.flags = UV_INHERIT_FD}};
-    stdio[1].data.fd = stdio[2].data.fd = fd;
-    argv[0] = path;
-    uv_process_options_t options = {.exit_cb = on_exit_cb,
-                                    .file = path,
-                                    .args = argv,
-                                    .flags = UV_PROCESS_DETACHED,
-                                    .stdio_count = 3,
-                                    .stdio = stdio};
-    child->process.data = child;
-    rc = uv_spawn(loop, &child->process, &options);
+    rc = spawn(loop, child, tethered ? args : argv, fd);
     (void)close(fd);
-    if (rc != 0) {
-        uv_close((uv_handle_t *)&child->process, NULL);
-        return mu_error_set(error, rc,
-                            "%s: %s (expected it beside this program: build all targets)", path,
-                            uv_strerror(rc));
-    }
+    if (rc != 0)
+        return mu_error_set(error, rc, "%s: %s", path, uv_strerror(rc));
     child->started = true;
     return 0;
 }

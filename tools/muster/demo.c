@@ -185,7 +185,7 @@ static int start_child(struct demo *d, struct mu_child *child, const char *name,
     (void)snprintf(log, sizeof log, "%s/%s.log", d->directory, name);
     child->on_end = on_child_end;
     child->context = d;
-    return mu_child_start(&d->loop, child, name, argv, log, &d->failure);
+    return mu_child_start(&d->loop, child, name, argv, !d->options->keep, log, &d->failure);
 }
 
 static int start_kubesim(struct demo *d)

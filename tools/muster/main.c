@@ -1,12 +1,13 @@
 /* muster: the command line. */
 #include <stdio.h>
 #include <string.h>
+#include "tools/muster/child.h"
 #include "tools/muster/commands.h"
 
 struct command {
     const char *name;
     int (*run)(int argc, char **argv);
-    const char *help;
+    const char *help; /* NULL: not for people, and not listed */
 };
 
 static int help(int argc, char **argv);
@@ -16,6 +17,7 @@ static const struct command commands[] = {
     {"sim", mu_command_sim, "run the same under virtual time, or check seeds of small clusters"},
     {"version", mu_command_version, "print the version"},
     {"help", help, "print this"},
+    {MU_CHILD_TETHER, mu_child_tether, NULL},
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
@@ -26,7 +28,8 @@ static int help(int argc, char **argv)
     (void)printf("usage: muster COMMAND [flags]\n\nGang scheduler for very large Kubernetes "
                  "clusters.\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
+        if (commands[i].help != NULL)
+            (void)printf("  %-10s %s\n", commands[i].name, commands[i].help);
     (void)printf("\n'muster COMMAND --help' lists a command's flags.\n");
     return 0;
 }
@@ -46,7 +49,8 @@ int main(int argc, char **argv)
     else
         (void)fprintf(stderr, "muster: '%s' is not a command; expected one of", name);
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        (void)fprintf(stderr, " %s", commands[i].name);
+        if (commands[i].help != NULL)
+            (void)fprintf(stderr, " %s", commands[i].name);
     (void)fputc('\n', stderr);
     return 2;
 }
