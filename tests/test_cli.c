@@ -158,6 +158,7 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("musterd", "quiet-time", "--server", "http://127.0.0.1:1", "--quiet-time", "soon");
     REFUSES("muster-kubesim", "port", "--port", "99999");
     REFUSES("muster-kubesim", "bogus", "--bogus", "1");
+    REFUSES("muster-kubesim", "speed", "--speed", "0");
 }
 
 static void test_cli__bad_files__one_line_with_file_and_line(void **state)

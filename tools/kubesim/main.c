@@ -11,7 +11,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#define NODES_MAX 200000u
+#define NODES_MAX        200000u
+#define SPEED_MAX        1000000u
+#define POD_START_NS_MIN (50 * MU_NS_PER_MS) /* a container whose image is there */
+#define POD_START_NS_MAX (500 * MU_NS_PER_MS)
 
 static const char *const log_formats[] = {"logfmt", "json", NULL};
 _Static_assert(MU_LOG_LOGFMT == 0 && MU_LOG_JSON == 1, "order of log_formats");
@@ -20,6 +23,7 @@ struct options {
     const char *host;
     uint32_t port;
     uint32_t nodes;
+    uint32_t speed;
     uint64_t seed;
     const char *announce;
     const char *kubeconfig;
@@ -88,6 +92,13 @@ static int read_options(struct options *o, int argc, char **argv)
          .target = &o->seed,
          .value = "N",
          .help = "seed of UIDs, kubelet delays and faults (1)"},
+        {.name = "speed",
+         .kind = MU_FLAG_U32,
+         .target = &o->speed,
+         .value = "N",
+         .help = "pods start N times as fast: when time is replayed so (1: in 50 to 500 ms)",
+         .min = 1,
+         .max = SPEED_MAX},
         {.name = "faults",
          .kind = MU_FLAG_CALL,
          .target = &o->faults,
@@ -129,7 +140,7 @@ static int read_options(struct options *o, int argc, char **argv)
          .value = "logfmt|json",
          .help = "how lines are logged (logfmt)",
          .choices = log_formats}};
-    *o = (struct options){.host = "127.0.0.1", .seed = 1};
+    *o = (struct options){.host = "127.0.0.1", .speed = 1, .seed = 1};
     int status = mu_flags_main("muster-kubesim",
                                "An embedded Kubernetes API server with simulated kubelets.\n"
                                "Serves HTTP/2 and HTTP/1.1 until SIGTERM: in cleartext and to\n"
@@ -329,7 +340,8 @@ static int run(struct kubesim *k)
         .start_ns = start_ns,
         .authenticate = k->identity.tls != NULL,
         .admin_token = {(const char *)k->identity.token.data, (uint32_t)k->identity.token.len}};
-    const struct mu_kubelets_config kubelets = {0};
+    const struct mu_kubelets_config kubelets = {.start_ns_min = POD_START_NS_MIN / o->speed,
+                                                .start_ns_max = POD_START_NS_MAX / o->speed};
     struct mu_random random;
     int status;
     mu_random_init_seed(&random, o->seed);

@@ -190,10 +190,12 @@ static int start_child(struct demo *d, struct mu_child *child, const char *name,
 
 static int start_kubesim(struct demo *d)
 {
-    char announce[128], seed[32];
+    char announce[128], seed[32], speed[16];
     (void)snprintf(announce, sizeof announce, "%s/url", d->directory);
     (void)snprintf(seed, sizeof seed, "%" PRIu64, d->options->workload.seed);
-    char *argv[] = {NULL, "--port", "0", "--announce", announce, "--seed", seed, NULL};
+    (void)snprintf(speed, sizeof speed, "%u", d->options->replay > 0 ? d->options->replay : 1);
+    char *argv[] = {NULL,     "--port", "0",       "--announce", announce,
+                    "--seed", seed,     "--speed", speed,        NULL};
     return start_child(d, &d->kubesim, "muster-kubesim", argv);
 }
 
