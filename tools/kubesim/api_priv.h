@@ -11,6 +11,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/meta.pb-c.h"
+#include "informer/proto/policy.pb-c.h"
 #include "informer/proto/scheduling.pb-c.h"
 #include "tools/kubesim/apiserver.h"
 #include "tools/kubesim/kinds.h"
@@ -42,7 +43,8 @@ struct mu_apiserver {
     void *wake_context;
     struct mu_priority_entry *priorities;
     uint32_t priority_count, priority_cap;
-    uint64_t priority_head; /* position in the kind's history that they show; UINT64_MAX: none */
+    uint64_t priority_head;   /* position in the kind's history that they show; UINT64_MAX: none */
+    uint64_t events_swept_ns; /* when old events were last looked for */
 };
 
 /* What a path names. Views live in the arena. */
@@ -69,6 +71,8 @@ struct mu_call {
     struct mu_api_form form; /* of the answer */
     struct mu_route route;
     struct mu_query query;
+    bool dry_run;                /* everything but the change itself */
+    struct mu_kobject *unstored; /* what a dry run would have stored: freed with the call */
 };
 
 /* ---- answers (status.c) ------------------------------------------------------------------- */
@@ -81,6 +85,13 @@ int mu_api_not_acceptable(struct mu_call *call, const char *why);
 /* A failure Status. Always returns MU_EINVAL. */
 int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The same with a cause, and (above 0) seconds after which to try again. */
+int mu_api_fail_cause(struct mu_call *call, int http, const char *reason, const char *cause,
+                      const char *cause_message, int32_t retry_after_s, const char *format, ...)
+    __attribute__((format(printf, 7, 8)));
+/* 404 and 409 for the object that the call names. */
+int mu_api_not_found(struct mu_call *call);
+int mu_api_conflict(struct mu_call *call, const char *why);
 /* 422 Invalid with the field as cause. */
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -153,7 +164,9 @@ int mu_api_create(struct mu_call *call);
 int mu_api_update(struct mu_call *call);
 int mu_api_patch(struct mu_call *call);
 int mu_api_delete(struct mu_call *call);
+int mu_api_delete_collection(struct mu_call *call, struct mu_list_options *options);
 int mu_api_bind(struct mu_call *call);
+int mu_api_evict(struct mu_call *call);
 /* Wake the watches of a kind. */
 void mu_api_wake_watches(struct mu_apiserver *server, uint32_t kind);
 
@@ -164,6 +177,36 @@ int mu_api_store(struct mu_call *call, enum mu_kind_ix kind, ProtobufCMessage *m
 /* Remove an object; *out (may be NULL) is a reference to its last state. */
 int mu_api_erase(struct mu_call *call, enum mu_kind_ix kind, const struct mu_kobject *object,
                  struct mu_kobject **out);
+
+/* A fresh UID, or NULL. */
+char *mu_api_uid(struct mu_apiserver *server);
+/* The object that the call names, borrowed, and its decoded form. */
+int mu_api_load(struct mu_call *call, struct mu_kobject **old, ProtobufCMessage **message);
+
+/* What a delete was asked to do. */
+struct mu_delete_options {
+    int64_t grace_s; /* -1: the object's own */
+    const Kube__Preconditions *preconditions;
+};
+/* From the body's options (may be NULL) and the query; sets call->dry_run. */
+int mu_api_delete_options(struct mu_call *call, const Kube__DeleteOptions *from,
+                          struct mu_delete_options *out);
+int mu_api_check_preconditions(struct mu_call *call, const struct mu_kobject *object,
+                               const Kube__Preconditions *want);
+/* Delete the object (message: decoded, changed by this), or begin to. *out: a reference to it as it
+ * now is, or (*gone) last was. */
+int mu_api_remove_object(struct mu_call *call, struct mu_kobject *object, ProtobufCMessage *message,
+                         int64_t asked_s, bool *gone, struct mu_kobject **out);
+
+/* A call that no client made; its answer is dropped. Takes the arena over. */
+struct mu_inside {
+    struct mu_api_request request;
+    struct mu_api_response response;
+    struct mu_call call;
+};
+void mu_inside_begin(struct mu_inside *inside, struct mu_apiserver *server, enum mu_kind_ix kind,
+                     struct mu_str ns, struct mu_str name, uint64_t now_ns);
+void mu_inside_end(struct mu_inside *inside);
 
 /* A change made by the cluster itself (kubelets), not by a request: decode the object, let `edit`
  * change it, store it. No rules are applied. edit returns 0, or non-zero to leave the object as it
@@ -190,8 +233,52 @@ int mu_pod_validate(struct mu_call *call, const Kube__Pod *pod);
 int mu_node_create(struct mu_call *call, ProtobufCMessage *fresh);
 int mu_node_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
 int mu_namespace_create(struct mu_call *call, ProtobufCMessage *fresh);
+/* 404 or 403 when nothing can be created in the call's namespace. */
+int mu_namespace_check_create(struct mu_call *call);
+int mu_namespace_check_delete(struct mu_call *call);
+void mu_namespace_terminate(struct mu_call *call, Kube__Namespace *ns);
+/* Make what every namespace has. Takes the arena over. */
+void mu_namespace_populate(struct mu_apiserver *server, struct mu_str name, uint64_t now_ns);
+bool mu_object_terminating(const struct mu_kobject *object);
 int mu_priorityclass_create(struct mu_call *call, ProtobufCMessage *fresh);
 int mu_priorityclass_update(struct mu_call *call, const ProtobufCMessage *before,
                             ProtobufCMessage *after);
+int mu_configmap_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_configmap_update(struct mu_call *call, const ProtobufCMessage *before,
+                        ProtobufCMessage *after);
+int mu_lease_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_lease_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
+int mu_budget_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_budget_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
+int mu_native_workload_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_native_workload_update(struct mu_call *call, const ProtobufCMessage *before,
+                              ProtobufCMessage *after);
+int mu_podgroup_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_podgroup_update(struct mu_call *call, const ProtobufCMessage *before,
+                       ProtobufCMessage *after);
+int mu_composite_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_composite_update(struct mu_call *call, const ProtobufCMessage *before,
+                        ProtobufCMessage *after);
+int mu_coscheduling_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_coscheduling_update(struct mu_call *call, const ProtobufCMessage *before,
+                           ProtobufCMessage *after);
+int mu_volcano_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_volcano_update(struct mu_call *call, const ProtobufCMessage *before,
+                      ProtobufCMessage *after);
+int mu_event_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_event_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
+/* Remove events whose hour is over; looks at most once a minute. */
+void mu_events_expire(struct mu_apiserver *server, uint64_t now_ns);
+/* Of MU_KUBESIM_EVENTS_MAX events, remove the oldest eighth. */
+void mu_events_make_room(struct mu_apiserver *server);
+/* The object by its kind's full schema, for reading: a copy in the arena. NULL: answered. */
+ProtobufCMessage *mu_api_full(struct mu_call *call, const ProtobufCMessage *message);
+/* True when the two (NULL: absent) are the same bytes on the wire. */
+bool mu_api_same_message(struct mu_apiserver *server, const ProtobufCMessage *a,
+                         const ProtobufCMessage *b);
+/* Bring the condition DisruptionAllowed of a budget in line with its status. MU_ENOMEM. */
+int mu_budget_condition(struct mu_call *call, Kube__PodDisruptionBudget *budget);
+int mu_api_validate_selector(struct mu_call *call, const char *field,
+                             const Kube__LabelSelector *selector);
 
 #endif

@@ -93,13 +93,31 @@ static int list_or_watch(struct mu_call *call)
     return code;
 }
 
+static int delete_collection(struct mu_call *call)
+{
+    struct mu_list_options options;
+    int code = mu_api_list_options(call, &options);
+    if (code == 0) {
+        code = mu_api_delete_collection(call, &options);
+        mu_selector_destroy(options.selector);
+    }
+    return code;
+}
+
 static int dispatch(struct mu_call *call)
 {
     const struct mu_route *route = &call->route;
     bool named = route->name.len > 0;
     const struct mu_kind_sub *sub = mu_kind_sub_find(&mu_kinds[route->kind], route->sub);
-    if (mu_query_get(&call->query, "dryRun").len > 0) {
-        return mu_api_fail(call, 400, "BadRequest", "dryRun is not supported by this server");
+    struct mu_str dry_run = mu_query_get(&call->query, "dryRun");
+    if (dry_run.len > 0 && !mu_str_equal(dry_run, MU_STR("All"))) {
+        return mu_api_invalid(call, "dryRun",
+                              "Unsupported value: \"%.*s\": supported values: \"All\"",
+                              (int)(dry_run.len < 80 ? dry_run.len : 80), dry_run.data);
+    }
+    call->dry_run = dry_run.len > 0;
+    if (route->kind == MU_KIND_EVENTS) {
+        mu_events_expire(call->server, call->now_ns);
     }
     bool may_create = !named && (route->ns.len > 0 || !mu_kinds[route->kind].namespaced);
     switch (call->request->method) {
@@ -127,8 +145,8 @@ static int dispatch(struct mu_call *call)
         }
         break;
     case MU_DELETE:
-        if (named && route->sub.len == 0) {
-            return mu_api_delete(call);
+        if (route->sub.len == 0) {
+            return named ? mu_api_delete(call) : delete_collection(call);
         }
         break;
     }
@@ -207,6 +225,7 @@ void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_reques
     if (call.form.media == MU_MEDIA_YAML && out->media == MU_MEDIA_JSON && out->watch == NULL) {
         answer_in_yaml(&call);
     }
+    mu_kobject_unref(call.unstored);
     MU_ASSERT(out->watch == NULL || out->body.len == 0);
 }
 

@@ -1,4 +1,4 @@
-/* Rules of metadata, nodes, namespaces and priority classes, and priority admission of pods. */
+/* Rules of metadata, nodes and priority classes, and priority admission of pods. */
 #include "tools/kubesim/api_priv.h"
 
 #include <stdio.h>
@@ -86,7 +86,7 @@ int mu_api_validate_quantities(struct mu_call *call, const char *field, size_t c
     return 0;
 }
 
-/* ---- nodes and namespaces ----------------------------------------------------------------- */
+/* ---- nodes ---------------------------------------------------------------------------- */
 
 static int validate_node(struct mu_call *call, const Kube__Node *node)
 {
@@ -128,18 +128,6 @@ int mu_node_update(struct mu_call *call, const ProtobufCMessage *before, Protobu
 {
     (void)before;
     return validate_node(call, (const Kube__Node *)after);
-}
-
-int mu_namespace_create(struct mu_call *call, ProtobufCMessage *fresh)
-{
-    Kube__Namespace *ns = (Kube__Namespace *)fresh;
-    ns->status =
-        (Kube__NamespaceStatus *)mu_api_new(call->server, &kube__namespace_status__descriptor);
-    if (ns->status == NULL) {
-        return mu_api_internal(call, MU_ENOMEM);
-    }
-    ns->status->phase = mu_api_text(call->server, MU_STR("Active"));
-    return 0;
 }
 
 /* ---- priority classes --------------------------------------------------------------------- */

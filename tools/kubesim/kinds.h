@@ -14,6 +14,16 @@ enum mu_kind_ix {
     MU_KIND_NODES,
     MU_KIND_NAMESPACES,
     MU_KIND_PRIORITYCLASSES,
+    MU_KIND_CONFIGMAPS,
+    MU_KIND_EVENTS,
+    MU_KIND_LEASES,
+    MU_KIND_SERVICEACCOUNTS,
+    MU_KIND_DISRUPTIONBUDGETS,
+    MU_KIND_WORKLOADS,
+    MU_KIND_PODGROUPS,
+    MU_KIND_COMPOSITEPODGROUPS,
+    MU_KIND_COSCHEDULING_PODGROUPS,
+    MU_KIND_VOLCANO_PODGROUPS,
     MU_KIND_COUNT
 };
 
@@ -23,7 +33,7 @@ struct mu_call; /* tools/kubesim/api_priv.h */
  * metadata.namespace are selectable on every kind and not listed. */
 struct mu_kind_field {
     const char *name;
-    uint32_t path[2]; /* field numbers */
+    uint32_t path[2]; /* field numbers; the second 0: a field of the object itself */
     bool is_bool;
 };
 
@@ -85,6 +95,10 @@ struct mu_kind {
 };
 
 extern const struct mu_kind mu_kinds[MU_KIND_COUNT];
+
+/* A resource as messages name it: "pods", "poddisruptionbudgets.policy". */
+#define MU_KIND_FORMAT     "%s%s%s"
+#define MU_KIND_ARGS(kind) (kind)->plural, (kind)->group[0] != '\0' ? "." : "", (kind)->group
 
 static inline const ProtobufCMessageDescriptor *mu_kind_schema(const struct mu_kind *kind)
 {

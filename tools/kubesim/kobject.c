@@ -42,11 +42,10 @@ static void index_names(struct mu_kobject *object)
             locate(object, field.bytes, &object->uid_at, &object->uid_len);
         } else if (field.number == META_VERSION) {
             bool number = mu_str_to_u64(field.bytes, &object->version);
-            MU_ASSERT(number);
+            MU_ASSERT(number && object->version > 0);
         }
     }
     MU_ASSERT(object->name_len > 0);
-    MU_ASSERT(object->version > 0);
 }
 
 struct mu_kobject *mu_kobject_pack(const ProtobufCMessage *message)

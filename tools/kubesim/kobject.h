@@ -11,13 +11,13 @@
 struct mu_kobject {
     uint32_t refs;
     uint32_t size;
-    uint64_t version; /* metadata.resourceVersion */
+    uint64_t version; /* metadata.resourceVersion; 0: none, an object that is not stored */
     uint32_t ns_at, name_at, uid_at;
     uint8_t ns_len, name_len, uid_len; /* API names fit: at most 253, UIDs 128 */
     uint8_t bytes[];
 };
 
-/* Encode a message whose field 1 is an ObjectMeta with a resourceVersion. Returns NULL when out of
+/* Encode a message whose field 1 is an ObjectMeta. Returns NULL when out of
  * memory. Asserts lengths: validation comes before. Owns: caller, one reference. */
 struct mu_kobject *mu_kobject_pack(const ProtobufCMessage *message);
 /* The same object with another resourceVersion: what a DELETED event carries. NULL: memory. */

@@ -572,9 +572,13 @@ void mu_kubelets_run(struct mu_kubelets *k, uint64_t now_ns)
     /* All changes before each step: a step acts on what is, not on what was. */
     while (catch_up(k, now_ns) && run_timer(k, now_ns)) {
     }
+    mu_namespaces_run(k->namespaces, now_ns);
+    if (mu_budgets_next_ns(k->budgets) <= now_ns) {
+        mu_budgets_run(k->budgets, now_ns);
+    }
 }
 
-uint64_t mu_kubelets_next_ns(const struct mu_kubelets *k)
+static uint64_t next_step_ns(const struct mu_kubelets *k)
 {
     if (k->lost) {
         return k->retry_ns;
@@ -585,6 +589,16 @@ uint64_t mu_kubelets_next_ns(const struct mu_kubelets *k)
     }
     struct mu_heap_entry entry;
     return mu_heap_peek(&k->timers, &entry) ? entry.key : UINT64_MAX;
+}
+
+uint64_t mu_kubelets_next_ns(const struct mu_kubelets *k)
+{
+    uint64_t next_ns = next_step_ns(k);
+    uint64_t others_ns[] = {mu_namespaces_next_ns(k->namespaces), mu_budgets_next_ns(k->budgets)};
+    for (int i = 0; i < 2; i++) {
+        next_ns = others_ns[i] < next_ns ? others_ns[i] : next_ns;
+    }
+    return next_ns;
 }
 
 /* ---- life cycle ----------------------------------------------------------------------------- */
@@ -615,7 +629,10 @@ struct mu_kubelets *mu_kubelets_create(struct mu_apiserver *server,
     mu_heap_init(&k->timers, MU_KUBESIM_TIMERS_MAX);
     k->lost = true; /* the first run reads what is there */
     k->arena = mu_arena_create(MU_KUBESIM_DECODE_MAX);
-    if (mu_kubelet_tables_init(k) != 0 || k->arena == NULL) {
+    k->budgets = mu_budgets_create(server);
+    k->namespaces = mu_namespaces_create(server);
+    bool failed = k->arena == NULL || k->budgets == NULL || k->namespaces == NULL;
+    if (mu_kubelet_tables_init(k) != 0 || failed) {
         mu_kubelets_destroy(k);
         return NULL;
     }
@@ -633,6 +650,8 @@ void mu_kubelets_destroy(struct mu_kubelets *k)
     mu_kubelet_tables_fini(k);
     mu_heap_fini(&k->timers);
     mu_arena_destroy(k->arena);
+    mu_budgets_destroy(k->budgets);
+    mu_namespaces_destroy(k->namespaces);
     mu_mem_free(k);
 }
 

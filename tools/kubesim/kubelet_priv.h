@@ -4,7 +4,9 @@
 #include "engine/base/heap.h"
 #include "engine/base/index.h"
 #include "tools/kubesim/api_priv.h"
+#include "tools/kubesim/budgets.h"
 #include "tools/kubesim/kubelet.h"
+#include "tools/kubesim/namespace.h"
 
 #define MU_KUBELET_NONE UINT32_MAX
 
@@ -64,6 +66,8 @@ struct mu_kubelets {
     char (*resources)[64];       /* names, by number; long ones are cut */
     uint32_t resource_count, resource_cap;
     struct mu_kubelets_stats stats;
+    struct mu_budgets *budgets; /* the controllers that live beside the kubelets */
+    struct mu_namespaces *namespaces;
 };
 
 int mu_kubelet_tables_init(struct mu_kubelets *k);

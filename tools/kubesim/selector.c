@@ -355,10 +355,10 @@ static struct mu_str field_text(const struct requirement *requirement,
         bool name = mu_str_equal(requirement->key, MU_STR("metadata.name"));
         return name ? mu_kobject_name(object) : mu_kobject_ns(object);
     }
-    struct mu_str outer = mu_pb_bytes(mu_kobject_raw(object), path->path[0], 0);
     if (!path->is_bool) {
-        return mu_pb_bytes(outer, path->path[1], 0);
+        return mu_pb_bytes(mu_kobject_raw(object), path->path[0], path->path[1]);
     }
+    struct mu_str outer = mu_pb_bytes(mu_kobject_raw(object), path->path[0], 0);
     struct mu_pb_field field = {0};
     bool yes = mu_pb_find(outer, path->path[1], &field) && field.varint != 0;
     return yes ? MU_STR("true") : MU_STR("false");

@@ -123,6 +123,7 @@ struct failure {
     const char *reason;
     const char *message;
     const char *cause;
+    const char *cause_message; /* NULL: as message */
     const char *field;
     int32_t retry_after_s;
 };
@@ -148,7 +149,8 @@ static void fail(struct mu_call *call, const struct failure *failure)
     }
     if (failure->cause != NULL) {
         cause.reason = text(failure->cause);
-        cause.message = text(failure->message);
+        cause.message =
+            text(failure->cause_message != NULL ? failure->cause_message : failure->message);
         cause.field = text(failure->field);
         details.n_causes = 1;
         details.causes = causes;
@@ -170,6 +172,23 @@ int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *
     (void)vsnprintf(message, sizeof message, format, args);
     va_end(args);
     fail(call, &(struct failure){.http = http, .reason = reason, .message = message});
+    return MU_EINVAL;
+}
+
+int mu_api_fail_cause(struct mu_call *call, int http, const char *reason, const char *cause,
+                      const char *cause_message, int32_t retry_after_s, const char *format, ...)
+{
+    char message[512];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    fail(call, &(struct failure){.http = http,
+                                 .reason = reason,
+                                 .message = message,
+                                 .cause = cause,
+                                 .cause_message = cause_message,
+                                 .retry_after_s = retry_after_s});
     return MU_EINVAL;
 }
 

@@ -69,3 +69,17 @@ bool mu_valid_label_value(struct mu_str s)
 {
     return s.len == 0 || valid_name_part(s);
 }
+
+bool mu_valid_config_key(struct mu_str s)
+{
+    bool dots = mu_str_equal(s, MU_STR(".")) || mu_str_starts_with(s, MU_STR(".."));
+    if (s.len == 0 || s.len > 253 || dots) {
+        return false;
+    }
+    for (uint32_t i = 0; i < s.len; i++) {
+        if (!alnum(s.data[i]) && s.data[i] != '-' && s.data[i] != '_' && s.data[i] != '.') {
+            return false;
+        }
+    }
+    return true;
+}

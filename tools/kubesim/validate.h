@@ -11,5 +11,7 @@ bool mu_valid_dns_subdomain(struct mu_str s);
 bool mu_valid_label_key(struct mu_str s);
 /* Empty, or as the name part of a key. */
 bool mu_valid_label_value(struct mu_str s);
+/* A key of a ConfigMap: letters, digits, '-', '_', '.', at most 253, not "." nor "..*". */
+bool mu_valid_config_key(struct mu_str s);
 
 #endif

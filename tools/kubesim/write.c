@@ -18,16 +18,19 @@ static bool empty(const char *text)
     return text == NULL || text[0] == '\0';
 }
 
-static int not_found(struct mu_call *call)
+int mu_api_not_found(struct mu_call *call)
 {
-    return mu_api_fail(call, 404, "NotFound", "%s \"%.*s\" not found",
-                       mu_kinds[call->route.kind].plural, MU_STR_ARGS(call->route.name));
+    const struct mu_kind *kind = &mu_kinds[call->route.kind];
+    return mu_api_fail(call, 404, "NotFound", MU_KIND_FORMAT " \"%.*s\" not found",
+                       MU_KIND_ARGS(kind), MU_STR_ARGS(call->route.name));
 }
 
-static int conflict(struct mu_call *call, const char *why)
+int mu_api_conflict(struct mu_call *call, const char *why)
 {
-    return mu_api_fail(call, 409, "Conflict", "Operation cannot be fulfilled on %s \"%.*s\": %s",
-                       mu_kinds[call->route.kind].plural, MU_STR_ARGS(call->route.name), why);
+    const struct mu_kind *kind = &mu_kinds[call->route.kind];
+    return mu_api_fail(call, 409, "Conflict",
+                       "Operation cannot be fulfilled on " MU_KIND_FORMAT " \"%.*s\": %s",
+                       MU_KIND_ARGS(kind), MU_STR_ARGS(call->route.name), why);
 }
 
 /* ---- the store ---------------------------------------------------------------------------- */
@@ -37,8 +40,22 @@ static struct mu_kobject *pack_at(struct mu_apiserver *server, ProtobufCMessage 
                                   uint64_t version)
 {
     Kube__ObjectMeta *meta = mu_api_meta(message);
-    meta->resourceversion = mu_api_print(server, "%" PRIu64, version);
-    return meta->resourceversion == NULL ? NULL : mu_kobject_pack(message);
+    meta->resourceversion = version == 0 ? NULL : mu_api_print(server, "%" PRIu64, version);
+    return version != 0 && meta->resourceversion == NULL ? NULL : mu_kobject_pack(message);
+}
+
+/* What a dry run would have stored lives until the call is over. */
+static int keep_unstored(struct mu_call *call, struct mu_kobject *object, struct mu_kobject **out)
+{
+    if (object == NULL) {
+        return mu_api_internal(call, MU_ENOMEM);
+    }
+    mu_kobject_unref(call->unstored);
+    call->unstored = object;
+    if (out != NULL) {
+        *out = object;
+    }
+    return 0;
 }
 
 int mu_api_store(struct mu_call *call, enum mu_kind_ix kind, ProtobufCMessage *message,
@@ -65,6 +82,9 @@ int mu_api_store(struct mu_call *call, enum mu_kind_ix kind, ProtobufCMessage *m
             return 0;
         }
     }
+    if (call->dry_run) {
+        return keep_unstored(call, pack_at(server, message, old == NULL ? 0 : old->version), out);
+    }
     object = pack_at(server, message, mu_store_version(server->store) + 1);
     int code = object == NULL ? MU_ENOMEM : mu_store_put(server->store, kind, object);
     if (code != 0) {
@@ -81,8 +101,16 @@ int mu_api_erase(struct mu_call *call, enum mu_kind_ix kind, const struct mu_kob
                  struct mu_kobject **out)
 {
     struct mu_store *store = call->server->store;
-    struct mu_kobject *last = mu_kobject_stamp(object, mu_store_version(store) + 1);
-    int code = last == NULL ? MU_ENOMEM : mu_store_remove(store, kind, last);
+    struct mu_kobject *last =
+        mu_kobject_stamp(object, call->dry_run ? object->version : mu_store_version(store) + 1);
+    int code = last == NULL ? MU_ENOMEM : 0;
+    if (code == 0 && call->dry_run) {
+        if (out != NULL) {
+            *out = mu_kobject_ref(last);
+        }
+        return keep_unstored(call, last, NULL);
+    }
+    code = code != 0 ? code : mu_store_remove(store, kind, last);
     if (code != 0) {
         mu_kobject_unref(last);
         return mu_api_internal(call, code);
@@ -95,7 +123,7 @@ int mu_api_erase(struct mu_call *call, enum mu_kind_ix kind, const struct mu_kob
 
 /* ---- create ------------------------------------------------------------------------------- */
 
-static char *make_uid(struct mu_apiserver *server)
+char *mu_api_uid(struct mu_apiserver *server)
 {
     uint64_t a = mu_random_u64(&server->random);
     uint64_t b = mu_random_u64(&server->random);
@@ -150,12 +178,7 @@ static int place(struct mu_call *call, Kube__ObjectMeta *meta)
         }
     }
     call->route.name = meta->name == NULL ? MU_STR("") : mu_str_of(meta->name);
-    if (kind->namespaced && mu_store_get(call->server->store, MU_KIND_NAMESPACES,
-                                         (struct mu_str){NULL, 0}, call->route.ns) == NULL) {
-        return mu_api_fail(call, 404, "NotFound", "namespaces \"%.*s\" not found",
-                           MU_STR_ARGS(call->route.ns));
-    }
-    return 0;
+    return kind->namespaced ? mu_namespace_check_create(call) : 0;
 }
 
 static int decode_body(struct mu_call *call, ProtobufCMessage **out)
@@ -191,13 +214,16 @@ int mu_api_create(struct mu_call *call)
     if (code != 0) {
         return code;
     }
-    meta->uid = make_uid(server);
+    meta->uid = mu_api_uid(server);
     meta->creationtimestamp = mu_api_time(call, 0);
     meta->deletiontimestamp = NULL;
     meta->has_deletiongraceperiodseconds = 0;
     meta->selflink = NULL;
     meta->has_generation = kind->has_generation;
     meta->generation = 1;
+    if (kind->has_status && call->route.kind != MU_KIND_NODES) {
+        mu_api_set_part(fresh, 3, NULL); /* a controller's to write; a kubelet registers with one */
+    }
     if (kind->create != NULL) {
         code = kind->create(call, fresh);
         if (code != 0) {
@@ -208,12 +234,20 @@ int mu_api_create(struct mu_call *call)
         return mu_api_internal(call, MU_ENOMEM);
     }
     if (mu_store_get(server->store, call->route.kind, call->route.ns, call->route.name) != NULL) {
-        return mu_api_fail(call, 409, "AlreadyExists", "%s \"%.*s\" already exists", kind->plural,
-                           MU_STR_ARGS(call->route.name));
+        return mu_api_fail(call, 409, "AlreadyExists", MU_KIND_FORMAT " \"%.*s\" already exists",
+                           MU_KIND_ARGS(kind), MU_STR_ARGS(call->route.name));
     }
     struct mu_kobject *stored = NULL;
     code = mu_api_store(call, call->route.kind, fresh, &stored);
-    return code != 0 ? code : mu_api_respond_object(call, 201, stored);
+    if (code != 0) {
+        return code;
+    }
+    code = mu_api_respond_object(call, 201, stored);
+    if (call->route.kind == MU_KIND_NAMESPACES && !call->dry_run) {
+        mu_namespace_populate(server, call->route.name,
+                              call->now_ns); /* last: it takes the arena */
+    }
+    return code;
 }
 
 /* ---- update ------------------------------------------------------------------------------- */
@@ -236,11 +270,12 @@ static int settle_meta(struct mu_call *call, const ProtobufCMessage *before,
                            meta->namespace_);
     }
     if (!empty(meta->uid) && strcmp(meta->uid, old->uid) != 0) {
-        return conflict(call, "Precondition failed: UID in precondition differs");
+        return mu_api_conflict(call, "Precondition failed: UID in precondition differs");
     }
     if (!empty(meta->resourceversion) && strcmp(meta->resourceversion, old->resourceversion) != 0) {
-        return conflict(call, "the object has been modified; please apply your changes to the "
-                              "latest version and try again");
+        return mu_api_conflict(call,
+                               "the object has been modified; please apply your changes to the "
+                               "latest version and try again");
     }
     meta->name = old->name;
     meta->namespace_ = old->namespace_;
@@ -260,22 +295,7 @@ static int settle_meta(struct mu_call *call, const ProtobufCMessage *before,
 static bool spec_moved(struct mu_apiserver *server, const ProtobufCMessage *a,
                        const ProtobufCMessage *b)
 {
-    const ProtobufCMessage *x = mu_api_part(a, 2);
-    const ProtobufCMessage *y = mu_api_part(b, 2);
-    if (x == NULL || y == NULL) {
-        return x != y;
-    }
-    size_t size = protobuf_c_message_get_packed_size(x);
-    if (size != protobuf_c_message_get_packed_size(y)) {
-        return true;
-    }
-    uint8_t *bytes = mu_api_alloc(server, size * 2 + 1);
-    if (bytes == NULL) {
-        return true; /* arena_full fails the call */
-    }
-    (void)protobuf_c_message_pack(x, bytes);
-    (void)protobuf_c_message_pack(y, bytes + size);
-    return memcmp(bytes, bytes + size, size) != 0;
+    return !mu_api_same_message(server, mu_api_part(a, 2), mu_api_part(b, 2));
 }
 
 /* Replace `before` by `after`, whichever way the client described it. */
@@ -306,8 +326,9 @@ static int replace(struct mu_call *call, const struct mu_kobject *old,
         return mu_api_internal(call, MU_ENOMEM);
     }
     if (meta->deletiontimestamp != NULL && meta->n_finalizers == 0 &&
-        mu_api_meta(before)->n_finalizers > 0 && meta->deletiongraceperiodseconds == 0) {
-        struct mu_kobject *last = NULL; /* that was the last finalizer */
+        mu_api_meta(before)->n_finalizers > 0 && meta->deletiongraceperiodseconds == 0 &&
+        call->route.kind != MU_KIND_NAMESPACES) { /* that goes when it is empty */
+        struct mu_kobject *last = NULL;           /* that was the last finalizer */
         code = mu_api_erase(call, call->route.kind, old, &last);
         code = code != 0 ? code : mu_api_respond_object(call, 200, last);
         mu_kobject_unref(last);
@@ -318,12 +339,11 @@ static int replace(struct mu_call *call, const struct mu_kobject *old,
     return code != 0 ? code : mu_api_respond_object(call, 200, stored);
 }
 
-/* The stored object and its decoded form. */
-static int load(struct mu_call *call, struct mu_kobject **old, ProtobufCMessage **message)
+int mu_api_load(struct mu_call *call, struct mu_kobject **old, ProtobufCMessage **message)
 {
     *old = mu_store_get(call->server->store, call->route.kind, call->route.ns, call->route.name);
     if (*old == NULL) {
-        return not_found(call);
+        return mu_api_not_found(call);
     }
     *message =
         mu_api_unpack(call->server, mu_kinds[call->route.kind].descriptor, mu_kobject_raw(*old));
@@ -337,7 +357,7 @@ int mu_api_update(struct mu_call *call)
     struct mu_kobject *old = NULL;
     int code = decode_body(call, &after);
     if (code == 0) {
-        code = load(call, &old, &before);
+        code = mu_api_load(call, &old, &before);
     }
     return code != 0 ? code : replace(call, old, before, after);
 }
@@ -358,9 +378,9 @@ int mu_api_patch(struct mu_call *call)
     struct mu_kobject *old = NULL;
     ProtobufCMessage *before = NULL;
     ProtobufCMessage *after = NULL;
-    int code = load(call, &old, &before);
+    int code = mu_api_load(call, &old, &before);
     if (code == 0) {
-        code = load(call, &old, &after);
+        code = mu_api_load(call, &old, &after);
     }
     if (code != 0) {
         return code;
@@ -386,228 +406,4 @@ int mu_api_patch(struct mu_call *call)
         code = mu_api_invalid(call, "metadata", "may not be removed");
     }
     return code != 0 ? code : replace(call, old, before, after);
-}
-
-/* ---- delete ------------------------------------------------------------------------------- */
-
-static int delete_options(struct mu_call *call, const Kube__DeleteOptions **out)
-{
-    static const char *const versions[] = {"v1", "meta.k8s.io/v1", NULL};
-    *out = NULL;
-    if (call->request->body.len == 0) {
-        return 0;
-    }
-    const char *const own[] = {versions[0], versions[1], mu_kinds[call->route.kind].api_version,
-                               NULL};
-    ProtobufCMessage *message = NULL;
-    int code = mu_api_body(call, &kube__delete_options__descriptor, own, "DeleteOptions", &message);
-    *out = (const Kube__DeleteOptions *)message;
-    if (code == 0 && (*out)->n_dryrun > 0) {
-        return mu_api_fail(call, 400, "BadRequest", "dryRun is not supported by this server");
-    }
-    return code;
-}
-
-static int check_preconditions(struct mu_call *call, const struct mu_kobject *object,
-                               const Kube__Preconditions *want)
-{
-    if (want != NULL && want->uid != NULL &&
-        !mu_str_equal(mu_str_of(want->uid), mu_kobject_uid(object))) {
-        return conflict(call, "Precondition failed: UID in precondition differs from UID in "
-                              "object meta");
-    }
-    uint64_t version = 0;
-    if (want != NULL && want->resourceversion != NULL &&
-        (!mu_str_to_u64(mu_str_of(want->resourceversion), &version) ||
-         version != object->version)) {
-        return conflict(call, "Precondition failed: ResourceVersion in precondition differs from "
-                              "ResourceVersion in object meta");
-    }
-    return 0;
-}
-
-/* The grace period that applies, in seconds: 0 for everything but running pods. */
-static int64_t grace_of(const struct mu_call *call, const ProtobufCMessage *message, int64_t asked)
-{
-    if (call->route.kind != MU_KIND_PODS) {
-        return 0;
-    }
-    const Kube__Pod *pod = (const Kube__Pod *)message;
-    const char *phase = pod->status == NULL ? NULL : pod->status->phase;
-    bool over = !empty(phase) && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);
-    if (pod->spec == NULL || empty(pod->spec->nodename) || over) {
-        return 0;
-    }
-    if (asked >= 0) {
-        return asked;
-    }
-    int64_t own = pod->spec->has_terminationgraceperiodseconds
-                      ? pod->spec->terminationgraceperiodseconds
-                      : 30;
-    return own >= 0 ? own : 0;
-}
-
-/* Mark the object as going away; what removes it is the kubelet, or the last finalizer. */
-static int begin_termination(struct mu_call *call, struct mu_kobject *object,
-                             ProtobufCMessage *message, int64_t grace_s, struct mu_kobject **out)
-{
-    Kube__ObjectMeta *meta = mu_api_meta(message);
-    *out = object;
-    if (meta->deletiontimestamp != NULL && meta->deletiongraceperiodseconds <= grace_s) {
-        return 0; /* under way, and not later than this */
-    }
-    meta->deletiontimestamp = mu_api_time(call, grace_s);
-    meta->has_deletiongraceperiodseconds = 1;
-    meta->deletiongraceperiodseconds = grace_s;
-    if (meta->has_generation) {
-        meta->generation++;
-    }
-    return meta->deletiontimestamp == NULL ? mu_api_internal(call, MU_ENOMEM)
-                                           : mu_api_store(call, call->route.kind, message, out);
-}
-
-/* Delete or begin to. *out: a reference to the object as it now is (or last was). */
-static int remove_object(struct mu_call *call, struct mu_kobject *object, ProtobufCMessage *message,
-                         int64_t asked_s, bool *gone, struct mu_kobject **out)
-{
-    MU_ASSERT(message != NULL);
-    int64_t grace_s = grace_of(call, message, asked_s);
-    *gone = grace_s == 0 && mu_api_meta(message)->n_finalizers == 0;
-    if (*gone) {
-        return mu_api_erase(call, call->route.kind, object, out);
-    }
-    struct mu_kobject *stored = NULL;
-    int code = begin_termination(call, object, message, grace_s, &stored);
-    *out = code == 0 ? mu_kobject_ref(stored) : NULL;
-    return code;
-}
-
-static int first_object(void *context, struct mu_kobject *object)
-{
-    (void)context;
-    (void)object;
-    return 1;
-}
-
-/* Namespaces do not cascade here: only an empty one can go. */
-static bool namespace_in_use(struct mu_call *call)
-{
-    for (enum mu_kind_ix kind = 0; kind < MU_KIND_COUNT; kind++) {
-        struct mu_store_range range = {.ns = call->route.name};
-        if (mu_kinds[kind].namespaced &&
-            mu_store_walk(call->server->store, kind, &range, first_object, NULL) != 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-int mu_api_delete(struct mu_call *call)
-{
-    const Kube__DeleteOptions *options = NULL;
-    struct mu_kobject *object = NULL;
-    ProtobufCMessage *message = NULL;
-    int code = delete_options(call, &options);
-    if (code == 0) {
-        code = load(call, &object, &message);
-    }
-    if (code == 0) {
-        code = check_preconditions(call, object, options == NULL ? NULL : options->preconditions);
-    }
-    if (code != 0) {
-        return code;
-    }
-    MU_ASSERT(message != NULL);
-    int64_t grace_s = -1;
-    uint64_t value = 0;
-    struct mu_str text = mu_query_get(&call->query, "gracePeriodSeconds");
-    if (options != NULL && options->has_graceperiodseconds) {
-        grace_s = options->graceperiodseconds;
-    } else if (mu_str_to_u64(text, &value) && value <= INT32_MAX) {
-        grace_s = (int64_t)value;
-    } else if (text.len > 0) {
-        return mu_api_fail(call, 400, "BadRequest",
-                           "parameter gracePeriodSeconds: expected a number of seconds");
-    }
-    if (grace_s < -1 || grace_s > INT32_MAX) {
-        return mu_api_invalid(call, "gracePeriodSeconds", "must be between 0 and %d", INT32_MAX);
-    }
-    if (call->route.kind == MU_KIND_NAMESPACES && namespace_in_use(call)) {
-        return conflict(call, "the namespace is not empty, and this server does not cascade");
-    }
-    bool gone = false;
-    struct mu_kobject *last = NULL;
-    code = remove_object(call, object, message, grace_s, &gone, &last);
-    if (code == 0) {
-        bool show = !gone || call->route.kind == MU_KIND_PODS;
-        code = show ? mu_api_respond_object(call, 200, last) : mu_api_success(call, 200);
-    }
-    mu_kobject_unref(last);
-    return code;
-}
-
-/* ---- changes from inside ------------------------------------------------------------------ */
-
-/* A call that no client made; its answer is dropped. */
-struct inside {
-    struct mu_api_request request;
-    struct mu_api_response response;
-    struct mu_call call;
-};
-
-static void begin_inside(struct inside *inside, struct mu_apiserver *server, enum mu_kind_ix kind,
-                         struct mu_str ns, struct mu_str name, uint64_t now_ns)
-{
-    *inside = (struct inside){.response = {.status = 0}};
-    mu_arena_reset(server->arena);
-    server->arena_full = false;
-    /* Answers print the names as NUL-terminated text. */
-    ns = (struct mu_str){mu_api_text(server, ns), ns.len};
-    name = (struct mu_str){mu_api_text(server, name), name.len};
-    inside->call = (struct mu_call){.server = server,
-                                    .request = &inside->request,
-                                    .response = &inside->response,
-                                    .now_ns = now_ns,
-                                    .route = {.kind = kind, .ns = ns, .name = name}};
-}
-
-int mu_api_edit(struct mu_apiserver *server, enum mu_kind_ix kind, struct mu_str ns,
-                struct mu_str name, uint64_t now_ns, mu_api_edit_fn edit, void *context)
-{
-    struct mu_kobject *object = mu_store_get(server->store, kind, ns, name);
-    if (object == NULL) {
-        return MU_ENOENT;
-    }
-    struct inside inside;
-    begin_inside(&inside, server, kind, ns, name, now_ns);
-    ProtobufCMessage *message =
-        mu_api_unpack(server, mu_kinds[kind].descriptor, mu_kobject_raw(object));
-    bool full = message == NULL || server->arena_full;
-    int code = full ? MU_ENOMEM : edit(context, &inside.call, message);
-    if (code == 0 && (server->arena_full || mu_api_store(&inside.call, kind, message, NULL) != 0)) {
-        code = MU_ENOMEM;
-    }
-    mu_buf_fini(&inside.response.body);
-    return code;
-}
-
-int mu_api_remove(struct mu_apiserver *server, enum mu_kind_ix kind, struct mu_str ns,
-                  struct mu_str name, struct mu_str uid, int64_t grace_s, uint64_t now_ns)
-{
-    struct mu_kobject *object = mu_store_get(server->store, kind, ns, name);
-    if (object == NULL || !mu_str_equal(mu_kobject_uid(object), uid)) {
-        return MU_ENOENT;
-    }
-    struct inside inside;
-    begin_inside(&inside, server, kind, ns, name, now_ns);
-    ProtobufCMessage *message =
-        mu_api_unpack(server, mu_kinds[kind].descriptor, mu_kobject_raw(object));
-    bool gone = false;
-    struct mu_kobject *last = NULL;
-    bool full = message == NULL || server->arena_full;
-    int code =
-        full ? MU_ENOMEM : remove_object(&inside.call, object, message, grace_s, &gone, &last);
-    mu_kobject_unref(last);
-    mu_buf_fini(&inside.response.body);
-    return code == 0 ? 0 : MU_ENOMEM;
 }
