@@ -15,6 +15,7 @@
 struct mu_http_client_config {
     struct mu_str host; /* name or address, without brackets; copied */
     uint16_t port;
+    struct mu_str path;          /* put before every request's ("/k8s/clusters/c-1"); copied */
     struct mu_tls *tls;          /* NULL: cleartext; a reference is taken */
     uint32_t connections;        /* 0: 4; opened on demand */
     uint32_t streams_each;       /* 0: 100; never above the server's SETTINGS */
@@ -29,7 +30,7 @@ struct mu_http_client; /* opaque */
 
 /* Replies arrive through `reply` from the loop, never from inside send; it may send, cancel and
  * close. Connects on the first send. Owns: caller, until close. Errors: MU_ENOMEM, MU_EINVAL (no
- * host, a bound of informer/limits.h exceeded). */
+ * host, a path without '/' in front, a bound of informer/limits.h exceeded). */
 int mu_http_client_create(uv_loop_t *loop, const struct mu_http_client_config *config,
                           mu_reply_fn reply, void *context, struct mu_http_client **out);
 /* Queue a request: takes its path and body buffers (leaves them empty). More than

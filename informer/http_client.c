@@ -371,10 +371,11 @@ static const struct mu_pump_hooks client_hooks = {on_turn, on_flushed, on_expire
 
 /* ---- public -------------------------------------------------------------------------------- */
 
-/* host_text: the name, NUL, then the authority (an IPv6 address in brackets) and the port. */
+/* host_text: the name, NUL, then the authority (an IPv6 address in brackets) and the port, NUL, then
+ * the path. */
 static int client_host(struct mu_http_client *client, const struct mu_http_client_config *config)
 {
-    size_t bytes = 2 * (size_t)config->host.len + sizeof "[]:65535" + 1;
+    size_t bytes = 2 * (size_t)config->host.len + sizeof "[]:65535" + 1 + config->path.len;
     char *text = mu_mem_alloc(bytes);
     if (text == NULL)
         return MU_ENOMEM;
@@ -388,6 +389,9 @@ static int client_host(struct mu_http_client *client, const struct mu_http_clien
     client->host_text = text;
     client->config.host.data = text;
     client->authority = (struct mu_str){authority, (uint32_t)len};
+    client->config.path.data = authority + len + 1;
+    if (config->path.len > 0)
+        memcpy(authority + len + 1, config->path.data, config->path.len);
     return 0;
 }
 
@@ -411,6 +415,8 @@ static bool client_config_ok(const struct mu_http_client_config *config, mu_repl
 {
     return config->host.len > 0 && config->host.len <= HOST_BYTES_MAX &&
            memchr(config->host.data, 0, config->host.len) == NULL && config->port != 0 &&
+           config->path.len <= MU_SERVER_PATH_MAX &&
+           (config->path.len == 0 || config->path.data[0] == '/') &&
            config->connections <= MU_HTTP_CONNECTIONS_MAX &&
            config->streams_each <= MU_HTTP_REQUESTS_MAX && reply != NULL;
 }
@@ -457,6 +463,17 @@ static void client_cancel(struct mu_http_client *client, uint64_t token)
     call_free(client, call);
 }
 
+/* The room has been reserved. */
+static void path_prepend(struct mu_buf *path, struct mu_str before)
+{
+    if (before.len == 0)
+        return;
+    MU_ASSERT(path->cap > path->len + before.len);
+    memmove(path->data + before.len, path->data, path->len);
+    memcpy(path->data, before.data, before.len);
+    path->len += before.len;
+}
+
 int mu_http_client_send(struct mu_http_client *client, struct mu_request *request)
 {
     if (request->cancel) {
@@ -472,9 +489,12 @@ int mu_http_client_send(struct mu_http_client *client, struct mu_request *reques
         request->path.data[0] != '/' || call_find(client, request->token) != NULL)
         return MU_EINVAL;
     struct mu_call *call = NULL;
-    int r = call_new(client, request, &call);
+    int r = mu_buf_reserve(&request->path, client->config.path.len);
+    if (r == 0)
+        r = call_new(client, request, &call);
     if (r != 0)
         return r;
+    path_prepend(&call->request.path, client->config.path);
     mu_link_append(call->request.stream ? &client->queue_streams : &client->queue_plain,
                    &call->link);
     client->stats.queued++;

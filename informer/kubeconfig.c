@@ -37,6 +37,19 @@ struct mu_kubeconfig *mu_kubeconfig_new(void)
     return config;
 }
 
+int mu_kubeconfig_cleartext(const char *host, uint16_t port, struct mu_kubeconfig **out)
+{
+    struct mu_kubeconfig *config = mu_kubeconfig_new();
+    if (config == NULL)
+        return MU_ENOMEM;
+    size_t len = strlen(host);
+    MU_ASSERT(len > 0 && len <= MU_HOST_BYTES_MAX && port > 0);
+    memcpy(config->url.host, host, len + 1);
+    config->url.port = port;
+    *out = config;
+    return 0;
+}
+
 void mu_kubeconfig_destroy(struct mu_kubeconfig *config)
 {
     if (config == NULL)

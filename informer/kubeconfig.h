@@ -48,6 +48,8 @@ int mu_kubeconfig_parse(struct mu_str text, const char *name, const char *folder
 /* In a pod: the environment's address, the token and CA under `folder` (NULL: the usual one). */
 int mu_kubeconfig_in_cluster(const char *folder, struct mu_kubeconfig **out,
                              struct mu_error *error);
+/* A server of http://, as given by hand: nothing to trust, nobody to be. Errors: MU_ENOMEM. */
+int mu_kubeconfig_cleartext(const char *host, uint16_t port, struct mu_kubeconfig **out);
 void mu_kubeconfig_destroy(struct mu_kubeconfig *config); /* wipes secrets; NULL is fine */
 struct mu_kubeconfig_view mu_kubeconfig_view(const struct mu_kubeconfig *config);
 

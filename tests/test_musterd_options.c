@@ -58,9 +58,13 @@ static void test_options_file__every_setting_is_read(void **state)
                           "bindsInFlight: 64\n"
                           "connections: 2\n"
                           "logLevel: warn\n"
-                          "logFormat: json\n",
+                          "logFormat: json\n"
+                          "kubeconfig: /etc/kube config\n"
+                          "context: prod\n",
                           &o, &error),
                      0);
+    assert_string_equal(o.kubeconfig, "/etc/kube config");
+    assert_string_equal(o.context, "prod");
     assert_string_equal(o.host, "10.0.0.1");
     assert_int_equal(o.port, 8080);
     assert_int_equal(o.scheduler_name_count, 2);
@@ -75,7 +79,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.connections, 2);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 12); /* all of them are above */
+    assert_int_equal(mu_setting_count, 14); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -104,7 +108,9 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.connections, defaults.connections);
     assert_int_equal(o.log_level, defaults.log_level);
     assert_int_equal(o.log_format, defaults.log_format);
-    assert_int_equal(mu_setting_count, 12); /* all of them are above */
+    assert_string_equal(o.kubeconfig, "");
+    assert_string_equal(o.context, "");
+    assert_int_equal(mu_setting_count, 14); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)
@@ -124,6 +130,101 @@ static void test_options_file__wrong_input__names_line_and_key(void **state)
     assert_non_null(strstr(error.text, "/nonexistent/file"));
 }
 
+/* ---- which server ---- */
+
+static void environment(const char *kubeconfig, const char *pod)
+{
+    if (kubeconfig != NULL)
+        (void)setenv("KUBECONFIG", kubeconfig, 1);
+    else
+        (void)unsetenv("KUBECONFIG");
+    if (pod != NULL)
+        (void)setenv("KUBERNETES_SERVICE_HOST", pod, 1);
+    else
+        (void)unsetenv("KUBERNETES_SERVICE_HOST");
+}
+
+static int read_line(struct mu_daemon_options *o, const char *a, const char *b, const char *c,
+                     const char *d)
+{
+    char *argv[] = {"musterd",
+                    (char *)(uintptr_t)a,
+                    (char *)(uintptr_t)b,
+                    (char *)(uintptr_t)c,
+                    (char *)(uintptr_t)d,
+                    NULL};
+    int argc = 1;
+    while (argv[argc] != NULL)
+        argc++;
+    return mu_daemon_options_read(o, argc, argv);
+}
+
+static void test_options__server_kubeconfig_context__exclude_or_need_each_other(void **state)
+{
+    struct mu_daemon_options o;
+    const char *url = "http://127.0.0.1:1";
+    (void)state;
+    environment(NULL, NULL);
+    assert_int_equal(read_line(&o, NULL, NULL, NULL, NULL), 2);
+    assert_int_equal(read_line(&o, "--server", url, NULL, NULL), -1);
+    assert_int_equal(read_line(&o, "--kubeconfig", "f", NULL, NULL), -1);
+    assert_int_equal(read_line(&o, "--kubeconfig", "f", "--context", "c"), -1);
+    assert_string_equal(o.context, "c");
+    assert_int_equal(read_line(&o, "--server", url, "--kubeconfig", "f"), 2);
+    assert_int_equal(read_line(&o, "--server", url, "--context", "c"), 2);
+    assert_int_equal(read_line(&o, "--context", "c", NULL, NULL), 2);
+    environment("f", NULL);
+    assert_int_equal(read_line(&o, NULL, NULL, NULL, NULL), -1);
+    assert_int_equal(read_line(&o, "--context", "c", NULL, NULL), -1);
+    assert_int_equal(read_line(&o, "--server", url, NULL, NULL), -1);
+    environment("", "10.0.0.1");
+    assert_int_equal(read_line(&o, NULL, NULL, NULL, NULL), -1);
+    assert_int_equal(read_line(&o, "--context", "c", NULL, NULL), 2);
+    environment(NULL, NULL);
+}
+
+static void check_host(const struct mu_daemon_options *o, const char *host)
+{
+    struct mu_kubeconfig *config = NULL;
+    struct mu_error error;
+    int rc = mu_daemon_options_server(o, &config, &error);
+    if (rc != 0)
+        fail_msg("%s", error.text);
+    assert_true(mu_str_equal(mu_kubeconfig_view(config).host, mu_str_of(host)));
+    mu_kubeconfig_destroy(config);
+}
+
+static void test_options_server__sources__in_their_order(void **state)
+{
+    char given[] = "/tmp/muster-options-XXXXXX", other[] = "/tmp/muster-options-XXXXXX";
+    struct mu_daemon_options o = {0};
+    struct mu_kubeconfig *config = NULL;
+    struct mu_error error;
+    (void)state;
+    assert_true(mkstemp(given) >= 0 && mkstemp(other) >= 0);
+    write_file(given, "current-context: a\ncontexts: [{name: a, context: {cluster: k}}, "
+                      "{name: b, context: {cluster: l}}]\n"
+                      "clusters: [{name: k, cluster: {server: 'https://given'}}, "
+                      "{name: l, cluster: {server: 'https://chosen'}}]\n");
+    write_file(other, "current-context: a\ncontexts: [{name: a, context: {cluster: m}}]\n"
+                      "clusters: [{name: m, cluster: {server: 'https://environment'}}]\n");
+    environment(other, "10.0.0.1");
+    check_host(&o, "environment");
+    memcpy(o.host, "by-hand", 8);
+    o.port = 1;
+    check_host(&o, "by-hand");
+    memcpy(o.kubeconfig, given, sizeof given);
+    check_host(&o, "given");
+    memcpy(o.context, "b", 2);
+    check_host(&o, "chosen");
+    environment(NULL, "10.0.0.1"); /* a pod without its files */
+    o = (struct mu_daemon_options){0};
+    assert_int_not_equal(mu_daemon_options_server(&o, &config, &error), 0);
+    environment(NULL, NULL);
+    (void)unlink(given);
+    (void)unlink(other);
+}
+
 static void test_settings__check_without_a_target(void **state)
 {
     struct mu_error error;
@@ -141,6 +242,8 @@ int main(void)
         cmocka_unit_test(test_options_file__every_setting_is_read),
         cmocka_unit_test(test_options_file__example__holds_the_defaults),
         cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),
+        cmocka_unit_test(test_options__server_kubeconfig_context__exclude_or_need_each_other),
+        cmocka_unit_test(test_options_server__sources__in_their_order),
         cmocka_unit_test(test_settings__check_without_a_target),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -17,7 +17,7 @@
 #include "engine/base/hist.h"
 #include "engine/base/log.h"
 #include "engine/base/ring.h"
-#include "informer/http.h"
+#include "informer/access.h"
 #include "tools/scheduler/scheduler.h"
 
 #include <inttypes.h>
@@ -26,6 +26,9 @@
 
 #define WAITS_LOG_NS   MU_NS_PER_S /* at most one line in so long */
 #define PROBLEM_LOG_NS (30 * MU_NS_PER_S)
+/* A first list refused so often in a row, for something that only people can mend, is no start. The
+ * second try comes after credentials have been read again. */
+#define START_REFUSALS 2u
 
 struct session_job {
     struct mu_snapshot *snapshot; /* NULL: the session thread ends */
@@ -42,7 +45,7 @@ struct daemon {
     uv_timer_t watchdog; /* first: the server must answer; later: the drain must end */
     uv_prepare_t prepare;
     uv_async_t plan_ready;
-    uv_signal_t sigterm, sigint;
+    uv_signal_t sigterm, sigint, sighup;
     uv_thread_t session_thread;
     uv_sem_t session_wake;
     struct mu_ring *to_session;
@@ -50,6 +53,7 @@ struct daemon {
     struct session_job job;
     struct mu_session *session;
     struct mu_scheduler *scheduler;
+    struct mu_access *access;
     struct mu_http_client *client;
     struct mu_outbox outbox;
     struct mu_hist session_ns;
@@ -133,6 +137,72 @@ static void log_problem(struct daemon *d, const char *problem, uint64_t now_ns)
     d->problem_logged = bad;
 }
 
+static void log_news(enum mu_credentials_news news, const struct mu_error *error)
+{
+    switch (news) {
+    case MU_CREDENTIALS_NOTHING:
+        break;
+    case MU_CREDENTIALS_REFUSED:
+        mu_log(MU_LOG_WARN, "the API server refuses our credentials (401)", MU_F_END);
+        break;
+    case MU_CREDENTIALS_TAKEN:
+        mu_log(MU_LOG_INFO, "the API server takes our credentials again", MU_F_END);
+        break;
+    case MU_CREDENTIALS_UNREADABLE:
+        mu_log(MU_LOG_WARN, "credentials not read: the old ones stay in use",
+               MU_F_TEXT("problem", error->text), MU_F_END);
+        break;
+    case MU_CREDENTIALS_READABLE:
+        mu_log(MU_LOG_INFO, "credentials can be read again", MU_F_END);
+        break;
+    case MU_CREDENTIALS_CHANGED:
+        mu_log(MU_LOG_INFO, "new credentials in use", MU_F_END);
+        break;
+    case MU_CREDENTIALS_CHANGED_NONE:
+        mu_log(MU_LOG_INFO, "credentials read: nothing has changed", MU_F_END);
+        break;
+    }
+}
+
+/* The last problem of a connection, where TLS has one. */
+static const char *tls_problem(const struct daemon *d)
+{
+    const char *text = mu_http_client_problem(d->client);
+    return d->lost_error == MU_ETLS && *text != '\0' ? text : NULL;
+}
+
+/* Nothing but a person can mend this: the process that would wait for it is of no use. */
+static bool is_refusal(const struct mu_reflector_stats *stats)
+{
+    return stats->failures >= START_REFUSALS &&
+           (stats->last_failure == 401 || stats->last_failure == 403 ||
+            stats->last_failure == MU_ETLS);
+}
+
+static void give_up_start(struct daemon *d, const struct mu_scheduler_stats *stats)
+{
+    bool pods = is_refusal(&stats->pods);
+    if (!pods && !is_refusal(&stats->nodes))
+        return;
+    const char *tls = tls_problem(d);
+    (void)fprintf(stderr, "musterd: %s: %s\n", mu_access_url(d->access),
+                  tls != NULL ? tls
+                  : pods      ? stats->pods_problem
+                              : stats->nodes_problem);
+    d->status = 1;
+    stop(d);
+}
+
+/* The first of what keeps us from working, in words. */
+static const char *problem_of(const struct daemon *d, const struct mu_scheduler_stats *stats)
+{
+    const char *text = *stats->pods_problem != '\0'    ? stats->pods_problem
+                       : *stats->nodes_problem != '\0' ? stats->nodes_problem
+                                                       : stats->binds_problem;
+    const char *tls = *text != '\0' ? tls_problem(d) : NULL;
+    return tls != NULL ? tls : text;
+}
+
 /* What has changed since it was last said. */
 static void log_progress(struct daemon *d)
 {
@@ -158,8 +228,9 @@ static void log_progress(struct daemon *d)
         return;
     }
     if (d->synced_logged)
-        log_problem(d, *stats.pods_problem != '\0' ? stats.pods_problem : stats.nodes_problem,
-                    now_ns);
+        log_problem(d, problem_of(d, &stats), now_ns);
+    else
+        give_up_start(d, &stats);
 }
 
 static void log_summary(struct daemon *d)
@@ -198,18 +269,31 @@ static void stop(struct daemon *d)
         return;
     d->stopping = true;
     log_summary(d);
+    mu_access_forget(d->access);
     mu_http_client_close(d->client, on_client_closed, d);
     close_handle((uv_handle_t *)&d->timer);
     close_handle((uv_handle_t *)&d->watchdog);
     close_handle((uv_handle_t *)&d->prepare);
     close_handle((uv_handle_t *)&d->sigterm);
     close_handle((uv_handle_t *)&d->sigint);
+    close_handle((uv_handle_t *)&d->sighup);
     uv_unref((uv_handle_t *)&d->plan_ready);
+}
+
+/* Read the credentials, if it is time. */
+static void refresh_access(struct daemon *d)
+{
+    struct mu_error error;
+    enum mu_credentials_news news = mu_access_tick(d->access, now_of(d), &error);
+    log_news(news, &error);
+    if (news == MU_CREDENTIALS_CHANGED)
+        mu_scheduler_retry(d->scheduler, now_of(d));
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
+    refresh_access(d);
     mu_scheduler_tick(d->scheduler, now_of(d), &d->outbox);
     log_progress(d);
 }
@@ -231,6 +315,8 @@ static void turn(uv_prepare_t *prepare)
         return;
     }
     uint64_t next_ns = mu_scheduler_next_ns(d->scheduler);
+    if (mu_access_next_ns(d->access) < next_ns)
+        next_ns = mu_access_next_ns(d->access);
     if (next_ns == UINT64_MAX) {
         uv_timer_stop(&d->timer);
         return;
@@ -247,8 +333,12 @@ static void on_reply(void *context, const struct mu_reply *reply)
     if (d->stopping)
         return;
     (void)mu_scheduler_reply(d->scheduler, reply, now_of(d), &d->outbox);
+    if (reply->kind == MU_REPLY_HEAD)
+        log_news(mu_access_answer(d->access, reply->status, now_of(d)), NULL);
     if (reply->kind == MU_REPLY_LOST)
         d->lost_error = reply->error;
+    else
+        d->lost_error = 0;
     if (reply->kind == MU_REPLY_LOST || d->problem_logged ||
         (!d->synced_logged && reply->kind == MU_REPLY_END))
         log_progress(d);
@@ -292,18 +382,37 @@ static void on_signal(uv_signal_t *handle, int signum)
     (void)uv_timer_start(&d->watchdog, on_drain_timeout, d->options->drain_ns / MU_NS_PER_MS, 0);
 }
 
+static void on_hangup(uv_signal_t *handle, int signum)
+{
+    struct daemon *d = handle->data;
+    (void)signum;
+    mu_access_wish(d->access, now_of(d));
+    refresh_access(d);
+}
+
+/* Why the first lists have not come. */
+static const char *silence_text(const struct daemon *d, const struct mu_scheduler_stats *stats)
+{
+    if (tls_problem(d) != NULL)
+        return tls_problem(d);
+    if (d->lost_error != 0)
+        return d->lost_error > -10000 ? uv_strerror(d->lost_error) : mu_error_text(d->lost_error);
+    const char *problem = problem_of(d, stats);
+    return *problem != '\0' ? problem : "no answer";
+}
+
 static void on_no_server(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     struct mu_http_client_stats stats;
+    struct mu_scheduler_stats scheduler;
     mu_http_client_stats(d->client, &stats);
-    const char *why = d->lost_error == 0       ? "no answer"
-                      : d->lost_error > -10000 ? uv_strerror(d->lost_error)
-                                               : mu_error_text(d->lost_error);
+    mu_scheduler_stats(d->scheduler, &scheduler);
+    const char *why = silence_text(d, &scheduler);
     (void)fprintf(stderr,
-                  "musterd: server http://%s:%u: %s within %" PRIu64
-                  " s (%s); expected a Kubernetes API server over cleartext HTTP/2 (--server)\n",
-                  d->options->host, d->options->port,
+                  "musterd: server %s: %s within %" PRIu64
+                  " s (%s); expected a Kubernetes API server over HTTP/2\n",
+                  mu_access_url(d->access),
                   stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
                   d->options->connect_wait_ns / MU_NS_PER_S, why);
     d->status = 1;
@@ -328,8 +437,6 @@ static int create_parts(struct daemon *d)
                                          .in_flight_max = o->binds_in_flight,
                                          .incarnation = mu_random_u64(&random)};
     struct mu_session_config session = {.score = o->score};
-    struct mu_http_client_config http = {
-        .host = mu_str_of(o->host), .port = o->port, .connections = o->connections};
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);
     d->scheduler = mu_scheduler_create(&config, &random);
@@ -337,7 +444,7 @@ static int create_parts(struct daemon *d)
     if (d->to_session == NULL || d->from_session == NULL || d->scheduler == NULL ||
         d->session == NULL)
         return MU_ENOMEM;
-    return mu_http_client_create(&d->loop, &http, on_reply, d, &d->client);
+    return mu_access_connect(d->access, &d->loop, o->connections, on_reply, d, &d->client);
 }
 
 static void init_handles(struct daemon *d)
@@ -348,11 +455,13 @@ static void init_handles(struct daemon *d)
     MU_ASSERT(uv_async_init(&d->loop, &d->plan_ready, on_plan) == 0);
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigterm) == 0);
     MU_ASSERT(uv_signal_init(&d->loop, &d->sigint) == 0);
+    MU_ASSERT(uv_signal_init(&d->loop, &d->sighup) == 0);
     d->timer.data = d->watchdog.data = d->prepare.data = d->plan_ready.data = d;
-    d->sigterm.data = d->sigint.data = d;
+    d->sigterm.data = d->sigint.data = d->sighup.data = d;
     MU_ASSERT(uv_prepare_start(&d->prepare, turn) == 0);
     MU_ASSERT(uv_signal_start(&d->sigterm, on_signal, SIGTERM) == 0);
     MU_ASSERT(uv_signal_start(&d->sigint, on_signal, SIGINT) == 0);
+    MU_ASSERT(uv_signal_start(&d->sighup, on_hangup, SIGHUP) == 0);
     MU_ASSERT(uv_timer_start(&d->watchdog, on_no_server, d->options->connect_wait_ns / MU_NS_PER_MS,
                              0) == 0);
 }
@@ -372,6 +481,7 @@ static void destroy_parts(struct daemon *d)
     mu_ring_destroy(d->to_session);
     mu_ring_destroy(d->from_session);
     mu_outbox_fini(&d->outbox);
+    mu_access_destroy(d->access);
 }
 
 static void run(struct daemon *d)
@@ -390,6 +500,20 @@ static void run(struct daemon *d)
     (void)uv_run(&d->loop, UV_RUN_DEFAULT);
 }
 
+/* Where the server is and who we are, certificates checked. One line on stderr when that is not to
+ * be had. */
+static int open_access(struct daemon *d)
+{
+    struct mu_kubeconfig *config = NULL;
+    struct mu_error error;
+    int rc = mu_daemon_options_server(d->options, &config, &error);
+    if (rc == 0)
+        rc = mu_access_create(config, now_of(d), &d->access, &error);
+    if (rc != 0)
+        (void)fprintf(stderr, "musterd: %s\n", error.text);
+    return rc;
+}
+
 int mu_daemon_run(const struct mu_daemon_options *options)
 {
     struct daemon d = {.options = options, .clock = mu_clock_real()};
@@ -398,9 +522,10 @@ int mu_daemon_run(const struct mu_daemon_options *options)
     mu_log_configure(&log);
     mu_hist_init(&d.session_ns);
     (void)signal(SIGPIPE, SIG_IGN);
+    if (open_access(&d) != 0)
+        return 2;
     MU_ASSERT(uv_loop_init(&d.loop) == 0);
-    mu_log(MU_LOG_INFO, "starting", MU_F_TEXT("server", options->host),
-           MU_F_U64("port", options->port),
+    mu_log(MU_LOG_INFO, "starting", MU_F_TEXT("server", mu_access_url(d.access)),
            MU_F_TEXT("scheduler_name", options->scheduler_names[0]),
            MU_F_TEXT("score", options->score == MU_SCORE_PACK ? "pack" : "spread"), MU_F_END);
     int rc = create_parts(&d);

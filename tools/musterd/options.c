@@ -10,6 +10,7 @@
 #include "tools/musterd/options_priv.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static int read_server(void *target, const char *value, struct mu_error *error)
@@ -29,6 +30,35 @@ static int read_server(void *target, const char *value, struct mu_error *error)
         o->port = url.port;
     }
     return 0;
+}
+
+/* Text for a fixed field: not empty, no control characters. */
+static int read_text(char *out, size_t bytes, const char *value, const char *what,
+                     struct mu_error *error)
+{
+    size_t len = strlen(value);
+    bool clean = true;
+    for (const char *at = value; *at != '\0'; at++)
+        clean = clean && (unsigned char)*at >= 0x20 && *at != 0x7f;
+    if (!clean || len == 0 || len >= bytes)
+        return mu_error_set(error, MU_EINVAL, "'%.64s': expected %s of 1 to %zu bytes", value, what,
+                            bytes - 1);
+    if (out != NULL)
+        memcpy(out, value, len + 1);
+    return 0;
+}
+
+static int read_kubeconfig(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    return read_text(o != NULL ? o->kubeconfig : NULL, sizeof o->kubeconfig, value, "a file",
+                     error);
+}
+
+static int read_context(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    return read_text(o != NULL ? o->context : NULL, sizeof o->context, value, "a name", error);
 }
 
 static int read_scheduler_names(void *target, const char *value, struct mu_error *error)
@@ -151,7 +181,12 @@ static int read_log_format(void *target, const char *value, struct mu_error *err
 }
 
 const struct mu_setting mu_settings[] = {
-    {"server", "server", "URL", "API server, http://HOST:PORT", read_server},
+    {"kubeconfig", "kubeconfig", "FILE",
+     "API server and credentials ($KUBECONFIG, then those of the pod that it runs in)",
+     read_kubeconfig},
+    {"context", "context", "NAME", "of the kubeconfig (its current one)", read_context},
+    {"server", "server", "URL", "instead: an API server in cleartext, http://HOST:PORT",
+     read_server},
     {"schedulerNames", "scheduler-name", "NAME[,NAME]",
      "pods of these schedulerNames are ours (muster)", read_scheduler_names},
     {"score", "score", "spread|pack", "how the best node is chosen (spread)", read_score},
@@ -187,6 +222,42 @@ static void set_defaults(struct mu_daemon_options *o)
                                     .connections = 4,
                                     .log_level = MU_LOG_INFO,
                                     .log_format = MU_LOG_LOGFMT};
+}
+
+static bool env_set(const char *name)
+{
+    const char *value = getenv(name);
+    return value != NULL && *value != '\0';
+}
+
+/* What contradicts itself, or is missing; NULL: nothing. */
+static const char *conflict(const struct mu_daemon_options *o)
+{
+    bool server = o->host[0] != '\0', kubeconfig = o->kubeconfig[0] != '\0';
+    bool env = env_set("KUBECONFIG"), pod = env_set("KUBERNETES_SERVICE_HOST");
+    if (server && kubeconfig)
+        return "a server and a kubeconfig are given; expected one of --server and --kubeconfig";
+    if (o->context[0] != '\0' && (server || (!kubeconfig && !env)))
+        return "a context is given without a kubeconfig; expected --kubeconfig FILE";
+    if (!server && !kubeconfig && !env && !pod)
+        return "no API server given; expected --kubeconfig FILE or --server http://HOST:PORT "
+               "($KUBECONFIG is not set, and this is no pod)";
+    return NULL;
+}
+
+int mu_daemon_options_server(const struct mu_daemon_options *o, struct mu_kubeconfig **out,
+                             struct mu_error *error)
+{
+    const char *context = o->context[0] != '\0' ? o->context : NULL;
+    if (o->kubeconfig[0] != '\0')
+        return mu_kubeconfig_load(o->kubeconfig, context, out, error);
+    if (o->host[0] != '\0')
+        return mu_kubeconfig_cleartext(o->host, o->port, out) == 0
+                   ? 0
+                   : mu_error_set(error, MU_ENOMEM, "out of memory");
+    if (env_set("KUBECONFIG"))
+        return mu_kubeconfig_load_list(getenv("KUBECONFIG"), context, out, error);
+    return mu_kubeconfig_in_cluster(NULL, out, error);
 }
 
 /* Two passes over the command line: the first finds --config, the second overrides the file. */
@@ -231,8 +302,9 @@ int mu_daemon_options_read(struct mu_daemon_options *o, int argc, char *const *a
     status = mu_flags_main("musterd", "", flags, count, argc, argv);
     if (status >= 0)
         return status;
-    if (o->host[0] == '\0') {
-        (void)fprintf(stderr, "musterd: no API server given; expected --server http://HOST:PORT\n");
+    const char *wrong = conflict(o);
+    if (wrong != NULL) {
+        (void)fprintf(stderr, "musterd: %s\n", wrong);
         return 2;
     }
     return -1;

@@ -4,12 +4,17 @@
 #include "engine/base/error.h"
 #include "engine/base/log.h"
 #include "engine/session.h"
+#include "informer/kubeconfig.h"
+#include "informer/server_url.h"
 
 #define MU_SCHEDULER_NAMES_MAX 16u
+#define MU_PATH_BYTES_MAX      4095u
 
 struct mu_daemon_options {
-    char host[256]; /* of the API server, without brackets */
+    char host[MU_HOST_BYTES_MAX + 1]; /* of --server, without brackets; empty: not given */
     uint16_t port;
+    char kubeconfig[MU_PATH_BYTES_MAX + 1]; /* empty: not given */
+    char context[MU_NAME_BYTES_MAX + 1];    /* of the kubeconfig; empty: its current one */
     char scheduler_names[MU_SCHEDULER_NAMES_MAX][MU_NAME_BYTES_MAX + 1];
     uint32_t scheduler_name_count;
     enum mu_score_policy score;
@@ -27,5 +32,10 @@ struct mu_daemon_options {
 /* Defaults, then the file of --config, then flags. Returns -1 to go on, else the exit status
  * (0 after --help or --version; 2, with one line on stderr, when something is wrong). */
 int mu_daemon_options_read(struct mu_daemon_options *options, int argc, char *const *argv);
+
+/* Where the API server is, in this order: the kubeconfig given, the server given, the kubeconfigs of
+ * $KUBECONFIG, the pod that we run in. Errors, in words: those of informer/kubeconfig.h. */
+int mu_daemon_options_server(const struct mu_daemon_options *options, struct mu_kubeconfig **out,
+                             struct mu_error *error);
 
 #endif
