@@ -92,6 +92,11 @@ int mu_api_fail_cause(struct mu_call *call, int http, const char *reason, const 
 /* 404 and 409 for the object that the call names. */
 int mu_api_not_found(struct mu_call *call);
 int mu_api_conflict(struct mu_call *call, const char *why);
+/* 404 for a path that nothing is served at; texts may be NULL. */
+struct mu_api_unknown {
+    const char *group, *resource, *name;
+};
+void mu_api_fail_unknown(struct mu_call *call, const struct mu_api_unknown *unknown);
 /* 422 Invalid with the field as cause. */
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

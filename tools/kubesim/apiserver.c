@@ -165,9 +165,18 @@ static bool accepts_objects(struct mu_call *call)
     return mu_api_accepts(call, offers);
 }
 
-static void not_found(struct mu_call *call)
+/* Nothing is served there. The details say what the path seems to name, as the real server's. */
+static void not_found(struct mu_call *call, const struct mu_api_path *path)
 {
-    (void)mu_api_fail(call, 404, "NotFound", "the server could not find the requested resource");
+    uint32_t at = mu_api_path_is(path, 0, "apis") ? 3 : 2; /* behind the version */
+    struct mu_api_unknown unknown = {.group = at == 3 && path->count > 1 ? path->segments[1].data
+                                                                         : NULL};
+    at += mu_api_path_is(path, at, "namespaces") && path->count > at + 2 ? 2 : 0;
+    if (mu_api_path_is(path, 0, "api") || mu_api_path_is(path, 0, "apis")) {
+        unknown.resource = path->count > at ? path->segments[at].data : NULL;
+        unknown.name = path->count > at + 1 ? path->segments[at + 1].data : NULL;
+    }
+    mu_api_fail_unknown(call, &unknown);
 }
 
 static void route_call(struct mu_call *call, struct mu_api_path *path)
@@ -175,11 +184,12 @@ static void route_call(struct mu_call *call, struct mu_api_path *path)
     const struct mu_api_request *request = call->request;
     struct mu_error error = {0, ""};
     if (!split_path(request->path, call->server->arena, path)) {
-        not_found(call);
+        path->count = 0;
+        not_found(call, path);
     } else if (mu_api_discover(call, path)) {
         return;
     } else if (!find_route(path, &call->route)) {
-        not_found(call);
+        not_found(call, path);
     } else if (mu_query_parse(request->query, call->server->arena, &call->query, &error) != 0) {
         (void)mu_api_fail(call, 400, "BadRequest", "%s", error.text);
     } else if (accepts_objects(call)) {

@@ -126,6 +126,7 @@ struct failure {
     const char *cause_message; /* NULL: as message */
     const char *field;
     int32_t retry_after_s;
+    const struct mu_api_unknown *unknown; /* NULL: the route says what was asked for */
 };
 
 static void fail(struct mu_call *call, const struct failure *failure)
@@ -142,9 +143,15 @@ static void fail(struct mu_call *call, const struct failure *failure)
     status.details = &details;
     status.has_code = 1;
     status.code = failure->http;
-    if (call->route.kind < MU_KIND_COUNT) {
+    if (failure->unknown != NULL) {
+        details.name = text(failure->unknown->name);
+        details.kind = text(failure->unknown->resource);
+        details.group = text(failure->unknown->group);
+    } else if (call->route.kind < MU_KIND_COUNT) {
         details.name = text(call->route.name.data); /* NUL-terminated, or NULL */
-        details.kind = text(mu_kinds[call->route.kind].plural);
+        /* Of what is invalid the kind is told, elsewhere the resource. */
+        details.kind = text(failure->http == 422 ? mu_kinds[call->route.kind].kind
+                                                 : mu_kinds[call->route.kind].plural);
         details.group = text(mu_kinds[call->route.kind].group);
     }
     if (failure->cause != NULL) {
@@ -192,22 +199,51 @@ int mu_api_fail_cause(struct mu_call *call, int http, const char *reason, const 
     return MU_EINVAL;
 }
 
+void mu_api_fail_unknown(struct mu_call *call, const struct mu_api_unknown *unknown)
+{
+    fail(call, &(struct failure){.http = 404,
+                                 .reason = "NotFound",
+                                 .message = "the server could not find the requested resource",
+                                 .unknown = unknown});
+}
+
+/* The cause's reason, by how the text about the field begins (apimachinery's field errors). */
+static const char *cause_of(const char *about)
+{
+    static const struct {
+        const char *begin, *reason;
+    } causes[] = {{"Required value", "FieldValueRequired"},
+                  {"Duplicate value", "FieldValueDuplicate"},
+                  {"Unsupported value", "FieldValueNotSupported"},
+                  {"Forbidden", "FieldValueForbidden"},
+                  {"Too long", "FieldValueTooLong"},
+                  {"Too many", "FieldValueTooMany"},
+                  {"Not found", "FieldValueNotFound"}};
+    for (size_t i = 0; i < sizeof causes / sizeof causes[0]; i++) {
+        if (strncmp(about, causes[i].begin, strlen(causes[i].begin)) == 0) {
+            return causes[i].reason;
+        }
+    }
+    return "FieldValueInvalid";
+}
+
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
 {
     char message[512];
     int n = snprintf(message, sizeof message,
                      "%s \"%.*s\" is invalid: %s: ", mu_kinds[call->route.kind].kind,
                      MU_STR_ARGS(call->route.name), field);
-    if (n > 0 && (size_t)n < sizeof message) {
-        va_list args;
-        va_start(args, format);
-        (void)vsnprintf(message + n, sizeof message - (size_t)n, format, args);
-        va_end(args);
-    }
+    MU_ASSERT(n > 0);
+    size_t at = (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(message + at, sizeof message - at, format, args);
+    va_end(args);
     fail(call, &(struct failure){.http = 422,
                                  .reason = "Invalid",
                                  .message = message,
-                                 .cause = "FieldValueInvalid",
+                                 .cause = cause_of(message + at),
+                                 .cause_message = message + at,
                                  .field = field});
     return MU_EINVAL;
 }
