@@ -11,6 +11,10 @@
  * ones included), and for every ledger entry on it. A pod is charged once: when it is seen bound,
  * its ledger entry becomes the bound charge in the same call.
  *
+ * Quiet changes. A pending pod that comes in another version, with all else as it was, leaves nothing
+ * to decide: replicas see the new version (a bind's precondition), but no generation or revision
+ * moves. So writing a pod's status does not start a session.
+ *
  * Versions. An object older than the one already held is ignored and counted; one of the same
  * version is the one already held, and costs a lookup. Both count as listed in a relist.
  *
@@ -46,6 +50,8 @@ struct mu_db_counts {
     uint32_t gangs;             /* rows in use, gangs of one included */
     uint64_t generation;
     uint64_t stale_ignored; /* objects older than the one held */
+    uint64_t
+        versions_moved; /* pending pods that came in another version and are otherwise the same */
     uint64_t limit_refused; /* objects refused by a bound: MU_ELIMIT */
     uint64_t limit_reduced; /* objects held without what a bound or a bad part kept out */
     uint64_t audit_rows;    /* rows recomputed by the audit so far */
@@ -123,8 +129,11 @@ void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid);
 /* True when some member of this pod's gang is bound: what is missing completes a gang. */
 bool mu_db_gang_started(struct mu_db *db, struct mu_uid uid);
 /* Add a rule to those that keep the pod from being placed, or take it away. It lasts until the pod
- * arrives at another version. An unknown pod: nothing happens. */
+ * arrives with something changed that placing depends on. An unknown pod: nothing happens. */
 void mu_db_pod_block(struct mu_db *db, struct mu_uid uid, uint32_t rule, bool on);
+/* What the pod's object shows as its reason for waiting from now on, as far as is known here; its
+ * next version replaces it. An unknown pod: nothing happens. */
+void mu_db_pod_report(struct mu_db *db, struct mu_uid uid, uint64_t digest);
 /* Drop HELD room (deadline passed). */
 void mu_db_held_release(struct mu_db *db, struct mu_uid uid);
 enum mu_ledger_state mu_db_ledger_state(const struct mu_db *db, struct mu_uid uid,
@@ -146,9 +155,13 @@ struct mu_pod_view {
     int32_t priority;
     bool ours, terminating, terminal, gated, controlled;
     uint32_t unbuilt;
+    uint64_t report; /* struct mu_pod_object */
 };
 bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_view *out);
 bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out);
+/* The members of a gang one by one, in no order: *pod is MU_NONE before the first. False when there
+ * is none (any more). The gang must not change in between. */
+bool mu_db_gang_member(const struct mu_db *db, struct mu_gang_ix gang, struct mu_pod_ix *pod);
 /* "canonical UUID" or the raw text; buf has MU_UID_BYTES_MAX + 1 bytes. Returns the length. */
 uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf);
 /* Name of a node row, also of an absent node that pods name; empty where there is none. */

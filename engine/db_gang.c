@@ -211,6 +211,12 @@ void mu_gang_touch(struct mu_db *db, uint32_t gang)
     db->changed = true;
 }
 
+void mu_gang_renew(struct mu_db *db, uint32_t gang)
+{
+    (void)mu_rowset_add(&db->gang_stale, gang);
+    db->counts.versions_moved++;
+}
+
 /* --- members ------------------------------------------------------------------------------- */
 
 void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns)

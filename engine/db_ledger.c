@@ -271,6 +271,13 @@ void mu_db_pod_block(struct mu_db *db, struct mu_uid uid, uint32_t rule, bool on
         mu_gang_touch(db, p->gang.v);
 }
 
+void mu_db_pod_report(struct mu_db *db, struct mu_uid uid, uint64_t digest)
+{
+    uint32_t pod = mu_pod_find(db, uid);
+    if (pod != MU_NONE)
+        mu_pod_at(db, pod)->report = digest;
+}
+
 void mu_db_held_release(struct mu_db *db, struct mu_uid uid)
 {
     uint32_t pod = mu_pod_find(db, uid);

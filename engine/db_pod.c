@@ -26,6 +26,9 @@
  * keeps it from being placed, and takes the class of its readable requests alone; if that cannot
  * be had either (the table is full), the class that it has. Only a new pod can be refused here.
  *
+ * A pending member that comes with nothing new but its version is a quiet change: the gang's block is
+ * rebuilt for the next replica, and nothing says that there is something to decide.
+ *
  * UID is identity: an object with a held name and another UID is another pod, and the held one is
  * gone. Equal versions are equal objects and cost two lookups.
  */
@@ -385,7 +388,8 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
 
 /* --- upsert -------------------------------------------------------------------------------- */
 
-/* True when a member's gang must be shown anew: anything that its row or block derives from. */
+/* True when a member's gang must be decided anew: anything that its row or block derives from,
+ * other than the member's version. */
 static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_rec *after)
 {
     const uint16_t is_bound = MU_POD_BOUND | MU_POD_CONFIRMED;
@@ -395,8 +399,21 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
            before->priority != after->priority || before->created_s != after->created_s ||
            before->gang_size != after->gang_size || before->subgroup.v != after->subgroup.v ||
            before->unbuilt != after->unbuilt ||
-           (role == MU_ROLE_PENDING &&
-            (before->version != after->version || before->class_ix.v != after->class_ix.v));
+           (role == MU_ROLE_PENDING && before->class_ix.v != after->class_ix.v);
+}
+
+/* A refused binding is not tried again because the pod was written to: the refusal may itself be
+ * what was written, into its status. */
+static void keep_refusal(const struct mu_pod_rec *p, const struct mu_pod_object *pod,
+                         struct pod_facts *f)
+{
+    const unsigned learned = MU_POD_CONFIRMED;
+    bool same = p->class_ix.v == f->class_ix.v && p->gang.v == f->gang &&
+                ((p->flags ^ f->flags) & ~learned) == 0 && p->subgroup.v == f->subgroup.v &&
+                p->gang_size == f->gang_ref.size && p->priority == pod->priority &&
+                (p->unbuilt & ~(uint32_t)MU_RULE_REFUSED) == f->unbuilt;
+    if (same)
+        f->unbuilt = p->unbuilt;
 }
 
 /* Write prepared facts into the record; it takes over all references. */
@@ -414,12 +431,15 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     p->gang_size = f->gang_ref.size;
     p->unbuilt = f->unbuilt;
     p->priority = object->priority;
+    p->report = object->report;
     p->mark = db->pod_mark;
     if (f->gang != MU_NONE) {
         if (before.gang.v != f->gang)
             mu_gang_join(db, f->gang, pod, now_ns);
         else if (gang_affected(&before, p))
             mu_gang_touch(db, f->gang);
+        else if (mu_pod_role(p) == MU_ROLE_PENDING)
+            mu_gang_renew(db, f->gang);
     }
     if (before.gang.v != MU_NONE && before.gang.v != f->gang)
         mu_gang_drop_if_empty(db, before.gang.v);
@@ -474,6 +494,8 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
     int rc = facts_obtain(db, pod, held, &f, &what);
     if (rc != 0)
         return mu_db_refuse(db, error, rc, "pod", pod->ns, pod->name, what);
+    if (held != MU_NONE)
+        keep_refusal(mu_pod_at(db, held), pod, &f);
     db->counts.limit_reduced += f.reduced;
     commit(db, held != MU_NONE ? held : f.slot, pod, &f, now_ns);
     if (replaced != MU_NONE)

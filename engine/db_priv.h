@@ -86,6 +86,7 @@ struct mu_pod_rec {
     struct mu_uid uid;
     uint64_t version;
     uint64_t created_s;
+    uint64_t report;
     char *name; /* not NUL-terminated */
     struct mu_symbol ns;
     struct mu_class_ix class_ix;
@@ -105,7 +106,7 @@ struct mu_pod_rec {
     uint8_t ledger; /* enum mu_ledger_state */
 };
 _Static_assert(MU_NAME_BYTES_MAX <= UINT8_MAX, "a name's length is one byte");
-_Static_assert(sizeof(struct mu_pod_rec) == 96, "a pod with everything stays below 256 bytes");
+_Static_assert(sizeof(struct mu_pod_rec) == 104, "a pod with everything stays below 256 bytes");
 
 /* What a live pod of ours is to its gang. */
 enum mu_role { MU_ROLE_NONE, MU_ROLE_PENDING, MU_ROLE_BLOCKED, MU_ROLE_PLACED };
@@ -312,6 +313,8 @@ void mu_gang_drop_if_empty(struct mu_db *db, uint32_t gang);
 void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns);
 void mu_gang_leave(struct mu_db *db, uint32_t pod); /* the row stays, even when empty */
 void mu_gang_touch(struct mu_db *db, uint32_t gang);
+/* A pending member has another version and is otherwise the same: replicas get it, in silence. */
+void mu_gang_renew(struct mu_db *db, uint32_t gang);
 /* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
 void mu_gang_recount(struct mu_db *db, uint32_t gang);
 /* Recount and rebuild stale gangs until *spent, raised by their cost in rows, reaches `budget`.

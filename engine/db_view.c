@@ -133,6 +133,7 @@ bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_vi
         .gated = (p->flags & MU_POD_GATED) != 0,
         .controlled = (p->flags & MU_POD_CONTROLLED) != 0,
         .unbuilt = p->unbuilt,
+        .report = p->report,
     };
     return true;
 }
@@ -143,17 +144,26 @@ bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_vie
     return pod != MU_NONE && mu_db_pod_get(db, (struct mu_pod_ix){pod}, out);
 }
 
+static const struct mu_gang_rec *gang_get(const struct mu_db *db, struct mu_gang_ix ix)
+{
+    const struct mu_gang_rec *g = ix.v < db->gangs.high ? mu_gang_at(db, ix.v) : NULL;
+    return g != NULL && g->used ? g : NULL;
+}
+
+bool mu_db_gang_member(const struct mu_db *db, struct mu_gang_ix gang, struct mu_pod_ix *pod)
+{
+    const struct mu_gang_rec *g = gang_get(db, gang);
+    if (g == NULL)
+        return false;
+    pod->v = pod->v == MU_NONE ? g->members : mu_pod_at(db, pod->v)->gang_next;
+    return pod->v != MU_NONE;
+}
+
 struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix)
 {
     if (!mu_row_used(db, ix.v))
         return (struct mu_str){NULL, 0};
     return mu_symbol_str(db->symbols, mu_row_rec(db, ix.v)->name);
-}
-
-static const struct mu_gang_rec *gang_get(const struct mu_db *db, struct mu_gang_ix ix)
-{
-    const struct mu_gang_rec *g = ix.v < db->gangs.high ? mu_gang_at(db, ix.v) : NULL;
-    return g != NULL && g->used ? g : NULL;
 }
 
 struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix)

@@ -111,6 +111,8 @@ struct mu_pod_object {
     bool gated;                       /* scheduling gates present: never bound */
     bool controlled;                  /* a controller owns it and would recreate it */
     uint32_t unbuilt;                 /* set of enum mu_rule */
+    uint64_t report;                  /* digest of the reason for waiting that the object shows, 0:
+                                       * none; its form is the source's */
     const struct mu_amount *requests; /* effective; `pods` is not among them (each pod takes 1) */
     uint32_t request_count;
     const struct mu_label *selector; /* node selector: all must match */

@@ -90,7 +90,7 @@ enum {
 struct mu_gang_row {
     uint32_t flags;
     uint32_t generation;    /* of this row's occupant */
-    uint32_t revision;      /* moves whenever anything about the gang changes */
+    uint32_t revision;      /* moves with anything about the gang but its members' versions */
     int32_t priority;       /* lowest of its members */
     uint64_t created_s;     /* earliest member */
     uint64_t sequence;      /* order of first sight: breaks ties of created_s */

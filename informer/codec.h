@@ -104,6 +104,8 @@ int mu_meta_decode(struct mu_str raw, struct mu_object_meta *out, struct mu_erro
  * for less than MU_DECODE_ARENA_BYTES). */
 int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
                   struct mu_error *warn, struct mu_error *error);
+/* What a condition PodScheduled=False says, in 64 bits, never 0: struct mu_pod_object's report. */
+uint64_t mu_pod_report_digest(struct mu_str reason, struct mu_str message);
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
                    struct mu_error *warn, struct mu_error *error);
 

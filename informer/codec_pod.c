@@ -15,6 +15,7 @@
 
 #include <stdio.h>
 
+#include "engine/base/hash.h"
 #include "informer/decode_priv.h"
 #include "informer/dialect.h"
 #include "informer/tally_priv.h"
@@ -436,6 +437,25 @@ static enum mu_pod_phase read_phase(const Kube__PodStatus *status)
     return MU_POD_UNKNOWN;
 }
 
+uint64_t mu_pod_report_digest(struct mu_str reason, struct mu_str message)
+{
+    uint64_t digest = mu_hash_str(message, mu_hash_str(reason, 1));
+    return digest != 0 ? digest : 1;
+}
+
+/* 0 also when the condition is there with another status: then its next transition is ours. */
+static uint64_t read_report(const Kube__PodStatus *status)
+{
+    for (size_t i = 0; status != NULL && i < status->n_conditions; i++) {
+        const Kube__PodCondition *c = status->conditions[i];
+        if (text_is(c->type, "PodScheduled"))
+            return text_is(c->status, "False")
+                       ? mu_pod_report_digest(mu_str_of(c->reason), mu_str_of(c->message))
+                       : 0;
+    }
+    return 0;
+}
+
 static bool is_controlled(const Kube__ObjectMeta *meta)
 {
     for (size_t i = 0; i < meta->n_ownerreferences; i++) {
@@ -507,6 +527,7 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
         return rc;
     object.priority = r.spec->priority;
     object.phase = read_phase(r.status);
+    object.report = read_report(r.status);
     object.gated = r.spec->n_schedulinggates > 0;
     object.unbuilt |= spec_rules(r.spec);
     if ((rc = put_requests(&r)) != 0 || (rc = put_selector(&r)) != 0 ||

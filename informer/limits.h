@@ -22,6 +22,16 @@
 #define MU_BINDS_OPEN_MAX      (1u << 20) /* binds taken and not settled */
 #define MU_BINDS_IN_FLIGHT_MAX (1u << 16)
 
+/* Reports: conditions and events about pods. */
+#define MU_REPORT_PODS_MAX      (1u << 17) /* pods whose condition is to be written, or was lately */
+#define MU_REPORT_EVENTS_MAX    (1u << 17) /* events not yet written; what is beyond is dropped */
+#define MU_REPORT_IN_FLIGHT_MAX 1024u
+#define MU_REPORT_RATE_MAX      100000u /* writes a second */
+#define MU_REPORT_TEXT_MAX      2048u   /* message of a condition */
+#define MU_EVENT_NOTE_MAX       1024u   /* the server's, as are the next two */
+#define MU_EVENT_WORD_MAX       128u    /* reason, action, reporting instance */
+#define MU_EVENT_NAME_MAX       253u
+
 /* HTTP: what one peer may make us hold. */
 #define MU_HTTP_REQUESTS_MAX    (1u << 20)   /* open in one client, waiting ones included */
 #define MU_HTTP_CONNECTIONS_MAX 64u          /* of one client */

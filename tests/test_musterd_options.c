@@ -57,6 +57,7 @@ static void test_options_file__every_setting_is_read(void **state)
                           "drainTimeout: 8s\n"
                           "bindsInFlight: 64\n"
                           "connections: 2\n"
+                          "reportRate: 0\n"
                           "logLevel: warn\n"
                           "logFormat: json\n"
                           "kubeconfig: /etc/kube config\n"
@@ -77,9 +78,10 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.drain_ns, 8 * MU_NS_PER_S);
     assert_int_equal(o.binds_in_flight, 64);
     assert_int_equal(o.connections, 2);
+    assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 14); /* all of them are above */
+    assert_int_equal(mu_setting_count, 15); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -106,11 +108,13 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.drain_ns, defaults.drain_ns);
     assert_int_equal(o.binds_in_flight, defaults.binds_in_flight);
     assert_int_equal(o.connections, defaults.connections);
+    assert_int_equal(o.report_rate, defaults.report_rate);
+    assert_int_equal(o.report_rate, 100);
     assert_int_equal(o.log_level, defaults.log_level);
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 14); /* all of them are above */
+    assert_int_equal(mu_setting_count, 15); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)

@@ -72,6 +72,11 @@ static uint64_t now_of(const struct daemon *d)
     return d->clock->now_ns(d->clock);
 }
 
+static uint64_t wall_offset_ns(const struct daemon *d)
+{
+    return d->clock->wall_ns(d->clock) - now_of(d);
+}
+
 /* ---- session thread ----------------------------------------------------------------------- */
 
 static void session_main(void *context)
@@ -244,6 +249,9 @@ static void log_summary(struct daemon *d)
            MU_F_U64("bound", s.binder.bound), MU_F_U64("refused", s.binder.refused),
            MU_F_U64("gone", s.binder.gone), MU_F_U64("repeated", s.binder.repeated),
            MU_F_U64("in_flight", s.binder.in_flight + s.binder.queued),
+           MU_F_U64("conditions", s.reporter.conditions),
+           MU_F_U64("events", s.reporter.events + s.reporter.series),
+           MU_F_U64("events_dropped", s.reporter.events_dropped),
            MU_F_U64("bad_objects", s.bad_objects), MU_F_END);
 }
 
@@ -294,6 +302,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     refresh_access(d);
+    mu_scheduler_set_wall(d->scheduler, wall_offset_ns(d));
     mu_scheduler_tick(d->scheduler, now_of(d), &d->outbox);
     log_progress(d);
 }
@@ -426,6 +435,11 @@ static int create_parts(struct daemon *d)
     const struct mu_daemon_options *o = d->options;
     struct mu_random random;
     struct mu_str names[MU_SCHEDULER_NAMES_MAX];
+    char host[UV_MAXHOSTNAMESIZE] = "unknown";
+    char instance[sizeof host + sizeof "musterd-"];
+    size_t host_size = sizeof host;
+    (void)uv_os_gethostname(host, &host_size);
+    (void)snprintf(instance, sizeof instance, "musterd-%s", host);
     mu_random_init_kernel(&random);
     for (uint32_t i = 0; i < o->scheduler_name_count; i++)
         names[i] = mu_str_of(o->scheduler_names[i]);
@@ -435,6 +449,9 @@ static int create_parts(struct daemon *d)
                                          .batch_window_ns = o->batch_window_ns,
                                          .hold_ns = o->hold_ns,
                                          .in_flight_max = o->binds_in_flight,
+                                         .report_rate = o->report_rate,
+                                         .report_instance = mu_str_of(instance),
+                                         .wall_offset_ns = wall_offset_ns(d),
                                          .incarnation = mu_random_u64(&random)};
     struct mu_session_config session = {.score = o->score};
     d->to_session = mu_ring_create(2);

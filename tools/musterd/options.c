@@ -5,6 +5,7 @@
  */
 #include "tools/musterd/options.h"
 #include "engine/base/clock.h"
+#include "informer/limits.h"
 #include "informer/server_url.h"
 #include "tools/flags.h"
 #include "tools/musterd/options_priv.h"
@@ -158,6 +159,13 @@ static int read_connections(void *target, const char *value, struct mu_error *er
     return read_count(value, 1, 64, o != NULL ? &o->connections : &ignored, error);
 }
 
+static int read_report_rate(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t ignored;
+    return read_count(value, 0, MU_REPORT_RATE_MAX, o != NULL ? &o->report_rate : &ignored, error);
+}
+
 static int read_log_level(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
@@ -203,6 +211,8 @@ const struct mu_setting mu_settings[] = {
      read_drain},
     {"bindsInFlight", "binds-in-flight", "N", "binds under way at once (256)", read_in_flight},
     {"connections", "connections", "N", "HTTP/2 connections (4)", read_connections},
+    {"reportRate", "report-rate", "N",
+     "conditions and events written to pods a second, 0 for none (100)", read_report_rate},
     {"logLevel", "log-level", "LEVEL", "debug, info, warn or error (info)", read_log_level},
     {"logFormat", "log-format", "FORMAT", "logfmt or json (logfmt)", read_log_format},
 };
@@ -220,6 +230,7 @@ static void set_defaults(struct mu_daemon_options *o)
                                     .drain_ns = 10 * MU_NS_PER_S,
                                     .binds_in_flight = 256,
                                     .connections = 4,
+                                    .report_rate = 100,
                                     .log_level = MU_LOG_INFO,
                                     .log_format = MU_LOG_LOGFMT};
 }

@@ -25,6 +25,7 @@ struct mu_daemon_options {
     uint64_t drain_ns;
     uint32_t binds_in_flight;
     uint32_t connections;
+    uint32_t report_rate; /* conditions and events a second; 0: none */
     enum mu_log_level log_level;
     enum mu_log_format log_format;
 };

@@ -284,6 +284,16 @@ static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapsho
     return 0;
 }
 
+/* What overtook the plan may have been a new version of a pod and nothing else, such as our own
+ * report on it: that asks for no session by itself. */
+static void note_conflict(struct mu_scheduler *s)
+{
+    struct mu_db_counts counts;
+    mu_db_counts(s->db, &counts);
+    if (counts.versions_moved != s->seen_versions && s->dirty_ns == UINT64_MAX)
+        s->dirty_ns = s->now_ns;
+}
+
 void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                     const struct mu_plan *plan)
 {
@@ -291,6 +301,7 @@ void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
         int rc = commit_gang(s, snapshot, &plan->gangs[i]);
         if (rc == MU_ECONFLICT) {
             s->stats.plans_conflicted++;
+            note_conflict(s);
         } else if (rc != 0) {
             /* Journal full or memory short: the rest stays pending, a later session takes it. */
             mu_log(MU_LOG_WARN, "plan cut short", MU_F_U64("admitted", i),
@@ -488,6 +499,7 @@ void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
     outcome_tell(s, bind->uid, outcome->result);
     if (outcome->result == MU_BIND_BOUND) {
         mu_db_bind_confirmed(s->db, bind->uid);
+        mu_report_bound_pod(s, bind->uid, bind->node);
         bind_close(s, slot);
     } else if (outcome->result == MU_BIND_REFUSED && outcome->version == 0 &&
                outcome->attempts > 0) {

@@ -76,12 +76,15 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
     mu_random_fork(random, &s->random);
     s->dirty_ns = UINT64_MAX;
     s->wake_ns = UINT64_MAX;
-    if (create_db(s) != 0 || mu_commit_init(s) != 0 || create_machines(s) != 0) {
+    if (create_db(s) != 0 || mu_commit_init(s) != 0 || create_machines(s) != 0 ||
+        mu_report_init(s) != 0) {
         mu_scheduler_destroy(s);
         return NULL;
     }
-    /* The names were copied by the DB; the caller's array need not outlive this call. */
+    mu_scheduler_set_wall(s, s->config.wall_offset_ns);
+    /* The names were copied; the caller's array need not outlive this call. */
     s->config.scheduler_names = NULL;
+    s->config.report_instance = MU_STR("");
     return s;
 }
 
@@ -94,6 +97,7 @@ void mu_scheduler_destroy(struct mu_scheduler *s)
     mu_reflector_destroy(s->pods);
     mu_binder_destroy(s->binder);
     mu_commit_fini(s);
+    mu_report_fini(s);
     mu_journal_destroy(s->journal);
     if (s->replica != NULL)
         mu_db_replica_destroy(s->db, s->replica);
@@ -108,6 +112,17 @@ static void enter(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out
     s->out = out;
 }
 
+/* Reports yield to sessions and binds. */
+static void set_pace(struct mu_scheduler *s)
+{
+    struct mu_binder_stats binds;
+    if (s->reporter == NULL)
+        return;
+    mu_binder_stats(s->binder, &binds);
+    mu_reporter_set_pace(s->reporter, s->session_out,
+                         binds.queued > 0 || binds.in_flight > s->config.in_flight_max / 2);
+}
+
 /* End the batch; note a change that no session has seen. */
 static void leave(struct mu_scheduler *s)
 {
@@ -116,6 +131,7 @@ static void leave(struct mu_scheduler *s)
     mu_db_counts(s->db, &counts);
     if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
         s->dirty_ns = s->now_ns;
+    set_pace(s);
     s->out = NULL;
 }
 
@@ -133,7 +149,8 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
     enter(s, now_ns, out);
     bool ours = mu_binder_reply(s->binder, reply, now_ns, out) ||
                 mu_reflector_reply(s->pods, reply, now_ns, out) ||
-                mu_reflector_reply(s->nodes, reply, now_ns, out);
+                mu_reflector_reply(s->nodes, reply, now_ns, out) ||
+                (s->reporter != NULL && mu_reporter_reply(s->reporter, reply, now_ns, out));
     leave(s);
     return ours;
 }
@@ -147,6 +164,8 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
         mu_reflector_tick(s->pods, now_ns, out);
     if (mu_binder_next_ns(s->binder) <= now_ns)
         mu_binder_tick(s->binder, now_ns, out);
+    if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
+        mu_reporter_tick(s->reporter, now_ns, out);
     mu_commit_expire(s);
     if (s->pump_ns <= now_ns)
         mu_commit_pump(s);
@@ -186,7 +205,16 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     uint64_t next = min_ns(mu_reflector_next_ns(s->nodes), mu_reflector_next_ns(s->pods));
     next = min_ns(next, mu_binder_next_ns(s->binder));
     next = min_ns(next, mu_commit_next_ns(s));
+    if (s->reporter != NULL)
+        next = min_ns(next, mu_reporter_next_ns(s->reporter));
     return min_ns(next, session_due_ns(s));
+}
+
+static uint64_t versions_moved(const struct mu_scheduler *s)
+{
+    struct mu_db_counts counts;
+    mu_db_counts(s->db, &counts);
+    return counts.versions_moved;
 }
 
 struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *s, uint64_t now_ns)
@@ -204,7 +232,9 @@ struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *s, uint64_t 
     if (more != 0)
         return NULL;
     s->session_out = true;
+    set_pace(s);
     s->seen_generation = s->replica->generation;
+    s->seen_versions = versions_moved(s);
     s->dirty_ns = UINT64_MAX;
     s->wake_ns = UINT64_MAX;
     s->stats.sessions++;
@@ -235,6 +265,7 @@ void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot
         s->wake_ns = plan->next_ns;
         note_waits(s, snapshot, plan);
         mu_commit_plan(s, snapshot, plan);
+        mu_report_plan(s, snapshot, plan);
     }
     s->session_out = false;
     leave(s);
@@ -244,6 +275,12 @@ void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
 {
     mu_reflector_retry(s->nodes, now_ns);
     mu_reflector_retry(s->pods, now_ns);
+}
+
+void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)
+{
+    if (s->reporter != NULL)
+        mu_reporter_set_wall(s->reporter, wall_offset_ns);
 }
 
 void mu_scheduler_drain(struct mu_scheduler *s)
@@ -268,6 +305,8 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     mu_reflector_stats(s->nodes, &out->nodes);
     mu_reflector_stats(s->pods, &out->pods);
     mu_binder_stats(s->binder, &out->binder);
+    if (s->reporter != NULL)
+        mu_reporter_stats(s->reporter, &out->reporter);
     out->nodes_problem = mu_reflector_problem(s->nodes);
     out->pods_problem = mu_reflector_problem(s->pods);
     out->binds_problem = mu_binder_problem(s->binder);

@@ -13,12 +13,17 @@
  * Commit order (design: journal, bind, mark done): admit charges the ledger, the journal makes the
  * entry durable, only then the binder writes. An entry is settled bind by bind; room stays charged
  * until our own view shows the pod bound.
+ *
+ * What the plans say about waiting pods is written to them as conditions and events (report.c), at a
+ * rate of its own and behind the binds; so are bindings that were confirmed. drained does not wait
+ * for them.
  */
 #include "engine/base/random.h"
 #include "engine/db.h"
 #include "engine/session.h"
 #include "informer/binder.h"
 #include "informer/reflector.h"
+#include "informer/reporter.h"
 
 struct mu_scheduler; /* opaque; one thread */
 
@@ -44,7 +49,11 @@ struct mu_scheduler_config {
     uint32_t in_flight_max; /* binds; 0: 256 */
     uint32_t page_limit;    /* objects per list page; 0: 500 */
     uint32_t nodes_hint, pods_hint;
-    uint64_t incarnation; /* new at every start: part of plan names */
+    uint64_t incarnation;          /* new at every start: part of plan names */
+    uint32_t report_rate;          /* conditions and events written a second; 0: none are */
+    uint32_t report_burst;         /* written at once after a pause; 0: twice the rate */
+    struct mu_str report_instance; /* reportingInstance of events; copied */
+    uint64_t wall_offset_ns;       /* wall time is now_ns + offset (timestamps) */
     struct mu_scheduler_observer observer;
 };
 
@@ -52,6 +61,7 @@ struct mu_scheduler_stats {
     struct mu_db_counts db;
     struct mu_reflector_stats nodes, pods;
     struct mu_binder_stats binder;
+    struct mu_reporter_stats reporter; /* zero when nothing is reported */
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
     uint64_t plans_unwritable; /* too large for the journal: reported, stay pending */
     uint64_t binds_denied;     /* refused by the server although nothing changed */
@@ -91,6 +101,10 @@ void mu_scheduler_give_plan(struct mu_scheduler *scheduler, struct mu_snapshot *
 
 /* We have new credentials: lists and watches that were refused are asked for at the next tick. */
 void mu_scheduler_retry(struct mu_scheduler *scheduler, uint64_t now_ns);
+
+/* The wall clock was set: its offset to now_ns from now on. */
+void mu_scheduler_set_wall(struct mu_scheduler *scheduler, uint64_t wall_offset_ns);
+
 /* No new session from now on; what is in flight goes on. drained: nothing is in flight. */
 void mu_scheduler_drain(struct mu_scheduler *scheduler);
 bool mu_scheduler_drained(const struct mu_scheduler *scheduler);

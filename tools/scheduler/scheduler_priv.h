@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out). */
+ * out), report.c (reasons out). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
 #include "shards/journal.h"
@@ -15,10 +15,11 @@
  * bind. 128 * (UID 16 + version 8 + name 253 + lengths) stays well inside one slot. */
 #define MU_WRITES_PER_ENTRY 128u
 
-/* Token spaces of the three machines. */
-#define MU_TOKENS_NODES  (UINT64_C(1) << 56)
-#define MU_TOKENS_PODS   (UINT64_C(2) << 56)
-#define MU_TOKENS_BINDER (UINT64_C(3) << 56)
+/* Token spaces of the machines. */
+#define MU_TOKENS_NODES    (UINT64_C(1) << 56)
+#define MU_TOKENS_PODS     (UINT64_C(2) << 56)
+#define MU_TOKENS_BINDER   (UINT64_C(3) << 56)
+#define MU_TOKENS_REPORTER (UINT64_C(4) << 56)
 
 /* An admitted gang on its way through journal and binder. Lives until it has left the
  * queue and its last bind is final. */
@@ -57,6 +58,17 @@ struct mu_hold {
     bool live; /* false: a later hold of the same pod counts */
 };
 
+/* What was told about a gang (report.c), by its row. */
+struct mu_story {
+    uint64_t look_ns; /* not looked at before; 0: nothing is known */
+    uint64_t due_ns;  /* then there is something to tell; UINT64_MAX: not as far as is known */
+    uint64_t told_ns; /* 0: never */
+    uint64_t full, shape;
+    uint64_t seen;       /* generation of the snapshot at the last look */
+    uint32_t generation; /* of the row's occupant */
+    uint8_t kind;        /* enum mu_wait_kind at the last look */
+};
+
 struct mu_scheduler {
     struct mu_scheduler_config config;
     struct mu_random random;
@@ -64,6 +76,7 @@ struct mu_scheduler {
     struct mu_reflector *nodes;
     struct mu_reflector *pods;
     struct mu_binder *binder;
+    struct mu_reporter *reporter; /* NULL: nothing is reported */
     struct mu_journal *journal;
     struct mu_arena *decode;
     struct mu_outbox *out; /* the caller's, for the length of one public call */
@@ -73,6 +86,7 @@ struct mu_scheduler {
     bool session_out; /* the replica is with the shell */
     bool draining;
     uint64_t seen_generation; /* of the last snapshot handed out */
+    uint64_t seen_versions;   /* versions_moved at that time */
     uint64_t dirty_ns;        /* first change not yet seen by a session; UINT64_MAX: none */
     uint64_t wake_ns;         /* quiet time of some gang, or a failed session's retry */
     uint64_t pump_ns;         /* a group could not be handed to the binder: try again then */
@@ -87,6 +101,10 @@ struct mu_scheduler {
 
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
+
+    struct mu_story *stories;
+    uint32_t story_cap;
+    struct mu_report_words *words;
 
     uint32_t rules_named; /* of blocked pods: those that the log has named */
     struct mu_scheduler_stats stats;
@@ -111,5 +129,14 @@ void mu_commit_observe_all(struct mu_scheduler *s);
 void mu_commit_expire(struct mu_scheduler *s);
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
+
+/* report.c. Without a rate of reports nothing happens. */
+int mu_report_init(struct mu_scheduler *s);
+void mu_report_fini(struct mu_scheduler *s);
+/* Tell what is new about the gangs that wait; may ask for a session by s->wake_ns. */
+void mu_report_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                    const struct mu_plan *plan);
+/* A bind was confirmed. */
+void mu_report_bound_pod(struct mu_scheduler *s, struct mu_uid uid, struct mu_str node);
 
 #endif

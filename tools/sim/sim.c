@@ -25,7 +25,9 @@
 
 #define SCHEDULER_NAME    "muster"
 #define CLIENT            1u
-#define INSTANT_STEPS_MAX 10000u            /* more at one instant: somebody is due for ever */
+#define INSTANT_STEPS_MAX 10000u /* more at one instant: somebody is due for ever */
+#define WALL_BASE_NS      (UINT64_C(1767225600) * MU_NS_PER_S)
+#define REPORT_RATE       100u
 #define CHURN_NS          (4 * MU_NS_PER_S) /* mean time between cordons and failures */
 
 struct sim_pod {
@@ -144,6 +146,9 @@ static int create_scheduler(struct mu_sim *sim)
         .scheduler_name_count = 1,
         .page_limit = sim->config.check ? 7 : 0, /* small worlds: several pages */
         .incarnation = sim->config.seed + 1,
+        .report_rate = REPORT_RATE,
+        .report_instance = MU_STR("musterd-sim"),
+        .wall_offset_ns = WALL_BASE_NS,
         .observer = {sim, saw_object, saw_relist, saw_decision, saw_outcome}};
     struct mu_session_config session = {.score = sim->config.score};
     sim->scheduler = mu_scheduler_create(&config, &sim->random);
@@ -153,7 +158,7 @@ static int create_scheduler(struct mu_sim *sim)
 
 static int create_cluster(struct mu_sim *sim)
 {
-    struct mu_apiserver_config server = {.wall_base_ns = UINT64_C(1767225600) * MU_NS_PER_S};
+    struct mu_apiserver_config server = {.wall_base_ns = WALL_BASE_NS};
     struct mu_kubelets_config kubelets = {.churn_ns = sim->config.churn ? CHURN_NS : 0,
                                           .churn_until_ns = sim->config.heal_ns};
     sim->server = mu_apiserver_create(&server, &sim->random);

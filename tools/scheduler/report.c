@@ -1,0 +1,248 @@
+/*
+ * Why gangs wait, from plans to the reporter.
+ *
+ * Every plan names every waiting gang, but little of it is news. A story is kept per gang row: what
+ * was told last, as two digests, and when the gang is looked at next. Until then a plan costs a
+ * comparison per waiting gang; text is made only when there is something to tell.
+ *
+ *   first seen    looked at after FIRST_NS: what resolves itself at once is never told
+ *                 (TRANSIENT_NS where waiting is part of the normal course)
+ *   looked at     told when its shape has changed (other reasons, other members, another revision)
+ *                 or, numbers only, when NUMBERS_NS have passed since it was told
+ *   then          looked at again after LOOK_NS at the earliest
+ *
+ * A look needs a plan, so a session is asked for at its time, but only when there is something to
+ * tell then or the cluster has changed since the last look. A cluster at rest therefore falls
+ * silent. A gang that is planned starts from the beginning when it waits again.
+ *
+ * One call makes text for a bounded number of rows and pods; the rest is due a moment later.
+ */
+#include "engine/base/clock.h"
+#include "engine/base/hash.h"
+#include "engine/base/mem.h"
+#include "tools/scheduler/report_priv.h"
+#include "tools/scheduler/scheduler_priv.h"
+
+#define FIRST_NS      (500 * MU_NS_PER_MS)
+#define TRANSIENT_NS  (5 * MU_NS_PER_S)
+#define LOOK_NS       MU_NS_PER_S
+#define NUMBERS_NS    (300 * MU_NS_PER_S)
+#define ROUND_NS      (100 * MU_NS_PER_MS) /* looks share sessions */
+#define FULL_NS       (5 * MU_NS_PER_S)    /* the reporter has no room */
+#define PODS_PER_CALL 4096u
+
+/* --- the reporter's questions ---------------------------------------------------------------- */
+
+static bool subject(void *context, struct mu_uid uid, struct mu_report_subject *out)
+{
+    const struct mu_scheduler *s = context;
+    struct mu_pod_view pod;
+    if (!mu_db_pod_find(s->db, uid, &pod) || !pod.ours || pod.node.v != MU_NONE || pod.terminal ||
+        pod.terminating || pod.gated || pod.version == 0 ||
+        mu_db_ledger_state(s->db, uid, NULL) != MU_LEDGER_NONE)
+        return false;
+    out->ns = pod.ns;
+    out->name = pod.name;
+    out->version = pod.version;
+    out->report = pod.report;
+    (void)mu_db_uid_text(s->db, uid, out->uid);
+    return true;
+}
+
+static void written(void *context, struct mu_uid uid, uint64_t digest)
+{
+    struct mu_scheduler *s = context;
+    mu_db_pod_report(s->db, uid, digest);
+}
+
+int mu_report_init(struct mu_scheduler *s)
+{
+    if (s->config.report_rate == 0)
+        return 0;
+    struct mu_reporter_config config = {.controller = s->config.scheduler_names[0],
+                                        .instance = s->config.report_instance,
+                                        .rate = s->config.report_rate,
+                                        .burst = s->config.report_burst,
+                                        .token_base = MU_TOKENS_REPORTER,
+                                        .subject = subject,
+                                        .written = written,
+                                        .context = s};
+    s->reporter = mu_reporter_create(&config, &s->random);
+    s->words = mu_report_words_create();
+    return s->reporter == NULL || s->words == NULL ? MU_ENOMEM : 0;
+}
+
+void mu_report_fini(struct mu_scheduler *s)
+{
+    mu_reporter_destroy(s->reporter);
+    mu_report_words_destroy(s->words);
+    mu_mem_free(s->stories);
+}
+
+void mu_report_bound_pod(struct mu_scheduler *s, struct mu_uid uid, struct mu_str node)
+{
+    struct mu_pod_view pod;
+    char text[MU_UID_BYTES_MAX + 1];
+    if (s->reporter == NULL || !mu_db_pod_find(s->db, uid, &pod))
+        return;
+    uint32_t len = mu_db_uid_text(s->db, uid, text);
+    struct mu_report_bound bound = {
+        .ns = pod.ns, .name = pod.name, .uid = {text, len}, .node = node};
+    mu_reporter_bound(s->reporter, &bound, s->now_ns);
+}
+
+/* --- stories --------------------------------------------------------------------------------- */
+
+static int stories_reserve(struct mu_scheduler *s, uint32_t rows)
+{
+    uint32_t old = s->story_cap;
+    if (rows <= old)
+        return 0;
+    void *stories = s->stories;
+    int rc = mu_mem_grow(&stories, &s->story_cap, rows, MU_GANGS_MAX, sizeof *s->stories);
+    s->stories = stories;
+    if (rc == 0)
+        memset(s->stories + old, 0, (s->story_cap - old) * sizeof *s->stories);
+    return rc;
+}
+
+/* Digests of what there is to tell: with its numbers, and without those that move with the
+ * cluster rather than with the gang. */
+static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait *wait,
+                   uint64_t *full, uint64_t *shape)
+{
+    uint64_t mask = 0;
+    uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
+                                (uint64_t)wait->have << 32 | wait->need);
+    if (wait->kind != MU_WAIT_NO_FIT) {
+        *full = *shape = hash;
+        return;
+    }
+    for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++)
+        mask |= (uint64_t)(wait->nodes_by_verdict[i] != 0) << i;
+    for (uint32_t i = 0; i < snapshot->resource_count; i++)
+        mask |= (uint64_t)(wait->nodes_by_resource[i] != 0) << (MU_VERDICT_KINDS + i);
+    *shape = mu_hash_mix(hash, mask);
+    hash = mu_hash_bytes(wait->nodes_by_verdict, MU_VERDICT_KINDS * sizeof(uint32_t), *shape);
+    hash = mu_hash_bytes(wait->nodes_by_resource, MU_RESOURCES_MAX * sizeof(uint32_t), hash);
+    /* Which taints there are is told too. */
+    if (wait->nodes_by_verdict[MU_NO_TAINT] != 0)
+        hash = mu_hash_mix(hash, snapshot->static_generation);
+    *full = hash;
+}
+
+/* Hand the gang's story to the reporter, pod by pod. Errors: MU_ENOMEM, MU_ELIMIT: some pods were
+ * not told, tell it again. */
+static int tell(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                const struct mu_plan_wait *wait, uint32_t *told)
+{
+    struct mu_pod_ix ix = {MU_NONE};
+    struct mu_report_text *gang = NULL;
+    int rc = 0;
+    while (rc == 0 && mu_db_gang_member(s->db, wait->gang, &ix)) {
+        struct mu_pod_view pod;
+        if (!mu_db_pod_get(s->db, ix, &pod) || pod.node.v != MU_NONE || pod.gated ||
+            mu_db_ledger_state(s->db, pod.uid, NULL) != MU_LEDGER_NONE)
+            continue;
+        struct mu_report_text *own = NULL;
+        if (pod.unbuilt != 0)
+            own = mu_report_words_pod(pod.unbuilt);
+        else if (gang == NULL)
+            gang = mu_report_words_gang(s->words, s->db, snapshot, wait);
+        struct mu_report_text *text = pod.unbuilt != 0 ? own : gang;
+        rc = text == NULL ? MU_ENOMEM : mu_reporter_pending(s->reporter, pod.uid, text, s->now_ns);
+        mu_report_text_unref(own);
+        ++*told;
+    }
+    mu_report_text_unref(gang);
+    return rc;
+}
+
+/* Looks share sessions. */
+static uint64_t rounded(uint64_t at_ns)
+{
+    return (at_ns + ROUND_NS - 1) / ROUND_NS * ROUND_NS;
+}
+
+static uint64_t first_look_ns(enum mu_wait_kind kind)
+{
+    return kind == MU_WAIT_QUIET || kind == MU_WAIT_CLAIM ? TRANSIENT_NS : FIRST_NS;
+}
+
+/* What is left of one call's work. */
+struct allowance {
+    uint32_t pods;
+};
+
+/* Tell the gang's story if it has changed. Returns when it has to be told although nothing changes
+ * any more; UINT64_MAX: it is told. */
+static uint64_t story_look(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                           const struct mu_plan_wait *wait, struct mu_story *story,
+                           struct allowance *left)
+{
+    const struct mu_gang_row *row = &snapshot->gangs[wait->gang.v];
+    uint64_t full, shape;
+    uint32_t told = 0;
+    digest(snapshot, wait, &full, &shape);
+    shape = mu_hash_mix(shape, row->revision);
+    full = mu_hash_mix(full, row->revision);
+    if (story->told_ns != 0 && story->full == full)
+        return UINT64_MAX;
+    if (story->told_ns != 0 && story->shape == shape && s->now_ns < story->told_ns + NUMBERS_NS)
+        return story->told_ns + NUMBERS_NS;
+    if (left->pods == 0 || !mu_report_words_ready(s->words))
+        return s->now_ns + 1;
+    if (mu_reporter_room(s->reporter) < row->member_count)
+        return s->now_ns + FULL_NS;
+    int rc = tell(s, snapshot, wait, &told);
+    left->pods -= told < left->pods ? told : left->pods;
+    if (rc != 0)
+        return s->now_ns + LOOK_NS;
+    story->told_ns = s->now_ns;
+    story->full = full;
+    story->shape = shape;
+    return UINT64_MAX;
+}
+
+/* Returns when a plan should show this gang again; UINT64_MAX: not before something changes. */
+static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                           const struct mu_plan_wait *wait, struct allowance *left)
+{
+    struct mu_story *story = &s->stories[wait->gang.v];
+    if (story->look_ns == 0 || story->generation != wait->gang_generation) {
+        uint64_t first_ns = rounded(s->now_ns + first_look_ns(wait->kind));
+        *story = (struct mu_story){
+            .look_ns = first_ns, .due_ns = first_ns, .generation = wait->gang_generation};
+    }
+    bool changed = story->seen != snapshot->generation || story->kind != wait->kind;
+    if (s->now_ns < story->look_ns || (!changed && s->now_ns < story->due_ns))
+        return changed && story->look_ns < story->due_ns ? story->look_ns : story->due_ns;
+    story->due_ns = story_look(s, snapshot, wait, story, left);
+    if (story->due_ns != UINT64_MAX)
+        story->due_ns = rounded(story->due_ns);
+    story->look_ns = rounded(s->now_ns + LOOK_NS);
+    if (story->due_ns < story->look_ns)
+        story->look_ns = story->due_ns;
+    story->seen = snapshot->generation;
+    story->kind = (uint8_t)wait->kind;
+    return story->due_ns;
+}
+
+void mu_report_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                    const struct mu_plan *plan)
+{
+    struct allowance left = {PODS_PER_CALL};
+    if (s->reporter == NULL || s->draining)
+        return;
+    if (stories_reserve(s, snapshot->gang_rows) != 0)
+        return; /* nothing is told until there is memory: the next plan says it all again */
+    mu_report_words_begin(s->words);
+    for (uint32_t i = 0; i < plan->gang_count; i++)
+        s->stories[plan->gangs[i].gang.v].look_ns = 0;
+    for (uint32_t i = 0; i < plan->wait_count; i++) {
+        uint64_t at_ns = story_step(s, snapshot, &plan->waits[i], &left);
+        if (at_ns < s->wake_ns)
+            s->wake_ns = at_ns;
+    }
+    mu_report_words_end(s->words);
+}

@@ -1,0 +1,26 @@
+#ifndef MU_TOOLS_SCHEDULER_REPORT_PRIV_H
+#define MU_TOOLS_SCHEDULER_REPORT_PRIV_H
+/* What waits are called in words, in kube-scheduler's form where it has one. */
+#include "engine/db.h"
+#include "informer/reporter.h"
+
+/* Texts of one plan: gangs that wait for one class share what is told about its nodes, and lone
+ * pods the whole text. */
+struct mu_report_words; /* opaque */
+struct mu_report_words *mu_report_words_create(void);
+void mu_report_words_destroy(struct mu_report_words *words);
+/* A plan's waits are about to be told. `end` lets go of what they shared. */
+void mu_report_words_begin(struct mu_report_words *words);
+void mu_report_words_end(struct mu_report_words *words);
+/* False when enough rows were looked at for one plan: the rest is told with a later one. */
+bool mu_report_words_ready(const struct mu_report_words *words);
+
+/* Why this gang waits. One reference, the caller's. Errors: NULL (memory). Cost: O(text), and the
+ * first time for a class O(rows). */
+struct mu_report_text *mu_report_words_gang(struct mu_report_words *words, struct mu_db *db,
+                                            const struct mu_snapshot *snapshot,
+                                            const struct mu_plan_wait *wait);
+/* Why a pod is held back by itself: a set of enum mu_rule. Errors: NULL. */
+struct mu_report_text *mu_report_words_pod(uint32_t rules);
+
+#endif
