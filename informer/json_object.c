@@ -1,12 +1,11 @@
 #include "informer/json_object.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <time.h>
 #include "engine/base/assert.h"
 #include "informer/decode_priv.h"
-
-/* Messages nest by type and no type contains itself, so the walk is as deep as the types are. */
-#define DEPTH_MAX 24
+#include "informer/limits.h"
 
 struct writer {
     struct mu_buf *out;
@@ -114,119 +113,219 @@ static const ProtobufCMessage *message_at(const void *at)
     return message;
 }
 
-enum mu_json_shape mu_json_shape_of(const ProtobufCFieldDescriptor *field)
+static int64_t number_at(const ProtobufCFieldDescriptor *field, const void *at)
 {
-    static const struct {
-        const ProtobufCMessageDescriptor *descriptor;
-        enum mu_json_shape shape;
-    } shapes[] = {
-        {&kube__quantity__descriptor, MU_JSON_QUANTITY},
-        {&kube__time__descriptor, MU_JSON_TIME},
-        {&kube__micro_time__descriptor, MU_JSON_MICRO_TIME},
-        {&kube__string_entry__descriptor, MU_JSON_ENTRY},
-        {&kube__quantity_entry__descriptor, MU_JSON_ENTRY},
-        {&kube__volume_source__descriptor, MU_JSON_INLINE},
-    };
-    if (field->type != PROTOBUF_C_TYPE_MESSAGE)
-        return MU_JSON_OBJECT;
-    for (size_t i = 0; i < sizeof shapes / sizeof shapes[0]; i++)
-        if (field->descriptor == shapes[i].descriptor)
-            return shapes[i].shape;
-    return MU_JSON_OBJECT;
+    int32_t narrow;
+    int64_t wide;
+    protobuf_c_boolean truth;
+    if (field->type == PROTOBUF_C_TYPE_INT64) {
+        memcpy(&wide, at, sizeof wide);
+        return wide;
+    }
+    if (field->type == PROTOBUF_C_TYPE_BOOL) {
+        memcpy(&truth, at, sizeof truth);
+        return truth != 0;
+    }
+    memcpy(&narrow, at, sizeof narrow);
+    return narrow;
 }
 
-_Static_assert(offsetof(Kube__Time, nanos) == offsetof(Kube__MicroTime, nanos) &&
-                   sizeof(Kube__Time) == sizeof(Kube__MicroTime),
-               "a MicroTime is read as a Time");
-
-/* Whether a singular field has something to say. */
-static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+/* A field of a message of known shape, by number; both forms of the message have the same. */
+static const ProtobufCFieldDescriptor *part_of(const ProtobufCMessageDescriptor *type,
+                                               uint32_t number)
 {
-    const void *at = field_at(message, field);
-    if (field->type == PROTOBUF_C_TYPE_STRING) {
-        const char *text = string_at(at);
-        return text != NULL && text[0] != '\0';
-    }
-    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
-        const ProtobufCMessage *part = message_at(at);
-        enum mu_json_shape shape = mu_json_shape_of(field);
-        bool moment = shape == MU_JSON_TIME || shape == MU_JSON_MICRO_TIME;
-        return part != NULL && !(moment && !((const Kube__Time *)part)->has_seconds);
-    }
+    MU_ASSERT(number <= type->n_fields && type->fields[number - 1].id == number);
+    return &type->fields[number - 1];
+}
+
+static bool has_scalar(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field)
+{
     protobuf_c_boolean has;
     memcpy(&has, (const uint8_t *)message + field->quantifier_offset, sizeof has);
     return has != 0;
 }
 
-/* --- the forms that differ ----------------------------------------------------------------- */
-
-static void put_quantity(struct writer *w, const Kube__Quantity *quantity)
+static ProtobufCBinaryData bytes_at(const void *at)
 {
-    bool empty = quantity == NULL || quantity->string == NULL || quantity->string[0] == '\0';
-    put_string(w, empty ? "0" : quantity->string);
+    ProtobufCBinaryData bytes;
+    memcpy(&bytes, at, sizeof bytes);
+    return bytes;
 }
 
-static void put_time(struct writer *w, const Kube__Time *moment, bool micro)
+/* Whether a singular field holds something that is printed for its own sake; `pointer`: its being
+ * set says something. */
+static bool is_present(const ProtobufCMessage *message, const ProtobufCFieldDescriptor *field,
+                       bool pointer, bool no_empty_text)
 {
-    time_t seconds = (time_t)moment->seconds;
+    const void *at = field_at(message, field);
+    if (field->type == PROTOBUF_C_TYPE_STRING) {
+        const char *text = string_at(at);
+        return text != NULL && (text[0] != '\0' || (pointer && !no_empty_text));
+    }
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
+        const ProtobufCMessage *part = message_at(at);
+        enum mu_json_shape shape = mu_json_shape_of(field);
+        bool moment = shape == MU_JSON_TIME || shape == MU_JSON_MICRO_TIME;
+        return part != NULL && !(moment && !has_scalar(part, part_of(part->descriptor, 1)));
+    }
+    if (!has_scalar(message, field))
+        return false;
+    return pointer || (field->type == PROTOBUF_C_TYPE_BYTES ? bytes_at(at).len > 0
+                                                            : number_at(field, at) != 0);
+}
+
+/* --- the forms that differ ----------------------------------------------------------------- */
+
+static void put_quantity(struct writer *w, const ProtobufCMessage *quantity)
+{
+    const char *text = NULL;
+    if (quantity != NULL)
+        text = string_at(field_at(quantity, part_of(quantity->descriptor, 1)));
+    put_string(w, text == NULL || text[0] == '\0' ? "0" : text);
+}
+
+static void put_time(struct writer *w, const ProtobufCMessage *moment, bool micro)
+{
+    const ProtobufCMessageDescriptor *type = moment == NULL ? NULL : moment->descriptor;
     struct tm parts;
     char text[40];
-    if (gmtime_r(&seconds, &parts) == NULL || /* a year that does not fit */
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts) == 0) {
-        put(w, "null");
+    time_t seconds = 0;
+    if (moment != NULL)
+        seconds = (time_t)number_at(part_of(type, 1), field_at(moment, part_of(type, 1)));
+    if (moment == NULL || !has_scalar(moment, part_of(type, 1)) ||
+        gmtime_r(&seconds, &parts) == NULL || parts.tm_year < -1900 || parts.tm_year > 8099 ||
+        strftime(text, sizeof text, "%m-%dT%H:%M:%S", &parts) == 0) {
+        put(w, "null"); /* not set, or a year that RFC 3339 does not have */
         return;
     }
-    (void)mu_buf_printf(w->out, "\"%s", text);
+    (void)mu_buf_printf(w->out, "\"%04d-%s", parts.tm_year + 1900, text);
     if (micro) {
-        int32_t nanos = moment->nanos >= 0 && moment->nanos < 1000000000 ? moment->nanos : 0;
-        (void)mu_buf_printf(w->out, ".%06" PRId32, nanos / 1000);
+        int64_t nanos = number_at(part_of(type, 2), field_at(moment, part_of(type, 2)));
+        bool sound = nanos >= 0 && nanos < 1000000000;
+        (void)mu_buf_printf(w->out, ".%06" PRId64, sound ? nanos / 1000 : 0);
     }
     put(w, "Z\"");
 }
 
+static void put_int_or_string(struct writer *w, const ProtobufCMessage *either)
+{
+    enum { TYPE = 1, NUMBER = 2, TEXT = 3, IS_TEXT = 1 };
+    const ProtobufCMessageDescriptor *type = either->descriptor;
+    if (number_at(part_of(type, TYPE), field_at(either, part_of(type, TYPE))) == IS_TEXT) {
+        const char *text = string_at(field_at(either, part_of(type, TEXT)));
+        put_string(w, text != NULL ? text : "");
+        return;
+    }
+    (void)mu_buf_printf(w->out, "%" PRId64,
+                        number_at(part_of(type, NUMBER), field_at(either, part_of(type, NUMBER))));
+}
+
+static void put_base64(struct writer *w, ProtobufCBinaryData bytes)
+{
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    put(w, "\"");
+    for (size_t i = 0; i < bytes.len && w->out->failed == 0; i += 3) {
+        size_t left = bytes.len - i;
+        uint32_t bits = (uint32_t)bytes.data[i] << 16;
+        bits |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
+        bits |= left > 2 ? (uint32_t)bytes.data[i + 2] : 0;
+        char quad[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
+                        left > 1 ? digits[bits >> 6 & 63] : '=',
+                        left > 2 ? digits[bits & 63] : '='};
+        (void)mu_buf_append(w->out, quad, sizeof quad);
+    }
+    put(w, "\"");
+}
+
+/* JSON inside JSON. It comes from clients as bytes: what does not parse would spoil all of it. */
+static void put_raw(struct writer *w, const ProtobufCMessage *message)
+{
+    const ProtobufCFieldDescriptor *field = part_of(message->descriptor, 1);
+    ProtobufCBinaryData bytes = bytes_at(field_at(message, field));
+    json_t *parsed = NULL;
+    if (has_scalar(message, field) && bytes.len > 0)
+        parsed = json_loadb((const char *)bytes.data, bytes.len, JSON_DECODE_ANY, NULL);
+    if (parsed == NULL)
+        put(w, "null");
+    else
+        (void)mu_buf_append(w->out, bytes.data, bytes.len);
+    json_decref(parsed);
+}
+
 static void put_value(struct writer *w, const ProtobufCFieldDescriptor *field, const void *at,
                       uint32_t depth);
-static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool comma,
-                       uint32_t depth);
+static bool put_fields(struct writer *w, const ProtobufCMessageDescriptor *type,
+                       const ProtobufCMessage *message, bool comma, uint32_t depth);
 
 /* A map: repeated entries with a key and a value as the members of one object. */
 static void put_map(struct writer *w, const ProtobufCMessage *message,
-                    const ProtobufCFieldDescriptor *field)
+                    const ProtobufCFieldDescriptor *field, uint32_t depth)
 {
-    _Static_assert(offsetof(Kube__StringEntry, key) == offsetof(Kube__QuantityEntry, key),
-                   "the key of either kind of entry is read as a StringEntry's");
-    bool quantities = field->descriptor == &kube__quantity_entry__descriptor;
+    const ProtobufCFieldDescriptor *key = part_of(field->descriptor, 1);
+    const ProtobufCFieldDescriptor *value = part_of(field->descriptor, 2);
     size_t count = field_count(message, field);
     const ProtobufCMessage *const *entries;
     memcpy(&entries, field_at(message, field), sizeof entries);
     put(w, "{");
     for (size_t i = 0; i < count && w->out->failed == 0; i++) {
-        const Kube__StringEntry *entry = (const Kube__StringEntry *)entries[i];
+        const char *name = string_at(field_at(entries[i], key));
         put(w, i > 0 ? "," : "");
-        put_string(w, entry->key != NULL ? entry->key : "");
+        put_string(w, name != NULL ? name : "");
         put(w, ":");
-        if (!quantities) {
-            put_string(w, entry->value != NULL ? entry->value : "");
-        } else {
-            put_quantity(w, ((const Kube__QuantityEntry *)entries[i])->value);
-        }
+        put_value(w, value, field_at(entries[i], value), depth);
     }
     put(w, "}");
 }
 
 /* --- the walk ------------------------------------------------------------------------------ */
 
+static void put_repeated(struct writer *w, const ProtobufCMessage *message,
+                         const ProtobufCFieldDescriptor *field, uint32_t depth)
+{
+    size_t count = field_count(message, field);
+    const uint8_t *elements;
+    memcpy(&elements, field_at(message, field), sizeof elements);
+    size_t size = sizeof(void *);
+    if (field->type == PROTOBUF_C_TYPE_INT32)
+        size = sizeof(int32_t);
+    else if (field->type == PROTOBUF_C_TYPE_INT64)
+        size = sizeof(int64_t);
+    else if (field->type == PROTOBUF_C_TYPE_BYTES)
+        size = sizeof(ProtobufCBinaryData);
+    else if (field->type == PROTOBUF_C_TYPE_BOOL)
+        size = sizeof(protobuf_c_boolean);
+    put(w, "[");
+    for (size_t i = 0; i < count && w->out->failed == 0 && w->status == 0; i++) {
+        put(w, i > 0 ? "," : "");
+        put_value(w, field, elements + i * size, depth);
+    }
+    put(w, "]");
+}
+
+/* A message of the field's type; NULL: none is set, and the field is printed all the same. */
 static void put_message(struct writer *w, const ProtobufCFieldDescriptor *field,
                         const ProtobufCMessage *message, uint32_t depth)
 {
     enum mu_json_shape shape = mu_json_shape_of(field);
     if (shape == MU_JSON_QUANTITY) {
-        put_quantity(w, (const Kube__Quantity *)message);
+        put_quantity(w, message);
     } else if (shape == MU_JSON_TIME || shape == MU_JSON_MICRO_TIME) {
-        put_time(w, (const Kube__Time *)message, shape == MU_JSON_MICRO_TIME);
+        put_time(w, message, shape == MU_JSON_MICRO_TIME);
+    } else if (shape == MU_JSON_INT_OR_STRING && message == NULL) {
+        put(w, "0");
+    } else if (shape == MU_JSON_INT_OR_STRING) {
+        put_int_or_string(w, message);
+    } else if (shape == MU_JSON_RAW && message == NULL) {
+        put(w, "null");
+    } else if (shape == MU_JSON_LIST && message == NULL) {
+        put(w, "[]");
+    } else if (shape == MU_JSON_RAW) {
+        put_raw(w, message);
+    } else if (shape == MU_JSON_LIST) {
+        put_repeated(w, message, part_of(message->descriptor, 1), depth);
     } else {
         put(w, "{");
-        (void)put_fields(w, message, false, depth + 1);
+        (void)put_fields(w, field->descriptor, message, false, depth + 1);
         put(w, "}");
     }
 }
@@ -234,9 +333,6 @@ static void put_message(struct writer *w, const ProtobufCFieldDescriptor *field,
 static void put_value(struct writer *w, const ProtobufCFieldDescriptor *field, const void *at,
                       uint32_t depth)
 {
-    int32_t i32;
-    int64_t i64;
-    protobuf_c_boolean truth;
     switch (field->type) {
     case PROTOBUF_C_TYPE_STRING:
         put_string(w, string_at(at) != NULL ? string_at(at) : "");
@@ -244,17 +340,15 @@ static void put_value(struct writer *w, const ProtobufCFieldDescriptor *field, c
     case PROTOBUF_C_TYPE_MESSAGE:
         put_message(w, field, message_at(at), depth);
         break;
-    case PROTOBUF_C_TYPE_INT32:
-        memcpy(&i32, at, sizeof i32);
-        (void)mu_buf_printf(w->out, "%" PRId32, i32);
+    case PROTOBUF_C_TYPE_BYTES:
+        put_base64(w, bytes_at(at));
         break;
+    case PROTOBUF_C_TYPE_INT32:
     case PROTOBUF_C_TYPE_INT64:
-        memcpy(&i64, at, sizeof i64);
-        (void)mu_buf_printf(w->out, "%" PRId64, i64);
+        (void)mu_buf_printf(w->out, "%" PRId64, number_at(field, at));
         break;
     case PROTOBUF_C_TYPE_BOOL:
-        memcpy(&truth, at, sizeof truth);
-        put(w, truth ? "true" : "false");
+        put(w, number_at(field, at) != 0 ? "true" : "false");
         break;
     default:
         w->status = mu_error_set(w->error, MU_EUNSUPPORTED,
@@ -263,54 +357,72 @@ static void put_value(struct writer *w, const ProtobufCFieldDescriptor *field, c
     }
 }
 
-static void put_repeated(struct writer *w, const ProtobufCMessage *message,
-                         const ProtobufCFieldDescriptor *field, uint32_t depth)
+/* A field that is printed although it is not set. */
+static void put_missing(struct writer *w, const ProtobufCFieldDescriptor *field, uint32_t depth)
 {
-    size_t count = field_count(message, field);
-    const uint8_t *elements;
-    memcpy(&elements, field_at(message, field), sizeof elements);
-    /* Only strings and messages repeat in our .proto files; both are pointers. */
-    bool pointers = field->type == PROTOBUF_C_TYPE_STRING || field->type == PROTOBUF_C_TYPE_MESSAGE;
-    if (!pointers) {
-        w->status = mu_error_set(w->error, MU_EUNSUPPORTED,
-                                 "field %s: no JSON form for a repeated number", field->name);
-        return;
-    }
-    put(w, "[");
-    for (size_t i = 0; i < count && w->out->failed == 0; i++) {
-        put(w, i > 0 ? "," : "");
-        put_value(w, field, elements + i * sizeof(void *), depth);
-    }
-    put(w, "]");
+    static const int64_t zero = 0; /* a zero of every number type */
+    static const char *const no_text = "";
+    static const ProtobufCMessage *const no_message = NULL;
+    if (field->type == PROTOBUF_C_TYPE_MESSAGE)
+        put_value(w, field, &no_message, depth);
+    else if (field->type == PROTOBUF_C_TYPE_STRING)
+        put_value(w, field, &no_text, depth);
+    else if (field->type == PROTOBUF_C_TYPE_BYTES)
+        put(w, "null");
+    else
+        put_value(w, field, &zero, depth);
 }
 
-/* The fields of a message without braces; `comma`: something stands before them already. Returns
- * whether anything stands there now. */
-static bool put_fields(struct writer *w, const ProtobufCMessage *message, bool comma,
-                       uint32_t depth)
+/* A field's name and value, unless it is left out. Returns whether anything stands there now. */
+static bool put_field(struct writer *w, const ProtobufCFieldDescriptor *field,
+                      const ProtobufCMessage *message, struct mu_json_presence presence, bool comma,
+                      uint32_t depth)
 {
-    const ProtobufCMessageDescriptor *type = message->descriptor;
-    MU_ASSERT(depth < DEPTH_MAX);
-    for (unsigned i = 0; i < type->n_fields && w->out->failed == 0; i++) {
+    bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
+    bool present = message != NULL;
+    if (present && repeated)
+        present = field_count(message, field) > 0;
+    else if (present)
+        present =
+            is_present(message, field, presence.pointer >> field->id & 1, presence.no_empty_text);
+    if (!present && !(presence.always >> field->id & 1))
+        return comma;
+    put(w, comma ? ",\"" : "\"");
+    put(w, field->name); /* field names need no escapes */
+    put(w, "\":");
+    if (!present)
+        put_missing(w, field, depth);
+    else if (!repeated)
+        put_value(w, field, field_at(message, field), depth);
+    else if (mu_json_shape_of(field) == MU_JSON_ENTRY)
+        put_map(w, message, field, depth);
+    else
+        put_repeated(w, message, field, depth);
+    return true;
+}
+
+/* The fields of a message (NULL: one in which nothing is set) without braces; `comma`: something
+ * stands before them already. Returns whether anything stands there now. */
+static bool put_fields(struct writer *w, const ProtobufCMessageDescriptor *type,
+                       const ProtobufCMessage *message, bool comma, uint32_t depth)
+{
+    struct mu_json_presence presence = mu_json_presence_of(type);
+    if (depth > MU_JSON_DEPTH_MAX) {
+        w->status = mu_error_set(w->error, MU_EUNSUPPORTED, "%s: nested deeper than %u",
+                                 type->short_name, MU_JSON_DEPTH_MAX);
+        return comma;
+    }
+    for (unsigned i = 0; i < type->n_fields && w->out->failed == 0 && w->status == 0; i++) {
         const ProtobufCFieldDescriptor *field = &type->fields[i];
-        bool repeated = field->label == PROTOBUF_C_LABEL_REPEATED;
-        if (repeated ? field_count(message, field) == 0 : !is_present(message, field))
-            continue;
-        enum mu_json_shape shape = mu_json_shape_of(field);
-        if (shape == MU_JSON_INLINE) {
-            comma = put_fields(w, message_at(field_at(message, field)), comma, depth + 1);
-            continue;
+        MU_ASSERT(field->id < 64); /* presence is a set of 64 bits */
+        if (mu_json_shape_of(field) == MU_JSON_INLINE) {
+            const ProtobufCMessage *part = NULL;
+            if (message != NULL)
+                part = message_at(field_at(message, field));
+            comma = put_fields(w, field->descriptor, part, comma, depth + 1);
+        } else {
+            comma = put_field(w, field, message, presence, comma, depth);
         }
-        put(w, comma ? "," : "");
-        comma = true;
-        put_string(w, field->name);
-        put(w, ":");
-        if (!repeated)
-            put_value(w, field, field_at(message, field), depth);
-        else if (shape == MU_JSON_ENTRY)
-            put_map(w, message, field);
-        else
-            put_repeated(w, message, field, depth);
     }
     return comma;
 }
@@ -329,7 +441,7 @@ int mu_json_message_write(struct mu_buf *out, struct mu_str api_version, struct 
         put(&w, ",\"apiVersion\":");
         (void)mu_json_string_write(out, api_version);
     }
-    (void)put_fields(&w, message, kind.len > 0, 0);
+    (void)put_fields(&w, message->descriptor, message, kind.len > 0, 0);
     put(&w, "}");
     int status = out->failed;
     if (status != 0)

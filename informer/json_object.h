@@ -3,37 +3,31 @@
 /*
  * Kubernetes objects as JSON, straight from their protobuf form: one walk over the descriptors, no
  * tree in between, no code per kind. Our .proto files carry the API's field names, so a
- * descriptor knows its JSON.
+ * descriptor knows its JSON; informer/json_facts.h knows the rest. informer/json_read.h is the way
+ * back.
  *
  * Where the two forms differ:
- *   StringEntry, QuantityEntry  repeated entries are the members of one JSON object, in order: of
- *                               a key that comes twice, readers of either form take the later
- *   Quantity                    its text
- *   Time, MicroTime             RFC 3339 in UTC; left out when not set
- *   Volume.volumeSource         its fields are the volume's own
- * Empty strings and absent fields are left out. Bytes that are no UTF-8 become U+FFFD. Fields that
- * our .proto files do not know are left out too.
+ *   StringEntry and other entries  repeated entries are the members of one JSON object, in order:
+ *                                  of a key that comes twice, readers of either form take the later
+ *   Quantity                       its text
+ *   Time, MicroTime                RFC 3339 in UTC
+ *   IntOrString                    a number or a string
+ *   FieldsV1, RawExtension         the JSON text that they hold; null when it is none
+ *   ExtraValue                     a list
+ *   VolumeSource, ProbeHandler ... where Go inlines them: fields of the message around them
+ *   bytes                          base64
+ * What is empty is left out or printed as the real server does (struct mu_json_presence). Bytes
+ * that are no UTF-8 become U+FFFD. Fields that our .proto files do not know are left out.
  */
 #include <protobuf-c/protobuf-c.h>
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
-
-/* Messages whose JSON is not an object of their fields. */
-enum mu_json_shape {
-    MU_JSON_OBJECT,
-    MU_JSON_QUANTITY,   /* its text */
-    MU_JSON_TIME,       /* RFC 3339, seconds */
-    MU_JSON_MICRO_TIME, /* RFC 3339, microseconds */
-    MU_JSON_ENTRY,      /* repeated: members of one JSON object */
-    MU_JSON_INLINE      /* its fields are those of the message around it */
-};
-/* The shape of a field's values. Thread: any. */
-enum mu_json_shape mu_json_shape_of(const ProtobufCFieldDescriptor *field);
+#include "informer/json_facts.h"
 
 /* Append a message as a JSON object; with `kind` given, kind and apiVersion come first.
  * Errors: the buffer's (MU_ENOMEM, MU_ELIMIT), MU_EUNSUPPORTED (a field type that no Kubernetes
- * object of ours has). On error *out is as it was. Thread: any. Cost: O(bytes). */
+ * object of ours has; nested deeper than MU_JSON_DEPTH_MAX). On error *out is as it was. Thread: any. Cost: O(bytes). */
 int mu_json_message_write(struct mu_buf *out, struct mu_str api_version, struct mu_str kind,
                           const ProtobufCMessage *message, struct mu_error *error);
 

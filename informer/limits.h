@@ -89,6 +89,15 @@
 #define MU_CREDENTIAL_BYTES_MAX (512u << 10) /* a CA bundle, a certificate chain, a key */
 #define MU_TOKEN_BYTES_MAX      (16u << 10)  /* fits a server's bound on headers */
 
+/* JSON and YAML of API objects. */
+#define MU_JSON_DEPTH_MAX      64u        /* messages inside each other; the API's own go to 20 */
+#define MU_JSON_PROBLEMS_MAX   100u       /* unknown and duplicate fields told of one object */
+#define MU_JSON_PATH_BYTES_MAX 512u       /* of a field, as it is told */
+#define MU_YAML_BYTES_MAX      (3u << 20) /* of one text, as a request's body */
+#define MU_YAML_NODES_MAX      (1u << 18) /* of one text */
+#define MU_YAML_DOCUMENTS_MAX  1024u
+#define MU_YAML_DEPTH_MAX      63u
+
 _Static_assert(MU_BINDS_OPEN_MAX <= (1u << 24), "a slot number takes 24 bits of a token");
 _Static_assert(MU_OBJECT_BYTES_MAX <= MU_WATCH_FRAME_MAX, "an event holds one object");
 _Static_assert(MU_CSV_FIELD_BYTES_MAX <= MU_CSV_ROW_BYTES_MAX, "a row holds any field");

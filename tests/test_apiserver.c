@@ -519,8 +519,8 @@ static void test_apiserver_patch__labels_conditions_taints__merged(void **state)
                  "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"status\":\"True\","
                  "\"lastTransitionTime\":\"2026-02-03T04:05:06+01:00\"}]}}");
     has(f, "\"type\":\"PodScheduled\",\"status\":\"False\"");
-    has(f,
-        "\"type\":\"Ready\",\"status\":\"True\",\"lastTransitionTime\":\"2026-02-03T03:05:06Z\"");
+    has(f, "\"type\":\"Ready\",\"status\":\"True\",\"lastProbeTime\":null,\"lastTransitionTime\":"
+           "\"2026-02-03T03:05:06Z\"");
     has_not(f, "77");
     expect_patch(f, 200, MU_MEDIA_STRATEGIC_PATCH, PODS "/p/status",
                  "{\"status\":{\"conditions\":[{\"type\":\"Ready\",\"$patch\":\"delete\"}]}}");

@@ -33,7 +33,7 @@ static void assert_text(json_t *root, const char *text)
 {
     char *dump = json_dumps(root, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENSURE_ASCII);
     assert_string_equal(dump, text);
-    free(dump);
+    mu_mem_free(dump);
     json_decref(root);
 }
 

@@ -2,7 +2,7 @@
  * The full messages (tools/kubesim/schema) against the trimmed ones (informer/proto): bytes travel
  * between the two, so what both have must be the same field.
  */
-#include "mu_test.h"
+#include "tests/mu_test.h"
 
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/events.pb-c.h"

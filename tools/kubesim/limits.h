@@ -19,7 +19,10 @@
 #define MU_KUBESIM_QUERY_BYTES   (64u << 10)    /* decoded query string */
 #define MU_KUBESIM_REQUIREMENTS  256u           /* of one selector */
 #define MU_KUBESIM_VALUES_MAX    1024u          /* of one selector's sets */
-#define MU_KUBESIM_JSON_DEPTH    64u            /* of a JSON body, in messages */
+#define MU_KUBESIM_JSON_DEPTH    192u           /* of an answer that is turned into YAML */
+#define MU_KUBESIM_PATCH_DEPTH   256u           /* of a patch, and of what a JSON patch makes */
+#define MU_KUBESIM_PATCH_OPS     10000u         /* of one JSON patch, as the real server */
+#define MU_KUBESIM_PATCH_COPIED  (3u << 20)     /* bytes of JSON that a JSON patch copies */
 #define MU_KUBESIM_SCHEMAS_MAX   1024u          /* messages that one group version reaches */
 #define MU_KUBESIM_EVENTS_MAX    65536u         /* Event objects; more push out the oldest */
 #define MU_KUBESIM_CONFIGMAP_MAX (1u << 20)     /* data of a ConfigMap, as the real server */

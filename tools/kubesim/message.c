@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
-#include "tools/kubesim/json.h"
 #include "tools/kubesim/limits.h"
 
 void *mu_api_alloc(struct mu_apiserver *server, size_t bytes)
@@ -178,112 +177,6 @@ int mu_api_map_set(struct mu_apiserver *server, Kube__StringEntry ***map, size_t
     entry->key = name;
     entry->value = text;
     return mu_api_push(server, map, count, entry);
-}
-
-/* ---- request bodies ----------------------------------------------------------------------- */
-
-static bool version_allowed(struct mu_str version, const char *const *api_versions)
-{
-    for (; *api_versions != NULL; api_versions++) {
-        if (mu_str_equal(version, mu_str_of(*api_versions))) {
-            return true;
-        }
-    }
-    return version.len == 0; /* the handler's own version is the default */
-}
-
-static int check_type(struct mu_call *call, struct mu_str version, struct mu_str kind,
-                      const char *const *api_versions, const char *want)
-{
-    if (!version_allowed(version, api_versions) ||
-        (kind.len != 0 && !mu_str_equal(kind, mu_str_of(want)))) {
-        return mu_api_fail(call, 400, "BadRequest",
-                           "the body is a %.*s of apiVersion %.*s, expected %s of %s",
-                           MU_STR_ARGS(kind), MU_STR_ARGS(version), want, api_versions[0]);
-    }
-    return 0;
-}
-
-static int body_protobuf(struct mu_call *call, const ProtobufCMessageDescriptor *descriptor,
-                         const char *const *api_versions, const char *kind, ProtobufCMessage **out)
-{
-    struct mu_envelope envelope;
-    struct mu_error error = {0, ""};
-    if (mu_envelope_open(call->request->body, &envelope, &error) != 0) {
-        return mu_api_fail(call, 400, "BadRequest", "body: %s", error.text);
-    }
-    int code = check_type(call, envelope.kind.len != 0 ? envelope.api_version : MU_STR(""),
-                          envelope.kind, api_versions, kind);
-    if (code != 0) {
-        return code;
-    }
-    *out = mu_api_unpack(call->server, descriptor, envelope.raw);
-    if (*out == NULL && call->server->arena_full) {
-        return mu_api_fail(call, 413, "RequestEntityTooLarge",
-                           "body: decodes to more than %u bytes", MU_KUBESIM_DECODE_MAX);
-    }
-    if (*out == NULL) {
-        return mu_api_fail(call, 400, "BadRequest", "body: not a protobuf %s", kind);
-    }
-    return 0;
-}
-
-static struct mu_str json_text(const json_t *object, const char *key)
-{
-    const json_t *value = json_object_get(object, key);
-    return json_is_string(value)
-               ? (struct mu_str){json_string_value(value), (uint32_t)json_string_length(value)}
-               : (struct mu_str){NULL, 0};
-}
-
-static int body_json(struct mu_call *call, const ProtobufCMessageDescriptor *descriptor,
-                     const char *const *api_versions, const char *kind, ProtobufCMessage **out)
-{
-    struct mu_str body = call->request->body;
-    json_error_t where;
-    json_t *root =
-        json_loadb(body.data != NULL ? body.data : "", body.len, JSON_REJECT_DUPLICATES, &where);
-    if (root == NULL || !json_is_object(root)) {
-        json_decref(root);
-        return mu_api_fail(call, 400, "BadRequest", "body: not a JSON object (line %d: %s)",
-                           where.line, where.text);
-    }
-    int code = check_type(call, json_text(root, "apiVersion"), json_text(root, "kind"),
-                          api_versions, kind);
-    struct mu_error error = {0, ""};
-    if (code == 0) {
-        *out = mu_api_new(call->server, descriptor);
-        int merged = *out == NULL
-                         ? MU_ENOMEM
-                         : mu_kube_json_merge(*out, root, false, call->server->arena, &error);
-        if (merged == MU_EINVAL) {
-            code = mu_api_fail(call, 400, "BadRequest", "body: %s", error.text);
-        } else if (merged != 0) {
-            code = mu_api_internal(call, merged);
-        }
-    }
-    json_decref(root);
-    return code;
-}
-
-int mu_api_body(struct mu_call *call, const ProtobufCMessageDescriptor *descriptor,
-                const char *const *api_versions, const char *kind, ProtobufCMessage **out)
-{
-    if (call->request->body.len > MU_KUBESIM_BODY_MAX) {
-        return mu_api_fail(call, 413, "RequestEntityTooLarge", "body: longer than %u bytes",
-                           MU_KUBESIM_BODY_MAX);
-    }
-    switch (call->request->content) {
-    case MU_MEDIA_PROTOBUF:
-        return body_protobuf(call, descriptor, api_versions, kind, out);
-    case MU_MEDIA_JSON:
-    case MU_MEDIA_NONE:
-        return body_json(call, descriptor, api_versions, kind, out);
-    default:
-        return mu_api_fail(call, 415, "UnsupportedMediaType",
-                           "body: expected application/vnd.kubernetes.protobuf or "
-                           "application/json");
-    }
 }
 
 int mu_api_set_condition(struct mu_call *call, Kube__PodStatus *status, const char *type,

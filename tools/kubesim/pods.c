@@ -379,7 +379,7 @@ int mu_pod_create(struct mu_call *call, ProtobufCMessage *fresh)
 {
     Kube__Pod *pod = (Kube__Pod *)fresh;
     if (pod->spec == NULL) {
-        return mu_api_invalid(call, "spec", "is required");
+        return mu_api_invalid(call, "spec.containers", "is required");
     }
     int code = default_spec(call->server, pod);
     if (code == 0) {
@@ -446,7 +446,7 @@ int mu_pod_update(struct mu_call *call, const ProtobufCMessage *before, Protobuf
     Kube__Pod *pod = (Kube__Pod *)after;
     MU_ASSERT(old->spec != NULL && old->status != NULL); /* creation saw to both */
     if (pod->spec == NULL) {
-        return mu_api_invalid(call, "spec", "is required");
+        return mu_api_invalid(call, "spec.containers", "is required");
     }
     if (strcmp(empty(old->spec->nodename) ? "" : old->spec->nodename,
                empty(pod->spec->nodename) ? "" : pod->spec->nodename) != 0) {

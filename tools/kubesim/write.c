@@ -9,8 +9,9 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
-#include "tools/kubesim/json.h"
+#include "tools/kubesim/body.h"
 #include "tools/kubesim/limits.h"
+#include "tools/kubesim/patch.h"
 #include "tools/kubesim/validate.h"
 
 static bool empty(const char *text)
@@ -183,9 +184,7 @@ static int place(struct mu_call *call, Kube__ObjectMeta *meta)
 
 static int decode_body(struct mu_call *call, ProtobufCMessage **out)
 {
-    const struct mu_kind *kind = &mu_kinds[call->route.kind];
-    const char *const versions[] = {kind->api_version, NULL};
-    int code = mu_api_body(call, kind->descriptor, versions, kind->kind, out);
+    int code = mu_body_object(call, out);
     if (code == 0 && mu_api_meta(*out) == NULL) {
         Kube__ObjectMeta *meta =
             (Kube__ObjectMeta *)mu_api_new(call->server, &kube__object_meta__descriptor);
@@ -364,44 +363,16 @@ int mu_api_update(struct mu_call *call)
 
 int mu_api_patch(struct mu_call *call)
 {
-    bool strategic = call->request->content == MU_MEDIA_STRATEGIC_PATCH;
-    if (!strategic && call->request->content != MU_MEDIA_MERGE_PATCH) {
-        return mu_api_fail(call, 415, "UnsupportedMediaType",
-                           "body: expected application/merge-patch+json or "
-                           "application/strategic-merge-patch+json");
-    }
-    struct mu_str body = call->request->body;
-    if (body.len > MU_KUBESIM_BODY_MAX) {
-        return mu_api_fail(call, 413, "RequestEntityTooLarge", "body: longer than %u bytes",
-                           MU_KUBESIM_BODY_MAX);
-    }
     struct mu_kobject *old = NULL;
     ProtobufCMessage *before = NULL;
     ProtobufCMessage *after = NULL;
     int code = mu_api_load(call, &old, &before);
     if (code == 0) {
+        code = mu_patch_object(call, mu_kobject_raw(old), &after);
+    }
+    if (code == 0 && after == NULL) { /* nothing changes */
         code = mu_api_load(call, &old, &after);
     }
-    if (code != 0) {
-        return code;
-    }
-    /* A resourceVersion in the patch is a precondition; without one any version will do. */
-    mu_api_meta(after)->resourceversion = NULL;
-    json_error_t where;
-    json_t *patch =
-        json_loadb(body.data != NULL ? body.data : "", body.len, JSON_REJECT_DUPLICATES, &where);
-    struct mu_error error = {0, ""};
-    if (patch == NULL || !json_is_object(patch)) {
-        code = mu_api_fail(call, 400, "BadRequest", "body: not a JSON object");
-    } else {
-        int merged = mu_kube_json_merge(after, patch, strategic, call->server->arena, &error);
-        if (merged == MU_EINVAL) {
-            code = mu_api_fail(call, 422, "Invalid", "patch: %s", error.text);
-        } else if (merged != 0) {
-            code = mu_api_internal(call, merged);
-        }
-    }
-    json_decref(patch);
     if (code == 0 && mu_api_meta(after) == NULL) {
         code = mu_api_invalid(call, "metadata", "may not be removed");
     }
