@@ -261,6 +261,10 @@ static void conn_look(struct mu_server_conn *conn)
         mu_server_conn_drop(conn);
         return;
     }
+    if (!conn->wire.reading && mu_wire_torn_down(&conn->wire)) {
+        mu_server_conn_drop(conn); /* nobody waits for the answer that holds up the reading */
+        return;
+    }
     size_t unsent = mu_wire_unsent(&conn->wire);
     if (unsent < conn->unsent)
         mu_progress_bytes(&conn->progress, conn->unsent - unsent, now_ns);

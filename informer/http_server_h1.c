@@ -117,6 +117,20 @@ static void commit_field(struct mu_h1 *h1)
     }
 }
 
+/* RFC 9110 §5.6.2. The library lets spaces through: `Content-Length : 5` would be a field that we
+ * ignore and a proxy before us does not. */
+static bool is_token(const char *data, size_t len)
+{
+    for (size_t i = 0; i < len; i++) {
+        char c = data[i];
+        bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        if (!letter && !(c >= '0' && c <= '9') &&
+            (c == '\0' || strchr("!#$%&'*+-.^_`|~", c) == NULL))
+            return false;
+    }
+    return true;
+}
+
 static int on_field(parser_type *parser, const char *data, size_t len)
 {
     struct mu_h1 *h1 = parser->data;
@@ -126,6 +140,8 @@ static int on_field(parser_type *parser, const char *data, size_t len)
         mu_buf_clear(&h1->value);
     }
     mu_exchange_count(h1->ex, len);
+    if (h1->ex->refusal == 0 && !is_token(data, len))
+        h1->ex->refusal = 400;
     size_t room = NAME_MAX_BYTES - h1->name_len;
     size_t part = len < room ? len : room;
     memcpy(h1->name + h1->name_len, data, part);

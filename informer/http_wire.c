@@ -1,5 +1,6 @@
 #include "informer/http_wire.h"
 
+#include <poll.h>
 #include <string.h>
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
@@ -358,6 +359,14 @@ size_t mu_wire_unsent(const struct mu_wire *wire)
 {
     return wire->rest_len == 0 ? 0
                                : uv_stream_get_write_queue_size((const uv_stream_t *)&wire->tcp);
+}
+
+bool mu_wire_torn_down(const struct mu_wire *wire)
+{
+    struct pollfd look = {.fd = -1}; /* without events: errors and hang-ups alone */
+    if (wire->pump->loop == NULL || uv_fileno((const uv_handle_t *)&wire->tcp, &look.fd) != 0)
+        return false;
+    return poll(&look, 1, 0) == 1;
 }
 
 static void on_written(uv_write_t *write, int status)

@@ -136,6 +136,9 @@ void mu_wire_say_plain(struct mu_wire *wire, struct mu_str text);
 struct mu_str mu_wire_protocol(const struct mu_wire *wire);
 const struct mu_tls_peer *mu_wire_peer(const struct mu_wire *wire);
 const char *mu_wire_problem(const struct mu_wire *wire);
+/* The peer has torn the connection down: what a stopped wire can still be told. Cost: a system
+ * call. */
+bool mu_wire_torn_down(const struct mu_wire *wire);
 /* Bytes handed to the kernel's side and not taken by it yet. */
 size_t mu_wire_unsent(const struct mu_wire *wire);
 

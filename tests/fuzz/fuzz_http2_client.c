@@ -9,7 +9,8 @@
  * covers: informer/http_client_h2.c
  * covers: informer/http_client_conn.c:on_input,on_output,on_lost,on_closed,conn_over,conn_release
  * covers: informer/http_client.c:mu_call_emit,mu_call_end,mu_call_lost,queue_assign,pool_pick
- * covers: informer/http_h2.c:mu_h2_input,mu_h2_output,mu_h2_error,mu_h2_done,mu_http_media
+ * covers: informer/http_h2.c:mu_h2_input,mu_h2_output,mu_h2_error,mu_h2_done
+ * covers: informer/call.c:mu_http_media
  */
 #include <string.h>
 #include "engine/base/assert.h"
