@@ -221,15 +221,9 @@ static void describe(struct mu_tls_session *s)
     s->met_http = ours && reason == SSL_R_HTTP_REQUEST;
 }
 
-/* An OpenSSL call has failed for good. */
-static int fail(struct mu_tls_session *s)
+/* The session is over. OpenSSL's queue says why when the code is MU_ETLS. */
+static int fail_as(struct mu_tls_session *s, int code)
 {
-    unsigned long e = ERR_peek_error();
-    int code = MU_ETLS;
-    if (s->sink->failed != 0)
-        code = s->sink->failed;
-    else if (e != 0 && ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE)
-        code = MU_ENOMEM;
     if (code == MU_ETLS)
         describe(s);
     else
@@ -238,6 +232,16 @@ static int fail(struct mu_tls_session *s)
     s->failed = true;
     s->in_len = 0;
     return code;
+}
+
+/* An OpenSSL call has failed for good. */
+static int fail(struct mu_tls_session *s)
+{
+    unsigned long e = ERR_peek_error();
+    if (s->sink->failed != 0)
+        return fail_as(s, s->sink->failed);
+    bool memory = e != 0 && ERR_GET_REASON(e) == ERR_R_MALLOC_FAILURE;
+    return fail_as(s, memory ? MU_ENOMEM : MU_ETLS);
 }
 
 void mu_tls_session_cut(struct mu_tls_session *s)
@@ -338,7 +342,7 @@ int mu_tls_session_handshake(struct mu_tls_session *s)
     if (r == 1) {
         s->established = true;
         r = learn_peer(s);
-        return r == 0 ? 1 : fail(s);
+        return r == 0 ? 1 : fail_as(s, r);
     }
     if (SSL_get_error(s->ssl, r) == SSL_ERROR_WANT_READ) {
         MU_ASSERT(s->in_len == 0);

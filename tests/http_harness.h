@@ -45,7 +45,9 @@ struct harness {
     char last_path[256], last_query[256], last_content_type[128], last_accept[128], last_agent[128];
     uint64_t last_body_len;
     bool last_body_ok;
-    bool last_http2;
+    bool last_http2, last_tls;
+    char last_authorization[128];
+    char last_peer[128]; /* name and groups, by commas */
     uint32_t closed;
     size_t live_before;
     /* Called for each reply, after it was recorded. */
@@ -170,6 +172,18 @@ static inline void harness_answer_big(struct mu_http_exchange *ex, uint64_t n)
     assert_true(body.data == NULL && body.len == 0);
 }
 
+static inline void harness_copy_peer(struct harness *h, const struct mu_tls_peer *peer)
+{
+    char *at = h->last_peer;
+    char *end = h->last_peer + sizeof h->last_peer;
+    *at = '\0';
+    if (peer == NULL)
+        return;
+    at += snprintf(at, (size_t)(end - at), "%.*s", MU_STR_ARGS(peer->name));
+    for (uint32_t i = 0; i < peer->group_count && at < end; i++)
+        at += snprintf(at, (size_t)(end - at), ",%.*s", MU_STR_ARGS(peer->groups[i]));
+}
+
 /* Paths: /echo, /status?s=N, /big?n=N, /stream?n=N, /open (begins, stays silent), /hold,
  * /reset, /busy (429). */
 static inline void harness_on_request(void *context, struct mu_http_exchange *ex,
@@ -186,6 +200,9 @@ static inline void harness_on_request(void *context, struct mu_http_exchange *ex
     h->last_body_len = request->body.len;
     h->last_body_ok = harness_is_pattern(request->body.data, request->body.len, 0);
     h->last_http2 = request->http2;
+    h->last_tls = request->tls;
+    harness_copy(h->last_authorization, sizeof h->last_authorization, request->authorization);
+    harness_copy_peer(h, request->peer);
     const char *path = h->last_path;
     if (strcmp(path, "/echo") == 0) {
         (void)mu_http_respond(ex, 200, request->content_type, 0, request->body);
