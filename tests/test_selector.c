@@ -8,18 +8,21 @@
 #include "informer/proto/core.pb-c.h"
 #include "tools/kubesim/limits.h"
 
-/* A pod with labels app=web, tier="" and fields node n1, scheduler muster, phase Running. */
+/* A pod with labels app=web, tier="", size=7 and fields node n1, scheduler muster, phase Running. */
 static struct mu_kobject *make_pod(void)
 {
     static Kube__StringEntry app = KUBE__STRING_ENTRY__INIT;
     static Kube__StringEntry tier = KUBE__STRING_ENTRY__INIT;
-    static Kube__StringEntry *labels[] = {&app, &tier};
-    static char texts[][12] = {"app", "web", "tier",   "",   "default",
-                               "p",   "1",   "muster", "n1", "Running"};
+    static Kube__StringEntry size = KUBE__STRING_ENTRY__INIT;
+    static Kube__StringEntry *labels[] = {&app, &tier, &size};
+    static char texts[][12] = {"app", "web",    "tier", "",        "default", "p",
+                               "1",   "muster", "n1",   "Running", "size",    "7"};
     app.key = texts[0];
     app.value = texts[1];
     tier.key = texts[2];
     tier.value = texts[3];
+    size.key = texts[10];
+    size.value = texts[11];
     Kube__ObjectMeta meta = KUBE__OBJECT_META__INIT;
     Kube__PodSpec spec = KUBE__POD_SPEC__INIT;
     Kube__PodStatus status = KUBE__POD_STATUS__INIT;
@@ -27,7 +30,7 @@ static struct mu_kobject *make_pod(void)
     meta.namespace_ = texts[4];
     meta.name = texts[5];
     meta.resourceversion = texts[6];
-    meta.n_labels = 2;
+    meta.n_labels = 3;
     meta.labels = labels;
     spec.schedulername = texts[7];
     spec.nodename = texts[8];
@@ -54,9 +57,9 @@ static void test_selector_create__malformed__one_line(void **state)
 {
     (void)state;
     static const char *const labels[] = {
-        "=",     "a=b=c", "a in",    "a in b", "a in (b",   "a in (b c)", "a is b",
-        "!",     "!a=b",  "a,",      ",a",     "a b",       "-a=b",       "a=-b",
-        "a/b/c", "a<3",   "a in b)", "a!b",    "a in (b,,", "a = b c=d",  "a=\xc3\xa4"};
+        "=",    "a=b=c", "a in",    "a in b", "a in (b",   "a in (b c)", "a is b",    "!",
+        "!a=b", "a,",    ",a",      "a b",    "-a=b",      "a=-b",       "a/b/c",     "a<b",
+        "a>",   "a>1.5", "a in b)", "a!b",    "a in (b,,", "a = b c=d",  "a=\xc3\xa4"};
     for (size_t i = 0; i < sizeof labels / sizeof labels[0]; i++) {
         refuses(labels[i], "");
     }
@@ -126,6 +129,12 @@ static void test_selector_match__table__as_kubernetes(void **state)
         {"other", "", false},
         {"!other", "", true},
         {"!app", "", false},
+        {"size>6", "", true},
+        {"size > 7", "", false},
+        {"size<8,size>-9", "", true},
+        {"size<7", "", false},
+        {"other<9", "", false}, /* absent, or no number: neither */
+        {"app<9", "", false},
         {"tier=", "", true}, /* present and empty */
         {"other=", "", false},
         {"tier in ()", "", true},

@@ -8,12 +8,13 @@
 
 enum { META_LABELS = 11 };
 
-enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_ABSENT };
+enum op { OP_IN, OP_NOT_IN, OP_EXISTS, OP_ABSENT, OP_ABOVE, OP_BELOW };
 
 struct requirement {
     enum op op;
     struct mu_str key;
     uint32_t first, count;            /* its values */
+    int64_t bound;                    /* of OP_ABOVE and OP_BELOW */
     const struct mu_kind_field *path; /* fields: NULL for metadata.* */
 };
 
@@ -117,6 +118,18 @@ static int parse_set(struct scan *scan, struct requirement *requirement)
     return 0;
 }
 
+/* "n" behind > and <. */
+static int parse_bound(struct scan *scan, struct requirement *requirement)
+{
+    struct mu_str number = take_word(scan);
+    if (!mu_str_to_i64(number, &requirement->bound)) {
+        return mu_error_set(scan->error, MU_EINVAL,
+                            "labelSelector: '%.*s' is not a whole number, as > and < compare",
+                            MU_STR_ARGS(cut(number)));
+    }
+    return 0;
+}
+
 /* What follows a key. */
 static int parse_operator(struct scan *scan, struct requirement *requirement)
 {
@@ -133,11 +146,17 @@ static int parse_operator(struct scan *scan, struct requirement *requirement)
         requirement->op = OP_IN;
         return add_label_value(scan, requirement);
     }
+    bool above = take(scan, ">");
+    if (above || take(scan, "<")) {
+        requirement->op = above ? OP_ABOVE : OP_BELOW;
+        return parse_bound(scan, requirement);
+    }
     struct mu_str word = take_word(scan);
     if (!mu_str_equal(word, MU_STR("in")) && !mu_str_equal(word, MU_STR("notin"))) {
-        return mu_error_set(scan->error, MU_EINVAL,
-                            "labelSelector: expected =, ==, !=, in or notin behind key '%.*s'",
-                            MU_STR_ARGS(cut(requirement->key)));
+        return mu_error_set(
+            scan->error, MU_EINVAL,
+            "labelSelector: expected =, ==, !=, >, <, in or notin behind key '%.*s'",
+            MU_STR_ARGS(cut(requirement->key)));
     }
     requirement->op = word.len == 2 ? OP_IN : OP_NOT_IN;
     return parse_set(scan, requirement);
@@ -340,6 +359,13 @@ static bool match_label(const struct mu_selector *selector, const struct require
         return !present || !in_set(selector, requirement, value);
     case OP_EXISTS:
         return present;
+    case OP_ABOVE:
+    case OP_BELOW: {
+        int64_t number = 0;
+        bool above = requirement->op == OP_ABOVE;
+        return present && mu_str_to_i64(value, &number) &&
+               (above ? number > requirement->bound : number < requirement->bound);
+    }
     default:
         MU_ASSERT(requirement->op == OP_ABSENT);
         return !present;

@@ -3,10 +3,12 @@
 /*
  * Label and field selectors of LIST and WATCH, compiled once and matched against encoded objects.
  *
- *   labels  key, !key, key=v, key==v, key!=v, key in (a,b), key notin (a,b); joined by commas
+ *   labels  key, !key, key=v, key==v, key!=v, key in (a,b), key notin (a,b), key>n, key<n; joined
+ *           by commas
  *   fields  name=v, name==v, name!=v; joined by commas; '\' escapes ',', '=' and '\' in values
  *
- * != and notin also match objects without the key. Source: apimachinery labels and fields.
+ * != and notin also match objects without the key; > and < only those whose value is a whole number
+ * too. Source: apimachinery labels and fields.
  */
 #include "engine/base/error.h"
 #include "tools/kubesim/kinds.h"
