@@ -14,6 +14,7 @@
 #include "informer/proto/policy.pb-c.h"
 #include "informer/proto/scheduling.pb-c.h"
 #include "tools/kubesim/apiserver.h"
+#include "tools/kubesim/authn.h"
 #include "tools/kubesim/kinds.h"
 #include "tools/kubesim/limits.h"
 #include "tools/kubesim/negotiate.h"
@@ -43,8 +44,10 @@ struct mu_apiserver {
     void *wake_context;
     struct mu_priority_entry *priorities;
     uint32_t priority_count, priority_cap;
-    uint64_t priority_head;   /* position in the kind's history that they show; UINT64_MAX: none */
-    uint64_t events_swept_ns; /* when old events were last looked for */
+    uint64_t priority_head; /* position in the kind's history that they show; UINT64_MAX: none */
+    struct mu_tokens tokens;
+    struct mu_secret admin_token; /* what config.admin_token shows */
+    uint64_t events_swept_ns;     /* when old events were last looked for */
 };
 
 /* What a path names. Views live in the arena. */
@@ -71,6 +74,7 @@ struct mu_call {
     struct mu_api_form form; /* of the answer */
     struct mu_route route;
     struct mu_query query;
+    struct mu_user user;         /* who sent the request */
     bool dry_run;                /* everything but the change itself */
     struct mu_kobject *unstored; /* what a dry run would have stored: freed with the call */
 };
@@ -172,6 +176,9 @@ int mu_api_delete(struct mu_call *call);
 int mu_api_delete_collection(struct mu_call *call, struct mu_list_options *options);
 int mu_api_bind(struct mu_call *call);
 int mu_api_evict(struct mu_call *call);
+/* Answer a create of a kind that is never stored. */
+int mu_api_review(struct mu_call *call);
+int mu_api_token(struct mu_call *call);
 /* Wake the watches of a kind. */
 void mu_api_wake_watches(struct mu_apiserver *server, uint32_t kind);
 

@@ -119,6 +119,10 @@ static int dispatch(struct mu_call *call)
     if (route->kind == MU_KIND_EVENTS) {
         mu_events_expire(call->server, call->now_ns);
     }
+    if (mu_kinds[route->kind].no_update && (call->request->method != MU_POST || named)) {
+        return mu_api_fail(call, 405, "MethodNotAllowed",
+                           "the server does not allow this method on the requested resource");
+    }
     bool may_create = !named && (route->ns.len > 0 || !mu_kinds[route->kind].namespaced);
     switch (call->request->method) {
     case MU_GET:
@@ -131,7 +135,7 @@ static int dispatch(struct mu_call *call)
             return sub->post(call);
         }
         if (may_create) {
-            return mu_api_create(call);
+            return mu_kinds[route->kind].no_update ? mu_api_review(call) : mu_api_create(call);
         }
         break;
     case MU_PUT:
@@ -179,6 +183,18 @@ static void not_found(struct mu_call *call, const struct mu_api_path *path)
     mu_api_fail_unknown(call, &unknown);
 }
 
+/* What everybody may ask: is it well, and what is it. */
+static bool is_public(const struct mu_api_path *path)
+{
+    static const char *const open[] = {"healthz", "livez", "readyz", "version"};
+    for (size_t i = 0; path->count == 1 && i < sizeof open / sizeof open[0]; i++) {
+        if (mu_api_path_is(path, 0, open[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void route_call(struct mu_call *call, struct mu_api_path *path)
 {
     const struct mu_api_request *request = call->request;
@@ -186,6 +202,8 @@ static void route_call(struct mu_call *call, struct mu_api_path *path)
     if (!split_path(request->path, call->server->arena, path)) {
         path->count = 0;
         not_found(call, path);
+    } else if (!is_public(path) && mu_api_authenticate(call) != 0) {
+        return;
     } else if (mu_api_discover(call, path)) {
         return;
     } else if (!find_route(path, &call->route)) {
@@ -281,6 +299,12 @@ struct mu_apiserver *mu_apiserver_create(const struct mu_apiserver_config *confi
         return NULL;
     }
     server->config = *config;
+    server->config.admin_token = (struct mu_str){NULL, 0};
+    if (mu_secret_copy(config->admin_token, &server->admin_token) != 0) {
+        mu_mem_free(server);
+        return NULL;
+    }
+    server->config.admin_token = mu_secret_str(&server->admin_token);
     if (server->config.history_events == 0) {
         server->config.history_events = MU_KUBESIM_HISTORY;
     }
@@ -298,10 +322,12 @@ struct mu_apiserver *mu_apiserver_create(const struct mu_apiserver_config *confi
         return NULL;
     }
     mu_store_on_change(server->store, on_change, server);
+    server->config.authenticate = false; /* who makes these shows no credentials */
     if (!add_objects(server)) {
         mu_apiserver_destroy(server);
         return NULL;
     }
+    server->config.authenticate = config->authenticate;
     return server;
 }
 
@@ -319,6 +345,8 @@ void mu_apiserver_destroy(struct mu_apiserver *server)
         mu_kobject_unref(server->priorities[i].object);
     }
     mu_mem_free(server->priorities);
+    mu_tokens_fini(&server->tokens);
+    mu_secret_fini(&server->admin_token);
     mu_store_destroy(server->store);
     mu_arena_destroy(server->arena);
     mu_arena_destroy(server->item_arena);

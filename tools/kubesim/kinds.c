@@ -8,6 +8,8 @@
 #include "informer/proto/object.pb-c.h"
 #include "informer/proto/policy.pb-c.h"
 #include "tools/kubesim/api_priv.h"
+#include "tools/kubesim/schema/authentication.pb-c.h"
+#include "tools/kubesim/schema/authorization.pb-c.h"
 #include "tools/kubesim/schema/coordination.pb-c.h"
 #include "tools/kubesim/schema/core.pb-c.h"
 #include "tools/kubesim/schema/coscheduling.pb-c.h"
@@ -57,6 +59,10 @@ static const struct mu_kind_field event_fields[] = {
 static const struct mu_kind_sub pod_subs[] = {
     {"binding", "", "v1", "Binding", mu_api_bind},
     {"eviction", "policy", "v1", "Eviction", mu_api_evict},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static const struct mu_kind_sub account_subs[] = {
+    {"token", "authentication.k8s.io", "v1", "TokenRequest", mu_api_token},
     {NULL, NULL, NULL, NULL, NULL}};
 
 static const char *const pod_names[] = {"po", NULL};
@@ -122,7 +128,7 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                         .create = mu_lease_create, .update = mu_lease_update},
     [MU_KIND_SERVICEACCOUNTS] = {CORE, NAMES("ServiceAccount", "serviceaccounts", "serviceaccount"),
                                  .namespaced = true, .short_names = serviceaccount_names,
-                                 .descriptor = &kube__object__descriptor,
+                                 .subs = account_subs, .descriptor = &kube__object__descriptor,
                                  .schema = &kubeapi__service_account__descriptor,
                                  .fields = no_fields},
     [MU_KIND_DISRUPTIONBUDGETS] =
@@ -168,6 +174,35 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                                    .schema = &kubeapi__volcano__pod_group__descriptor,
                                    .fields = no_fields, .create = mu_volcano_create,
                                    .update = mu_volcano_update},
+    [MU_KIND_SELFSUBJECTACCESSREVIEWS] =
+        {GROUP("authorization.k8s.io", "v1"),
+         NAMES("SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
+         .no_update = true, .descriptor = &kubeapi__self_subject_access_review__descriptor,
+         .fields = no_fields},
+    [MU_KIND_SUBJECTACCESSREVIEWS] = {GROUP("authorization.k8s.io", "v1"),
+                                      NAMES("SubjectAccessReview", "subjectaccessreviews",
+                                            "subjectaccessreview"),
+                                      .no_update = true,
+                                      .descriptor = &kubeapi__subject_access_review__descriptor,
+                                      .fields = no_fields},
+    [MU_KIND_LOCALSUBJECTACCESSREVIEWS] =
+        {GROUP("authorization.k8s.io", "v1"),
+         NAMES("LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview"),
+         .namespaced = true, .no_update = true,
+         .descriptor = &kubeapi__local_subject_access_review__descriptor, .fields = no_fields},
+    [MU_KIND_SELFSUBJECTRULESREVIEWS] =
+        {GROUP("authorization.k8s.io", "v1"),
+         NAMES("SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
+         .no_update = true, .descriptor = &kubeapi__self_subject_rules_review__descriptor,
+         .fields = no_fields},
+    [MU_KIND_TOKENREVIEWS] = {GROUP("authentication.k8s.io", "v1"),
+                              NAMES("TokenReview", "tokenreviews", "tokenreview"),
+                              .no_update = true, .descriptor = &kubeapi__token_review__descriptor,
+                              .fields = no_fields},
+    [MU_KIND_SELFSUBJECTREVIEWS] =
+        {GROUP("authentication.k8s.io", "v1"),
+         NAMES("SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"), .no_update = true,
+         .descriptor = &kubeapi__self_subject_review__descriptor, .fields = no_fields},
 };
 
 static bool same(struct mu_str text, const char *want)

@@ -26,6 +26,8 @@
 #define MU_KUBESIM_SCHEMAS_MAX   1024u          /* messages that one group version reaches */
 #define MU_KUBESIM_EVENTS_MAX    65536u         /* Event objects; more push out the oldest */
 #define MU_KUBESIM_CONFIGMAP_MAX (1u << 20)     /* data of a ConfigMap, as the real server */
+#define MU_KUBESIM_TOKENS_MAX    4096u          /* of service accounts, at once */
+#define MU_KUBESIM_AUDIENCES_MAX 8u             /* of one token */
 #define MU_KUBESIM_DISRUPTED_MAX 2000u          /* pods in a budget's disruptedPods, as there */
 #define MU_KUBESIM_TIMERS_MAX    (1u << 25)     /* kubelets: two per pod at most */
 #define MU_KUBESIM_IN_FLIGHT_MAX (1u << 22)     /* in-process front: deliveries under way */
