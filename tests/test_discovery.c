@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "tests/kubesim_call.h"
 #include "tools/kubesim/served.h"
+#include "tools/kubesim/wire.h"
 
 static struct mu_apiserver *create(void)
 {
@@ -218,6 +219,107 @@ static void test_openapi__documents__complete_in_themselves(void **state)
     mu_apiserver_destroy(server);
 }
 
+/* The entry of that name in a list of Named... messages (1 name, 2 value). */
+static struct mu_str find_named(struct mu_str list, uint32_t number, const char *name)
+{
+    struct mu_pb_field field;
+    while (mu_pb_next(&list, &field) == 1) {
+        if (field.number == number &&
+            mu_str_equal(mu_pb_bytes(field.bytes, 1, 0), mu_str_of(name))) {
+            return mu_pb_bytes(field.bytes, 2, 0);
+        }
+    }
+    fail_msg("no '%s'", name);
+    return (struct mu_str){NULL, 0};
+}
+
+static const char v2_accept[] = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+static void test_openapi_v2__document__kinds_fields_and_merge_keys(void **state)
+{
+    (void)state;
+    struct mu_apiserver *server = create();
+    struct mu_api_response response = get(server, "/openapi/v2", v2_accept);
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.content_type,
+                        "application/com.github.proto-openapi.spec.v2.v1.0+protobuf");
+    struct mu_str document = {(const char *)response.body.data, (uint32_t)response.body.len};
+    assert_true(mu_str_equal(mu_pb_bytes(document, 1, 0), MU_STR("2.0")));
+    struct mu_str path =
+        find_named(mu_pb_bytes(document, 8, 0), 2, "/api/v1/namespaces/{namespace}/pods/{name}");
+    struct mu_str operation = mu_pb_bytes(path, 8, 0);
+    struct mu_str query = mu_pb_bytes(mu_pb_bytes(mu_pb_bytes(operation, 8, 1), 2, 3), 4, 0);
+    assert_true(mu_str_equal(query, MU_STR("fieldValidation")));
+    assert_int_equal(mu_pb_bytes(operation, 7, 0).len, 0); /* consumes */
+    struct mu_str gvk = find_named(operation, 13, "x-kubernetes-group-version-kind");
+    assert_true(
+        mu_str_equal(mu_pb_bytes(gvk, 2, 0), MU_STR("group: \"\"\nkind: Pod\nversion: v1\n")));
+
+    struct mu_str definitions = mu_pb_bytes(document, 9, 0);
+    struct mu_served pods = {0};
+    while (mu_served_next(&pods) && strcmp(pods.kind->plural, "pods") != 0) {
+    }
+    struct mu_str pod = find_named(definitions, 1, pods.schema->name);
+    (void)find_named(pod, 31, "x-kubernetes-group-version-kind");
+    struct mu_str properties = mu_pb_bytes(pod, 25, 0);
+    (void)find_named(properties, 1, "apiVersion");
+    struct mu_str reference = mu_pb_bytes(find_named(properties, 1, "spec"), 1, 0);
+    assert_true(mu_str_starts_with(reference, MU_STR("#/definitions/")));
+    char name[128];
+    (void)snprintf(name, sizeof name, "%.*s", (int)reference.len - 14, reference.data + 14);
+    struct mu_str containers =
+        find_named(mu_pb_bytes(find_named(definitions, 1, name), 25, 0), 1, "containers");
+    assert_true(mu_str_equal(mu_pb_bytes(containers, 22, 1), MU_STR("array")));
+    struct mu_str key = find_named(containers, 31, "x-kubernetes-patch-merge-key");
+    assert_true(mu_str_equal(mu_pb_bytes(key, 2, 0), MU_STR("name\n")));
+    mu_buf_fini(&response.body);
+    mu_apiserver_destroy(server);
+}
+
+/* Every reference has its definition. */
+static void test_openapi_v2__references__lead_somewhere(void **state)
+{
+    (void)state;
+    static const char mark[] = "#/definitions/";
+    struct mu_apiserver *server = create();
+    struct mu_api_response response = get(server, "/openapi/v2", v2_accept);
+    struct mu_str document = {(const char *)response.body.data, (uint32_t)response.body.len};
+    struct mu_str definitions = mu_pb_bytes(document, 9, 0);
+    const char *at = document.data;
+    const char *end = document.data + document.len;
+    int count = 0;
+    while ((at = memmem(at, (size_t)(end - at), mark, sizeof mark - 1)) != NULL) {
+        char name[128];
+        uint32_t len = (uint8_t)at[-1]; /* the reference's length: one byte */
+        assert_true(len > sizeof mark && len < 0x80);
+        (void)snprintf(name, sizeof name, "%.*s", (int)(len - (sizeof mark - 1)),
+                       at + sizeof mark - 1);
+        (void)find_named(definitions, 1, name);
+        at += len;
+        count++;
+    }
+    assert_true(count > 20);
+    mu_buf_fini(&response.body);
+    mu_apiserver_destroy(server);
+}
+
+static void test_openapi_v2__out_of_memory__500_or_whole(void **state)
+{
+    (void)state;
+    struct mu_apiserver *server = create();
+    int status = 500;
+    for (uint64_t nth = 1; status != 200; nth += 1 + nth / 4) {
+        assert_true(nth < 1000000);
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+        struct mu_api_response response = get(server, "/openapi/v2", v2_accept);
+        mu_mem_debug_set((struct mu_mem_debug){0});
+        status = response.status;
+        assert_true(status == 200 || status == 500);
+        mu_buf_fini(&response.body);
+    }
+    mu_apiserver_destroy(server);
+}
+
 static void test_discovery__unknown_paths__404_status(void **state)
 {
     (void)state;
@@ -229,7 +331,7 @@ static void test_discovery__unknown_paths__404_status(void **state)
                                         "/apis/no.such.group/v1/frobs",
                                         "/apis/scheduling.k8s.io/v9",
                                         "/apis/scheduling.k8s.io/v1/pods",
-                                        "/openapi/v2",
+                                        "/openapi/v2/more",
                                         "/openapi/v3/api",
                                         "/openapi/v3/api/v1/more",
                                         "/openapi/v3/apis",
@@ -277,6 +379,7 @@ static void test_discovery__unacceptable__406_in_json(void **state)
                                         "/apis",
                                         "/apis/scheduling.k8s.io",
                                         "/api/v1",
+                                        "/openapi/v2",
                                         "/openapi/v3",
                                         "/openapi/v3/api/v1",
                                         "/api/v1/nodes",
@@ -343,6 +446,9 @@ int main(void)
         cmocka_unit_test(test_discovery__aggregated__for_those_who_ask),
         cmocka_unit_test(test_discovery__every_kind__is_found_both_ways),
         cmocka_unit_test(test_openapi__documents__complete_in_themselves),
+        cmocka_unit_test(test_openapi_v2__document__kinds_fields_and_merge_keys),
+        cmocka_unit_test(test_openapi_v2__references__lead_somewhere),
+        cmocka_unit_test(test_openapi_v2__out_of_memory__500_or_whole),
         cmocka_unit_test(test_discovery__unknown_paths__404_status),
         cmocka_unit_test(test_discovery__not_found__details_name_what_was_asked_for),
         cmocka_unit_test(test_discovery__unacceptable__406_in_json),

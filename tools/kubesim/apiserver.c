@@ -244,7 +244,7 @@ void mu_apiserver_handle(struct mu_apiserver *server, const struct mu_api_reques
         .request = request,
         .response = out,
         .now_ns = now_ns,
-        .form = {MU_MEDIA_JSON},
+        .form = {.media = MU_MEDIA_JSON},
         .route = {.kind = MU_KIND_COUNT, .ns = {"", 0}, .name = {"", 0}, .sub = {"", 0}}};
     struct mu_api_path path;
     /* Errors are told in any of the media types, whatever the path has. */

@@ -14,5 +14,14 @@ bool mu_api_discover(struct mu_call *call, const struct mu_api_path *path);
 
 /* Below /openapi (openapi.c); false when nothing is there. */
 bool mu_api_openapi(struct mu_call *call, const struct mu_api_path *path);
+/* /openapi/v2 (openapi_v2.c). Returns true. */
+bool mu_api_openapi_v2(struct mu_call *call);
+
+/* The messages that a document describes, each once: those before `done` are printed. */
+struct mu_schemas {
+    const ProtobufCMessageDescriptor *list[MU_KUBESIM_SCHEMAS_MAX];
+    uint32_t count, done;
+};
+void mu_schemas_add(struct mu_schemas *schemas, const ProtobufCMessageDescriptor *descriptor);
 
 #endif

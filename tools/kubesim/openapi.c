@@ -8,7 +8,7 @@
  *            built into them, which our descriptors do not carry.
  *   schemas  of every message that the kinds reach, for `kubectl explain`.
  *
- * Version 2 is not served: 404 makes clients fall back.
+ * Version 2 is in openapi_v2.c.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,12 +18,6 @@
 #include "tools/kubesim/limits.h"
 #include "tools/kubesim/served.h"
 
-/* The messages that a document describes: those before `done` are printed. */
-struct schemas {
-    const ProtobufCMessageDescriptor *list[MU_KUBESIM_SCHEMAS_MAX];
-    uint32_t count, done;
-};
-
 static void put(struct mu_buf *out, const char *text)
 {
     (void)mu_buf_append_text(out, text);
@@ -31,7 +25,7 @@ static void put(struct mu_buf *out, const char *text)
 
 /* ---- schemas ------------------------------------------------------------------------------ */
 
-static void add_schema(struct schemas *schemas, const ProtobufCMessageDescriptor *descriptor)
+void mu_schemas_add(struct mu_schemas *schemas, const ProtobufCMessageDescriptor *descriptor)
 {
     uint32_t i = 0;
     while (i < schemas->count && schemas->list[i] != descriptor) {
@@ -62,7 +56,7 @@ static const char *scalar_schema(const ProtobufCFieldDescriptor *field)
 }
 
 /* The schema of one value of a field. */
-static void put_value_schema(struct mu_buf *out, struct schemas *schemas,
+static void put_value_schema(struct mu_buf *out, struct mu_schemas *schemas,
                              const ProtobufCFieldDescriptor *field)
 {
     switch (mu_json_shape_of(field)) {
@@ -73,6 +67,15 @@ static void put_value_schema(struct mu_buf *out, struct schemas *schemas,
     case MU_JSON_QUANTITY:
         put(out, "{\"type\":\"string\"}");
         return;
+    case MU_JSON_INT_OR_STRING:
+        put(out, "{\"type\":\"string\",\"format\":\"int-or-string\"}");
+        return;
+    case MU_JSON_RAW:
+        put(out, "{\"type\":\"object\"}");
+        return;
+    case MU_JSON_LIST:
+        put(out, "{\"type\":\"array\",\"items\":{\"type\":\"string\"}}");
+        return;
     default:
         break;
     }
@@ -81,12 +84,12 @@ static void put_value_schema(struct mu_buf *out, struct schemas *schemas,
         return;
     }
     const ProtobufCMessageDescriptor *descriptor = field->descriptor;
-    add_schema(schemas, descriptor);
+    mu_schemas_add(schemas, descriptor);
     (void)mu_buf_printf(out, "{\"allOf\":[{\"$ref\":\"#/components/schemas/%s\"}]}",
                         descriptor->name);
 }
 
-static void put_properties(struct mu_buf *out, struct schemas *schemas,
+static void put_properties(struct mu_buf *out, struct mu_schemas *schemas,
                            const ProtobufCMessageDescriptor *descriptor, bool *first)
 {
     for (unsigned i = 0; i < descriptor->n_fields; i++) {
@@ -114,7 +117,7 @@ static void put_properties(struct mu_buf *out, struct schemas *schemas,
 }
 
 /* A message; `served` (may be NULL) is the kind that it is. */
-static void put_schema(struct mu_buf *out, struct schemas *schemas,
+static void put_schema(struct mu_buf *out, struct mu_schemas *schemas,
                        const ProtobufCMessageDescriptor *descriptor, const struct mu_served *served)
 {
     static const char type[] =
@@ -164,7 +167,7 @@ static void put_paths(struct mu_buf *out, const char *group, const char *version
     }
 }
 
-static void put_document(struct mu_buf *out, struct schemas *schemas, const char *group,
+static void put_document(struct mu_buf *out, struct mu_schemas *schemas, const char *group,
                          const char *version)
 {
     put(out, "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":"
@@ -174,7 +177,7 @@ static void put_document(struct mu_buf *out, struct schemas *schemas, const char
     bool first = true;
     for (struct mu_served at = {0}; mu_served_next_in(&at, group, version); first = false) {
         put(out, first ? "" : ",");
-        add_schema(schemas, at.schema);
+        mu_schemas_add(schemas, at.schema);
         put_schema(out, schemas, at.schema, &at);
     }
     for (; schemas->done < schemas->count; schemas->done++) {
@@ -201,7 +204,7 @@ static uint64_t hash_of(const struct mu_buf *text)
     return hash;
 }
 
-static void put_index(struct mu_buf *out, struct schemas *schemas)
+static void put_index(struct mu_buf *out, struct mu_schemas *schemas)
 {
     struct mu_served_groups groups;
     struct mu_buf document = {0};
@@ -230,6 +233,9 @@ static void put_index(struct mu_buf *out, struct schemas *schemas)
 bool mu_api_openapi(struct mu_call *call, const struct mu_api_path *path)
 {
     bool core = mu_api_path_is(path, 2, "api");
+    if (mu_api_path_is(path, 0, "openapi") && mu_api_path_is(path, 1, "v2") && path->count == 2) {
+        return mu_api_openapi_v2(call);
+    }
     if (!mu_api_path_is(path, 0, "openapi") || !mu_api_path_is(path, 1, "v3") ||
         (path->count > 2 && !core && !mu_api_path_is(path, 2, "apis"))) {
         return false;
@@ -254,7 +260,7 @@ bool mu_api_openapi(struct mu_call *call, const struct mu_api_path *path)
     if (!mu_api_accepts(call, 0)) {
         return true;
     }
-    struct schemas *schemas = mu_api_alloc(call->server, sizeof *schemas);
+    struct mu_schemas *schemas = mu_api_alloc(call->server, sizeof *schemas);
     if (schemas == NULL) {
         (void)mu_api_internal(call, MU_ENOMEM);
         return true;
