@@ -9,7 +9,7 @@
 void mu_credentials_init(struct mu_credentials *c, bool may_change, uint64_t now_ns)
 {
     *c = (struct mu_credentials){.may_change = may_change,
-                                 .read_ns = now_ns,
+                                 .not_before_ns = now_ns,
                                  .next_ns = may_change ? now_ns + PERIOD_NS : UINT64_MAX};
 }
 
@@ -27,7 +27,7 @@ enum mu_credentials_news mu_credentials_answer(struct mu_credentials *c, int sta
         c->refused = true;
         c->pause_ns = GAP_NS;
         if (c->may_change)
-            c->next_ns = c->read_ns + GAP_NS > now_ns ? c->read_ns + GAP_NS : now_ns;
+            c->next_ns = c->not_before_ns > now_ns ? c->not_before_ns : now_ns;
         return MU_CREDENTIALS_REFUSED;
     }
     if (c->refused && shows_trust(status)) {
@@ -56,7 +56,7 @@ enum mu_credentials_news mu_credentials_read(struct mu_credentials *c, int resul
     bool wished = c->wished, unreadable = c->unreadable;
     c->wished = false;
     c->unreadable = result < 0;
-    c->read_ns = now_ns;
+    c->not_before_ns = now_ns + GAP_NS;
     c->next_ns = UINT64_MAX;
     if (c->may_change) {
         c->next_ns = now_ns + (c->refused ? c->pause_ns : PERIOD_NS);

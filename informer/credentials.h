@@ -33,9 +33,9 @@ struct mu_credentials {
     bool refused;
     bool unreadable;
     bool wished;
-    uint64_t read_ns;  /* the last read; 0: none since the start */
-    uint64_t next_ns;  /* UINT64_MAX: never */
-    uint64_t pause_ns; /* REFUSED: from one read to the next */
+    uint64_t not_before_ns; /* a second after the last read */
+    uint64_t next_ns;       /* UINT64_MAX: never */
+    uint64_t pause_ns;      /* REFUSED: from one read to the next */
 };
 
 /* They have just been read for the first time. */

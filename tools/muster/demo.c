@@ -16,11 +16,11 @@
 #include "tools/muster/demo.h"
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
-#include "informer/http.h"
-#include "informer/server_url.h"
+#include "informer/access.h"
 #include "tools/flags.h"
 #include "tools/muster/child.h"
 #include "tools/muster/collect.h"
+#include "tools/muster/keep.h"
 #include "tools/muster/loader.h"
 #include "tools/muster/progress.h"
 #include "tools/muster/replay.h"
@@ -65,10 +65,11 @@ struct demo {
     uv_timer_t killer; /* unreferenced: ends children that do not end by themselves */
     uv_signal_t sigint, sigterm, sighup;
     struct mu_child kubesim, musterd;
-    char directory[64]; /* of the children's logs and the announce file */
-    char url[300];
+    char directory[64]; /* of the children's logs and the kubeconfig */
+    char kubeconfig[96];
     enum demo_stage stage;
-    uint64_t stage_ns; /* when it began */
+    uint64_t stage_ns;        /* when it began */
+    struct mu_access *access; /* NULL: the server does not serve yet */
     struct mu_http_client *client;
     struct mu_outbox outbox;
     struct mu_random random;
@@ -118,8 +119,10 @@ static void close_all(struct demo *d)
         return;
     d->closing = true;
     mu_progress_end(&d->progress);
-    if (d->client != NULL)
+    if (d->client != NULL) {
+        mu_access_forget(d->access);
         mu_http_client_close(d->client, on_client_closed, d);
+    }
     uv_close((uv_handle_t *)&d->tick, NULL);
     uv_close((uv_handle_t *)&d->sigint, NULL);
     uv_close((uv_handle_t *)&d->sigterm, NULL);
@@ -190,49 +193,39 @@ static int start_child(struct demo *d, struct mu_child *child, const char *name,
 
 static int start_kubesim(struct demo *d)
 {
-    char announce[128], seed[32], speed[16];
-    (void)snprintf(announce, sizeof announce, "%s/url", d->directory);
+    char seed[32], speed[16];
     (void)snprintf(seed, sizeof seed, "%" PRIu64, d->options->workload.seed);
     (void)snprintf(speed, sizeof speed, "%u", d->options->replay > 0 ? d->options->replay : 1);
-    char *argv[] = {NULL,     "--port", "0",       "--announce", announce,
-                    "--seed", seed,     "--speed", speed,        NULL};
+    char *argv[] = {NULL,      "--port", "0", "--write-kubeconfig", d->kubeconfig, "--seed", seed,
+                    "--speed", speed,    NULL};
     return start_child(d, &d->kubesim, "muster-kubesim", argv);
 }
 
 static int start_musterd(struct demo *d)
 {
     const char *score = d->options->score == MU_SCORE_PACK ? "pack" : "spread";
-    char *argv[] = {
-        NULL, "--server", d->url, "--score", (char *)score, "--scheduler-name", MU_DEMO_SCHEDULER,
-        NULL};
+    char *argv[] = {NULL,          "--kubeconfig",     d->kubeconfig,     "--score",
+                    (char *)score, "--scheduler-name", MU_DEMO_SCHEDULER, NULL};
     return start_child(d, &d->musterd, "musterd", argv);
 }
 
 static void on_reply(void *context, const struct mu_reply *reply);
 
-/* The announce file appears whole (renamed into place) once kubesim serves. */
-static int read_announce(struct demo *d)
+/* The kubeconfig appears whole (renamed into place) once kubesim serves. */
+static int open_access(struct demo *d)
 {
-    char path[128];
+    struct mu_kubeconfig *config = NULL;
     struct mu_error error;
-    (void)snprintf(path, sizeof path, "%s/url", d->directory);
-    FILE *file = fopen(path, "re");
-    if (file == NULL)
+    int rc = mu_kubeconfig_load(d->kubeconfig, NULL, &config, &error);
+    if (rc == MU_ENOENT)
         return MU_EAGAIN;
-    bool read = fgets(d->url, sizeof d->url, file) != NULL;
-    (void)fclose(file);
-    if (!read)
-        return MU_EAGAIN;
-    d->url[strcspn(d->url, "\r\n")] = '\0';
-    struct mu_server_url url;
-    int rc = mu_server_url_parse(mu_str_of(d->url), &url, &error);
+    if (rc == 0)
+        rc = mu_access_create(config, now_of(d), &d->access, &error);
     if (rc != 0) {
         d->failure = error;
         return rc;
     }
-    struct mu_http_client_config http = {
-        .host = mu_str_of(url.host), .port = url.port, .connections = 4};
-    return mu_http_client_create(&d->loop, &http, on_reply, d, &d->client);
+    return mu_access_connect(d->access, &d->loop, 4, on_reply, d, &d->client);
 }
 
 /* ---- loading ------------------------------------------------------------------------------ */
@@ -343,12 +336,15 @@ static void print_result(struct demo *d)
         rc = mu_result_dump(&source, d->options->dump, &d->failure);
     if (rc != 0 || !mu_result_clean(&d->result))
         d->status = 1;
-    if (d->options->keep)
-        (void)fprintf(d->options->json ? stderr : stdout,
-                      "\nLeft running (logs in %s):\n  API server %s, process %d\n"
-                      "  scheduler process %d\nEnd them with: kill %d %d\n",
-                      d->directory, d->url, d->kubesim.process.pid, d->musterd.process.pid,
-                      d->musterd.process.pid, d->kubesim.process.pid);
+    const struct mu_keep keep = {.directory = d->directory,
+                                 .kubeconfig = d->kubeconfig,
+                                 .url = mu_access_url(d->access),
+                                 .scheduler_name = MU_DEMO_SCHEDULER,
+                                 .kubesim_pid = d->kubesim.process.pid,
+                                 .musterd_pid = d->musterd.process.pid};
+    if (d->options->keep && d->status == 0 &&
+        mu_keep_print(d->options->json ? stderr : stdout, &keep, &source, &d->failure) != 0)
+        d->status = 1;
 }
 
 /* ---- the stages --------------------------------------------------------------------------- */
@@ -437,7 +433,7 @@ static int step(struct demo *d, uint64_t now_ns)
     int rc = 0;
     switch (d->stage) {
     case STAGE_KUBESIM:
-        rc = read_announce(d);
+        rc = open_access(d);
         if (rc == MU_EAGAIN && now_ns - d->stage_ns < START_NS)
             return 0;
         if (rc == MU_EAGAIN)
@@ -572,6 +568,7 @@ static int prepare(struct demo *d)
     if (len >= (int)sizeof d->directory || mkdtemp(d->directory) == NULL)
         return mu_error_set(&d->failure, MU_EIO, "cannot make a folder below %s (set TMPDIR)",
                             base != NULL ? base : "/tmp");
+    (void)snprintf(d->kubeconfig, sizeof d->kubeconfig, "%s/kubeconfig", d->directory);
     mu_random_init_kernel(&d->random);
     rc = create_loaders(d);
     return rc != 0 ? mu_error_set(&d->failure, rc, "%s", mu_error_text(rc)) : 0;
@@ -580,7 +577,8 @@ static int prepare(struct demo *d)
 /* The logs stay when a child failed (the error names them) or the children go on. */
 static void remove_directory(const struct demo *d)
 {
-    static const char *const names[] = {"url", "muster-kubesim.log", "musterd.log"};
+    static const char *const names[] = {"kubeconfig", MU_KEEP_MANIFEST, "muster-kubesim.log",
+                                        "musterd.log"};
     char path[128];
     bool failed = d->failure.code != 0 && d->kubesim.started;
     bool kept = d->options->keep && d->status == 0;
@@ -615,6 +613,7 @@ int mu_demo_run(const struct mu_demo_options *options)
         d.status = d.status == 0 ? 1 : d.status;
     }
     remove_directory(&d);
+    mu_access_destroy(d.access);
     mu_arena_destroy(d.scratch);
     mu_collect_destroy(d.nodes);
     mu_collect_destroy(d.pods);

@@ -134,10 +134,10 @@ static void log_problem(struct daemon *d, const char *problem, uint64_t now_ns)
 {
     bool bad = *problem != '\0';
     if (bad && (!d->problem_logged || now_ns - d->problem_logged_ns >= PROBLEM_LOG_NS)) {
-        mu_log(MU_LOG_WARN, "server not followed", MU_F_TEXT("problem", problem), MU_F_END);
+        mu_log(MU_LOG_WARN, "problem with the API server", MU_F_TEXT("problem", problem), MU_F_END);
         d->problem_logged_ns = now_ns;
     } else if (!bad && d->problem_logged) {
-        mu_log(MU_LOG_INFO, "server followed again", MU_F_END);
+        mu_log(MU_LOG_INFO, "the problem with the API server is over", MU_F_END);
     }
     d->problem_logged = bad;
 }
