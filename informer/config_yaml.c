@@ -1,5 +1,4 @@
 #include <inttypes.h>
-#include <libfyaml.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,16 +7,13 @@
 #include "informer/config.h"
 #include "informer/config_priv.h"
 #include "informer/limits.h"
+#include "informer/yaml_events.h"
 
 /*
- * The half that reads YAML: libfyaml's events, one by one, into nodes.
- *
- * Events, not its documents: a document would first be built in full, with anchors resolved, in
- * memory that is not ours to bound. Here every bound is checked before the next event is asked
- * for. The open sequences and mappings are a stack of at most MU_CONFIG_DEPTH_MAX; in a mapping
- * every other event is a key, which waits in its level for the value.
- *
- * libfyaml counts lines and columns from 0; we and editors from 1.
+ * The half that reads YAML: events (informer/yaml_events.h), one by one, into nodes. Every bound is
+ * checked before the next event is asked for. The open sequences and mappings are a stack of at
+ * most MU_CONFIG_DEPTH_MAX; in a mapping every other event is a key, which waits in its level for
+ * the value.
  */
 
 enum { ARENA_BYTES = 16 << 20 }; /* above what the bounds on bytes and nodes allow */
@@ -40,17 +36,13 @@ struct builder {
 
 /* ---- errors ---- */
 
-static int fail_at(const struct builder *b, int line, int column, int code, const char *what)
-{
-    return mu_error_set(b->error, code, "%s:%d:%d: %s", b->config->name, line + 1, column + 1,
-                        what);
-}
-
 static int fail_event(const struct builder *b, struct fy_event *event, int code, const char *what)
 {
-    const struct fy_mark *mark = fy_event_start_mark(event);
-    return mark == NULL ? fail_at(b, 0, 0, code, what)
-                        : fail_at(b, mark->line, mark->column, code, what);
+    uint32_t line;
+    uint32_t column;
+    mu_yaml_event_at(event, &line, &column);
+    return mu_error_set(b->error, code, "%s:%" PRIu32 ":%" PRIu32 ": %s", b->config->name, line,
+                        column, what);
 }
 
 static int fail_memory(const struct builder *b)
@@ -73,10 +65,8 @@ static struct mu_config_node *node_new(struct builder *b, struct fy_event *event
         b->failed = fail_memory(b);
         return NULL;
     }
-    const struct fy_mark *mark = fy_event_start_mark(event);
     node->kind = kind;
-    node->line = mark == NULL ? 1 : (uint32_t)mark->line + 1;
-    node->column = mark == NULL ? 1 : (uint32_t)mark->column + 1;
+    mu_yaml_event_at(event, &node->line, &node->column);
     return node;
 }
 
@@ -168,24 +158,8 @@ static int on_open(struct builder *b, struct fy_event *event, enum mu_config_kin
 
 /* ---- events ---- */
 
-static bool is_decorated(const struct fy_event *event)
-{
-    switch (event->type) {
-    case FYET_SCALAR:
-        return event->scalar.anchor != NULL || event->scalar.tag != NULL;
-    case FYET_SEQUENCE_START:
-        return event->sequence_start.anchor != NULL || event->sequence_start.tag != NULL;
-    case FYET_MAPPING_START:
-        return event->mapping_start.anchor != NULL || event->mapping_start.tag != NULL;
-    default:
-        return false;
-    }
-}
-
 static int on_value(struct builder *b, struct fy_event *event)
 {
-    if (event->type == FYET_ALIAS || is_decorated(event))
-        return fail_event(b, event, MU_EINVAL, "expected no anchors, aliases or tags");
     struct level *level = b->depth == 0 ? NULL : &b->levels[b->depth - 1];
     if (level != NULL && level->node->kind == MU_CONFIG_MAPPING && level->keyed == NULL)
         return key_take(b, level, event);
@@ -199,8 +173,9 @@ static int on_value(struct builder *b, struct fy_event *event)
     }
 }
 
-static int on_event(struct builder *b, struct fy_event *event)
+static int on_event(void *context, struct fy_event *event)
 {
+    struct builder *b = context;
     switch (event->type) {
     case FYET_DOCUMENT_START:
         if (b->document_count++ > 0)
@@ -212,7 +187,6 @@ static int on_event(struct builder *b, struct fy_event *event)
         MU_ASSERT(b->depth > 0 && b->levels[b->depth - 1].keyed == NULL);
         b->depth--;
         return 0;
-    case FYET_ALIAS:
     case FYET_SCALAR:
     case FYET_SEQUENCE_START:
     case FYET_MAPPING_START:
@@ -222,116 +196,7 @@ static int on_event(struct builder *b, struct fy_event *event)
     }
 }
 
-/* The end of the stream must be the end of the text: see text_check. */
-static int on_end(const struct builder *b, struct fy_event *event, struct mu_str text)
-{
-    const struct fy_mark *mark = fy_event_start_mark(event);
-    if (mark != NULL && mark->input_pos == text.len)
-        return 0;
-    return fail_event(b, event, MU_EINVAL, "expected YAML up to the end of the file");
-}
-
-/* What libfyaml has to say about a text that is not YAML. */
-static int fail_syntax(const struct builder *b, struct fy_diag *diag)
-{
-    void *at = NULL;
-    const struct fy_diag_error *e = fy_diag_errors_iterate(diag, &at);
-    if (e == NULL)
-        return mu_error_set(b->error, MU_EINVAL, "%s: expected YAML", b->config->name);
-    return mu_error_set(b->error, MU_EINVAL, "%s:%d:%d: expected YAML: %.120s", b->config->name,
-                        e->line, e->column, e->msg);
-}
-
-static int events_read(struct builder *b, struct fy_parser *parser, struct fy_diag *diag,
-                       struct mu_str text)
-{
-    int status = 0;
-    bool ended = false;
-    while (status == 0 && !ended) {
-        struct fy_event *event = fy_parser_parse(parser);
-        if (event == NULL || event->type == FYET_NONE) {
-            fy_parser_event_free(parser, event);
-            return fail_syntax(b, diag);
-        }
-        ended = event->type == FYET_STREAM_END;
-        status = ended ? on_end(b, event, text) : on_event(b, event);
-        fy_parser_event_free(parser, event);
-    }
-    return status != 0 || !fy_parser_get_stream_error(parser) ? status : fail_syntax(b, diag);
-}
-
-static int parse(struct builder *b, struct mu_str text)
-{
-    struct fy_diag_cfg diag_config;
-    fy_diag_cfg_default(&diag_config);
-    diag_config.fp = NULL;
-    struct fy_diag *diag = fy_diag_create(&diag_config);
-    if (diag == NULL)
-        return fail_memory(b);
-    fy_diag_set_collect_errors(diag, true);
-    struct fy_parse_cfg parse_config = {
-        .flags = FYPCF_QUIET | FYPCF_COLLECT_DIAG | FYPCF_DISABLE_RECYCLING | FYPCF_JSON_NONE,
-        .diag = diag,
-    };
-    struct fy_parser *parser = fy_parser_create(&parse_config);
-    int status = parser == NULL ? fail_memory(b) : 0;
-    if (status == 0 && fy_parser_set_string(parser, text.data, text.len) != 0)
-        status = fail_memory(b);
-    if (status == 0)
-        status = events_read(b, parser, diag, text);
-    fy_parser_destroy(parser);
-    fy_diag_destroy(diag);
-    return status;
-}
-
 /* ---- the whole ---- */
-
-/* Length of the well-formed UTF-8 sequence at s[0, left), with its code point; 0: there is none. */
-static uint32_t utf8_length(const unsigned char *s, uint32_t left, uint32_t *code)
-{
-    static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
-    uint32_t len = s[0] < 0x80 ? 1 : s[0] < 0xC0 ? 0 : s[0] < 0xE0 ? 2 : s[0] < 0xF0 ? 3 : 4;
-    if (len == 0 || len > left || s[0] >= 0xF8)
-        return 0;
-    *code = len == 1 ? s[0] : s[0] & (0x7Fu >> len);
-    for (uint32_t i = 1; i < len; i++) {
-        if ((s[i] & 0xC0) != 0x80)
-            return 0;
-        *code = *code << 6 | (s[i] & 0x3Fu);
-    }
-    bool surrogate = *code >= 0xD800 && *code <= 0xDFFF;
-    return *code < smallest[len] || surrogate || *code > 0x10FFFF ? 0 : len;
-}
-
-/* What YAML calls printable. */
-static bool is_printable(uint32_t c)
-{
-    return c == '\t' || c == '\n' || c == '\r' || (c >= 0x20 && c <= 0x7E) || c == 0x85 ||
-           (c >= 0xA0 && c != 0xFFFE && c != 0xFFFF);
-}
-
-/* Refuse what libfyaml would take for the end of the text: the rest would be ignored in silence. */
-static int text_check(const struct builder *b, struct mu_str text)
-{
-    const unsigned char *bytes = (const unsigned char *)text.data;
-    int line = 0;
-    int column = 0;
-    uint32_t len;
-    for (uint32_t at = 0; at < text.len; at += len) {
-        uint32_t code = 0;
-        len = utf8_length(bytes + at, text.len - at, &code);
-        if (len == 0)
-            return fail_at(b, line, column, MU_EINVAL, "expected UTF-8");
-        if (!is_printable(code))
-            return fail_at(b, line, column, MU_EINVAL, "expected no control characters");
-        column++;
-        if (code == '\n') {
-            line++;
-            column = 0;
-        }
-    }
-    return 0;
-}
 
 /* A document without a value (empty, or comments alone) is an empty mapping. */
 static int root_check(struct builder *b)
@@ -368,10 +233,8 @@ static int config_parse(struct mu_str text, const char *name, bool secret, struc
         status = fail_memory(&builder);
     else if (text.len > MU_CONFIG_BYTES_MAX)
         status = mu_error_set(error, MU_ELIMIT, "%s: expected at most 1 MiB", config->name);
-    else
-        status = text_check(&builder, text);
-    if (status == 0 && text.len > 0)
-        status = parse(&builder, text);
+    else if (text.len > 0)
+        status = mu_yaml_events(text, config->name, on_event, &builder, error);
     if (status == 0)
         status = root_check(&builder);
     if (status != 0) {

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "informer/decode_priv.h"
 #include "informer/limits.h"
+#include "informer/utf8.h"
 
 struct writer {
     struct mu_buf *out;
@@ -18,39 +19,13 @@ static void put(struct writer *w, const char *text)
     (void)mu_buf_append_text(w->out, text);
 }
 
-/* Length of the well-formed UTF-8 sequence at s (RFC 3629: no surrogates, no overlong forms,
- * nothing above U+10FFFF), or 0. */
-static uint32_t utf8_length(const uint8_t *s, uint32_t left)
-{
-    static const struct {
-        uint8_t first_low, first_high, second_low, second_high;
-        uint32_t length;
-    } forms[] = {
-        {0x00, 0x7F, 0x00, 0x00, 1}, {0xC2, 0xDF, 0x80, 0xBF, 2}, {0xE0, 0xE0, 0xA0, 0xBF, 3},
-        {0xE1, 0xEC, 0x80, 0xBF, 3}, {0xED, 0xED, 0x80, 0x9F, 3}, {0xEE, 0xEF, 0x80, 0xBF, 3},
-        {0xF0, 0xF0, 0x90, 0xBF, 4}, {0xF1, 0xF3, 0x80, 0xBF, 4}, {0xF4, 0xF4, 0x80, 0x8F, 4},
-    };
-    for (size_t f = 0; f < sizeof forms / sizeof forms[0]; f++) {
-        if (s[0] < forms[f].first_low || s[0] > forms[f].first_high)
-            continue;
-        if (forms[f].length == 1)
-            return 1;
-        if (left < forms[f].length || s[1] < forms[f].second_low || s[1] > forms[f].second_high)
-            return 0;
-        for (uint32_t i = 2; i < forms[f].length; i++)
-            if ((s[i] & 0xC0) != 0x80)
-                return 0;
-        return forms[f].length;
-    }
-    return 0;
-}
-
 /* Append the bytes that need no escape, as one run; returns how many there are. */
 static uint32_t put_plain_run(struct mu_buf *out, const uint8_t *s, uint32_t left)
 {
     uint32_t run = 0;
     while (run < left && s[run] != '"' && s[run] != '\\' && s[run] >= 0x20) {
-        uint32_t length = utf8_length(s + run, left - run);
+        uint32_t code;
+        uint32_t length = s[run] < 0x80 ? 1 : mu_utf8_length(s + run, left - run, &code);
         if (length == 0)
             break;
         run += length;

@@ -3,6 +3,7 @@
 #include "engine/base/assert.h"
 #include "informer/limits.h"
 #include "informer/proto/policy.pb-c.h"
+#include "informer/yaml_json.h"
 #include "tools/kubesim/limits.h"
 #include "tools/kubesim/schema/core.pb-c.h"
 #include "tools/kubesim/schema/policy.pb-c.h"
@@ -239,6 +240,8 @@ static int read_failed(struct mu_call *call, const struct want *want, int status
 {
     if (status == MU_EINVAL)
         return cannot_handle(call, want, error->text);
+    if (status == MU_ELIMIT)
+        return mu_api_fail(call, 413, "RequestEntityTooLarge", "%s", error->text);
     bool bound = mu_arena_used_bytes(call->server->arena) > MU_KUBESIM_DECODE_MAX / 2;
     return bound ? too_large(call) : mu_api_internal(call, status);
 }
@@ -267,7 +270,29 @@ static int read_tree(struct mu_call *call, const struct want *want, const json_t
     return code != 0 ? code : mu_body_encode(call, message, out);
 }
 
-static int read_json(struct mu_call *call, const struct want *want, struct mu_str *out)
+/* The body as a tree. *root is NULL on an error, which is answered. */
+static int parse_body(struct mu_call *call, const struct want *want,
+                      struct mu_json_problems *problems, json_t **root)
+{
+    struct mu_error error = {0, ""};
+    json_t *documents = NULL;
+    int status;
+    if (call->request->content != MU_MEDIA_YAML) {
+        status = mu_json_text_read(call->request->body, root, problems, &error);
+    } else {
+        status = mu_yaml_read(call->request->body, "body", &documents, problems, &error);
+        *root = status == 0 ? json_incref(json_array_get(documents, 0)) : NULL;
+        if (status == 0 && (json_array_size(documents) != 1 || !json_is_object(*root))) {
+            json_decref(*root);
+            *root = NULL;
+            status = mu_error_set(&error, MU_EINVAL, "expected one YAML document, a mapping");
+        }
+        json_decref(documents);
+    }
+    return status == 0 ? 0 : read_failed(call, want, status, &error);
+}
+
+static int read_text(struct mu_call *call, const struct want *want, struct mu_str *out)
 {
     enum mu_strictness strictness;
     int code = mu_body_strictness(call, &strictness);
@@ -275,11 +300,10 @@ static int read_json(struct mu_call *call, const struct want *want, struct mu_st
         return code;
     struct mu_json_problems found = {0};
     struct mu_json_problems *problems = strictness == MU_IGNORE ? NULL : &found;
-    struct mu_error error = {0, ""};
     json_t *root = NULL;
-    int status = mu_json_text_read(call->request->body, &root, problems, &error);
-    code = status == 0 ? read_tree(call, want, root, strictness, problems, out)
-                       : read_failed(call, want, status, &error);
+    code = parse_body(call, want, problems, &root);
+    if (code == 0)
+        code = read_tree(call, want, root, strictness, problems, out);
     json_decref(root);
     mu_json_problems_fini(&found);
     return code;
@@ -295,12 +319,13 @@ static int read_body(struct mu_call *call, const struct want *want, struct mu_st
     case MU_MEDIA_PROTOBUF:
         return read_protobuf(call, want, out);
     case MU_MEDIA_JSON:
+    case MU_MEDIA_YAML:
     case MU_MEDIA_NONE:
-        return read_json(call, want, out);
+        return read_text(call, want, out);
     default:
         return mu_api_fail(call, 415, "UnsupportedMediaType",
-                           "body: expected application/vnd.kubernetes.protobuf or "
-                           "application/json");
+                           "body: expected application/vnd.kubernetes.protobuf, "
+                           "application/json or application/yaml");
     }
 }
 

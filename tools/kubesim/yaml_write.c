@@ -2,6 +2,7 @@
 
 #include <strings.h>
 #include "engine/base/error.h"
+#include "informer/utf8.h"
 #include "tools/kubesim/limits.h"
 
 struct writer {
@@ -95,6 +96,33 @@ static bool is_bare(struct mu_str s)
     return true;
 }
 
+/* JSON's quotes are YAML's, but for characters that YAML wants escaped: those that it does not print
+ * and those that YAML 1.1 takes for line breaks. */
+static bool needs_escape(uint32_t c)
+{
+    return (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c == 0xFFFE ||
+           c == 0xFFFF;
+}
+
+static int write_quoted(struct writer *w, struct mu_str quoted)
+{
+    uint32_t start = 0;
+    uint32_t length;
+    for (uint32_t at = 0; at < quoted.len; at += length) {
+        uint32_t code = 0;
+        length = mu_utf8_length((const uint8_t *)quoted.data + at, quoted.len - at, &code);
+        if (length == 0) {
+            return MU_EPROTO; /* not our own output */
+        }
+        if (needs_escape(code)) {
+            (void)mu_buf_append(w->out, quoted.data + start, at - start);
+            (void)mu_buf_printf(w->out, "\\u%04x", code);
+            start = at + length;
+        }
+    }
+    return mu_buf_append(w->out, quoted.data + start, quoted.len - start);
+}
+
 static int write_string(struct writer *w)
 {
     struct mu_str quoted = take_string(w);
@@ -102,7 +130,7 @@ static int write_string(struct writer *w)
         return MU_EPROTO;
     }
     struct mu_str inner = {quoted.data + 1, quoted.len - 2};
-    return mu_buf_append_str(w->out, is_bare(inner) ? inner : quoted);
+    return is_bare(inner) ? mu_buf_append_str(w->out, inner) : write_quoted(w, quoted);
 }
 
 /* Numbers, true, false, null: as they are. */
