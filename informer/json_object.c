@@ -1,10 +1,10 @@
 #include "informer/json_object.h"
 
 #include <inttypes.h>
-#include <jansson.h>
 #include <time.h>
 #include "engine/base/assert.h"
 #include "informer/decode_priv.h"
+#include "informer/json_read.h"
 #include "informer/limits.h"
 #include "informer/utf8.h"
 
@@ -217,13 +217,15 @@ static void put_raw(struct writer *w, const ProtobufCMessage *message)
 {
     const ProtobufCFieldDescriptor *field = part_of(message->descriptor, 1);
     ProtobufCBinaryData bytes = bytes_at(field_at(message, field));
+    struct mu_str text = {(const char *)bytes.data, (uint32_t)bytes.len};
     json_t *parsed = NULL;
+    int status = MU_EINVAL;
     if (has_scalar(message, field) && bytes.len > 0)
-        parsed = json_loadb((const char *)bytes.data, bytes.len, JSON_DECODE_ANY, NULL);
-    if (parsed == NULL)
-        put(w, "null");
+        status = mu_json_value_read(text, &parsed, NULL, NULL);
+    if (status == MU_ENOMEM)
+        w->status = mu_error_set(w->error, status, "%s", mu_error_text(status));
     else
-        (void)mu_buf_append(w->out, bytes.data, bytes.len);
+        (void)mu_buf_append_str(w->out, status == 0 ? text : MU_STR("null"));
     json_decref(parsed);
 }
 

@@ -10,7 +10,7 @@
 #include "informer/limits.h"
 
 /* Whether jansson has met the end of memory in this thread: its parser then complains of whatever it
- * had in hand. */
+ * had in hand, or goes on with a piece of a string missing. */
 static _Thread_local bool memory_out;
 
 static void *allocate(size_t bytes)
@@ -183,12 +183,14 @@ int mu_json_value_read(struct mu_str text, json_t **out, struct mu_json_problems
     bool duplicates = root == NULL && json_error_code(&where) == json_error_duplicate_key;
     if (duplicates)
         root = json_loadb(data, text.len, JSON_DECODE_ANY, &where);
-    if (root == NULL && memory_out)
-        return mu_error_set(error, MU_ENOMEM, "%s", mu_error_text(MU_ENOMEM));
-    if (root == NULL)
+    int status = memory_out ? MU_ENOMEM : 0;
+    if (root == NULL && status == 0)
         return mu_error_set(error, MU_EINVAL, "not JSON: line %d, column %d: %s", where.line,
                             where.column, where.text);
-    int status = duplicates && problems != NULL ? find_duplicates(text, problems) : 0;
+    if (status == 0 && duplicates && problems != NULL)
+        status = find_duplicates(text, problems);
+    if (status == 0 && memory_out)
+        status = MU_ENOMEM;
     if (status != 0) {
         json_decref(root);
         return mu_error_set(error, status, "%s", mu_error_text(status));

@@ -29,6 +29,7 @@ static inline struct answer call_media(struct mu_apiserver *server, enum mu_meth
     }
     struct mu_api_response response;
     mu_apiserver_handle(server, &request, now_ns, &response);
+    mu_buf_fini(&response.warnings);
     (void)mu_buf_append(&response.body, "", 1);
     response.body.len--;
     return (struct answer){response.status, response.retry_after_s, response.media, response.body,
