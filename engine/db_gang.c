@@ -24,7 +24,7 @@
  * generation, and do not wait for members that have ended.
  *
  *     stated > 0                       settled, size = stated
- *     stated = 0, frozen, some placed  settled, size = frozen
+ *     stated = 0, frozen, some placed  settled, size = frozen, or all live members if fewer
  *     else                             not settled, size = 0
  *
  * Blocks. The members that want a node are shown as an immutable block in canonical order
@@ -287,8 +287,11 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
         row->blocked_count += pending;
         row->blocked_rules |= MU_RULE_GANG_SPEC;
     }
-    /* With nobody left of those that a size was frozen for, a new generation begins. */
-    uint32_t frozen = row->placed_count != 0 ? g->frozen : 0;
+    /* With nobody left of those that a size was frozen for, a new generation begins; with fewer left
+     * than that, nobody waits for those that have ended. */
+    uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;
+    if (row->placed_count == 0)
+        frozen = 0;
     row->size = stated != 0 ? stated : frozen;
     row->flags = row->size != 0 ? MU_GANG_SETTLED : 0;
     if (row->placed_count < row->member_count)

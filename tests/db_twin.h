@@ -153,6 +153,7 @@ static struct twin_count twin_count(const struct twin *t, int key)
 static uint32_t twin_size(const struct twin *t, int key, const struct twin_count *c)
 {
     uint32_t frozen = c->placed != 0 ? t->gangs[key].frozen : 0;
+    frozen = frozen < c->members ? frozen : c->members;
     return c->stated != 0 ? c->stated : frozen;
 }
 

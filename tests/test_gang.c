@@ -355,6 +355,31 @@ static void test_gang_freeze__first_admit__late_members_are_surplus(void **state
 }
 
 /* Found in simulation: the placed members ended, the refused one waited for them for ever. */
+static void test_gang_freeze__some_members_end__the_rest_do_not_wait_for_them(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct fixture_plan plan;
+    fixture_put_node(db, "a", 1, 8);
+    for (uint32_t i = 1; i <= 3; i++)
+        put_member(db, i, 1, 0, 0);
+    uint32_t gang = fixture_find(db, 1).gang.v;
+    fixture_sync(db, s);
+    fixture_plan(&plan, s, gang, fixture_row(db, s, "a"));
+    assert_int_equal(mu_db_admit(db, &plan.gang, NULL), 0);
+    put_member(db, 4, 1, 0, 7);
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct fixture_pod p;
+        fixture_pod(&p, i, 0);
+        mu_db_pod_remove(db, p.object.ns, p.object.name, MU_STR(""), 0);
+    }
+    const struct mu_gang_row *g = only_gang(db, s); /* frozen for 3; one of them and 4 are left */
+    assert_int_equal(g->size, 2);
+    assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SETTLED | MU_GANG_SHORT);
+    mu_db_destroy(db);
+}
+
 static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(void **state)
 {
     (void)state;
@@ -378,6 +403,61 @@ static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(
     assert_int_equal(g->flags, MU_GANG_PENDING);
     assert_int_equal(g->size, 0);
     assert_int_equal(g->member_count, 1);
+    mu_db_destroy(db);
+}
+
+static void test_gang_version__pending_member_renewed__shown_in_silence(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct fixture_pod p;
+    struct mu_db_counts before, after;
+    fixture_pod(&p, 1, 5);
+    fixture_put(db, &p, 0);
+    const struct mu_gang_row *g = only_gang(db, s);
+    uint32_t revision = g->revision;
+    uint64_t generation = s->generation;
+    mu_db_counts(db, &before);
+    p.object.version = 6;
+    p.object.report = 77;
+    fixture_put(db, &p, 0);
+    assert_true(fixture_find(db, 1).report == 77);
+    g = only_gang(db, s);
+    mu_db_counts(db, &after);
+    assert_int_equal(g->block->members[0].version, 6); /* what a bind needs */
+    assert_int_equal(g->revision, revision);
+    assert_true(s->generation == generation);
+    assert_true(after.versions_moved == before.versions_moved + 1);
+    p.object.version = 7;
+    p.object.priority = 3; /* something to decide */
+    fixture_put(db, &p, 0);
+    g = only_gang(db, s);
+    assert_int_not_equal(g->revision, revision);
+    assert_true(s->generation > generation);
+    /* What was written to the pod is known before it is seen. */
+    mu_db_pod_report(db, fixture_find(db, 1).uid, 99);
+    assert_true(fixture_find(db, 1).report == 99);
+    mu_db_destroy(db);
+}
+
+static void test_gang_member__walk__finds_each_once(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_pod_ix pod = {MU_NONE};
+    uint32_t seen = 0;
+    for (uint32_t i = 1; i <= 3; i++)
+        put_member(db, i, 1, 0, 0);
+    struct mu_gang_ix gang = fixture_find(db, 1).gang;
+    while (mu_db_gang_member(db, gang, &pod)) {
+        struct mu_pod_view view;
+        assert_true(mu_db_pod_get(db, pod, &view));
+        seen |= 1u << (view.name.data[view.name.len - 1] - '0');
+    }
+    assert_int_equal(seen, 0xe);
+    pod.v = MU_NONE;
+    assert_false(mu_db_gang_member(db, (struct mu_gang_ix){99}, &pod));
     mu_db_destroy(db);
 }
 
@@ -427,7 +507,10 @@ int main(void)
         cmocka_unit_test(test_gang_bounds__too_many_members__blocked_whole),
         cmocka_unit_test(test_gang_quiet_time__each_arrival__starts_it_anew),
         cmocka_unit_test(test_gang_freeze__first_admit__late_members_are_surplus),
+        cmocka_unit_test(test_gang_freeze__some_members_end__the_rest_do_not_wait_for_them),
         cmocka_unit_test(test_gang_freeze__placed_members_end__the_rest_are_a_new_generation),
+        cmocka_unit_test(test_gang_version__pending_member_renewed__shown_in_silence),
+        cmocka_unit_test(test_gang_member__walk__finds_each_once),
         cmocka_unit_test(test_gang_short__some_placed__flag_follows),
     };
     return cmocka_run_group_tests_name("gang", tests, NULL, NULL);
