@@ -20,6 +20,10 @@
  * Why a condition cannot hit a bound pod: the patch carries the resourceVersion at which the pod
  * was seen unbound; a bind moves it, and a write that is late or repeated then fails with 409.
  *
+ * What the pod was last seen to carry counts only when it was seen after every write that may have
+ * landed without our knowing (`doubt`): else the pod may carry that write's text by now, and the
+ * text that it is to carry, seen before, would be taken for written.
+ *
  * An item that finds no memory for its request sleeps and tries again; one that finds no memory for
  * its timer is READY at once, where the budget slows it down.
  */
@@ -371,7 +375,7 @@ static void pod_send(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
         pod_idle(r, pod, now_ns);
         return;
     }
-    if (subject.report == pod->wanted->digest) {
+    if (subject.report == pod->wanted->digest && subject.version > pod->doubt) {
         r->stats.conditions_same++;
         pod_idle(r, pod, now_ns);
         return;
@@ -390,6 +394,7 @@ static void pod_send(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
     mu_report_condition_body(&request.body, &subject, pod->wanted,
                              subject.report == 0 ? wall_s : 0);
     pod->sent = pod->wanted->digest;
+    pod->sent_version = subject.version;
     if (!mu_rep_item_send(r, &pod->item, &request, now_ns, out))
         mu_rep_try_later(r, &pod->item, MU_REP_BACKOFF_FIRST_NS, 0, now_ns);
 }
@@ -446,6 +451,7 @@ static void pod_answered(struct mu_reporter *r, struct mu_rep_pod *pod, enum mu_
     case MU_REP_TAKEN:
         r->stats.conditions++;
         r->config.written(r->config.context, pod->uid, pod->sent);
+        pod->doubt = 0;
         pod->next_ns = now_ns + (pod->level < 4 ? MU_REP_BACKOFF_FIRST_NS << pod->level
                                                 : MU_REP_BACKOFF_MAX_NS);
         pod->level += pod->level < 4;
@@ -460,6 +466,7 @@ static void pod_answered(struct mu_reporter *r, struct mu_rep_pod *pod, enum mu_
         mu_rep_try_later(r, &pod->item, MU_REP_BACKOFF_FIRST_NS, retry_after_s, now_ns);
         break;
     case MU_REP_LATER:
+        pod->doubt = pod->sent_version;
         mu_rep_try_later(r, &pod->item, MU_REP_BACKOFF_FIRST_NS, retry_after_s, now_ns);
         break;
     case MU_REP_DENIED:

@@ -43,7 +43,9 @@ struct mu_rep_pod {
     struct mu_uid uid;
     struct mu_report_text *wanted; /* NULL: nothing to tell */
     struct mu_rep_event *event;    /* FailedScheduling of the last MU_REP_WINDOW_NS */
-    uint64_t sent;                 /* digest in the open request */
+    uint64_t sent;                 /* digest in the open request, or the last one */
+    uint64_t sent_version;         /* its precondition */
+    uint64_t doubt;                /* the precondition of a write that may have landed, 0: none */
     uint64_t observed;             /* digest of the last text that became an event */
     uint64_t next_ns;              /* no condition before it */
     uint64_t idle_ns;              /* IDLE since */

@@ -192,6 +192,39 @@ static void test_pod_requests__resize_infeasible__spec_does_not_count(void **sta
     kit_destroy(kit);
 }
 
+static void test_pod_decode__pod_scheduled__report_is_what_false_says(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    Kube__PodCondition condition = KUBE__POD_CONDITION__INIT;
+    Kube__PodCondition *conditions[1] = {&condition};
+    kit_decode(kit);
+    assert_true(kit->out.report == 0);
+    kit->status.n_conditions = 1;
+    kit->status.conditions = conditions;
+    condition.type = FIXTURE_TEXT("PodScheduled");
+    condition.status = FIXTURE_TEXT("False");
+    condition.reason = FIXTURE_TEXT("Unschedulable");
+    condition.message = FIXTURE_TEXT("no room");
+    kit_decode(kit);
+    uint64_t digest = mu_pod_report_digest(MU_STR("Unschedulable"), MU_STR("no room"));
+    assert_true(kit->out.report == digest && digest != 0);
+    condition.message = FIXTURE_TEXT("no rooms");
+    kit_decode(kit);
+    assert_true(kit->out.report != digest && kit->out.report != 0);
+    condition.message = NULL; /* the server's own, of a gated pod */
+    condition.reason = FIXTURE_TEXT("SchedulingGated");
+    kit_decode(kit);
+    assert_true(kit->out.report == mu_pod_report_digest(MU_STR("SchedulingGated"), MU_STR("")));
+    condition.status = FIXTURE_TEXT("True");
+    kit_decode(kit);
+    assert_true(kit->out.report == 0);
+    condition.status = NULL;
+    kit_decode(kit);
+    assert_true(kit->out.report == 0);
+    kit_destroy(kit);
+}
+
 static void test_pod_requests__containers_without_names__no_status_matches(void **state)
 {
     (void)state;
@@ -553,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_pod_requests__placed__largest_of_spec_allocated_actual),
         cmocka_unit_test(test_pod_requests__not_placed__statuses_do_not_count),
         cmocka_unit_test(test_pod_requests__resize_infeasible__spec_does_not_count),
+        cmocka_unit_test(test_pod_decode__pod_scheduled__report_is_what_false_says),
         cmocka_unit_test(test_pod_requests__containers_without_names__no_status_matches),
         cmocka_unit_test(test_pod_requests__placed_sidecar__its_status_counts),
         cmocka_unit_test(test_pod_requests__placed_pod_level__its_status_counts),

@@ -457,9 +457,32 @@ static void test_ledger_held__pod_terminating__given_up(void **state)
     mu_db_destroy(w.db);
 }
 
+static void test_ledger_block__pod_renewed__lasts_until_something_else_changes(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct fixture_pod p;
+    fixture_pod(&p, 1, 5);
+    fixture_put(db, &p, 0);
+    struct mu_uid uid = fixture_find(db, 1).uid;
+    mu_db_pod_block(db, uid, MU_RULE_REFUSED, true);
+    p.object.version = 6; /* its status was written to, may be by us */
+    fixture_put(db, &p, 0);
+    assert_int_equal(fixture_find(db, 1).unbuilt, MU_RULE_REFUSED);
+    p.object.version = 7;
+    p.amounts[0].value = 500;
+    fixture_put(db, &p, 0);
+    assert_int_equal(fixture_find(db, 1).unbuilt, 0);
+    mu_db_pod_block(db, uid, MU_RULE_REFUSED, true);
+    mu_db_pod_block(db, uid, MU_RULE_REFUSED, false);
+    assert_int_equal(fixture_find(db, 1).unbuilt, 0);
+    mu_db_destroy(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_ledger_block__pod_renewed__lasts_until_something_else_changes),
         cmocka_unit_test(test_ledger_admit__fits__charges_and_places),
         cmocka_unit_test(test_ledger_admit__world_moved__conflict_names_it),
         cmocka_unit_test(test_ledger_admit__node_rules_changed__conflict),

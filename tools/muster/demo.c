@@ -204,8 +204,17 @@ static int start_kubesim(struct demo *d)
 static int start_musterd(struct demo *d)
 {
     const char *score = d->options->score == MU_SCORE_PACK ? "pack" : "spread";
-    char *argv[] = {NULL,          "--kubeconfig",     d->kubeconfig,     "--score",
-                    (char *)score, "--scheduler-name", MU_DEMO_SCHEDULER, NULL};
+    /* The server is all ours: events of thousands of pods are there within seconds. */
+    char *argv[] = {NULL,
+                    "--kubeconfig",
+                    d->kubeconfig,
+                    "--score",
+                    (char *)score,
+                    "--scheduler-name",
+                    MU_DEMO_SCHEDULER,
+                    "--report-rate",
+                    "2000",
+                    NULL};
     return start_child(d, &d->musterd, "musterd", argv);
 }
 
