@@ -45,6 +45,7 @@ struct harness {
     char last_path[256], last_query[256], last_content_type[128], last_accept[128], last_agent[128];
     uint64_t last_body_len;
     bool last_body_ok;
+    int warn_result; /* of the last warning */
     bool last_http2, last_tls;
     char last_authorization[128];
     char last_peer[128]; /* name and groups, by commas */
@@ -185,7 +186,7 @@ static inline void harness_copy_peer(struct harness *h, const struct mu_tls_peer
 }
 
 /* Paths: /echo, /status?s=N, /big?n=N, /stream?n=N, /open (begins, stays silent), /hold,
- * /reset, /busy (429). */
+ * /reset, /busy (429), /warn?n=N (N warnings with all that is odd in them). */
 static inline void harness_on_request(void *context, struct mu_http_exchange *ex,
                                       const struct mu_http_request *request)
 {
@@ -231,6 +232,11 @@ static inline void harness_on_request(void *context, struct mu_http_exchange *ex
         }
     } else if (strcmp(path, "/reset") == 0) {
         mu_http_exchange_reset(ex);
+    } else if (strcmp(path, "/warn") == 0) {
+        uint64_t n = harness_query_number(h->last_query, "n=");
+        for (uint64_t i = 0; i < n; i++)
+            h->warn_result = mu_http_exchange_warn(ex, MU_STR("say \"no\\\"\r\n\x7f!"));
+        (void)mu_http_respond(ex, 200, MU_STR("text/plain"), 0, MU_STR("ok"));
     } else if (strcmp(path, "/busy") == 0) {
         (void)mu_http_respond(ex, 429, MU_STR("text/plain; charset=utf-8"), 7, MU_STR("busy"));
     } else {

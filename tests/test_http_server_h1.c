@@ -300,6 +300,56 @@ static void test_http1__reset__connection_dropped(void **state)
     peer_free(&p);
 }
 
+static void test_http1__warnings__headers_of_their_own(void **state)
+{
+    (void)state;
+    struct peer p = peer_new(defaults);
+    peer_say(&p, "GET /warn?n=2 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_string_equal(peer_text(&p), "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n"
+                                       "content-length: 2\r\n"
+                                       "warning: 299 - \"say \\\"no\\\\\\\"!\"\r\n"
+                                       "warning: 299 - \"say \\\"no\\\\\\\"!\"\r\n\r\nok");
+    assert_int_equal(p.h->warn_result, 0);
+    /* The exchange's storage is used again: no warning is left in it. */
+    peer_say(&p, "GET /warn?n=0 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_string_equal(peer_text(&p), "HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\n"
+                                       "content-length: 2\r\n\r\nok");
+    /* Beyond the bound they are left out; the response goes out all the same. */
+    peer_say(&p, "GET /warn?n=65 HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_int_equal(p.h->warn_result, MU_ELIMIT);
+    uint32_t count = 0;
+    for (const char *at = peer_text(&p); (at = strstr(at, "\r\nwarning: ")) != NULL; at++)
+        count++;
+    assert_int_equal(count, MU_HTTP_WARNINGS_MAX);
+    peer_free(&p);
+}
+
+static void respond_long_warning(struct harness *h, struct mu_http_exchange *ex)
+{
+    static char text[MU_HTTP_WARNINGS_BYTES];
+    memset(text, 'w', sizeof text);
+    assert_int_equal(mu_http_exchange_warn(ex, MU_STR("kept")), 0);
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = 1});
+    assert_int_equal(mu_http_exchange_warn(ex, (struct mu_str){text, 2000}), MU_ENOMEM);
+    mu_mem_debug_set((struct mu_mem_debug){0});
+    assert_int_equal(mu_http_exchange_warn(ex, (struct mu_str){text, sizeof text}), MU_ELIMIT);
+    assert_int_equal(mu_http_exchange_warn(ex, MU_STR("too")), 0);
+    assert_int_equal(mu_http_respond(ex, 200, MU_STR("text/plain"), 0, MU_STR("ok")), 0);
+    h->held_count = 0;
+}
+
+static void test_http1__warning_that_fails__the_others_stay(void **state)
+{
+    (void)state;
+    struct peer p = peer_new(defaults);
+    peer_say(&p, "GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    respond_long_warning(p.h, p.h->held[0]);
+    peer_pull(&p, 65536);
+    assert_non_null(strstr(peer_text(&p), "\r\nwarning: 299 - \"kept\"\r\n"
+                                          "warning: 299 - \"too\"\r\n\r\nok"));
+    peer_free(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -316,6 +366,8 @@ int main(void)
         cmocka_unit_test(test_http1__pipelined_behind_a_slow_one__in_order_and_bounded),
         cmocka_unit_test(test_http1__dropped_while_answering__aborted_once),
         cmocka_unit_test(test_http1__reset__connection_dropped),
+        cmocka_unit_test(test_http1__warnings__headers_of_their_own),
+        cmocka_unit_test(test_http1__warning_that_fails__the_others_stay),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@ struct h2_reply {
     int32_t stream;
     int status;
     uint32_t interim; /* 1xx seen */
+    uint32_t warnings;
     uint64_t bytes;
     bool closed;
     uint32_t code; /* it was closed with */
@@ -45,6 +46,12 @@ static int h2_on_header(nghttp2_session *session, const nghttp2_frame *frame, co
             r->interim++;
         else
             r->status = status;
+    }
+    static const char warning[] = "299 - \"say \\\"no\\\\\\\"!\"";
+    if (name_len == 7 && memcmp(name, "warning", 7) == 0) {
+        assert_int_equal(value_len, sizeof warning - 1);
+        assert_memory_equal(value, warning, value_len);
+        reply_of(user, frame->hd.stream_id)->warnings++;
     }
     return 0;
 }
@@ -309,6 +316,23 @@ static void test_http2__slow_reader_of_a_large_answer__bounded(void **state)
     h2_free(p);
 }
 
+static void test_http2__warnings__headers_of_their_own(void **state)
+{
+    (void)state;
+    struct h2_peer *p = h2_new(defaults);
+    int32_t two = h2_request(p, "GET", "/warn?n=2", NULL, 0, 0);
+    h2_talk(p, 65536);
+    int32_t none = h2_request(p, "GET", "/warn?n=0", NULL, 0, 0);
+    int32_t most = h2_request(p, "GET", "/warn?n=100", NULL, 0, 0);
+    h2_talk(p, 65536);
+    assert_int_equal(reply_of(p, two)->warnings, 2);
+    assert_int_equal(reply_of(p, none)->warnings, 0);
+    assert_int_equal(reply_of(p, most)->warnings, MU_HTTP_WARNINGS_MAX);
+    assert_int_equal(reply_of(p, most)->status, 200);
+    assert_int_equal(reply_of(p, most)->bytes, 2);
+    h2_free(p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +345,7 @@ int main(void)
         cmocka_unit_test(test_http2__streams_above_the_limit__refused),
         cmocka_unit_test(test_http2__nonsense_behind_the_preface__goaway_and_linger),
         cmocka_unit_test(test_http2__slow_reader_of_a_large_answer__bounded),
+        cmocka_unit_test(test_http2__warnings__headers_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
