@@ -437,6 +437,14 @@ static struct failure judge(const struct mu_reflector *r, int http_status, bool 
     return f;
 }
 
+/* HTTP status or error code of what failed; 0: it did not. */
+static void note_failure(struct mu_reflector *r, int code)
+{
+    bool alike = code != 0 && code == r->stats.last_failure;
+    r->stats.failures_alike = alike ? r->stats.failures_alike + 1 : code != 0;
+    r->stats.last_failure = code;
+}
+
 /* Judge the complete body of a reply that is no success. */
 static struct failure judge_reply(struct mu_reflector *r)
 {
@@ -448,7 +456,7 @@ static struct failure judge_reply(struct mu_reflector *r)
         (void)snprintf(what, sizeof what, r->status == 403 ? "forbidden (%d)" : "HTTP %d",
                        r->status);
     int len = (int)(status.message.len > 160 ? 160 : status.message.len);
-    r->stats.last_failure = r->status;
+    note_failure(r, r->status);
     set_problem(r, "%.*s: %s: %s: %.*s", MU_STR_ARGS(buf_str(&r->name)),
                 r->stats.state == MU_REFLECTOR_LISTING ? "list" : "watch", what, len,
                 len > 0 ? status.message.data : "");
@@ -601,7 +609,7 @@ static void reply_head(struct mu_reflector *r, const struct mu_reply *reply, uin
     if (r->stats.state == MU_REFLECTOR_WATCHING && r->status == 200)
         r->problem[0] = '\0';
     if (r->status == 200)
-        r->stats.last_failure = 0;
+        note_failure(r, 0);
 }
 
 static void reply_data(struct mu_reflector *r, const struct mu_reply *reply, uint64_t now_ns,
@@ -646,7 +654,7 @@ static void reply_lost(struct mu_reflector *r, const struct mu_reply *reply, uin
 {
     bool listing = r->stats.state == MU_REFLECTOR_LISTING;
     r->token = 0;
-    r->stats.last_failure = reply->error;
+    note_failure(r, reply->error);
     set_problem(r, "%.*s: %s: no reply: %s", MU_STR_ARGS(buf_str(&r->name)),
                 listing ? "list" : "watch", mu_error_text(reply->error));
     /* A lost connection says nothing about the watch: it is resumed, however long it takes. */

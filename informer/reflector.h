@@ -60,7 +60,8 @@ struct mu_reflector_stats {
     uint64_t lists, pages, watches, events, bookmarks, expired, failures, stale_refused;
     uint64_t last_version;
     int last_failure; /* HTTP status, or the code (< 0) of a reply that did not come; 0: none */
-    bool synced;      /* a full list has been applied since start */
+    uint32_t failures_alike; /* so often in a row it was last_failure */
+    bool synced;             /* a full list has been applied since start */
     enum mu_reflector_state state;
 };
 

@@ -157,6 +157,7 @@ static void test_reflector_list__401_and_403__in_words_and_backs_off(void **stat
         rig_take(rig);
         rig_status(rig, i < 3 ? 401 : 403, i < 3 ? "Unauthorized" : "Forbidden", NULL);
         assert_int_equal(rig_stats(rig).last_failure, i < 3 ? 401 : 403);
+        assert_int_equal(rig_stats(rig).failures_alike, i % 3 + 1);
         const char *problem = mu_reflector_problem(rig->reflector);
         const char *expected = i < 3 ? "pods: list: the API server refuses our credentials (401): "
                                      : "pods: list: forbidden (403): ";
@@ -169,6 +170,7 @@ static void test_reflector_list__401_and_403__in_words_and_backs_off(void **stat
     rig_take(rig);
     rig_page(rig, 10, NULL, "a@5");
     assert_int_equal(rig_stats(rig).last_failure, 0);
+    assert_int_equal(rig_stats(rig).failures_alike, 0);
     rig_destroy(rig);
 }
 

@@ -179,7 +179,7 @@ static const char *tls_problem(const struct daemon *d)
 /* Nothing but a person can mend this: the process that would wait for it is of no use. */
 static bool is_refusal(const struct mu_reflector_stats *stats)
 {
-    return stats->failures >= START_REFUSALS &&
+    return stats->failures_alike >= START_REFUSALS &&
            (stats->last_failure == 401 || stats->last_failure == 403 ||
             stats->last_failure == MU_ETLS);
 }
