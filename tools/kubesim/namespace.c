@@ -120,6 +120,7 @@ void mu_namespace_populate(struct mu_apiserver *server, struct mu_str name, uint
         return;
     }
     struct mu_inside inside;
+    name = mu_kobject_name(ns); /* the caller's may lie in the arena, which starts afresh */
     mu_inside_begin(&inside, server, MU_KIND_SERVICEACCOUNTS, name, account, now_ns);
     Kube__Object *object = (Kube__Object *)mu_api_new(server, &kube__object__descriptor);
     Kube__ObjectMeta *meta = (Kube__ObjectMeta *)mu_api_new(server, &kube__object_meta__descriptor);
