@@ -9,6 +9,7 @@
 #include "engine/base/mem.h"
 #include "informer/codec.h"
 #include "informer/proto/events.pb-c.h"
+#include "informer/utf8.h"
 
 /*
  * Conditions are JSON because strategic-merge patches are; events are protobuf. What comes from
@@ -27,28 +28,9 @@ struct mu_str mu_report_reason_text(enum mu_report_reason reason)
     MU_UNREACHABLE("a reason outside its enum");
 }
 
-/* --- UTF-8 (RFC 3629) ------------------------------------------------------------------------ */
+/* --- UTF-8 ----------------------------------------------------------------------------------- */
 
-/* Bytes of the character at the start of `text`; 0: there is none. */
-static uint32_t char_len(struct mu_str text)
-{
-    const unsigned char *b = (const unsigned char *)text.data;
-    if (b[0] < 0x80)
-        return 1;
-    uint32_t len = b[0] >= 0xf0 ? 4 : b[0] >= 0xe0 ? 3 : 2;
-    if (b[0] < 0xc2 || b[0] > 0xf4 || text.len < len)
-        return 0;
-    for (uint32_t i = 1; i < len; i++)
-        if ((b[i] & 0xc0) != 0x80)
-            return 0;
-    /* No overlong forms, no surrogates, nothing beyond U+10FFFF. */
-    if ((b[0] == 0xe0 && b[1] < 0xa0) || (b[0] == 0xed && b[1] > 0x9f) ||
-        (b[0] == 0xf0 && b[1] < 0x90) || (b[0] == 0xf4 && b[1] > 0x8f))
-        return 0;
-    return len;
-}
-
-uint32_t mu_utf8_cut(struct mu_str text, uint32_t max)
+uint32_t mu_report_cut(struct mu_str text, uint32_t max)
 {
     uint32_t len = text.len < max ? text.len : max;
     while (len > 0 && len < text.len && ((unsigned char)text.data[len] & 0xc0) == 0x80)
@@ -56,10 +38,11 @@ uint32_t mu_utf8_cut(struct mu_str text, uint32_t max)
     return len;
 }
 
-void mu_utf8_append(struct mu_buf *out, struct mu_str text)
+void mu_report_clean(struct mu_buf *out, struct mu_str text)
 {
     while (text.len > 0) {
-        uint32_t len = char_len(text);
+        uint32_t code;
+        uint32_t len = mu_utf8_length((const uint8_t *)text.data, text.len, &code);
         (void)mu_buf_append(out, len > 0 ? text.data : "?", len > 0 ? len : 1);
         text.data += len > 0 ? len : 1;
         text.len -= len > 0 ? len : 1;
@@ -71,8 +54,8 @@ void mu_utf8_append(struct mu_buf *out, struct mu_str text)
 struct mu_report_text *mu_report_text_create(enum mu_report_reason reason, struct mu_str message)
 {
     struct mu_buf clean = {.max = 0};
-    struct mu_str head = {message.data, mu_utf8_cut(message, MU_REPORT_TEXT_MAX)};
-    mu_utf8_append(&clean, head);
+    struct mu_str head = {message.data, mu_report_cut(message, MU_REPORT_TEXT_MAX)};
+    mu_report_clean(&clean, head);
     struct mu_report_text *text =
         clean.failed != 0 ? NULL : mu_mem_alloc(sizeof *text + clean.len + 1);
     if (text != NULL) {
@@ -204,7 +187,7 @@ static uint32_t keep(struct strings *s, struct mu_str text)
 {
     MU_ASSERT(s->count < sizeof s->at / sizeof s->at[0]);
     s->at[s->count] = s->buf.len;
-    mu_utf8_append(&s->buf, text);
+    mu_report_clean(&s->buf, text);
     (void)mu_buf_append(&s->buf, "", 1);
     return s->count++;
 }
@@ -244,7 +227,7 @@ int mu_report_event_body(struct mu_buf *out, const struct mu_report_event *event
     char name[MU_EVENT_NAME_MAX + 1];
     struct strings s = {.count = 0};
     put_event_name(NULL, event, name);
-    struct mu_str note = {event->note.data, mu_utf8_cut(event->note, MU_EVENT_NOTE_MAX)};
+    struct mu_str note = {event->note.data, mu_report_cut(event->note, MU_EVENT_NOTE_MAX)};
     uint32_t pod_name = keep(&s, event->name), ns = keep(&s, event->ns), uid = keep(&s, event->uid);
     uint32_t reason = keep(&s, event->reason), action = keep(&s, event->action);
     uint32_t note_at = keep(&s, note);

@@ -13,9 +13,9 @@ struct mu_report_text {
 struct mu_str mu_report_reason_text(enum mu_report_reason reason);
 
 /* Length of the longest prefix of at most `max` bytes that ends between characters. */
-uint32_t mu_utf8_cut(struct mu_str text, uint32_t max);
+uint32_t mu_report_cut(struct mu_str text, uint32_t max);
 /* Append text as UTF-8: each byte that belongs to no character becomes '?'. */
-void mu_utf8_append(struct mu_buf *out, struct mu_str text);
+void mu_report_clean(struct mu_buf *out, struct mu_str text);
 
 /* The strategic-merge patch of pods/status. `transition_s`: wall time when the status changes with
  * it, 0: it does not. Appends; the buffer's sticky error tells. */

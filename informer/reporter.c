@@ -9,7 +9,7 @@
  *   pod     (item and what is known about a pod: the text it is to carry, its back-off, its event)
  *           IDLE -> pending() -> READY, or ASLEEP while its back-off lasts -> OPEN -> IDLE
  *           A pod that stays IDLE for MU_REP_WINDOW_NS is forgotten: all IDLE pods wait equally
- *           long, so their queue is their timer. When the table is full the first of them goes early.
+ *           long, so their queue is their timer. When the table is full the first one goes early.
  *   event   created READY -> OPEN -> IDLE while a pod may still repeat it, else freed
  *
  * A text that arrives while the pod's request is open waits for its answer: one write of a pod is
@@ -39,7 +39,7 @@
 #define RATE_DEFAULT       100u
 #define IN_FLIGHT_DEFAULT  32u
 #define TIMEOUT_DEFAULT_NS (30 * MU_NS_PER_S)
-#define BUSY_TOKENS        10u                 /* what a write costs while binds wait */
+#define BUSY_INTERVALS     10u                 /* between two writes while binds wait */
 #define DENIED_NS          (300 * MU_NS_PER_S) /* 403: somebody has to grant it first */
 #define RETRY_AFTER_MAX_S  60u
 #define FLIGHT_BITS        16
@@ -67,7 +67,7 @@ static uint64_t slot_hash(const void *context, uint32_t slot)
 
 static void copy_word(char *to, struct mu_str word)
 {
-    (void)snprintf(to, MU_EVENT_WORD_MAX + 1, "%.*s", (int)mu_utf8_cut(word, MU_EVENT_WORD_MAX),
+    (void)snprintf(to, MU_EVENT_WORD_MAX + 1, "%.*s", (int)mu_report_cut(word, MU_EVENT_WORD_MAX),
                    word.len > 0 ? word.data : "");
 }
 
@@ -323,18 +323,22 @@ uint32_t mu_reporter_room(const struct mu_reporter *r)
 
 /* --- sending --------------------------------------------------------------------------------- */
 
-/* When the next write may be sent, as far as tokens go. */
+/* When the next write may be sent, as far as tokens go. While binds wait there is no burst, and a
+ * write keeps the next one away for ten times as long. */
 static uint64_t budget_ns(const struct mu_reporter *r)
 {
     uint64_t credit_ns = (r->config.burst - 1) * r->interval_ns;
-    return r->bucket_ns > credit_ns ? r->bucket_ns - credit_ns : 0;
+    uint64_t at_ns = r->bucket_ns > credit_ns ? r->bucket_ns - credit_ns : 0;
+    uint64_t busy_ns = r->sent_ns + BUSY_INTERVALS * r->interval_ns;
+    return r->binds_wait && r->stats.sent > 0 && busy_ns > at_ns ? busy_ns : at_ns;
 }
 
 static void budget_spend(struct mu_reporter *r, uint64_t now_ns)
 {
     if (r->bucket_ns < now_ns)
         r->bucket_ns = now_ns;
-    r->bucket_ns += r->interval_ns * (r->binds_wait ? BUSY_TOKENS : 1);
+    r->bucket_ns += r->interval_ns;
+    r->sent_ns = now_ns;
 }
 
 bool mu_rep_item_send(struct mu_reporter *r, struct mu_rep_item *item, struct mu_request *built,

@@ -12,12 +12,12 @@
  *              lands on a pod that was bound or replaced meanwhile.
  *   event      events.k8s.io/v1: Scheduled for a bound pod, FailedScheduling with each condition.
  *              Repetitions within 6 minutes are one event with a series: POST, then one PATCH at
- *              the second, then counted here, and patched every 30 minutes and when the series ends.
+ *              the second, then counted here, patched every 30 minutes and when the series ends.
  *              Best effort: dropped when the queue is full, or after 12 tries.
  *
  * The budget: a token bucket over everything that is sent, retries included, and a bound on
- * requests in flight. While binds wait for their turn a write costs ten tokens. 429 stops all
- * writes for as long as the server asks.
+ * requests in flight. While binds wait for their turn it is a tenth of the rate, and no burst. 429
+ * stops all writes for as long as the server asks.
  *
  * Nothing is written that the pod carries already. After each written condition the pod's next one
  * waits 1 s, 2 s ... 10 s; after 6 minutes without one the pod is forgotten.
@@ -87,8 +87,8 @@ void mu_reporter_destroy(struct mu_reporter *reporter);
 
 /* Wall time is now_ns + offset from now on (timestamps only). */
 void mu_reporter_set_wall(struct mu_reporter *reporter, uint64_t offset_ns);
-/* Conditions are held back while `hold` (a session may be placing the pods); binds wait: a write
- * costs ten tokens. */
+/* Conditions are held back while `hold` (a session may be placing the pods); while binds wait a
+ * tenth of the rate is used. */
 void mu_reporter_set_pace(struct mu_reporter *reporter, bool hold, bool binds_wait);
 
 /* This pod waits for that reason; takes a reference to the text. Replaces what it was to be told

@@ -87,6 +87,7 @@ struct mu_reporter {
     uint32_t sequence;
     uint64_t interval_ns; /* of one token */
     uint64_t bucket_ns;   /* when all tokens taken so far are paid for (GCRA) */
+    uint64_t sent_ns;     /* the last write */
     uint64_t paused_until_ns;
     uint32_t idle_pods;
     uint32_t events_live; /* queued or in flight */

@@ -240,7 +240,7 @@ static void test_reporter_reply__errors_and_losses__are_tried_until_taken(void *
     for (size_t i = 0; i < sizeof statuses / sizeof statuses[0]; i++) {
         struct rig_request request = take_patch(rig, 0);
         uint64_t waited_ns = rig->now_ns - before_ns;
-        uint64_t least_ns = MU_NS_PER_S << (i < 5 ? i - 1 : 4);
+        uint64_t least_ns = (MU_NS_PER_S / 2) << (i < 5 ? i : 5);
         if (i > 0)
             assert_true(waited_ns >= (least_ns > 10 * MU_NS_PER_S ? 10 * MU_NS_PER_S : least_ns) &&
                         waited_ns <= 13 * MU_NS_PER_S);
@@ -355,7 +355,7 @@ static void test_reporter_pace__hold__keeps_conditions_back_but_not_events(void 
 
 static void test_reporter_pace__binds_wait__a_tenth_of_the_rate(void **state)
 {
-    struct rig *rig = rig_create(100, 1, 1000);
+    struct rig *rig = rig_create(100, 50, 1000);
     (void)state;
     for (uint32_t i = 0; i < 500; i++)
         rig_bound(rig, i, "n");
@@ -364,7 +364,7 @@ static void test_reporter_pace__binds_wait__a_tenth_of_the_rate(void **state)
     assert_in_range(rig_stats(rig).sent, 99, 101);
     mu_reporter_set_pace(rig->reporter, false, false);
     rig_pass(rig, MU_NS_PER_S);
-    assert_in_range(rig_stats(rig).sent, 180, 202);
+    assert_in_range(rig_stats(rig).sent, 245, 255); /* with the burst that was saved */
     rig_destroy(rig);
 }
 

@@ -14,9 +14,9 @@
  * entry durable, only then the binder writes. An entry is settled bind by bind; room stays charged
  * until our own view shows the pod bound.
  *
- * What the plans say about waiting pods is written to them as conditions and events (report.c), at a
- * rate of its own and behind the binds; so are bindings that were confirmed. drained does not wait
- * for them.
+ * What the plans say about waiting pods is written to them as conditions and events (report.c), at
+ * a rate of its own and behind the binds; so are bindings that were confirmed. drained does not
+ * wait for them.
  */
 #include "engine/base/random.h"
 #include "engine/db.h"

@@ -1,0 +1,213 @@
+/* What waits are called, from real plans. The sentences of gangs are in test_scheduler_report.c. */
+#include "tests/mu_test.h"
+
+#include "tests/db_fixture.h"
+
+#include "engine/session.h"
+#include "informer/report_priv.h"
+#include "tools/scheduler/report_priv.h"
+
+struct words_rig {
+    struct mu_db *db;
+    struct mu_snapshot *snapshot;
+    struct mu_session *session;
+    struct mu_report_words *words;
+};
+
+static struct words_rig rig_create(void)
+{
+    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    struct words_rig rig = {.db = fixture_create(0)};
+    rig.snapshot = mu_db_replica_create(rig.db);
+    rig.session = mu_session_create(&config);
+    rig.words = mu_report_words_create();
+    assert_non_null(rig.words);
+    return rig;
+}
+
+static void rig_destroy(struct words_rig *rig)
+{
+    mu_report_words_destroy(rig->words);
+    mu_session_destroy(rig->session);
+    mu_db_destroy(rig->db);
+}
+
+/* The only gang that waits is told about in these words. */
+static void assert_told(struct words_rig *rig, const char *expected)
+{
+    const struct mu_plan *plan;
+    fixture_sync(rig->db, rig->snapshot);
+    assert_int_equal(mu_session_run(rig->session, rig->snapshot, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 1);
+    mu_report_words_begin(rig->words);
+    struct mu_report_text *text =
+        mu_report_words_gang(rig->words, rig->db, rig->snapshot, &plan->waits[0]);
+    assert_non_null(text);
+    char message[MU_REPORT_TEXT_MAX + 1];
+    (void)snprintf(message, sizeof message, "%.*s", (int)text->len, text->data);
+    assert_string_equal(message, expected);
+    mu_report_text_unref(text);
+    mu_report_words_end(rig->words);
+}
+
+static void put_pod(struct words_rig *rig, int64_t cpu_millis)
+{
+    struct fixture_pod pod;
+    fixture_pod(&pod, 1, 1);
+    pod.amounts[0].value = cpu_millis;
+    fixture_put(rig->db, &pod, 0);
+}
+
+static void put_node(struct words_rig *rig, const char *name, struct mu_taint taint,
+                     int64_t pod_slots)
+{
+    struct fixture_node node;
+    fixture_node(&node, name, 1, 8, 0);
+    node.amounts[2].value = pod_slots;
+    node.object.taints = &taint;
+    node.object.taint_count = taint.key.len > 0;
+    assert_int_equal(mu_db_node_upsert(rig->db, &node.object, 0, NULL), 0);
+}
+
+static const struct mu_taint no_taint = {{NULL, 0}, {NULL, 0}, MU_EFFECT_ANY};
+
+static void test_report_words__no_nodes__says_so(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_pod(&rig, 1000);
+    assert_told(&rig, "no nodes available to schedule pods");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__several_reasons__sorted_by_text(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_pod(&rig, 9000);
+    fixture_put_node(rig.db, "a", 1, 8);
+    fixture_put_node(rig.db, "b", 1, 8);
+    put_node(&rig, "c", no_taint, 0);
+    put_node(&rig, "d", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_SCHEDULE}, 10);
+    put_node(&rig, "e", (struct mu_taint){MU_STR("k"), MU_STR(""), MU_EFFECT_NO_EXECUTE}, 10);
+    put_node(&rig, "f", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_PREFER_NO_SCHEDULE},
+             10); /* filters nothing */
+    assert_told(&rig, "0/6 nodes are available: 3 Insufficient cpu, 1 Too many pods, "
+                      "1 node(s) had untolerated taint {k: v}, "
+                      "1 node(s) had untolerated taint {k: }.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__more_taints_than_are_named__counted_together(void **state)
+{
+    struct words_rig rig = rig_create();
+    char name[16], expected[1024] = "0/10 nodes are available: ";
+    (void)state;
+    put_pod(&rig, 1000);
+    for (int i = 0; i < 10; i++) {
+        char value[16];
+        (void)snprintf(value, sizeof value, "%d", i);
+        (void)snprintf(name, sizeof name, "n%d", i);
+        struct mu_taint taint = {MU_STR("k"), mu_str_of(value), MU_EFFECT_NO_SCHEDULE};
+        put_node(&rig, name, taint, 10);
+    }
+    /* One capacity: rows in the order of arrival, so the first eight are named. */
+    (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
+                   "2 node(s) had other untolerated taints");
+    for (int i = 0; i < 8; i++) {
+        (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
+                       ", 1 node(s) had untolerated taint {k: %d}", i);
+    }
+    (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected), ".");
+    assert_told(&rig, expected);
+    rig_destroy(&rig);
+}
+
+static void test_report_words__selector__says_affinity_or_selector(void **state)
+{
+    struct words_rig rig = rig_create();
+    const struct mu_label zone = {MU_STR("zone"), MU_STR("x")};
+    struct fixture_pod pod;
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 8);
+    fixture_pod(&pod, 1, 1);
+    pod.object.selector = &zone;
+    pod.object.selector_count = 1;
+    fixture_put(rig.db, &pod, 0);
+    assert_told(&rig, "0/1 nodes are available: 1 node(s) didn't match Pod's node "
+                      "affinity/selector.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__partly_bound_gang__needs_more(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 1);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct fixture_pod pod;
+        fixture_pod(&pod, i, 1);
+        fixture_gang(&pod, "g", 3);
+        pod.object.node_name = i == 1 ? MU_STR("a") : MU_STR("");
+        fixture_put(rig.db, &pod, 0);
+    }
+    assert_told(&rig, "gang default/g needs 2 more members placed together; 0 fit: 0/1 nodes are "
+                      "available: 1 Insufficient cpu.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__rules__are_named(void **state)
+{
+    (void)state;
+    struct mu_report_text *text = mu_report_words_pod(MU_RULE_HOST_PORTS | MU_RULE_VOLUMES);
+    assert_int_equal(text->reason, MU_REPORT_UNSCHEDULABLE);
+    struct mu_str message = {text->data, text->len};
+    assert_true(
+        mu_str_equal(message, MU_STR("this scheduler cannot place the pod, which uses: host "
+                                     "ports, volumes that bind to nodes")));
+    mu_report_text_unref(text);
+    text = mu_report_words_pod(MU_RULE_REFUSED | MU_RULE_VOLUMES);
+    assert_int_equal(text->reason, MU_REPORT_SCHEDULER_ERROR);
+    mu_report_text_unref(text);
+}
+
+static bool told_under_failure(void *context)
+{
+    struct words_rig *rig = context;
+    const struct mu_plan *plan;
+    assert_int_equal(mu_session_run(rig->session, rig->snapshot, 0, &plan), 0);
+    mu_report_words_begin(rig->words);
+    struct mu_report_text *text =
+        mu_report_words_gang(rig->words, rig->db, rig->snapshot, &plan->waits[0]);
+    bool told = text != NULL;
+    mu_report_text_unref(text);
+    mu_report_words_end(rig->words);
+    return told;
+}
+
+static void test_report_words__out_of_memory__no_text(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_pod(&rig, 9000);
+    fixture_put_node(rig.db, "a", 1, 8);
+    put_node(&rig, "b", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_SCHEDULE}, 10);
+    fixture_sync(rig.db, rig.snapshot);
+    assert_true(told_under_failure(&rig)); /* the session's own memory is there from now on */
+    assert_true(mu_test_fail_each(told_under_failure, &rig) > 3);
+    rig_destroy(&rig);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_report_words__no_nodes__says_so),
+        cmocka_unit_test(test_report_words__several_reasons__sorted_by_text),
+        cmocka_unit_test(test_report_words__more_taints_than_are_named__counted_together),
+        cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
+        cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),
+        cmocka_unit_test(test_report_words__rules__are_named),
+        cmocka_unit_test(test_report_words__out_of_memory__no_text),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
