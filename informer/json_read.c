@@ -283,11 +283,11 @@ static int read_quantity(const struct reader *r, const struct path *path, const 
     char **slot = slot_of(quantity, &quantity->descriptor->fields[0]);
     char text[64];
     int n;
-    if (json_is_integer(json))
+    if (json_is_integer(json) || json_is_null(json)) /* null in a map */
         n = snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT, json_integer_value(json));
     else if (json_is_real(json))
         n = snprintf(text, sizeof text, "%.15g", json_real_value(json));
-    else if (json_is_string(json))
+    else if (json_string_length(json) > 0)
         return read_text(r, path, json, slot);
     else
         return bad(r, path, "a quantity: a string or a number");
@@ -321,6 +321,8 @@ static int read_time(const struct reader *r, const struct path *path, const json
         return bad(r, path, "an RFC 3339 time zone");
     int64_t offset = (int64_t)hours * 3600 + (int64_t)minutes * 60;
     int64_t seconds = (int64_t)timegm(&tm) - (sign == '-' ? -offset : offset);
+    if (seconds < MU_TIME_S_MIN || seconds > MU_TIME_S_MAX) /* it could not be written again */
+        return bad(r, path, "a time of the years 0 to 9999 in UTC");
     const ProtobufCFieldDescriptor *fields = message->descriptor->fields;
     *(int64_t *)slot_of(message, &fields[0]) = seconds;
     set_has(message, &fields[0]);
@@ -482,7 +484,10 @@ static int read_zero(const struct reader *r, const ProtobufCFieldDescriptor *fie
     if (field->type == PROTOBUF_C_TYPE_MESSAGE) {
         ProtobufCMessage *message = fresh(r, field->descriptor);
         *(ProtobufCMessage **)slot = message;
-        return message == NULL ? out_of_memory(r) : 0;
+        if (message == NULL)
+            return out_of_memory(r);
+        bool quantity = mu_json_shape_of(field) == MU_JSON_QUANTITY;
+        return quantity ? read_quantity(r, NULL, json_null(), message) : 0;
     }
     return field->type == PROTOBUF_C_TYPE_STRING ? copy_text(r, "", 0, slot) : 0;
 }

@@ -90,9 +90,11 @@
 #define MU_TOKEN_BYTES_MAX      (16u << 10)  /* fits a server's bound on headers */
 
 /* JSON and YAML of API objects. */
-#define MU_JSON_DEPTH_MAX      64u        /* messages inside each other; the API's own go to 20 */
-#define MU_JSON_PROBLEMS_MAX   100u       /* unknown and duplicate fields told of one object */
-#define MU_JSON_PATH_BYTES_MAX 512u       /* of a field, as it is told */
+#define MU_JSON_DEPTH_MAX      64u  /* messages inside each other; the API's own go to 20 */
+#define MU_JSON_PROBLEMS_MAX   100u /* unknown and duplicate fields told of one object */
+#define MU_JSON_PATH_BYTES_MAX 512u /* of a field, as it is told */
+#define MU_TIME_S_MIN          INT64_C(-62167219200) /* the years that RFC 3339 has */
+#define MU_TIME_S_MAX          INT64_C(253402300799)
 #define MU_YAML_BYTES_MAX      (3u << 20) /* of one text, as a request's body */
 #define MU_YAML_NODES_MAX      (1u << 18) /* of one text */
 #define MU_YAML_DOCUMENTS_MAX  1024u

@@ -143,8 +143,9 @@ static json_t *read_plain(const char *text, size_t len, bool *refused)
     if (is_real(text)) {
         double value = strtod(text, NULL);
         *refused = !isfinite(value);
-        bool fits =
-            value > -9e18 && value < 9e18 && !(value < trunc(value)) && !(value > trunc(value));
+        bool fits = value > -9e18 && value < 9e18;
+        double whole_part = fits ? (double)(json_int_t)value : 0;
+        fits = fits && !(value < whole_part) && !(value > whole_part);
         return *refused ? NULL : fits ? json_integer((json_int_t)value) : json_real(value);
     }
     *refused = is_one_of(text, no_json);
@@ -241,6 +242,8 @@ static int take_key(struct builder *b, struct level *level, struct fy_event *eve
         mu_yaml_event_at(event, &line, &column);
         status = mu_json_problem(b->problems, "line %" PRIu32 ": key \"%.*s\" already set in map",
                                  line, (int)MU_JSON_PATH_BYTES_MAX / 2, level->key);
+        if (status != 0)
+            return fail_memory(b);
     }
     return status;
 }

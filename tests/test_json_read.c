@@ -91,6 +91,8 @@ static void test_json_message_read__wrong_types__path_and_expectation(void **sta
         {"{\"spec\":{\"priority\":1.5}}", "spec.priority: expected a 32-bit whole number"},
         {"{\"spec\":{\"hostNetwork\":\"yes\"}}", "spec.hostNetwork: expected true or false"},
         {"{\"spec\":{\"overhead\":{\"cpu\":[]}}}", "spec.overhead.cpu: expected a quantity"},
+        {"{\"spec\":{\"overhead\":{\"cpu\":\"\"}}}", "spec.overhead.cpu: expected a quantity"},
+        {"{\"metadata\":{\"creationTimestamp\":\"0000-01-01T00:00:00+01:00\"}}", "the years 0 to"},
         {"{\"spec\":{\"containers\":[{\"ports\":[{\"containerPort\":\"80\"}]}]}}",
          "spec.containers[0].ports[0].containerPort: expected a 32-bit whole number"},
         {"{\"spec\":{\"containers\":[{},{\"livenessProbe\":{\"httpGet\":{\"port\":true}}}]}}",
