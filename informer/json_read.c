@@ -9,15 +9,25 @@
 #include "informer/json_facts.h"
 #include "informer/limits.h"
 
-/* Whether jansson has met the end of memory in this thread: its parser then complains of whatever it
- * had in hand, or goes on with a piece of a string missing. */
-static _Thread_local bool memory_out;
+/* Whether jansson's parser runs in this thread, and whether it has met the end of memory. Its lexer
+ * does not notice: a piece of a string is then missing, and it may read past what it has kept. But it
+ * stops at the next allocation that fails, so from the first on all do. */
+static _Thread_local bool parsing, memory_out;
 
 static void *allocate(size_t bytes)
 {
-    void *block = mu_mem_alloc(bytes);
+    void *block = parsing && memory_out ? NULL : mu_mem_alloc(bytes);
     memory_out |= block == NULL;
     return block;
+}
+
+static json_t *load(struct mu_str text, size_t flags, json_error_t *where)
+{
+    parsing = true;
+    json_t *root =
+        json_loadb(text.data != NULL ? text.data : "", text.len, flags | JSON_DECODE_ANY, where);
+    parsing = false;
+    return root;
 }
 
 /* jansson takes its memory where everybody does: it is counted, and tests can let it run out. At
@@ -115,7 +125,8 @@ static struct mu_str take_string(struct scan *scan)
 /* The key's text, decoded; NULL when out of memory. */
 static json_t *decode_key(struct mu_str quoted)
 {
-    return json_loadb(quoted.data, quoted.len, JSON_DECODE_ANY, NULL);
+    json_error_t unused;
+    return load(quoted, 0, &unused);
 }
 
 static void scan_value(struct scan *scan, const struct path *path);
@@ -177,12 +188,11 @@ int mu_json_value_read(struct mu_str text, json_t **out, struct mu_json_problems
                        struct mu_error *error)
 {
     json_error_t where;
-    const char *data = text.data != NULL ? text.data : "";
     memory_out = false;
-    json_t *root = json_loadb(data, text.len, JSON_DECODE_ANY | JSON_REJECT_DUPLICATES, &where);
+    json_t *root = load(text, JSON_REJECT_DUPLICATES, &where);
     bool duplicates = root == NULL && json_error_code(&where) == json_error_duplicate_key;
     if (duplicates)
-        root = json_loadb(data, text.len, JSON_DECODE_ANY, &where);
+        root = load(text, 0, &where);
     int status = memory_out ? MU_ENOMEM : 0;
     if (root == NULL && status == 0)
         return mu_error_set(error, MU_EINVAL, "not JSON: line %d, column %d: %s", where.line,
