@@ -84,6 +84,7 @@ struct mu_reflector {
 
     enum list_from list_from;
     bool first_page;
+    uint32_t list_pages, barren_pages; /* of this list; the newest ones without an object */
     struct mu_buf continue_token;
 
     struct mu_watch_decoder decoder;
@@ -268,6 +269,7 @@ static void begin_list(struct mu_reflector *r, enum list_from from, uint64_t now
 {
     r->list_from = from;
     r->first_page = true;
+    r->list_pages = r->barren_pages = 0;
     mu_buf_clear(&r->continue_token);
     r->stats.lists++;
     send_list(r, now_ns, out);
@@ -326,6 +328,7 @@ static int on_item(void *context, struct mu_str raw)
     struct mu_object_meta meta;
     /* Without a readable version the object is still the sink's: to name it and skip it. */
     uint64_t version = mu_meta_decode(raw, &meta, NULL) == 0 ? meta.version : 0;
+    r->barren_pages = 0;
     return r->sink.upsert(r->sink.context, raw, version, r->now_ns);
 }
 
@@ -367,6 +370,8 @@ static void take_page(struct mu_reflector *r, const struct page *page, uint64_t 
         r->sink.relist_begin(r->sink.context);
     }
     r->now_ns = now_ns;
+    r->list_pages++;
+    r->barren_pages++; /* until it shows an object */
     int rc = mu_list_open(page->raw, &head, on_item, r, NULL);
     mu_buf_clear(&r->continue_token);
     (void)mu_buf_append_str(&r->continue_token, head.continue_token);
@@ -374,6 +379,11 @@ static void take_page(struct mu_reflector *r, const struct page *page, uint64_t 
         set_problem(r, "%.*s: list: an object could not be stored: %s",
                     MU_STR_ARGS(buf_str(&r->name)),
                     mu_error_text(rc != 0 ? rc : r->continue_token.failed));
+        wait_for(r, AIM_LIST, 0, now_ns);
+    } else if (r->continue_token.len > 0 && (r->list_pages >= MU_LIST_PAGES_MAX ||
+                                             r->barren_pages >= MU_LIST_BARREN_PAGES_MAX)) {
+        set_problem(r, "%.*s: list: no end after %u pages, the last %u of them without an object",
+                    MU_STR_ARGS(buf_str(&r->name)), r->list_pages, r->barren_pages);
         wait_for(r, AIM_LIST, 0, now_ns);
     } else if (r->continue_token.len > 0) {
         r->first_page = false;
