@@ -9,24 +9,70 @@
 #include "informer/json_facts.h"
 #include "informer/limits.h"
 
-/* Whether jansson's parser runs in this thread, and whether it has met the end of memory. Its lexer
- * does not notice: a piece of a string is then missing, and it may read past what it has kept. But it
- * stops at the next allocation that fails, so from the first on all do. */
+/*
+ * Whether jansson's parser runs in this thread, and whether it has met the end of memory. Its lexer
+ * does not notice when its buffer cannot grow: it goes on with a piece of the text missing and then
+ * aborts over it. So the buffer's growth, which is known by its sizes (powers of two), is served
+ * from a reserve that was set aside before, and everything else fails from the first failure on:
+ * the parser stops at the next value. Nothing of the reserve outlives the parse.
+ */
 static _Thread_local bool parsing, memory_out;
+static _Thread_local struct {
+    uint8_t *bytes;
+    size_t used, cap;
+} reserve;
+
+#define RESERVE_LEAST 256u
+#define RESERVE_TIMES 5u /* of the text: the buffer's sizes add up to less than 4 times its last */
+
+static void *from_reserve(size_t bytes)
+{
+    size_t size = (bytes + 15) & ~(size_t)15;
+    bool power = bytes >= 32 && (bytes & (bytes - 1)) == 0;
+    if (!power || size > reserve.cap - reserve.used)
+        return NULL;
+    void *block = reserve.bytes + reserve.used;
+    reserve.used += size;
+    return block;
+}
 
 static void *allocate(size_t bytes)
 {
     void *block = parsing && memory_out ? NULL : mu_mem_alloc(bytes);
     memory_out |= block == NULL;
-    return block;
+    return block == NULL && parsing ? from_reserve(bytes) : block;
 }
 
+static void release(void *block)
+{
+    uintptr_t at = (uintptr_t)block;
+    uintptr_t first = (uintptr_t)reserve.bytes;
+    if (!parsing || at < first || at >= first + reserve.cap)
+        mu_mem_free(block);
+}
+
+/* NULL also when out of memory: memory_out tells. */
 static json_t *load(struct mu_str text, size_t flags, json_error_t *where)
 {
+    memset(where, 0, sizeof *where);
+    reserve.used = 0;
+    reserve.cap = (size_t)text.len * RESERVE_TIMES + RESERVE_LEAST;
+    reserve.bytes = mu_mem_alloc(reserve.cap);
+    if (reserve.bytes == NULL) {
+        memory_out = true;
+        return NULL;
+    }
     parsing = true;
     json_t *root =
         json_loadb(text.data != NULL ? text.data : "", text.len, flags | JSON_DECODE_ANY, where);
+    if (memory_out && root != NULL) {
+        json_decref(root);
+        root = NULL;
+    }
     parsing = false;
+    mu_mem_free(reserve.bytes);
+    reserve.bytes = NULL;
+    reserve.cap = 0;
     return root;
 }
 
@@ -34,7 +80,7 @@ static json_t *load(struct mu_str text, size_t flags, json_error_t *where)
  * load time, so that no tree is older than the choice. */
 __attribute__((constructor)) static void take_our_allocator(void)
 {
-    json_set_alloc_funcs(allocate, mu_mem_free);
+    json_set_alloc_funcs(allocate, release);
 }
 
 /* ---- where in the object ------------------------------------------------------------------ */

@@ -17,7 +17,7 @@
  * replayed, equals the store.
  *
  * covers: tools/kubesim/apiserver.c tools/kubesim/list.c tools/kubesim/watch.c
- * covers: tools/kubesim/write.c:-begin_inside,mu_api_edit,mu_api_remove
+ * covers: tools/kubesim/write.c tools/kubesim/body.c
  * covers: tools/kubesim/query.c tools/kubesim/status.c
  */
 #include <jansson.h>
