@@ -73,10 +73,16 @@ static void try_node(struct mu_str raw, struct mu_arena *arena)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    size_t arena_bytes = MU_DECODE_BYTES_MAX;
     if (size > 1 << 20)
         return 0;
+    if (size > 2 && data[0] == '!') { /* little memory: so many pieces of 64 bytes */
+        arena_bytes = ((size_t)data[1] + 1) * 64;
+        data += 2;
+        size -= 2;
+    }
     struct mu_str raw = {(const char *)data, (uint32_t)size};
-    struct mu_arena *arena = mu_arena_create(MU_DECODE_BYTES_MAX);
+    struct mu_arena *arena = mu_arena_create(arena_bytes);
     struct mu_pod_bound bound;
     struct mu_error error = {.code = 0};
     MU_ASSERT(arena != NULL);

@@ -31,6 +31,12 @@ static int on_event(void *context, const struct mu_watch_event *event)
     if (mu_meta_decode(event->object.raw, &meta, NULL) == 0)
         seen->digest = mu_hash_mix(seen->digest, meta.version);
     seen->events++;
+    /* What was read can be written. */
+    struct mu_buf again = {0};
+    int rc = mu_watch_frame_write(&again, event->type, event->object.api_version,
+                                  event->object.kind, event->object.raw);
+    MU_ASSERT(rc == 0 && again.len > 4 + event->object.raw.len);
+    mu_buf_fini(&again);
     return 0;
 }
 
