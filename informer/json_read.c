@@ -223,6 +223,7 @@ static void scan_value(struct scan *scan, const struct path *path)
 
 static int find_duplicates(struct mu_str text, struct mu_json_problems *problems)
 {
+    MU_ASSERT(text.data != NULL); /* it has members */
     struct scan scan = {.at = text.data, .end = text.data + text.len, .problems = problems};
     struct path root = {.up = NULL};
     skip_space(&scan);

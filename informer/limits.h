@@ -6,12 +6,12 @@
  */
 #include "engine/limits.h"
 
-#define MU_WATCH_FRAME_MAX  (16u << 20)  /* one watch event; client-go's cap */
-#define MU_LIST_PAGE_MAX    (256u << 20) /* one page of a list */
+#define MU_WATCH_FRAME_MAX (16u << 20)  /* one watch event; client-go's cap */
+#define MU_LIST_PAGE_MAX   (256u << 20) /* one page of a list */
 /* A list that never ends: pages of one list, and those of them in a row without an object. */
 #define MU_LIST_PAGES_MAX        (1u << 17)
 #define MU_LIST_BARREN_PAGES_MAX 64u
-#define MU_OBJECT_BYTES_MAX (16u << 20)  /* one encoded object */
+#define MU_OBJECT_BYTES_MAX      (16u << 20) /* one encoded object */
 /* protobuf-c's copy of an object. A hostile object decodes to about 40 times its size (an empty
  * repeated message costs 2 bytes on the wire); real ones to about 3 times. What is translated from
  * the copy is smaller than it, so an arena of MU_DECODE_ARENA_BYTES never runs out: an object that
