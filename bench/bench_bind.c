@@ -2,7 +2,8 @@
  * Bindings over HTTP/2 on loopback, client side: the client keeps `in_flight` Binding POSTs open
  * against a server in a thread of its own, which answers each with 201 and a small Status. A round
  * is a number of requests, from the first sent to the last answered. Client and server share the
- * process, not a core, if there are two.
+ * process, not a core, if there are two. bind_tls does the same over TLS 1.3, with a certificate on
+ * both sides.
  *
  * Checked: every request has had one answer, 201 with the whole Status, and the server has seen
  * whole Bindings.
@@ -17,11 +18,58 @@
 #include "engine/base/clock.h"
 #include "informer/codec.h"
 #include "informer/http.h"
+#include "informer/pki.h"
 
 struct shape {
     uint32_t in_flight;
     uint32_t requests; /* of one round */
+    bool tls;
 };
+
+/* ---- certificates --------------------------------------------------------------------------- */
+
+struct contexts {
+    struct mu_tls *server, *client; /* NULL: cleartext */
+};
+
+static struct mu_str view(const struct mu_buf *buf)
+{
+    return (struct mu_str){(const char *)buf->data, (uint32_t)buf->len};
+}
+
+static struct contexts contexts_make(void)
+{
+    const struct mu_clock *clock = mu_clock_real();
+    int64_t now_s = (int64_t)(clock->wall_ns(clock) / MU_NS_PER_S);
+    const struct mu_pki_validity validity = {now_s - 3600, now_s + 86400};
+    const struct mu_str address = MU_STR("127.0.0.1");
+    struct contexts both = {NULL, NULL};
+    struct mu_pki *ca = NULL;
+    struct mu_buf cert = {0};
+    struct mu_buf key = {0};
+    int r = mu_pki_create(MU_STR("bench"), validity, &ca, NULL);
+    MU_ASSERT(r == 0);
+    const struct mu_pki_request request = {.common_name = MU_STR("bench"),
+                                           .addresses = &address,
+                                           .address_count = 1,
+                                           .server = true,
+                                           .client = true,
+                                           .validity = validity};
+    r = mu_pki_issue(ca, &request, &cert, &key, NULL);
+    MU_ASSERT(r == 0);
+    const struct mu_tls_server_config server = {
+        .cert = view(&cert), .key = view(&key), .client_ca = mu_pki_ca(ca)};
+    const struct mu_tls_client_config client = {
+        .ca = mu_pki_ca(ca), .cert = view(&cert), .key = view(&key)};
+    r = mu_tls_server_create(&server, &both.server, NULL);
+    MU_ASSERT(r == 0);
+    r = mu_tls_client_create(&client, &both.client, NULL);
+    MU_ASSERT(r == 0);
+    mu_buf_fini(&cert);
+    mu_pki_wipe(&key);
+    mu_pki_destroy(ca);
+    return both;
+}
 
 /* ---- the server's thread -------------------------------------------------------------------- */
 
@@ -30,6 +78,7 @@ struct answerer {
     uv_sem_t ready; /* posted by the thread when `port` and `stop` are there */
     uv_async_t stop;
     uint16_t port;
+    struct mu_tls *tls;
     struct mu_http_server *server;
     struct mu_str reply;
     size_t body_bytes; /* of every request */
@@ -60,7 +109,7 @@ static void *answer(void *context)
     int r = uv_loop_init(&loop);
     MU_ASSERT(r == 0);
     const struct mu_http_server_config config = {
-        .host = MU_STR("127.0.0.1"), .on_request = on_request, .context = a};
+        .host = MU_STR("127.0.0.1"), .tls = a->tls, .on_request = on_request, .context = a};
     r = mu_http_server_create(&loop, &config, &a->server, &a->port);
     MU_ASSERT(r == 0);
     a->stop.data = a;
@@ -145,7 +194,10 @@ static void body(struct mu_bench *bench, const void *argument)
 {
     const struct shape *shape = argument;
     struct mu_buf status = {0};
-    struct answerer a = {.port = 0};
+    struct contexts contexts = {NULL, NULL};
+    if (shape->tls)
+        contexts = contexts_make();
+    struct answerer a = {.tls = contexts.server};
     struct binder b = {.sent = 0};
     messages(&b.binding, &status);
     a.reply = (struct mu_str){(const char *)status.data, (uint32_t)status.len};
@@ -157,7 +209,8 @@ static void body(struct mu_bench *bench, const void *argument)
     uv_sem_wait(&a.ready);
     r = uv_loop_init(&b.loop);
     MU_ASSERT(r == 0);
-    const struct mu_http_client_config config = {.host = MU_STR("127.0.0.1"), .port = a.port};
+    const struct mu_http_client_config config = {
+        .host = MU_STR("127.0.0.1"), .port = a.port, .tls = contexts.client};
     r = mu_http_client_create(&b.loop, &config, on_reply, &b, &b.client);
     MU_ASSERT(r == 0);
     round_of(&b, shape->in_flight, shape->in_flight); /* connects */
@@ -179,11 +232,17 @@ static void body(struct mu_bench *bench, const void *argument)
     MU_ASSERT(r == 0);
     MU_BENCH_CHECK(bench, a.wrong == 0);
     uv_sem_destroy(&a.ready);
+    mu_tls_unref(contexts.server);
+    mu_tls_unref(contexts.client);
     mu_buf_fini(&b.binding);
     mu_buf_fini(&status);
 }
 
-static const struct shape shape_100 = {100, 20000};
-static const struct shape shape_small = {100, 1000};
+static const struct shape shape_100 = {100, 20000, false};
+static const struct shape shape_small = {100, 1000, false};
+static const struct shape shape_tls_100 = {100, 20000, true};
+static const struct shape shape_tls_small = {100, 1000, true};
 MU_BENCH_WALL(bind_100, "bind/inflight:100", body, &shape_100)
 MU_BENCH_WALL(bind_small, "bind/inflight:100/small", body, &shape_small)
+MU_BENCH_WALL(bind_tls_100, "bind_tls/inflight:100", body, &shape_tls_100)
+MU_BENCH_WALL(bind_tls_small, "bind_tls/inflight:100/small", body, &shape_tls_small)
