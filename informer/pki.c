@@ -253,6 +253,7 @@ void mu_pki_destroy(struct mu_pki *pki)
         return;
     X509_free(pki->cert);
     EVP_PKEY_free(pki->key);
+    ERR_clear_error(); /* without memory even freeing complains */
     mu_buf_fini(&pki->pem);
     mu_mem_free(pki);
 }

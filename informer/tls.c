@@ -27,6 +27,7 @@ static void tls_free(struct mu_tls *tls)
 {
     SSL_CTX_free(tls->context);
     BIO_meth_free(tls->bio);
+    ERR_clear_error(); /* without memory even freeing complains */
     mu_mem_free(tls);
 }
 

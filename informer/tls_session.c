@@ -162,6 +162,7 @@ void mu_tls_session_destroy(struct mu_tls_session *s)
     if (s == NULL)
         return;
     SSL_free(s->ssl);
+    ERR_clear_error(); /* without memory even freeing complains */
     mu_tls_unref(s->tls);
     mu_buf_fini(&s->out);
     mu_buf_fini(&s->peer_text);
@@ -276,7 +277,8 @@ static bool peer_entry(struct mu_tls_session *s, X509_NAME_ENTRY *entry, struct 
     return ok;
 }
 
-/* The last CN, as Go has it, and each O. Nothing is better than half an identity. */
+/* The last CN, as Go has it, and each O. Nothing is better than half an identity; but a lack of
+ * memory makes nobody of somebody only by an error. */
 static int learn_peer(struct mu_tls_session *s)
 {
     X509 *cert = SSL_get0_peer_certificate(s->ssl);
@@ -285,6 +287,7 @@ static int learn_peer(struct mu_tls_session *s)
         return 0;
     X509_NAME *subject = X509_get_subject_name(cert);
     size_t bytes = 0;
+    ERR_clear_error(); /* of the handshake */
     for (int i = 0; i < X509_NAME_entry_count(subject); i++)
         bytes +=
             2 *
@@ -304,10 +307,11 @@ static int learn_peer(struct mu_tls_session *s)
         else if (kind == NID_organizationName)
             ok = false;
     }
+    bool memory = ERR_GET_REASON(ERR_peek_error()) == ERR_R_MALLOC_FAILURE;
     ERR_clear_error();
     s->has_peer = ok && peer.name.len > 0;
     s->peer = peer;
-    return 0;
+    return memory ? MU_ENOMEM : 0;
 }
 
 const struct mu_tls_peer *mu_tls_session_peer(const struct mu_tls_session *s)
