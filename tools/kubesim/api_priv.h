@@ -45,6 +45,7 @@ struct mu_apiserver {
     struct mu_priority_entry *priorities;
     uint32_t priority_count, priority_cap;
     uint64_t priority_head; /* position in the kind's history that they show; UINT64_MAX: none */
+    struct mu_buf shown;    /* scratch: an object as it is shown */
     struct mu_tokens tokens;
     struct mu_secret admin_token; /* what config.admin_token shows */
     uint64_t events_swept_ns;     /* when old events were last looked for */

@@ -351,6 +351,7 @@ void mu_apiserver_destroy(struct mu_apiserver *server)
     mu_arena_destroy(server->arena);
     mu_arena_destroy(server->item_arena);
     mu_buf_fini(&server->items);
+    mu_buf_fini(&server->shown);
     mu_mem_free(server);
 }
 

@@ -19,6 +19,7 @@
 #include "tools/kubesim/schema/policy.pb-c.h"
 #include "tools/kubesim/schema/scheduling.pb-c.h"
 #include "tools/kubesim/schema/volcano.pb-c.h"
+#include "tools/kubesim/shown.h"
 
 static const struct mu_kind_field no_fields[] = {{NULL, {0, 0}, false}};
 static const struct mu_kind_field pod_fields[] = {{"spec.nodeName", {2, 10}, false},
@@ -95,11 +96,11 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                       .has_generation = true, .short_names = pod_names, .in_all = true,
                       .subs = pod_subs, .descriptor = &kube__pod__descriptor,
                       .schema = &kubeapi__pod__descriptor, .fields = pod_fields,
-                      .create = mu_pod_create, .update = mu_pod_update},
+                      .show = mu_pod_show, .create = mu_pod_create, .update = mu_pod_update},
     [MU_KIND_NODES] = {CORE, NAMES("Node", "nodes", "node"), .has_status = true,
                        .short_names = node_names, .descriptor = &kube__node__descriptor,
                        .schema = &kubeapi__node__descriptor, .fields = node_fields,
-                       .create = mu_node_create, .update = mu_node_update},
+                       .show = mu_node_show, .create = mu_node_create, .update = mu_node_update},
     [MU_KIND_NAMESPACES] = {CORE, NAMES("Namespace", "namespaces", "namespace"), .has_status = true,
                             .short_names = namespace_names,
                             .descriptor = &kube__namespace__descriptor,

@@ -7,6 +7,7 @@
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include "engine/base/buf.h"
 #include "engine/base/str.h"
 
 enum mu_kind_ix {
@@ -96,8 +97,10 @@ struct mu_kind {
     /* All that the API has, for JSON and YAML (tools/kubesim/schema); NULL: as descriptor. */
     const ProtobufCMessageDescriptor *schema;
     const struct mu_kind_field *fields; /* ends with name NULL */
-    mu_kind_create_fn create;           /* defaults, admission and validation; may be NULL */
-    mu_kind_update_fn update;           /* what may change; may be NULL */
+    /* Append an object as clients see it (tools/kubesim/shown.h); NULL: as it is stored. */
+    int (*show)(struct mu_str raw, struct mu_buf *out);
+    mu_kind_create_fn create; /* defaults, admission and validation; may be NULL */
+    mu_kind_update_fn update; /* what may change; may be NULL */
 };
 
 extern const struct mu_kind mu_kinds[MU_KIND_COUNT];

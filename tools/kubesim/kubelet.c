@@ -83,7 +83,10 @@ static int edit_pod(void *context, struct mu_call *call, ProtobufCMessage *messa
     if (edit->start) {
         pod->status->starttime = mu_api_time(call, 0);
     }
-    return mu_api_set_condition(call, pod->status, "Ready", edit->ready, edit->reason);
+    /* What else kubectl shows of a pod follows from this (shown.h). */
+    bool completed = strcmp(edit->phase, "Succeeded") == 0;
+    return mu_api_set_condition(call, pod->status, "Ready", edit->ready,
+                                completed ? "PodCompleted" : edit->reason);
 }
 
 /* False when the step could not be made and was put off. */
@@ -437,6 +440,7 @@ static int edit_ready(void *context, struct mu_call *call, ProtobufCMessage *mes
         Kube__NodeCondition *condition = node->status->conditions[i];
         if (condition->type != NULL && strcmp(condition->type, "Ready") == 0) {
             condition->status = mu_api_text(server, mu_str_of(*ready ? "True" : "Unknown"));
+            condition->lasttransitiontime = mu_api_time(call, 0);
         }
     }
     return 0;

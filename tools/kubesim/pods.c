@@ -2,8 +2,9 @@
  * Rules of pods: the defaults and admission steps that scheduling depends on, validation, what an
  * update may change, and binding.
  *
- * Left out on purpose, and said so in the README: service accounts, tolerations for not-ready and
- * unreachable nodes, quotas, limit ranges, and validation of fields that no scheduler reads.
+ * Defaults that no rule here reads are not stored but added when a pod is shown (shown.h). Left out
+ * on purpose, and said so in the README: quotas, limit ranges, and validation of fields that no
+ * scheduler reads.
  */
 #include "tools/kubesim/api_priv.h"
 
@@ -171,6 +172,7 @@ static int default_spec(struct mu_apiserver *server, const Kube__Pod *pod)
     Kube__PodSpec *spec = pod->spec;
     default_text(server, &spec->schedulername, "default-scheduler");
     default_text(server, &spec->restartpolicy, "Always");
+    default_text(server, &spec->serviceaccountname, "default");
     if (!spec->has_terminationgraceperiodseconds) {
         spec->has_terminationgraceperiodseconds = 1;
         spec->terminationgraceperiodseconds = 30;
@@ -185,6 +187,45 @@ static int default_spec(struct mu_apiserver *server, const Kube__Pod *pod)
     return code != 0 ? code : merge_label_keys(server, pod);
 }
 
+/* ---- quality of service ---------------------------------------------------------------------- */
+
+static bool same_quantity(const Kube__QuantityEntry *a, const Kube__QuantityEntry *b)
+{
+    struct mu_quantity x;
+    struct mu_quantity y;
+    const char *p = a == NULL || a->value == NULL ? NULL : a->value->string;
+    const char *q = b == NULL || b->value == NULL ? NULL : b->value->string;
+    return !empty(p) && !empty(q) && mu_quantity_parse(mu_str_of(p), &x, NULL) == 0 &&
+           mu_quantity_parse(mu_str_of(q), &y, NULL) == 0 && x.nanos == y.nanos && x.nanos != 0;
+}
+
+/* Look at the cpu and memory of some containers: whether any of them asks for something, and whether
+ * all of them get just what they ask for. */
+static void judge_qos(Kube__Container *const *containers, size_t count, bool *any, bool *all)
+{
+    static const char *const names[] = {"cpu", "memory"};
+    for (size_t i = 0; i < count; i++) {
+        const Kube__ResourceRequirements *r = containers[i]->resources;
+        for (size_t j = 0; j < 2; j++) {
+            const Kube__QuantityEntry *request =
+                r == NULL ? NULL : find_quantity(r->requests, r->n_requests, names[j]);
+            const Kube__QuantityEntry *limit =
+                r == NULL ? NULL : find_quantity(r->limits, r->n_limits, names[j]);
+            *any |= request != NULL || limit != NULL;
+            *all &= same_quantity(request, limit);
+        }
+    }
+}
+
+static const char *qos_of(const Kube__PodSpec *spec)
+{
+    bool any = false;
+    bool all = true;
+    judge_qos(spec->containers, spec->n_containers, &any, &all);
+    judge_qos(spec->initcontainers, spec->n_initcontainers, &any, &all);
+    return !any ? "BestEffort" : all ? "Guaranteed" : "Burstable";
+}
+
 /* A new pod is pending, whatever status its creator wrote. */
 static int reset_status(struct mu_call *call, Kube__Pod *pod)
 {
@@ -193,6 +234,7 @@ static int reset_status(struct mu_call *call, Kube__Pod *pod)
         return MU_ENOMEM;
     }
     pod->status->phase = mu_api_text(call->server, MU_STR("Pending"));
+    pod->status->qosclass = mu_api_text(call->server, mu_str_of(qos_of(pod->spec)));
     return pod->spec->n_schedulinggates == 0
                ? 0
                : mu_api_set_condition(call, pod->status, "PodScheduled", "False",
@@ -375,6 +417,21 @@ int mu_pod_validate(struct mu_call *call, const Kube__Pod *pod)
     return code != 0 ? code : validate_placement(call, spec);
 }
 
+/* The account must exist. `default` comes with every namespace and is not looked up: it can only be
+ * missing when there was no memory to make it. */
+static int admit_account(struct mu_call *call, const char *name)
+{
+    if (name == NULL || strcmp(name, "default") == 0 ||
+        mu_store_get(call->server->store, MU_KIND_SERVICEACCOUNTS, call->route.ns,
+                     mu_str_of(name)) != NULL) {
+        return 0;
+    }
+    return mu_api_fail(call, 403, "Forbidden",
+                       "pods \"%.*s\" is forbidden: error looking up service account %.*s/%.253s: "
+                       "serviceaccount \"%.253s\" not found",
+                       MU_STR_ARGS(call->route.name), MU_STR_ARGS(call->route.ns), name, name);
+}
+
 int mu_pod_create(struct mu_call *call, ProtobufCMessage *fresh)
 {
     Kube__Pod *pod = (Kube__Pod *)fresh;
@@ -388,7 +445,10 @@ int mu_pod_create(struct mu_call *call, ProtobufCMessage *fresh)
     if (code != 0) {
         return mu_api_internal(call, code);
     }
-    code = mu_pod_admit_priority(call, pod);
+    code = admit_account(call, pod->spec->serviceaccountname);
+    if (code == 0) {
+        code = mu_pod_admit_priority(call, pod);
+    }
     return code != 0 ? code : mu_pod_validate(call, pod);
 }
 
@@ -409,35 +469,69 @@ static bool gates_shrink(const Kube__PodSpec *old, const Kube__PodSpec *spec)
     return true;
 }
 
+/* Tolerations may only be added. */
+static bool tolerations_grow(struct mu_apiserver *server, const Kube__PodSpec *old,
+                             const Kube__PodSpec *spec)
+{
+    for (size_t i = 0; i < old->n_tolerations; i++) {
+        bool found = false;
+        for (size_t j = 0; j < spec->n_tolerations && !found; j++) {
+            found = mu_api_same_message(server, &old->tolerations[i]->base,
+                                        &spec->tolerations[j]->base);
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Copies of containers with the images of others: only encoded and compared. False: another number
+ * of them, or (arena_full) no memory. */
+static bool with_images(struct mu_apiserver *server, Kube__Container ***containers, size_t count,
+                        Kube__Container *const *images, size_t image_count)
+{
+    Kube__Container **list = mu_api_alloc(server, (count + 1) * sizeof *list);
+    if (list == NULL || count != image_count) {
+        return false;
+    }
+    for (size_t i = 0; i < count; i++) {
+        list[i] = mu_api_alloc(server, sizeof *list[i]);
+        if (list[i] == NULL) {
+            return false;
+        }
+        *list[i] = *(*containers)[i];
+        list[i]->image = images[i]->image;
+    }
+    *containers = list;
+    return true;
+}
+
 /* True when the two specs agree in everything that an update may not touch. */
 static bool same_fixed_parts(struct mu_apiserver *server, const Kube__PodSpec *old,
                              const Kube__PodSpec *spec)
 {
     Kube__PodSpec fixed = *spec; /* shallow: only encoded and compared */
+    bool over = old->has_terminationgraceperiodseconds && old->terminationgraceperiodseconds < 0;
     fixed.n_tolerations = old->n_tolerations;
     fixed.tolerations = old->tolerations;
     fixed.n_schedulinggates = old->n_schedulinggates;
     fixed.schedulinggates = old->schedulinggates;
     fixed.has_activedeadlineseconds = old->has_activedeadlineseconds;
     fixed.activedeadlineseconds = old->activedeadlineseconds;
-    fixed.has_terminationgraceperiodseconds = old->has_terminationgraceperiodseconds;
-    fixed.terminationgraceperiodseconds = old->terminationgraceperiodseconds;
+    if (over && spec->terminationgraceperiodseconds == 1) {
+        fixed.terminationgraceperiodseconds = old->terminationgraceperiodseconds;
+    }
     if (old->n_schedulinggates > 0) { /* placement rules of a gated pod are still its owner's */
         fixed.n_nodeselector = old->n_nodeselector;
         fixed.nodeselector = old->nodeselector;
         fixed.affinity = old->affinity;
     }
-    size_t size = protobuf_c_message_get_packed_size(&old->base);
-    if (size != protobuf_c_message_get_packed_size(&fixed.base)) {
-        return false;
-    }
-    uint8_t *bytes = mu_api_alloc(server, 2 * size + 1);
-    if (bytes == NULL) {
-        return false;
-    }
-    (void)protobuf_c_message_pack(&old->base, bytes);
-    (void)protobuf_c_message_pack(&fixed.base, bytes + size);
-    return memcmp(bytes, bytes + size, size) == 0;
+    return with_images(server, &fixed.containers, fixed.n_containers, old->containers,
+                       old->n_containers) &&
+           with_images(server, &fixed.initcontainers, fixed.n_initcontainers, old->initcontainers,
+                       old->n_initcontainers) &&
+           mu_api_same_message(server, &old->base, &fixed.base);
 }
 
 int mu_pod_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after)
@@ -455,11 +549,18 @@ int mu_pod_update(struct mu_call *call, const ProtobufCMessage *before, Protobuf
     if (!gates_shrink(old->spec, pod->spec)) {
         return mu_api_invalid(call, "spec.schedulingGates", "only deletion is allowed");
     }
+    if (!tolerations_grow(call->server, old->spec, pod->spec)) {
+        return mu_api_invalid(call, "spec.tolerations",
+                              "Forbidden: existing toleration can not be modified except its "
+                              "tolerationSeconds");
+    }
     if (!same_fixed_parts(call->server, old->spec, pod->spec)) {
         return mu_api_invalid(call, "spec",
-                              "pod updates may not change fields other than tolerations, "
-                              "schedulingGates, activeDeadlineSeconds, "
-                              "terminationGracePeriodSeconds");
+                              "Forbidden: pod updates may not change fields other than "
+                              "`spec.containers[*].image`,`spec.initContainers[*].image`,"
+                              "`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to "
+                              "existing tolerations),`spec.terminationGracePeriodSeconds` (allow "
+                              "it to be set to 1 if it was previously negative)");
     }
     if (old->spec->n_schedulinggates > 0 && pod->spec->n_schedulinggates == 0) {
         /* The condition said SchedulingGated; the scheduler owns it from here on. */

@@ -181,11 +181,28 @@ static struct mu_str partial_of(struct mu_str raw)
     return mu_pb_find(raw, 1, &field) ? field.whole : (struct mu_str){NULL, 0};
 }
 
+/* From the stored form to the one that is shown: a view of the server's scratch buffer. */
+static int show(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str *raw)
+{
+    const struct mu_kind *kind = &mu_kinds[view->kind];
+    bool partial = view->form.as == MU_AS_PARTIAL || view->form.as == MU_AS_PARTIAL_LIST;
+    if (kind->show == NULL || partial) {
+        return 0; /* metadata is stored whole */
+    }
+    mu_buf_clear(&server->shown);
+    int code = kind->show(*raw, &server->shown);
+    *raw = (struct mu_str){(const char *)server->shown.data, (uint32_t)server->shown.len};
+    return code;
+}
+
 int mu_render_object(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                      int64_t now_s, bool columns, struct mu_buf *out)
 {
     size_t before = out->len;
-    int code = 0;
+    int code = show(server, view, &raw);
+    if (code != 0) {
+        return code;
+    }
     if (mu_render_is_text(view)) {
         code = put_text(server, view, raw, now_s, columns, out);
     } else if (view->form.as != MU_AS_ITSELF) {
@@ -204,12 +221,16 @@ int mu_render_object(struct mu_apiserver *server, const struct mu_api_view *view
 int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                    int64_t now_s, struct mu_buf *out)
 {
+    int code = show(server, view, &raw);
+    if (code != 0) {
+        return code;
+    }
     if (!mu_render_is_text(view)) {
         if (view->form.as != MU_AS_ITSELF) {
             raw = partial_of(raw);
         } else if (view->api != NULL && view->api->renumber != NULL) {
             struct mu_buf served = {0};
-            int code = mu_pb_renumber(raw, view->api->renumber, false, &served);
+            code = mu_pb_renumber(raw, view->api->renumber, false, &served);
             if (code == 0) {
                 mu_pb_put_bytes(out, 2, (struct mu_str){(char *)served.data, (uint32_t)served.len});
             }
@@ -220,7 +241,6 @@ int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, 
         return out->failed;
     }
     size_t before = out->len;
-    int code = 0;
     if (view->form.as == MU_AS_TABLE) {
         code = put_row(server, view, raw, now_s, out);
     } else if (view->form.as != MU_AS_ITSELF) {

@@ -297,19 +297,84 @@ static bool spec_moved(struct mu_apiserver *server, const ProtobufCMessage *a,
     return !mu_api_same_message(server, mu_api_part(a, 2), mu_api_part(b, 2));
 }
 
-/* Replace `before` by `after`, whichever way the client described it. */
-static int replace(struct mu_call *call, const struct mu_kobject *old,
-                   const ProtobufCMessage *before, ProtobufCMessage *after)
+/* What a change starts from. */
+struct basis {
+    struct mu_kobject *old;
+    ProtobufCMessage *stored; /* as it is stored */
+    ProtobufCMessage *before; /* as its client sees it */
+    struct mu_str shown;      /* the same, encoded */
+};
+
+/* An object as it is shown, encoded in the one way in which the full schema encodes it, so that two
+ * that say the same are the same bytes. */
+static int shown_form(struct mu_call *call, struct mu_str raw, struct mu_str *shown,
+                      ProtobufCMessage **out)
+{
+    struct mu_apiserver *server = call->server;
+    const struct mu_kind *kind = &mu_kinds[call->route.kind];
+    mu_buf_clear(&server->shown);
+    int code = kind->show(raw, &server->shown);
+    if (code != 0) {
+        return mu_api_internal(call, code);
+    }
+    raw = (struct mu_str){(const char *)server->shown.data, (uint32_t)server->shown.len};
+    const ProtobufCMessage *full = mu_api_unpack(server, mu_kind_schema(kind), raw);
+    if (full == NULL) {
+        return mu_api_internal(call, MU_ENOMEM);
+    }
+    code = mu_body_encode(call, full, shown);
+    if (code == 0) {
+        *out = mu_api_unpack(server, kind->descriptor, *shown);
+        code = *out == NULL ? mu_api_internal(call, MU_ENOMEM) : 0;
+    }
+    return code;
+}
+
+/* What a client sends gets the defaults that it left out. */
+static int normalise(struct mu_call *call, ProtobufCMessage **message)
+{
+    struct mu_str raw;
+    struct mu_str shown;
+    int code = mu_body_encode(call, *message, &raw);
+    return code != 0 ? code : shown_form(call, raw, &shown, message);
+}
+
+static int load_basis(struct mu_call *call, struct basis *basis)
+{
+    int code = mu_api_load(call, &basis->old, &basis->stored);
+    if (code != 0) {
+        return code;
+    }
+    basis->before = basis->stored;
+    basis->shown = mu_kobject_raw(basis->old);
+    return mu_kinds[call->route.kind].show == NULL
+               ? 0
+               : shown_form(call, basis->shown, &basis->shown, &basis->before);
+}
+
+/* A part that is what its client was shown is stored as it was: without what showing adds. */
+static void keep_small(struct mu_apiserver *server, const struct basis *basis,
+                       ProtobufCMessage *after, uint32_t part)
+{
+    if (mu_api_same_message(server, mu_api_part(basis->before, part), mu_api_part(after, part))) {
+        mu_api_set_part(after, part, mu_api_part(basis->stored, part));
+    }
+}
+
+/* Replace the basis by `after`, whichever way the client described it. */
+static int replace(struct mu_call *call, const struct basis *basis, ProtobufCMessage *after)
 {
     const struct mu_kind *kind = &mu_kinds[call->route.kind];
-    int code = settle_meta(call, before, after);
+    const ProtobufCMessage *before = basis->before;
+    int code = kind->show == NULL ? 0 : normalise(call, &after);
+    code = code != 0 ? code : settle_meta(call, before, after);
     if (code != 0) {
         return code;
     }
     bool status = call->route.sub.len > 0;
     if (kind->has_status) {
         uint32_t keep = status ? 2 : 3; /* spec or status, whichever this endpoint cannot change */
-        mu_api_set_part(after, keep, mu_api_part(before, keep));
+        mu_api_set_part(after, keep, mu_api_part(basis->stored, keep));
     }
     if (!status && kind->update != NULL) {
         code = kind->update(call, before, after);
@@ -321,6 +386,9 @@ static int replace(struct mu_call *call, const struct mu_kobject *old,
     if (kind->has_generation && !status && spec_moved(call->server, before, after)) {
         meta->generation++;
     }
+    if (kind->show != NULL) {
+        keep_small(call->server, basis, after, status ? 3 : 2);
+    }
     if (call->server->arena_full) {
         return mu_api_internal(call, MU_ENOMEM);
     }
@@ -328,7 +396,7 @@ static int replace(struct mu_call *call, const struct mu_kobject *old,
         mu_api_meta(before)->n_finalizers > 0 && meta->deletiongraceperiodseconds == 0 &&
         call->route.kind != MU_KIND_NAMESPACES) { /* that goes when it is empty */
         struct mu_kobject *last = NULL;           /* that was the last finalizer */
-        code = mu_api_erase(call, call->route.kind, old, &last);
+        code = mu_api_erase(call, call->route.kind, basis->old, &last);
         code = code != 0 ? code : mu_api_respond_object(call, 200, last);
         mu_kobject_unref(last);
         return code;
@@ -352,29 +420,27 @@ int mu_api_load(struct mu_call *call, struct mu_kobject **old, ProtobufCMessage 
 int mu_api_update(struct mu_call *call)
 {
     ProtobufCMessage *after = NULL;
-    ProtobufCMessage *before = NULL;
-    struct mu_kobject *old = NULL;
+    struct basis basis;
     int code = decode_body(call, &after);
     if (code == 0) {
-        code = mu_api_load(call, &old, &before);
+        code = load_basis(call, &basis);
     }
-    return code != 0 ? code : replace(call, old, before, after);
+    return code != 0 ? code : replace(call, &basis, after);
 }
 
 int mu_api_patch(struct mu_call *call)
 {
-    struct mu_kobject *old = NULL;
-    ProtobufCMessage *before = NULL;
+    struct basis basis;
     ProtobufCMessage *after = NULL;
-    int code = mu_api_load(call, &old, &before);
+    int code = load_basis(call, &basis);
     if (code == 0) {
-        code = mu_patch_object(call, mu_kobject_raw(old), &after);
+        code = mu_patch_object(call, basis.shown, &after);
     }
     if (code == 0 && after == NULL) { /* nothing changes */
-        code = mu_api_load(call, &old, &after);
+        code = mu_api_load(call, &basis.old, &after);
     }
     if (code == 0 && mu_api_meta(after) == NULL) {
         code = mu_api_invalid(call, "metadata", "may not be removed");
     }
-    return code != 0 ? code : replace(call, old, before, after);
+    return code != 0 ? code : replace(call, &basis, after);
 }
