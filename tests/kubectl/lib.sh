@@ -13,7 +13,7 @@ failures=0
 name=
 out=$work/out
 err=$work/err
-pids=()
+declare -A pid_of=()
 
 pass() {
     checks=$((checks + 1))
@@ -141,16 +141,28 @@ start() {
     local log=$work/$1.log
     shift
     "$@" >"$log" 2>&1 </dev/null &
-    pids+=("$!")
+    pid_of[$log]=$!
 }
 
+# ends NAME: what was started by that name ends well when it is asked to.
+ends() {
+    local log=$work/$1.log status=0
+    name="$1 ends"
+    kill "${pid_of[$log]}"
+    wait "${pid_of[$log]}" || status=$?
+    cp "$log" "$out"
+    if ((status == 0)); then
+        pass
+    else
+        flunk "with status $status"
+    fi
+}
+
+# Only what still runs: a number whose process has been waited for may be another's by now.
 stop_all() {
     local pid
-    for pid in "${pids[@]}"; do
+    for pid in $(jobs -pr); do
         kill "$pid" 2>/dev/null || true
     done
-    for pid in "${pids[@]}"; do
-        wait "$pid" 2>/dev/null || true
-    done
-    pids=()
+    wait
 }
