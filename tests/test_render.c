@@ -182,6 +182,40 @@ static void test_render__protobuf__metadata_alone(void **state)
     mu_apiserver_destroy(server);
 }
 
+/* Protobuf lists carry what is stored; one object is shown whole; either can be written back. */
+static void test_render__protobuf__lists_as_stored_objects_as_shown(void **state)
+{
+    enum { SPEC = 2, DNS_POLICY = 6 };
+    (void)state;
+    struct mu_apiserver *server = create();
+    create_pod(server, "a");
+    struct mu_api_response one = ask(server, MU_GET, PODS "/a", PROTOBUF, "", START_NS);
+    struct mu_api_response list = ask(server, MU_GET, PODS, PROTOBUF, "", START_NS);
+    struct mu_str shown = open_envelope(&one, "Pod");
+    struct mu_str stored = mu_pb_bytes(open_envelope(&list, "PodList"), 2, 0);
+    assert_true(mu_str_equal(mu_pb_bytes(shown, SPEC, DNS_POLICY), MU_STR("ClusterFirst")));
+    assert_int_equal(mu_pb_bytes(stored, SPEC, DNS_POLICY).len, 0);
+    uint64_t version = mu_apiserver_version(server);
+    const struct mu_str forms[] = {shown, stored};
+    for (size_t i = 0; i < 2; i++) {
+        struct mu_buf body = {0};
+        assert_int_equal(mu_envelope_wrap(&body, MU_STR("v1"), MU_STR("Pod"), forms[i]), 0);
+        struct mu_api_request request = {.method = MU_PUT,
+                                         .path = MU_STR(PODS "/a"),
+                                         .content = MU_MEDIA_PROTOBUF,
+                                         .body = {(const char *)body.data, (uint32_t)body.len}};
+        struct mu_api_response response;
+        mu_apiserver_handle(server, &request, START_NS, &response);
+        assert_int_equal(response.status, 200);
+        assert_true(mu_apiserver_version(server) == version); /* nothing has changed */
+        mu_buf_fini(&response.body);
+        mu_buf_fini(&body);
+    }
+    mu_buf_fini(&one.body);
+    mu_buf_fini(&list.body);
+    mu_apiserver_destroy(server);
+}
+
 /* What a watch has to say until it is idle, NUL-terminated. */
 static void pull(struct mu_api_watch *watch, struct mu_buf *out)
 {
@@ -310,6 +344,7 @@ int main(void)
         cmocka_unit_test(test_render__one_object__in_every_form),
         cmocka_unit_test(test_render__lists__items_say_their_kind_once),
         cmocka_unit_test(test_render__protobuf__metadata_alone),
+        cmocka_unit_test(test_render__protobuf__lists_as_stored_objects_as_shown),
         cmocka_unit_test(test_render__table_watch__columns_once),
         cmocka_unit_test(test_render__metadata_watch__both_media),
         cmocka_unit_test(test_render__watch_by_name__bookmarks_in_json),

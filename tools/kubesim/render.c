@@ -221,10 +221,7 @@ int mu_render_object(struct mu_apiserver *server, const struct mu_api_view *view
 int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                    int64_t now_s, struct mu_buf *out)
 {
-    int code = show(server, view, &raw);
-    if (code != 0) {
-        return code;
-    }
+    int code = 0;
     if (!mu_render_is_text(view)) {
         if (view->form.as != MU_AS_ITSELF) {
             raw = partial_of(raw);
@@ -239,6 +236,10 @@ int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, 
         }
         mu_pb_put_bytes(out, 2, raw);
         return out->failed;
+    }
+    code = show(server, view, &raw);
+    if (code != 0) {
+        return code;
     }
     size_t before = out->len;
     if (view->form.as == MU_AS_TABLE) {

@@ -3,8 +3,10 @@
 /*
  * Objects in the form that a client asked for. The stored form is protobuf under the kind's own
  * group and version; it is given out as it is, renumbered for a further group version, cut down to
- * its metadata, as JSON, or as a row of a Table. YAML is JSON here: the answer is turned into YAML
- * as a whole, once it is complete.
+ * its metadata, as JSON, or as a row of a Table. Text shows what is not stored too (shown.h), and so
+ * does a single object in protobuf; protobuf lists and watches carry the stored bytes: whoever reads
+ * a million pods that way is a program that decides by what is stored. YAML is JSON here: the answer
+ * is turned into YAML as a whole, once it is complete.
  */
 #include "tools/kubesim/api_priv.h"
 
@@ -29,7 +31,7 @@ bool mu_render_is_text(const struct mu_api_view *view); /* JSON or YAML */
  * MU_EPROTO; *out is then as it was. Cost: O(object). */
 int mu_render_object(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                      int64_t now_s, bool columns, struct mu_buf *out);
-/* Append one object as an element of a list: a field 2, or JSON. Errors: as above. */
+/* Append one object as an element of a list: a field 2 with the stored bytes, or JSON. Errors: as above. */
 int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                    int64_t now_s, struct mu_buf *out);
 /* Seconds since 1970. */

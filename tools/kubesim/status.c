@@ -99,7 +99,7 @@ int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobjec
     response->media = MU_MEDIA_PROTOBUF;
     struct mu_buf cut = {0};
     struct mu_str raw = mu_kobject_raw(object);
-    if (view.form.as != MU_AS_ITSELF || view.api != NULL) {
+    if (view.form.as != MU_AS_ITSELF || view.api != NULL || mu_kinds[view.kind].show != NULL) {
         code = mu_render_object(call->server, &view, raw, 0, false, &cut);
         raw = (struct mu_str){(const char *)cut.data, (uint32_t)cut.len};
     }
