@@ -188,7 +188,7 @@ static void test_apiserver_create__invalid_pods__422_names_the_field(void **stat
         {"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{}]}}", "name must be"},
         {"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\"},"
          "{\"name\":\"c\"}]}}",
-         "duplicate name"},
+         "Duplicate value"},
         {POD("p", ",\"tolerations\":[{\"operator\":\"Maybe\"}]"), "operator must be"},
         {POD("p", ",\"tolerations\":[{\"operator\":\"Equal\"}]"), "key is empty"},
         {POD("p", ",\"tolerations\":[{\"operator\":\"Exists\",\"key\":\"a\",\"value\":\"b\"}]"),
@@ -206,7 +206,7 @@ static void test_apiserver_create__invalid_pods__422_names_the_field(void **stat
         {POD("p", ",\"overhead\":{\"cpu\":\"lots\"}"), "spec.overhead"},
         {"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":"
          "{\"requests\":{\"cpu\":\"-1\"}}}]}}",
-         "must not be negative"},
+         "must be greater than or equal to 0"},
         {"{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"resources\":"
          "{\"requests\":{\"cpu\":\"2\"},\"limits\":{\"cpu\":\"1\"}}}]}}",
          "less than or equal"},

@@ -23,11 +23,11 @@ static int validate_maps(struct mu_call *call, const Kube__ObjectMeta *meta)
         struct mu_str key = mu_str_of(meta->labels[i]->key);
         struct mu_str value = mu_str_of(meta->labels[i]->value);
         if (!mu_valid_label_key(key) || !mu_valid_label_value(value)) {
-            return mu_api_invalid(call, "metadata.labels",
-                                  "\"%.80s=%.80s\" is not a qualified name and a value of at most "
-                                  "63 letters, digits, '-', '_', '.'",
-                                  key.data != NULL ? key.data : "",
-                                  value.data != NULL ? value.data : "");
+            return mu_api_invalid(
+                call, "metadata.labels",
+                "Invalid value: \"%.80s=%.80s\": not a qualified name and a value of at most "
+                "63 letters, digits, '-', '_', '.'",
+                key.data != NULL ? key.data : "", value.data != NULL ? value.data : "");
         }
     }
     size_t bytes = 0;
@@ -35,12 +35,14 @@ static int validate_maps(struct mu_call *call, const Kube__ObjectMeta *meta)
         struct mu_str key = mu_str_of(meta->annotations[i]->key);
         bytes += key.len + mu_str_of(meta->annotations[i]->value).len;
         if (!mu_valid_label_key(key)) {
-            return mu_api_invalid(call, "metadata.annotations", "\"%.80s\" is not a qualified name",
+            return mu_api_invalid(call, "metadata.annotations",
+                                  "Invalid value: \"%.80s\": must be a qualified name",
                                   key.data != NULL ? key.data : "");
         }
     }
     if (bytes > ANNOTATIONS_BYTES_MAX) {
-        return mu_api_invalid(call, "metadata.annotations", "must have at most %u bytes in all",
+        return mu_api_invalid(call, "metadata.annotations",
+                              "Too long: may not be more than %u bytes in all",
                               ANNOTATIONS_BYTES_MAX);
     }
     return 0;
@@ -51,14 +53,22 @@ int mu_api_validate_meta(struct mu_call *call, const struct mu_kind *kind,
 {
     struct mu_str name = mu_str_of(meta->name);
     if (name.len == 0) {
-        return mu_api_invalid(call, "metadata.name", "name or generateName is required");
+        return mu_api_invalid(call, "metadata.name",
+                              "Required value: name or generateName is required");
     }
     bool label = kind == &mu_kinds[MU_KIND_NAMESPACES];
     if (label ? !mu_valid_dns_label(name) : !mu_valid_dns_subdomain(name)) {
+        if (name.len > (label ? 63u : 253u)) {
+            return mu_api_invalid(call, "metadata.name",
+                                  "Invalid value: \"%.80s...\": must be no more than %d characters",
+                                  name.data, label ? 63 : 253);
+        }
         return mu_api_invalid(call, "metadata.name",
-                              "must be lower case letters, digits, '-'%s, with letters or digits "
-                              "at its ends and at most %d characters",
-                              label ? "" : " or '.'", label ? 63 : 253);
+                              "Invalid value: \"%s\": a lowercase RFC 1123 %s must consist of "
+                              "lower case alphanumeric characters, %s, and must start and end with "
+                              "an alphanumeric character",
+                              name.data, label ? "label" : "subdomain",
+                              label ? "or '-'" : "'-' or '.'");
     }
     return validate_maps(call, meta);
 }
@@ -69,7 +79,7 @@ int mu_api_validate_quantities(struct mu_call *call, const char *field, size_t c
     for (size_t i = 0; i < count; i++) {
         const char *name = entries[i]->key;
         if (!mu_valid_label_key(mu_str_of(name))) {
-            return mu_api_invalid(call, field, "\"%.80s\" is not a resource name",
+            return mu_api_invalid(call, field, "Invalid value: \"%.80s\": must be a resource name",
                                   name != NULL ? name : "");
         }
         const char *text = entries[i]->value == NULL ? NULL : entries[i]->value->string;
@@ -77,10 +87,12 @@ int mu_api_validate_quantities(struct mu_call *call, const char *field, size_t c
         struct mu_error error = {0, ""};
         /* An absent quantity is the zero one. */
         if (!empty(text) && mu_quantity_parse(mu_str_of(text), &quantity, &error) != 0) {
-            return mu_api_invalid(call, field, "%.80s: %s", name, error.text);
+            return mu_api_invalid(call, field, "Invalid value: %.80s: %s", name, error.text);
         }
         if (!empty(text) && quantity.negative) {
-            return mu_api_invalid(call, field, "%.80s: '%.40s' must not be negative", name, text);
+            return mu_api_invalid(
+                call, field, "Invalid value: %.80s: '%.40s': must be greater than or equal to 0",
+                name, text);
         }
     }
     return 0;
@@ -97,10 +109,11 @@ static int validate_node(struct mu_call *call, const Kube__Node *node)
                                                 strcmp(taint->effect, "NoExecute") == 0);
         if (!mu_valid_label_key(mu_str_of(taint->key)) || !effect ||
             !mu_valid_label_value(mu_str_of(taint->value))) {
-            return mu_api_invalid(call, "spec.taints",
-                                  "taint %zu needs a qualified key, a label value and effect "
-                                  "NoSchedule, PreferNoSchedule or NoExecute",
-                                  i);
+            return mu_api_invalid(
+                call, "spec.taints",
+                "Invalid value: taint %zu needs a qualified key, a label value and effect "
+                "NoSchedule, PreferNoSchedule or NoExecute",
+                i);
         }
     }
     if (node->status == NULL) {
@@ -142,11 +155,12 @@ int mu_priorityclass_create(struct mu_call *call, ProtobufCMessage *fresh)
                  mu_str_equal(call->route.name, MU_STR("system-node-critical"));
     if (system && !known) {
         return mu_api_invalid(call, "metadata.name",
-                              "priority class names with 'system-' prefix are reserved");
+                              "Forbidden: priority class names with 'system-' prefix are "
+                              "reserved for system use only");
     }
     if (!system && class->value > USER_PRIORITY_MAX) {
         return mu_api_invalid(call, "value",
-                              "maximum allowed value of a user defined priority is "
+                              "Forbidden: maximum allowed value of a user defined priority is "
                               "%d",
                               USER_PRIORITY_MAX);
     }
@@ -154,7 +168,9 @@ int mu_priorityclass_create(struct mu_call *call, ProtobufCMessage *fresh)
     if (!empty(policy) && strcmp(policy, "Never") != 0 &&
         strcmp(policy, "PreemptLowerPriority") != 0) {
         return mu_api_invalid(call, "preemptionPolicy",
-                              "expected Never or PreemptLowerPriority, got \"%.40s\"", policy);
+                              "Unsupported value: \"%.40s\": supported values: \"Never\", "
+                              "\"PreemptLowerPriority\"",
+                              policy);
     }
     return 0;
 }
@@ -165,7 +181,7 @@ int mu_priorityclass_update(struct mu_call *call, const ProtobufCMessage *before
     const Kube__PriorityClass *old = (const Kube__PriorityClass *)before;
     const Kube__PriorityClass *class = (const Kube__PriorityClass *)after;
     if (old->value != class->value) {
-        return mu_api_invalid(call, "value", "may not be changed in an update");
+        return mu_api_invalid(call, "value", "Forbidden: may not be changed in an update.");
     }
     return 0;
 }

@@ -267,8 +267,9 @@ static int validate_resources(struct mu_call *call, const char *field,
         if (mu_quantity_parse(mu_str_of(request->value->string), &asked, NULL) == 0 &&
             mu_quantity_parse(mu_str_of(limit->value->string), &most, NULL) == 0 &&
             asked.nanos > most.nanos) {
-            return mu_api_invalid(call, field, "%.80s: must be less than or equal to its limit %s",
-                                  request->key, limit->value->string);
+            return mu_api_invalid(
+                call, field, "Invalid value: %.80s: must be less than or equal to its limit %s",
+                request->key, limit->value->string);
         }
     }
     return code;
@@ -280,11 +281,12 @@ static int validate_containers(struct mu_call *call, Kube__Container *const *con
     for (size_t i = 0; i < count; i++) {
         const Kube__Container *container = containers[i];
         if (!mu_valid_dns_label(mu_str_of(container->name))) {
-            return mu_api_invalid(call, field, "container %zu: name must be a DNS label", i);
+            return mu_api_invalid(call, field,
+                                  "Invalid value: container %zu: name must be a DNS label", i);
         }
         for (size_t j = 0; j < i; j++) {
             if (is(containers[j]->name, container->name)) {
-                return mu_api_invalid(call, field, "duplicate name \"%s\"", container->name);
+                return mu_api_invalid(call, field, "Duplicate value: \"%s\"", container->name);
             }
         }
         int code = validate_resources(call, field, container->resources);
@@ -296,7 +298,7 @@ static int validate_containers(struct mu_call *call, Kube__Container *const *con
             if (port->hostport < 0 || port->hostport > 65535 || port->containerport < 0 ||
                 port->containerport > 65535) {
                 return mu_api_invalid(call, field,
-                                      "container %zu: ports must be between 1 and "
+                                      "Invalid value: container %zu: ports must be between 1 and "
                                       "65535",
                                       i);
             }
@@ -313,20 +315,24 @@ static int validate_tolerations(struct mu_call *call, const Kube__PodSpec *spec)
         bool equal = empty(t->operator_) || is(t->operator_, "Equal");
         bool compare = is(t->operator_, "Lt") || is(t->operator_, "Gt");
         if (!exists && !equal && !compare) {
-            return mu_api_invalid(call, "spec.tolerations",
-                                  "toleration %zu: operator must be Equal or Exists", i);
+            return mu_api_invalid(
+                call, "spec.tolerations",
+                "Unsupported value: toleration %zu: operator must be Equal or Exists", i);
         }
         if (exists && !empty(t->value)) {
-            return mu_api_invalid(call, "spec.tolerations",
-                                  "toleration %zu: value must be empty when operator is Exists", i);
+            return mu_api_invalid(
+                call, "spec.tolerations",
+                "Invalid value: toleration %zu: value must be empty when operator is Exists", i);
         }
         if (empty(t->key) && !exists) {
-            return mu_api_invalid(call, "spec.tolerations",
-                                  "toleration %zu: operator must be Exists when key is empty", i);
+            return mu_api_invalid(
+                call, "spec.tolerations",
+                "Invalid value: toleration %zu: operator must be Exists when key is empty", i);
         }
         if (!empty(t->key) && !mu_valid_label_key(mu_str_of(t->key))) {
-            return mu_api_invalid(call, "spec.tolerations",
-                                  "toleration %zu: \"%.80s\" is not a qualified name", i, t->key);
+            return mu_api_invalid(
+                call, "spec.tolerations",
+                "Invalid value: toleration %zu: \"%.80s\" is not a qualified name", i, t->key);
         }
     }
     return 0;
@@ -337,7 +343,8 @@ static int validate_terms(struct mu_call *call, const char *field,
 {
     for (size_t i = 0; i < count; i++) {
         if (empty(terms[i]->topologykey)) {
-            return mu_api_invalid(call, field, "term %zu: topologyKey can not be empty", i);
+            return mu_api_invalid(call, field,
+                                  "Required value: term %zu: topologyKey can not be empty", i);
         }
     }
     return 0;
@@ -349,7 +356,8 @@ static int validate_placement(struct mu_call *call, const Kube__PodSpec *spec)
     for (size_t i = 0; i < spec->n_nodeselector; i++) {
         if (!mu_valid_label_key(mu_str_of(spec->nodeselector[i]->key)) ||
             !mu_valid_label_value(mu_str_of(spec->nodeselector[i]->value))) {
-            return mu_api_invalid(call, "spec.nodeSelector", "entry %zu is not a label", i);
+            return mu_api_invalid(call, "spec.nodeSelector",
+                                  "Invalid value: entry %zu is not a label", i);
         }
     }
     for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
@@ -357,21 +365,23 @@ static int validate_placement(struct mu_call *call, const Kube__PodSpec *spec)
         if (c->maxskew <= 0 || empty(c->topologykey) ||
             !(is(c->whenunsatisfiable, "DoNotSchedule") ||
               is(c->whenunsatisfiable, "ScheduleAnyway"))) {
-            return mu_api_invalid(call, "spec.topologySpreadConstraints",
-                                  "constraint %zu needs maxSkew > 0, a topologyKey and "
-                                  "whenUnsatisfiable DoNotSchedule or ScheduleAnyway",
-                                  i);
+            return mu_api_invalid(
+                call, "spec.topologySpreadConstraints",
+                "Invalid value: constraint %zu needs maxSkew > 0, a topologyKey and "
+                "whenUnsatisfiable DoNotSchedule or ScheduleAnyway",
+                i);
         }
     }
     for (size_t i = 0; i < spec->n_schedulinggates; i++) {
         if (!mu_valid_label_key(mu_str_of(spec->schedulinggates[i]->name))) {
-            return mu_api_invalid(call, "spec.schedulingGates", "gate %zu: not a qualified name",
-                                  i);
+            return mu_api_invalid(call, "spec.schedulingGates",
+                                  "Invalid value: gate %zu: not a qualified name", i);
         }
     }
     if (spec->n_schedulinggates > 0 && !empty(spec->nodename)) {
-        return mu_api_invalid(call, "spec.nodeName",
-                              "cannot be set until all schedulingGates have been cleared");
+        return mu_api_invalid(
+            call, "spec.nodeName",
+            "Forbidden: cannot be set until all schedulingGates have been cleared");
     }
     int code = 0;
     const Kube__Affinity *affinity = spec->affinity;
@@ -394,11 +404,12 @@ int mu_pod_validate(struct mu_call *call, const Kube__Pod *pod)
 {
     const Kube__PodSpec *spec = pod->spec;
     if (spec->n_containers == 0) {
-        return mu_api_invalid(call, "spec.containers", "at least one container is required");
+        return mu_api_invalid(call, "spec.containers",
+                              "Required value: at least one container is required");
     }
     if (spec->terminationgraceperiodseconds < 0) {
         return mu_api_invalid(call, "spec.terminationGracePeriodSeconds",
-                              "must be greater than or equal to 0");
+                              "Invalid value: must be greater than or equal to 0");
     }
     int code = validate_containers(call, spec->containers, spec->n_containers, "spec.containers");
     if (code == 0) {
@@ -544,10 +555,10 @@ int mu_pod_update(struct mu_call *call, const ProtobufCMessage *before, Protobuf
     }
     if (strcmp(empty(old->spec->nodename) ? "" : old->spec->nodename,
                empty(pod->spec->nodename) ? "" : pod->spec->nodename) != 0) {
-        return mu_api_invalid(call, "spec.nodeName", "is set by a binding only");
+        return mu_api_invalid(call, "spec.nodeName", "Forbidden: is set by a binding only");
     }
     if (!gates_shrink(old->spec, pod->spec)) {
-        return mu_api_invalid(call, "spec.schedulingGates", "only deletion is allowed");
+        return mu_api_invalid(call, "spec.schedulingGates", "Forbidden: only deletion is allowed");
     }
     if (!tolerations_grow(call->server, old->spec, pod->spec)) {
         return mu_api_invalid(call, "spec.tolerations",

@@ -110,21 +110,29 @@ static size_t varint_size(uint64_t value)
     return size;
 }
 
+/* Write a varint; returns its bytes, at most 10. */
+static size_t write_varint(uint8_t *out, uint64_t value)
+{
+    size_t n = 0;
+    for (; value >= 0x80; value >>= 7) {
+        out[n++] = (uint8_t)(value | 0x80);
+    }
+    out[n++] = (uint8_t)value;
+    return n;
+}
+
 void mu_pb_put_varint(struct mu_buf *out, uint64_t value)
 {
     uint8_t bytes[10];
-    size_t n = 0;
-    for (; value >= 0x80; value >>= 7) {
-        bytes[n++] = (uint8_t)(value | 0x80);
-    }
-    bytes[n++] = (uint8_t)value;
-    (void)mu_buf_append(out, bytes, n);
+    (void)mu_buf_append(out, bytes, write_varint(bytes, value));
 }
 
 void mu_pb_put_head(struct mu_buf *out, uint32_t number, size_t len)
 {
-    mu_pb_put_varint(out, (uint64_t)number << 3 | 2);
-    mu_pb_put_varint(out, len);
+    uint8_t bytes[20];
+    size_t n = write_varint(bytes, (uint64_t)number << 3 | 2);
+    n += write_varint(bytes + n, len);
+    (void)mu_buf_append(out, bytes, n);
 }
 
 void mu_pb_put_bytes(struct mu_buf *out, uint32_t number, struct mu_str bytes)
