@@ -362,7 +362,8 @@ static bool put_field(struct writer *w, const ProtobufCFieldDescriptor *field,
     else if (present)
         present =
             is_present(message, field, presence.pointer >> field->id & 1, presence.no_empty_text);
-    if (!present && !(presence.always >> field->id & 1))
+    bool may_nest = field->type != PROTOBUF_C_TYPE_MESSAGE || depth + 1 < MU_JSON_DEPTH_MAX;
+    if (!present && (!(presence.always >> field->id & 1) || !may_nest))
         return comma;
     put(w, comma ? ",\"" : "\"");
     put(w, field->name); /* field names need no escapes */
@@ -384,7 +385,7 @@ static bool put_fields(struct writer *w, const ProtobufCMessageDescriptor *type,
                        const ProtobufCMessage *message, bool comma, uint32_t depth)
 {
     struct mu_json_presence presence = mu_json_presence_of(type);
-    if (depth > MU_JSON_DEPTH_MAX) {
+    if (depth >= MU_JSON_DEPTH_MAX) {
         w->status = mu_error_set(w->error, MU_EUNSUPPORTED, "%s: nested deeper than %u",
                                  type->short_name, MU_JSON_DEPTH_MAX);
         return comma;
@@ -396,7 +397,7 @@ static bool put_fields(struct writer *w, const ProtobufCMessageDescriptor *type,
             const ProtobufCMessage *part = NULL;
             if (message != NULL)
                 part = message_at(field_at(message, field));
-            comma = put_fields(w, field->descriptor, part, comma, depth + 1);
+            comma = put_fields(w, field->descriptor, part, comma, depth);
         } else {
             comma = put_field(w, field, message, presence, comma, depth);
         }

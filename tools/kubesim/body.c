@@ -49,7 +49,7 @@ static bool conforms(struct mu_str raw, const ProtobufCMessageDescriptor *type, 
 {
     struct mu_pb_field field;
     int more = 0;
-    if (depth > MU_JSON_DEPTH_MAX)
+    if (depth >= MU_JSON_DEPTH_MAX)
         return false;
     while ((more = mu_pb_next(&raw, &field)) == 1) {
         const ProtobufCFieldDescriptor *as =
