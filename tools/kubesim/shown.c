@@ -88,8 +88,10 @@ static bool pulls_always(struct mu_str image)
         }
         tag = image.data[i - 1] == ':' ? i : tag;
     }
-    struct mu_str name = {image.data + tag, image.len - tag};
-    return name.len == 0 || mu_str_equal(name, MU_STR("latest"));
+    if (tag == image.len) {
+        return true;
+    }
+    return mu_str_equal((struct mu_str){image.data + tag, image.len - tag}, MU_STR("latest"));
 }
 
 static void show_container(struct mu_buf *out, uint32_t number, struct mu_str container,
