@@ -28,6 +28,8 @@ static int use_token(struct mu_access *access)
     if (access->client == NULL || view.token.len == 0)
         return 0;
     size_t len = sizeof scheme - 1 + view.token.len;
+    _Static_assert(sizeof scheme - 1 + MU_TOKEN_BYTES_MAX <= MU_HTTP_AUTHORIZATION_MAX,
+                   "every token that is read fits the header");
     char *value = mu_mem_alloc(len);
     if (value == NULL)
         return MU_ENOMEM;

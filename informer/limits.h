@@ -58,10 +58,10 @@
 #define MU_HTTP_SERVER_STREAM_WINDOW     (1 << 20)
 #define MU_HTTP_SERVER_CONNECTION_WINDOW (64 << 20)
 
-#define MU_HTTP_AUTHORIZATION_MAX                                                                  \
-    (16u << 10)                           /* our own header; service account tokens take 1 KiB */
-#define MU_HTTP_WARNINGS_MAX   64u        /* of one response */
-#define MU_HTTP_WARNINGS_BYTES (8u << 10) /* all of them, as header values */
+/* Our own header: "Bearer " and a token; service account tokens take 1 KiB. */
+#define MU_HTTP_AUTHORIZATION_MAX (7u + MU_TOKEN_BYTES_MAX)
+#define MU_HTTP_WARNINGS_MAX      64u        /* of one response */
+#define MU_HTTP_WARNINGS_BYTES    (8u << 10) /* all of them, as header values */
 
 /* TLS: PEM texts, and what a connection may hold back. */
 #define MU_TLS_CA_BYTES_MAX   (4u << 20) /* a bundle; a distribution's whole store is 0.25 MiB */
@@ -115,7 +115,8 @@ _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object"
 _Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
 _Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");
 _Static_assert(2 * MU_TLS_CERT_BYTES_MAX < MU_TLS_OUT_MAX, "a server's first flight fits");
-_Static_assert(MU_HTTP_AUTHORIZATION_MAX < MU_HTTP_HEADER_LIST_MAX, "our own server takes it");
+_Static_assert(MU_HTTP_AUTHORIZATION_MAX + (8u << 10) < MU_HTTP_HEADER_LIST_MAX,
+               "our own server takes it, with a path and the other fields");
 _Static_assert(MU_WATCH_FRAME_MAX + MU_HTTP_HIGH_WATER <= MU_HTTP_STREAM_QUEUE_MAX,
                "a stream below its mark takes any watch event");
 

@@ -4,6 +4,7 @@
 #include <fcntl.h>
 
 #include "informer/access.h"
+#include "informer/limits.h"
 
 /* ---- a server that notes who asks ---- */
 
@@ -13,6 +14,7 @@ struct site {
     struct mu_http_server *server;
     uint16_t port;
     char path[256], query[64], authorization[64], peer[64]; /* of the last request */
+    uint32_t authorization_len;
     struct mu_access *access;
     struct mu_http_client *client;
     uint64_t token;
@@ -33,6 +35,7 @@ static void on_request(void *context, struct mu_http_exchange *exchange,
     keep(s->path, sizeof s->path, request->path);
     keep(s->query, sizeof s->query, request->query);
     keep(s->authorization, sizeof s->authorization, request->authorization);
+    s->authorization_len = request->authorization.len;
     keep(s->peer, sizeof s->peer,
          request->peer != NULL ? request->peer->name : (struct mu_str){NULL, 0});
     assert_int_equal(mu_http_respond(exchange, 200, MU_STR("text/plain"), 0, MU_STR("ok")), 0);
@@ -199,6 +202,23 @@ static void test_access_tick__token_rotated__used_from_the_next_request(void **s
     site_close(&s);
 }
 
+static void test_access__longest_token__reaches_the_server(void **state)
+{
+    static char token[MU_TOKEN_BYTES_MAX];
+    struct site s;
+    struct mu_error error;
+    (void)state;
+    memset(token, 't', sizeof token);
+    site_open(&s, true);
+    site_access(&s);
+    (void)site_put(&s, "token", (struct mu_str){token, sizeof token});
+    assert_int_equal(read_now(&s, 1, &error), MU_CREDENTIALS_CHANGED);
+    ask(&s, "/a");
+    assert_int_equal(s.authorization_len, sizeof "Bearer " - 1 + sizeof token);
+    assert_memory_equal(s.authorization, "Bearer ttt", 10);
+    site_close(&s);
+}
+
 /* The certificate is written first, its key a moment later, the token between them. */
 static void test_access_tick__key_arrives_late__old_pair_until_then(void **state)
 {
@@ -251,6 +271,7 @@ int main(void)
         cmocka_unit_test(test_access__cleartext__nothing_is_sent_of_us),
         cmocka_unit_test(test_access__path_certificate_and_token__reach_the_server),
         cmocka_unit_test(test_access_tick__token_rotated__used_from_the_next_request),
+        cmocka_unit_test(test_access__longest_token__reaches_the_server),
         cmocka_unit_test(test_access_tick__key_arrives_late__old_pair_until_then),
         cmocka_unit_test(test_access_create__wrong_pair__says_so_and_keeps_nothing),
     };

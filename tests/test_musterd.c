@@ -5,6 +5,7 @@
 #include "tests/cli_rig.h"
 
 #include "informer/access.h"
+#include "informer/limits.h"
 #include "informer/pki.h"
 
 #define TEXT_BYTES 16384
@@ -173,6 +174,12 @@ static void test_musterd_kubeconfig__strangers__one_line_says_which(void **state
     assert_non_null(strstr(said, "musterd: https://127.0.0.1:"));
     assert_non_null(strstr(said, "certificate"));
     site_vary(&s, "token:", "token: wrong");
+    said = complaint(&s, "muster-kubesim-token", 1);
+    assert_non_null(strstr(said, "the API server refuses our credentials (401)"));
+    static char longest[sizeof "token: " + MU_TOKEN_BYTES_MAX];
+    memcpy(longest, "token: ", sizeof "token: ");
+    memset(longest + strlen(longest), 't', MU_TOKEN_BYTES_MAX);
+    site_vary(&s, "token:", longest);
     said = complaint(&s, "muster-kubesim-token", 1);
     assert_non_null(strstr(said, "the API server refuses our credentials (401)"));
     site_close(&s);

@@ -552,6 +552,7 @@ int mu_daemon_run(const struct mu_daemon_options *options)
         (void)fprintf(stderr, "musterd: cannot start: %s\n", mu_error_text(rc));
         d.status = 1;
     }
+    (void)uv_run(&d.loop, UV_RUN_DEFAULT); /* what has failed to start may be closing still */
     destroy_parts(&d);
     MU_ASSERT(uv_loop_close(&d.loop) == 0);
     return d.status;
