@@ -7,8 +7,11 @@
 #include "tests/traces.h"
 
 #include <glob.h>
+#include <arpa/inet.h>
 #include <jansson.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 /* ---- wrong input -------------------------------------------------------------------------- */
 
@@ -113,6 +116,50 @@ static void test_musterd__sigterm__drains_and_ends_well(void **state)
     assert_non_null(strstr(log, "nodes=3"));
     assert_int_equal(kill(musterd, SIGTERM), 0);
     assert_int_equal(finish(musterd), 0);
+    assert_int_equal(kill(kubesim, SIGTERM), 0);
+    assert_int_equal(finish(kubesim), 0);
+    place_drop(&p);
+}
+
+/* A connection to the server on this port of loopback that was served once and stays. */
+static int served_connection(uint16_t port)
+{
+    static const char request[] = "GET /version HTTP/1.1\r\nhost: x\r\n\r\n";
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    char answer[1024];
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(fd >= 0);
+    assert_int_equal(connect(fd, (const struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(send(fd, request, sizeof request - 1, MSG_NOSIGNAL), sizeof request - 1);
+    ssize_t n = recv(fd, answer, sizeof answer, 0);
+    assert_true(n > 15);
+    assert_memory_equal(answer, "HTTP/1.1 200 OK", 15);
+    return fd;
+}
+
+/* A shell's soft limit is not the limit of connections. */
+static void test_kubesim__low_soft_limit_of_files__is_raised(void **state)
+{
+    enum { SOFT = 64, CONNECTIONS = 3 * SOFT };
+    int fds[CONNECTIONS];
+    struct place p = place_make();
+    char url[128];
+    unsigned port;
+    struct rlimit ours;
+    (void)state;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &ours), 0);
+    const struct rlimit low = {SOFT, ours.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &low), 0);
+    pid_t kubesim = start("muster-kubesim", (const char *const[]){"--announce", p.url, NULL},
+                          "/dev/null", "/dev/null");
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &ours), 0);
+    wait_for_url(p.url, url);
+    assert_int_equal(sscanf(url, "http://127.0.0.1:%u", &port), 1);
+    for (int i = 0; i < CONNECTIONS; i++)
+        fds[i] = served_connection((uint16_t)port);
+    for (int i = 0; i < CONNECTIONS; i++)
+        assert_int_equal(close(fds[i]), 0);
     assert_int_equal(kill(kubesim, SIGTERM), 0);
     assert_int_equal(finish(kubesim), 0);
     place_drop(&p);
@@ -349,6 +396,7 @@ int main(void)
         cmocka_unit_test(test_cli__help_and_version__status_0),
         cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),
         cmocka_unit_test(test_musterd__sigterm__drains_and_ends_well),
+        cmocka_unit_test(test_kubesim__low_soft_limit_of_files__is_raised),
         cmocka_unit_test(test_demo__default__binds_all_that_fits_over_sockets),
         cmocka_unit_test(test_demo__killed__takes_its_children_along),
         cmocka_unit_test(test_muster_tether__parent_gone_or_nonsense__runs_nothing),

@@ -5,6 +5,7 @@
 #include "tools/flags.h"
 #include "tools/kubesim/front.h"
 #include "tools/kubesim/identity.h"
+#include "tools/open_files.h"
 #include "tools/workload/encode.h"
 
 #include <signal.h>
@@ -366,6 +367,7 @@ int main(int argc, char **argv)
     if (status >= 0)
         return status;
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mu_open_files_raise();
     const struct mu_log_config log = {
         .level = MU_LOG_INFO, .format = (enum mu_log_format)o.log_format, .clock = mu_clock_real()};
     mu_log_configure(&log);

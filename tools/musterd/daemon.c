@@ -18,6 +18,7 @@
 #include "engine/base/log.h"
 #include "engine/base/ring.h"
 #include "informer/access.h"
+#include "tools/open_files.h"
 #include "tools/scheduler/scheduler.h"
 
 #include <inttypes.h>
@@ -539,6 +540,7 @@ int mu_daemon_run(const struct mu_daemon_options *options)
     mu_log_configure(&log);
     mu_hist_init(&d.session_ns);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)mu_open_files_raise();
     if (open_access(&d) != 0)
         return 2;
     MU_ASSERT(uv_loop_init(&d.loop) == 0);
