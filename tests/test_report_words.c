@@ -156,6 +156,23 @@ static void test_report_words__partly_bound_gang__needs_more(void **state)
     rig_destroy(&rig);
 }
 
+static void test_report_words__every_node_fits_a_member__ends_without_reasons(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 1);
+    fixture_put_node(rig.db, "b", 1, 1);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct fixture_pod pod;
+        fixture_pod(&pod, i, 1);
+        fixture_gang(&pod, "g", 3);
+        fixture_put(rig.db, &pod, 0);
+    }
+    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit: 2/2 nodes are "
+                      "available for a member.");
+    rig_destroy(&rig);
+}
+
 static void test_report_words__rules__are_named(void **state)
 {
     (void)state;
@@ -206,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_report_words__more_taints_than_are_named__counted_together),
         cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
         cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),
+        cmocka_unit_test(test_report_words__every_node_fits_a_member__ends_without_reasons),
         cmocka_unit_test(test_report_words__rules__are_named),
         cmocka_unit_test(test_report_words__out_of_memory__no_text),
     };

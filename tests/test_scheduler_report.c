@@ -147,7 +147,8 @@ static void test_scheduler_report__gangs__tell_their_story(void **state)
     add_pod(&r, "half-1", 100, gang_of("half", 2), true);
     run_for(&r, 3 * MU_NS_PER_S);
     assert_int_equal(tally(&r).bound, 0);
-    assert_condition(&r, "few-1", "Unschedulable", "gang default/few waits for 2 of 4 members");
+    assert_condition(&r, "few-1", "Unschedulable",
+                     "gang default/few waits for 2 more of its 4 members");
     for (int i = 0; i < 3; i++) {
         char name[16];
         (void)snprintf(name, sizeof name, "big-%d", i);

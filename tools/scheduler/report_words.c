@@ -268,9 +268,12 @@ static void put_nodes(struct mu_buf *out, const struct class_words *words, const
         (void)mu_buf_append_text(out, "no nodes available to schedule pods");
         return;
     }
-    (void)mu_buf_printf(out, "%" PRIu32 "/%" PRIu32 " nodes are available%s: ", words->fits,
+    (void)mu_buf_printf(out, "%" PRIu32 "/%" PRIu32 " nodes are available%s", words->fits,
                         words->total, whom);
-    (void)mu_buf_append_str(out, words->nodes);
+    if (words->nodes.len > 0) { /* else no node refuses a member: there are too few of them */
+        (void)mu_buf_append_text(out, ": ");
+        (void)mu_buf_append_str(out, words->nodes);
+    }
     (void)mu_buf_append_text(out, ".");
 }
 
@@ -321,7 +324,7 @@ static void put_wait(struct mu_buf *out, const struct mu_plan_wait *wait,
 {
     switch (wait->kind) {
     case MU_WAIT_MEMBERS:
-        (void)mu_buf_printf(out, " waits for %" PRIu32 " of %" PRIu32 " members",
+        (void)mu_buf_printf(out, " waits for %" PRIu32 " more of its %" PRIu32 " members",
                             wait->need - wait->have, wait->need);
         break;
     case MU_WAIT_QUIET:
