@@ -25,7 +25,12 @@
  * text that it is to carry, seen before, would be taken for written.
  *
  * An item that finds no memory for its request sleeps and tries again; one that finds no memory for
- * its timer is READY at once, where the budget slows it down.
+ * its timer is READY at once, where the budget slows it down: a try costs a token whether or not a
+ * request comes of it.
+ *
+ * Many items can be due at one moment, or have become moot by then (a cluster that grew, a namespace
+ * that was deleted). One call wakes, forgets and looks at a bounded number of them; what is left is
+ * due at once, so that the loop gets to its other work in between.
  */
 #include "informer/reporter.h"
 
@@ -42,6 +47,7 @@
 #define BUSY_INTERVALS     10u                 /* between two writes while binds wait */
 #define DENIED_NS          (300 * MU_NS_PER_S) /* 403: somebody has to grant it first */
 #define RETRY_AFTER_MAX_S  60u
+#define STEPS_PER_CALL     1024u /* of each kind of work: well below a millisecond */
 #define FLIGHT_BITS        16
 #define TOKEN_SPACE        (UINT64_C(1) << 48)
 #define NONE               UINT32_MAX
@@ -182,7 +188,9 @@ void mu_rep_sleep_until(struct mu_reporter *r, struct mu_rep_item *item, uint64_
 static void wake_due(struct mu_reporter *r, uint64_t now_ns)
 {
     struct mu_heap_entry timer;
-    while (mu_heap_peek(&r->timers, &timer) && timer.key <= now_ns) {
+    for (uint32_t n = 0; n < STEPS_PER_CALL; n++) {
+        if (!mu_heap_peek(&r->timers, &timer) || timer.key > now_ns)
+            return;
         (void)mu_heap_pop(&r->timers, &timer);
         mu_rep_make_ready(r, timer.item);
     }
@@ -231,7 +239,7 @@ static void pod_idle(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
 
 static void forget_old(struct mu_reporter *r, uint64_t now_ns)
 {
-    while (!mu_link_empty(&r->idle)) {
+    for (uint32_t n = 0; n < STEPS_PER_CALL && !mu_link_empty(&r->idle); n++) {
         struct mu_rep_pod *pod = MU_LINK_OWNER(r->idle.next, struct mu_rep_pod, item.link);
         if (pod->idle_ns + MU_REP_WINDOW_NS > now_ns)
             return;
@@ -345,6 +353,7 @@ bool mu_rep_item_send(struct mu_reporter *r, struct mu_rep_item *item, struct mu
                       uint64_t now_ns, struct mu_outbox *out)
 {
     struct mu_request *request = NULL;
+    budget_spend(r, now_ns);
     if (built->path.failed == 0 && built->body.failed == 0)
         request = mu_outbox_add(out);
     if (request == NULL) {
@@ -365,7 +374,6 @@ bool mu_rep_item_send(struct mu_reporter *r, struct mu_rep_item *item, struct mu
     item->state = MU_REP_OPEN;
     r->stats.in_flight++;
     r->stats.sent++;
-    budget_spend(r, now_ns);
     return true;
 }
 
@@ -419,8 +427,10 @@ static struct mu_rep_item *next_item(struct mu_reporter *r)
 
 static void pump(struct mu_reporter *r, uint64_t now_ns, struct mu_outbox *out)
 {
-    while (r->stats.in_flight < r->config.in_flight_max && now_ns >= r->paused_until_ns &&
-           now_ns >= budget_ns(r)) {
+    for (uint32_t n = 0; n < STEPS_PER_CALL; n++) {
+        if (r->stats.in_flight >= r->config.in_flight_max || now_ns < r->paused_until_ns ||
+            now_ns < budget_ns(r))
+            return;
         struct mu_rep_item *item = next_item(r);
         if (item == NULL)
             return;

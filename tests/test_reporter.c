@@ -392,6 +392,58 @@ static void test_reporter_pending__table_full__refuses_or_forgets_the_oldest(voi
     rig_destroy(rig);
 }
 
+static void test_reporter_tick__many_moot_at_once__a_bounded_number_a_call(void **state)
+{
+    enum { MANY = 50000, A_CALL = 1024 };
+    struct rig *rig = rig_create(0, 0, 0);
+    (void)state;
+    struct mu_report_text *text = mu_report_text_create(MU_REPORT_UNSCHEDULABLE, MU_STR("x"));
+    rig->pods[0].gone = true;
+    for (uint32_t i = 0; i < MANY; i++) {
+        const struct mu_uid uid = {i, 0}; /* all of them pod 0, which is gone */
+        assert_int_equal(mu_reporter_pending(rig->reporter, uid, text, rig->now_ns), 0);
+    }
+    for (uint64_t seen = 0; seen < MANY;) {
+        assert_true(mu_reporter_next_ns(rig->reporter) <=
+                    rig->now_ns); /* the rest is due at once */
+        rig_tick(rig);
+        uint64_t moot = rig_stats(rig).conditions_moot;
+        assert_true(moot > seen && moot - seen <= A_CALL);
+        seen = moot;
+    }
+    rig->now_ns += 360 * MU_NS_PER_S;
+    for (uint32_t known = MANY; known > 0;) {
+        assert_true(mu_reporter_next_ns(rig->reporter) <= rig->now_ns);
+        rig_tick(rig);
+        uint32_t left = rig_stats(rig).pods;
+        assert_true(left < known && known - left <= A_CALL);
+        known = left;
+    }
+    assert_true(mu_reporter_next_ns(rig->reporter) == UINT64_MAX);
+    mu_report_text_unref(text);
+    rig_destroy(rig);
+}
+
+/* Else a lack of memory that lasts would be tried against for ever, within one call. */
+static void test_reporter_tick__no_memory_for_a_request__the_try_costs_a_token(void **state)
+{
+    struct rig *rig = rig_create(1, 1, 0);
+    struct rig_request request;
+    (void)state;
+    assert_int_equal(rig_pending(rig, 0, "x"), 0);
+    assert_int_equal(rig_pending(rig, 1, "x"), 0);
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = 2}); /* after the event that goes with it */
+    rig_tick(rig);
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = 0});
+    assert_false(rig_take(rig, &request));
+    rig_pass(rig, MU_NS_PER_S - 1);
+    assert_false(rig_take(rig, &request));
+    rig_pass(rig, 1);
+    rig_tick(rig);
+    assert_true(rig_take(rig, &request));
+    rig_destroy(rig);
+}
+
 /* One run of what a reporter does, all of it under memory that fails once. Returns true when the
  * run was not touched by the failure. */
 static bool run_under(uint64_t nth)
@@ -507,6 +559,8 @@ int main(void)
         cmocka_unit_test(test_reporter_pace__hold__keeps_conditions_back_but_not_events),
         cmocka_unit_test(test_reporter_pace__binds_wait__a_tenth_of_the_rate),
         cmocka_unit_test(test_reporter_pending__table_full__refuses_or_forgets_the_oldest),
+        cmocka_unit_test(test_reporter_tick__many_moot_at_once__a_bounded_number_a_call),
+        cmocka_unit_test(test_reporter_tick__no_memory_for_a_request__the_try_costs_a_token),
         cmocka_unit_test(test_reporter__out_of_memory__loses_no_condition),
         cmocka_unit_test(test_reporter_create__out_of_memory__leaves_nothing),
         cmocka_unit_test(test_report_text__bytes_that_are_no_utf8__become_question_marks),
