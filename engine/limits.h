@@ -18,6 +18,19 @@
 #define MU_LABELS_PER_OBJECT   1024u
 #define MU_TAINTS_PER_NODE     256u
 #define MU_TOLERATIONS_PER_POD 256u
+#define MU_KINS_MAX            (1u << 22) /* distinct (namespace, labels) of pods */
+#define MU_NAMESPACES_MAX      (1u << 20)
+#define MU_AFFINITIES_MAX      (1u << 20)
+#define MU_MATCHERS_MAX        (1u << 16)
+#define MU_CENSUSES_MAX        (1u << 16)
+#define MU_TOPOLOGIES_MAX      64u   /* distinct topology keys in use */
+#define MU_SELECTOR_TERMS_MAX  1024u /* of one pod: node terms; pod terms; spreads */
+#define MU_REQUIREMENTS_MAX    1024u /* of one pod, over all its selectors */
+#define MU_VALUES_MAX          4096u /* of one pod, over all its requirements */
+#define MU_PORTS_PER_POD       256u
+#define MU_IMAGES_PER_POD      64u
+#define MU_IMAGES_PER_NODE     256u
+#define MU_DEVICES_PER_NODE    16u
 #define MU_REPLICAS_MAX        64u
 #define MU_STRING_BYTES_MAX    (1u << 18) /* one label value or annotation: 256 KiB */
 #define MU_NAME_BYTES_MAX      253u       /* Kubernetes object names */

@@ -12,6 +12,7 @@
 #include "engine/base/symbol.h"
 #include "engine/object.h"
 #include "engine/resource.h"
+#include "engine/select.h"
 
 struct mu_class_ix {
     uint32_t v;
@@ -26,15 +27,6 @@ struct mu_capacity_ix {
     uint32_t v;
 };
 
-struct mu_label_pair {
-    struct mu_symbol key;
-    struct mu_symbol value;
-};
-/* Sorted by key id; keys are distinct (a later duplicate won). */
-struct mu_label_set {
-    uint32_t count;
-    const struct mu_label_pair *pairs;
-};
 struct mu_taint_item {
     struct mu_symbol key;
     struct mu_symbol value;
@@ -54,6 +46,29 @@ struct mu_demand {
     struct mu_resource_ix resource;
     int64_t amount; /* > 0 */
 };
+struct mu_preferred_node_item {
+    int32_t weight;
+    struct mu_node_term_item term;
+};
+/* A rule about other pods. Required affinity terms share one matcher, that of all of them. */
+struct mu_term_item {
+    enum mu_term_kind kind;
+    int32_t weight;
+    struct mu_symbol topology_key;
+    struct mu_matcher_ix matcher;
+};
+struct mu_spread_item {
+    struct mu_symbol topology_key;
+    struct mu_matcher_ix matcher;
+    int32_t max_skew, min_domains;
+    bool hard, honor_affinity, honor_taints;
+    bool counts_none; /* an empty selector matches the pod itself and counts no other */
+};
+struct mu_port_item {
+    struct mu_symbol ip;
+    enum mu_protocol protocol;
+    uint32_t port;
+};
 /* The scheduling-relevant part of a pod's spec. */
 struct mu_class {
     uint32_t demand_count; /* sorted by resource number, non-zero only; pods (1) not among them */
@@ -66,7 +81,20 @@ struct mu_class {
     uint32_t toleration_count;
     const struct mu_toleration_item *tolerations; /* sorted, no duplicates; those that can tolerate
                                                    * nothing that matters are left out */
-    uint64_t resource_mask;                       /* bit per requested resource */
+    struct mu_affinity_ix affinity;   /* selector, hostname and required terms, as a whole */
+    struct mu_tolerance_ix tolerance; /* the tolerations, as a whole */
+    uint32_t preferred_node_count;
+    const struct mu_preferred_node_item *preferred_nodes;
+    uint32_t term_count; /* sorted by kind; those of an own namespace name it */
+    const struct mu_term_item *terms;
+    uint32_t spread_count; /* the hard ones first */
+    const struct mu_spread_item *spreads;
+    uint32_t hard_spread_count;
+    uint32_t port_count; /* sorted, no duplicates */
+    const struct mu_port_item *ports;
+    uint32_t image_count; /* with repetition, sorted */
+    const struct mu_symbol *images;
+    uint64_t resource_mask; /* bit per requested resource */
     uint64_t id; /* unique over the process's life: an index may be reused, an id is not */
 };
 
@@ -100,12 +128,27 @@ int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
 int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
                    struct mu_class_ix *out);
 
+/* Who the pod is to selectors. Errors: as above. */
+int mu_model_kin(struct mu_model *model, const struct mu_pod_object *pod, struct mu_kin_ix *out);
+/* The labels of a namespace, from now on; count 0 and present false: it is gone. Matchers with a
+ * namespace selector may match otherwise afterwards: *changed says whether any label changed.
+ * Errors: MU_ENOMEM, MU_ELIMIT; nothing changed. */
+int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
+                       const struct mu_label *labels, uint32_t count, bool *changed);
+
 /* Drop a reference. At zero the entry is readable until mu_model_reclaim(generation or later). */
 void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,
                               struct mu_symbol hostname, uint64_t generation);
 void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
                               uint64_t generation);
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
+void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix);
+void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation);
+/* A class holds its affinity and its matchers; who keeps one longer takes a reference. */
+void mu_model_affinity_ref(struct mu_model *model, struct mu_affinity_ix ix);
+void mu_model_affinity_unref(struct mu_model *model, struct mu_affinity_ix ix, uint64_t generation);
+void mu_model_matcher_ref(struct mu_model *model, struct mu_matcher_ix ix);
+void mu_model_matcher_unref(struct mu_model *model, struct mu_matcher_ix ix, uint64_t generation);
 void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix);
 void mu_model_class_unref(struct mu_model *model, struct mu_class_ix ix, uint64_t generation);
 /* Reclaim entries unreferenced since <= safe_generation, for at most `budget` steps (one for an
@@ -116,12 +159,18 @@ const struct mu_label_set *mu_model_get_label_set(const struct mu_model *m,
                                                   struct mu_label_set_ix ix);
 const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
                                                   struct mu_taint_set_ix ix);
+const struct mu_affinity *mu_model_get_affinity(const struct mu_model *m, struct mu_affinity_ix ix);
+const struct mu_kin *mu_model_get_kin(const struct mu_model *m, struct mu_kin_ix ix);
+const struct mu_matcher *mu_model_get_matcher(const struct mu_model *m, struct mu_matcher_ix ix);
 const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix);
 /* MU_RESOURCES_MAX amounts. */
 const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix);
 /* One past the largest class / label set / taint set index ever used: sizes of session caches.
  * Thread: any. */
 uint32_t mu_model_class_bound(const struct mu_model *m);
+uint32_t mu_model_affinity_bound(const struct mu_model *m);
+uint32_t mu_model_kin_bound(const struct mu_model *m);
+uint32_t mu_model_matcher_bound(const struct mu_model *m);
 uint32_t mu_model_label_set_bound(const struct mu_model *m);
 uint32_t mu_model_taint_set_bound(const struct mu_model *m);
 

@@ -35,6 +35,77 @@ struct mu_toleration {
     enum mu_taint_effect effect;
 };
 
+/* One requirement of a selector. Gt and Lt compare base-10 int64; NEVER stands for what the source
+ * could not parse: it matches nothing. */
+enum mu_op {
+    MU_OP_IN,
+    MU_OP_NOT_IN, /* an absent key matches */
+    MU_OP_EXISTS,
+    MU_OP_DOES_NOT_EXIST,
+    MU_OP_GT,
+    MU_OP_LT,
+    MU_OP_NEVER
+};
+struct mu_requirement {
+    struct mu_str key;
+    enum mu_op op;
+    const struct mu_str *values; /* IN, NOT_IN: >= 1; GT, LT: 1; else none */
+    uint32_t value_count;
+};
+/* All requirements must hold. None: everything matches, unless `nothing`. */
+struct mu_selector {
+    bool nothing;
+    const struct mu_requirement *requirements;
+    uint32_t requirement_count;
+};
+/* A node matches when its labels and its name (key metadata.name) do. Both empty: no node does. */
+struct mu_node_term {
+    struct mu_selector labels;
+    struct mu_selector fields;
+};
+struct mu_preferred_node {
+    int32_t weight; /* 1 to 100 */
+    struct mu_node_term term;
+};
+
+/* A rule about other pods, on the nodes of one domain: those whose label topology_key has one
+ * value. The source has resolved what stands for the pod's own namespace. */
+enum mu_term_kind {
+    MU_TERM_AFFINITY, /* required; a pod counts only if it matches all of these at once */
+    MU_TERM_ANTI_AFFINITY,
+    MU_TERM_PREFERRED,
+    MU_TERM_PREFERRED_ANTI
+};
+struct mu_pod_term {
+    enum mu_term_kind kind;
+    int32_t weight; /* preferred: 1 to 100; else 0 */
+    struct mu_str topology_key;
+    struct mu_selector selector;
+    const struct mu_str *namespaces;
+    uint32_t namespace_count;
+    const struct mu_selector *namespace_selector; /* by the labels of namespaces; NULL: adds none */
+};
+/* Topology spread; counts pods of the pod's own namespace. */
+struct mu_spread {
+    struct mu_str topology_key;
+    struct mu_selector selector;
+    int32_t max_skew;    /* >= 1 */
+    int32_t min_domains; /* >= 1; 1 when not stated */
+    bool hard;           /* DoNotSchedule; else ScheduleAnyway */
+    bool honor_affinity; /* count only nodes that the pod's selector and affinity match */
+    bool honor_taints;   /* count only nodes whose taints the pod tolerates */
+};
+enum mu_protocol { MU_PROTOCOL_TCP, MU_PROTOCOL_UDP, MU_PROTOCOL_SCTP };
+struct mu_host_port {
+    struct mu_str ip; /* "0.0.0.0" conflicts with every one; never empty */
+    enum mu_protocol protocol;
+    uint16_t port; /* > 0 */
+};
+struct mu_image {
+    struct mu_str name; /* normalised, with its tag */
+    int64_t bytes;      /* nodes only */
+};
+
 struct mu_amount {
     struct mu_str resource; /* name */
     int64_t value;          /* >= 0, in the scheduler's unit (engine/resource.h) */
@@ -87,6 +158,12 @@ struct mu_node_object {
     const struct mu_amount *allocatable; /* `pods` among them */
     uint32_t allocatable_count;
     bool unschedulable;
+    const struct mu_image *images; /* present on the node, one entry a name */
+    uint32_t image_count;
+    /* Devices that are tracked one by one (engine/device.h). 0: whole ones by count alone. */
+    struct mu_str device_resource; /* the whole ones, in `allocatable` */
+    uint32_t device_count;         /* at most MU_DEVICES_PER_NODE */
+    bool devices_whole;            /* takes pods that ask for whole devices, at our choice */
 };
 
 enum mu_pod_phase {
@@ -119,6 +196,23 @@ struct mu_pod_object {
     uint32_t selector_count;
     const struct mu_toleration *tolerations;
     uint32_t toleration_count;
+    const struct mu_label *labels;
+    uint32_t label_count;
+    bool has_node_terms; /* required node affinity: one of node_terms must match, none never does */
+    const struct mu_node_term *node_terms;
+    uint32_t node_term_count;
+    const struct mu_preferred_node *preferred_nodes;
+    uint32_t preferred_node_count;
+    const struct mu_pod_term *terms;
+    uint32_t term_count;
+    const struct mu_spread *spreads;
+    uint32_t spread_count;
+    const struct mu_host_port *ports;
+    uint32_t port_count;
+    const struct mu_image *images; /* of its containers, with repetition; bytes unused */
+    uint32_t image_count;
+    struct mu_str nominated_node; /* where it is expected to go; empty: nowhere */
+    uint64_t devices;             /* bound: bit per device that it was given; 0: not said */
     struct mu_gang_ref gang;
 };
 

@@ -14,6 +14,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include "engine/census.h"
 #include "engine/model.h"
 
 struct mu_node_ix {
@@ -62,6 +63,7 @@ struct mu_node_static {
 struct mu_gang_member {
     struct mu_pod_ix pod;
     struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
     struct mu_uid uid;
     uint64_t version;       /* as last seen: the precondition of its bind */
     struct mu_node_ix held; /* room that the ledger holds for this pod; MU_NONE: none */
@@ -117,6 +119,22 @@ struct mu_snapshot {
     int64_t *free[MU_RESOURCES_MAX];  /* allocatable - bound - ledger; may be negative */
     int64_t *alloc[MU_RESOURCES_MAX]; /* allocatable; [MU_RES_PODS] is pod slots. Holes: 0 */
     struct mu_node_static *nodes;
+    /* Devices that are tracked one by one, by row; NULL: no node has any. The columns of the whole
+     * and the shared device resource follow from them: entirely free devices (0 where whole ones
+     * are not ours to choose), and the most that one device has left (engine/device.h). */
+    struct mu_device_row *devices;
+    /* Topology keys in use: the domain of each row, MU_NONE where the node lacks the label. */
+    uint32_t topology_count;
+    struct mu_symbol topology_keys[MU_TOPOLOGIES_MAX];
+    uint32_t *topology[MU_TOPOLOGIES_MAX];
+    uint32_t domain_bound[MU_TOPOLOGIES_MAX]; /* one past the largest domain number */
+    uint32_t census_count;                    /* numbers in use are below it */
+    struct mu_census *censuses;
+    const struct mu_class_census *const *class_census; /* by class index; NULL: asks none */
+    uint32_t class_census_count;
+    const struct mu_kin_census *const *kin_census; /* by kin index; NULL: none matches it */
+    uint32_t kin_census_count;
+    uint64_t term_generation;     /* moves when a count, a domain or a census changes */
     uint64_t static_generation;   /* moves when any static column of any row changes */
     uint64_t capacity_generation; /* moves when room grows on any node */
     /* Gangs: rows [0, gang_rows). */
