@@ -4,6 +4,8 @@
  */
 #include "tests/kubesim_fixture.h"
 
+#include "tools/kubesim/api_priv.h"
+
 #include "informer/codec.h"
 #include "tools/kubesim/schema/gang.pb-c.h"
 
@@ -100,6 +102,57 @@ static void test_body__field_validation__strict_warn_ignore(void **state)
                                  MU_STR("{\"foo\":2}"), warnings, sizeof warnings),
                      422);
     has(f, "patch: strict decoding error: unknown field \\\"foo\\\"");
+}
+
+/* A hundred unknown fields: every one is told. */
+static void test_body__strict_with_many_problems__message_is_whole(void **state)
+{
+    enum { FIELDS = 100 };
+    static const char begin[] = "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{"
+                                "\"name\":\"c\",\"image\":\"i\"";
+    struct fixture *f = *state;
+    char warnings[64], last[96];
+    struct mu_buf body = {0};
+    (void)mu_buf_append_text(&body, begin);
+    for (int i = 0; i < FIELDS; i++)
+        (void)mu_buf_printf(&body, ",\"quite-an-unknown-field-%d\":%d", i, i);
+    assert_int_equal(mu_buf_append_text(&body, "}]}}"), 0);
+    assert_int_equal(send_warned(f, MU_POST, FIXTURE_PODS "?fieldValidation=Strict", MU_MEDIA_JSON,
+                                 (struct mu_str){(const char *)body.data, (uint32_t)body.len},
+                                 warnings, sizeof warnings),
+                     400);
+    for (int i = 0; i < FIELDS; i++) {
+        (void)snprintf(last, sizeof last,
+                       "unknown field \\\"spec.containers[0].quite-an-unknown-field-%d\\\"", i);
+        has(f, last);
+    }
+    mu_buf_fini(&body);
+}
+
+static void test_api_fail__arena_full__message_is_cut_visibly(void **state)
+{
+    struct fixture *f = *state;
+    struct mu_api_response response = {0};
+    struct mu_call call = {.server = f->server,
+                           .response = &response,
+                           .form = {.media = MU_MEDIA_JSON},
+                           .route = {.kind = MU_KIND_COUNT}};
+    char long_text[2000];
+    memset(long_text, 'x', sizeof long_text - 1);
+    long_text[sizeof long_text - 1] = '\0';
+    for (size_t bytes = 1u << 20; bytes > 0; bytes /= 2) {
+        while (mu_api_alloc(f->server, bytes) != NULL) {
+        }
+    }
+    f->server->arena_full = false;
+    assert_int_equal(mu_api_fail(&call, 400, "BadRequest", "%s", long_text), MU_EINVAL);
+    assert_int_equal(response.status, 400);
+    (void)snprintf(f->text, sizeof f->text, "%.*s", (int)response.body.len,
+                   (const char *)response.body.data);
+    has(f, "\"message\":\"xxxx");
+    has(f, "xxxx...\"");
+    assert_false(f->server->arena_full); /* short words are no failure of their own */
+    mu_buf_fini(&response.body);
 }
 
 static void test_body__wrong_type__400_with_path(void **state)
@@ -298,6 +351,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_body__fields_that_no_rule_reads__kept),
         FIXTURE_TEST(test_body__field_validation__strict_warn_ignore),
+        FIXTURE_TEST(test_body__strict_with_many_problems__message_is_whole),
+        FIXTURE_TEST(test_api_fail__arena_full__message_is_cut_visibly),
         FIXTURE_TEST(test_body__wrong_type__400_with_path),
         FIXTURE_TEST(test_body__yaml__as_json),
         FIXTURE_TEST(test_body_patch__media_types__served_or_415),

@@ -9,6 +9,7 @@
  * Decoded messages live in the server's arena until the call is over.
  */
 #include <protobuf-c/protobuf-c.h>
+#include <stdarg.h>
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/meta.pb-c.h"
 #include "informer/proto/policy.pb-c.h"
@@ -87,7 +88,8 @@ struct mu_call {
 bool mu_api_accepts(struct mu_call *call, unsigned offers);
 /* 406, in JSON. `why` may be empty. */
 int mu_api_not_acceptable(struct mu_call *call, const char *why);
-/* A failure Status. Always returns MU_EINVAL. */
+/* A failure Status. Its message is whole, or ends in "..." where memory is short. Always returns
+ * MU_EINVAL. */
 int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 /* The same with a cause, and (above 0) seconds after which to try again. */
@@ -122,8 +124,11 @@ int mu_api_status_pack(struct mu_buf *out, int http, const char *reason, const c
 
 void *mu_api_alloc(struct mu_apiserver *server, size_t bytes);
 char *mu_api_text(struct mu_apiserver *server, struct mu_str text);
+/* Whole, however long; NULL: the arena is full. */
 char *mu_api_print(struct mu_apiserver *server, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+char *mu_api_vprint(struct mu_apiserver *server, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* A zeroed, initialised message, or NULL. */
 ProtobufCMessage *mu_api_new(struct mu_apiserver *server,
                              const ProtobufCMessageDescriptor *descriptor);

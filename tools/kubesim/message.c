@@ -23,16 +23,28 @@ char *mu_api_text(struct mu_apiserver *server, struct mu_str text)
     return copy;
 }
 
+char *mu_api_vprint(struct mu_apiserver *server, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
+    MU_ASSERT(n >= 0);
+    size_t size = (size_t)n + 1;
+    char *text = mu_api_alloc(server, size);
+    if (text != NULL) {
+        (void)vsnprintf(text, size, format, again);
+    }
+    va_end(again);
+    return text;
+}
+
 char *mu_api_print(struct mu_apiserver *server, const char *format, ...)
 {
-    char text[512];
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(text, sizeof text, format, args);
+    char *text = mu_api_vprint(server, format, args);
     va_end(args);
-    MU_ASSERT(n >= 0);
-    uint32_t len = (size_t)n < sizeof text ? (uint32_t)n : (uint32_t)sizeof text - 1;
-    return mu_api_text(server, (struct mu_str){text, len});
+    return text;
 }
 
 ProtobufCMessage *mu_api_new(struct mu_apiserver *server,

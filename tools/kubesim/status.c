@@ -171,12 +171,46 @@ static void fail(struct mu_call *call, const struct failure *failure)
     (void)mu_api_respond_message(call, failure->http, "v1", "Status", &status.base);
 }
 
-int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
+/* Where a message goes that the arena has no room for. */
+struct words {
+    char room[512];
+};
+
+/* The message, in the arena or in `words`, cut there. A refusal for lack of memory can be said
+ * whatever there is; that its words are short is no reason to refuse anything. */
+static const char *print(struct mu_call *call, struct words *words, const char *format,
+                         va_list args)
 {
-    char message[512];
+    static const char cut[] = "...";
+    va_list again;
+    bool full = call->server->arena_full;
+    va_copy(again, args);
+    const char *whole = mu_api_vprint(call->server, format, args);
+    call->server->arena_full = full;
+    if (whole == NULL &&
+        vsnprintf(words->room, sizeof words->room, format, again) >= (int)sizeof words->room) {
+        memcpy(words->room + sizeof words->room - sizeof cut, cut, sizeof cut);
+    }
+    va_end(again);
+    return whole != NULL ? whole : words->room;
+}
+
+__attribute__((format(printf, 3, 4))) static const char *
+print_one(struct mu_call *call, struct words *words, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    const char *message = print(call, words, format, args);
+    va_end(args);
+    return message;
+}
+
+int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *format, ...)
+{
+    struct words words;
+    va_list args;
+    va_start(args, format);
+    const char *message = print(call, &words, format, args);
     va_end(args);
     fail(call, &(struct failure){.http = http, .reason = reason, .message = message});
     return MU_EINVAL;
@@ -185,10 +219,10 @@ int mu_api_fail(struct mu_call *call, int http, const char *reason, const char *
 int mu_api_fail_cause(struct mu_call *call, int http, const char *reason, const char *cause,
                       const char *cause_message, int32_t retry_after_s, const char *format, ...)
 {
-    char message[512];
+    struct words words;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message, sizeof message, format, args);
+    const char *message = print(call, &words, format, args);
     va_end(args);
     fail(call, &(struct failure){.http = http,
                                  .reason = reason,
@@ -229,21 +263,20 @@ static const char *cause_of(const char *about)
 
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
 {
-    char message[512];
-    int n = snprintf(message, sizeof message,
-                     "%s \"%.*s\" is invalid: %s: ", mu_kinds[call->route.kind].kind,
-                     MU_STR_ARGS(call->route.name), field);
-    MU_ASSERT(n > 0);
-    size_t at = (size_t)n < sizeof message ? (size_t)n : sizeof message - 1;
+    struct words about_words;
+    struct words words;
     va_list args;
     va_start(args, format);
-    (void)vsnprintf(message + at, sizeof message - at, format, args);
+    const char *about = print(call, &about_words, format, args);
     va_end(args);
+    const char *message =
+        print_one(call, &words, "%s \"%.*s\" is invalid: %s: %s", mu_kinds[call->route.kind].kind,
+                  MU_STR_ARGS(call->route.name), field, about);
     fail(call, &(struct failure){.http = 422,
                                  .reason = "Invalid",
                                  .message = message,
-                                 .cause = cause_of(message + at),
-                                 .cause_message = message + at,
+                                 .cause = cause_of(about),
+                                 .cause_message = about,
                                  .field = field});
     return MU_EINVAL;
 }
