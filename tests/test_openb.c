@@ -117,6 +117,9 @@ static void test_openb_load__damaged__is_refused_by_line(void **state)
         {"sn,cpu_milli,memory_mib,gpu,model\nn,-1,1,1,A\n", POD_COLUMNS, ":2: column 'cpu_milli'"},
         {"sn,cpu_milli,memory_mib,gpu,model\nn,1,1,1,a b\n", POD_COLUMNS, ":2: column 'model'"},
         {"sn,cpu_milli,memory_mib,gpu,model\nN,1,1,1,A\n", POD_COLUMNS, "node name 'N'"},
+        {"sn,cpu_milli,memory_mib,gpu,model\n"
+         "a234567890123456789012345678901234567890123456789012345678901234,1,1,1,A\n",
+         POD_COLUMNS, ":2: column 'sn'"},
         {NODES "n-1,1,1,0,\n", POD_COLUMNS, "'n-1' is there twice"},
         {NODES, "name,cpu_milli,memory_mib,num_gpu\n", "gpu_milli"},
         {NODES, POD_COLUMNS "p,1,1,1,1001,,,,1,2,1\n", ":2: column 'gpu_milli'"},

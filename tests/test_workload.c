@@ -19,7 +19,8 @@ static int add_named_pod(struct mu_workload *w, const char *name, uint64_t arriv
 static void test_workload_add__bad_name__is_refused_and_named(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "Upper", "under_score", "-front", "back-", "a/b", "a b"};
+    static const char *const bad[] = {"",    "Upper", "under_score", "-front", "back-", "a/b",
+                                      "a b", "a..b",  "a.-b",        "a-.b",   ".a",    "a."};
     struct mu_workload *w = mu_workload_create();
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         struct mu_error error;
@@ -190,7 +191,11 @@ static void test_workload_encode_node__reads_back(void **state)
 {
     (void)state;
     struct mu_amount amounts[] = {
-        {MU_STR("cpu"), 96000}, {MU_STR("memory"), 1024}, {MU_STR("pods"), 110}};
+        {MU_STR("cpu"), 96000},
+        {MU_STR("memory"), 1536 * INT64_C(1048576)},
+        {MU_STR("pods"), 2048},
+        {MU_STR("ephemeral-storage"), INT64_C(1) << 41},
+    };
     struct mu_label label = {MU_STR("zone"), MU_STR("z1")};
     struct mu_taint taint = {MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_EXECUTE};
     struct mu_node_object node = {.name = MU_STR("n1"),
@@ -199,7 +204,7 @@ static void test_workload_encode_node__reads_back(void **state)
                                   .taints = &taint,
                                   .taint_count = 1,
                                   .allocatable = amounts,
-                                  .allocatable_count = 3,
+                                  .allocatable_count = 4,
                                   .unschedulable = true};
     struct mu_arena *arena = mu_arena_create(1 << 20);
     struct mu_buf body = {0};
@@ -210,9 +215,11 @@ static void test_workload_encode_node__reads_back(void **state)
     assert_string_equal(read->metadata->labels[0]->value, "z1");
     assert_true(read->spec->unschedulable);
     assert_string_equal(read->spec->taints[0]->effect, "NoExecute");
-    assert_int_equal(read->status->n_allocatable, 3);
+    assert_int_equal(read->status->n_allocatable, 4);
     assert_string_equal(read->status->allocatable[0]->value->string, "96");
-    assert_string_equal(read->status->allocatable[1]->value->string, "1024");
+    assert_string_equal(read->status->allocatable[1]->value->string, "1536Mi");
+    assert_string_equal(read->status->allocatable[2]->value->string, "2048");
+    assert_string_equal(read->status->allocatable[3]->value->string, "2048Gi");
     assert_string_equal(read->status->capacity[2]->key, "pods");
     assert_string_equal(read->status->conditions[0]->type, "Ready");
     protobuf_c_message_free_unpacked((ProtobufCMessage *)(uintptr_t)read, NULL);

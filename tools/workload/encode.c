@@ -55,14 +55,22 @@ static Kube__StringEntry **string_entries(struct encoding *e, const struct mu_la
     return entries;
 }
 
-/* cpu in cores or millicores, everything else as a plain number. */
+/* cpu in cores or millicores, bytes in the largest unit that divides them, everything else as a
+ * plain number: people read these in kubectl. */
 static char *quantity_text(struct encoding *e, const struct mu_amount *amount)
 {
+    static const char *const units[] = {"", "Ki", "Mi", "Gi"};
+    bool bytes = mu_str_equal(amount->resource, MU_STR("memory")) ||
+                 mu_str_equal(amount->resource, MU_STR("ephemeral-storage"));
+    int64_t value = amount->value;
+    size_t unit = 0;
     char *text = allocate(e, 1, 32);
     if (text == NULL)
         return NULL;
+    for (; bytes && unit < 3 && value != 0 && value % 1024 == 0; unit++)
+        value /= 1024;
     if (!mu_str_equal(amount->resource, MU_STR("cpu")))
-        (void)snprintf(text, 32, "%" PRId64, amount->value);
+        (void)snprintf(text, 32, "%" PRId64 "%s", value, units[unit]);
     else if (amount->value % 1000 == 0)
         (void)snprintf(text, 32, "%" PRId64, amount->value / 1000);
     else

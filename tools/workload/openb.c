@@ -23,6 +23,7 @@
 #define MODELS_MAX          32
 #define LABEL_VALUE_MAX     63
 #define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; at most 63 bytes)"
+#define NAME_EXPECTED       "a name of at most 63 bytes: it is the node's hostname label too"
 #define MODEL_LIST_EXPECTED "at most 32 GPU types joined by '|'"
 
 static bool is_alnum(char c)
@@ -70,6 +71,8 @@ static int add_node(struct mu_workload *w, const struct mu_file *file, const str
         {MU_STR(MU_GPU_RESOURCE), (int64_t)gpus * 1000},
     };
     struct mu_str name = mu_csv_field(csv, columns->name);
+    if (name.len > LABEL_VALUE_MAX)
+        return mu_csv_refuse(csv, columns->name, NAME_EXPECTED, error);
     struct mu_label labels[] = {
         {MU_STR("kubernetes.io/hostname"), name},
         {MU_STR(MU_GPU_MODEL_LABEL), model},

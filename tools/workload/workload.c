@@ -48,7 +48,8 @@ void mu_workload_destroy(struct mu_workload *workload)
     mu_mem_free(workload);
 }
 
-/* An object name as Kubernetes takes it: a DNS subdomain (RFC 1123). */
+/* An object name as Kubernetes takes it: a DNS subdomain (RFC 1123), of parts joined by '.', each
+ * with letters or digits at its ends. */
 static bool is_object_name(struct mu_str name)
 {
     if (name.len == 0 || name.len > MU_NAME_BYTES_MAX)
@@ -56,7 +57,8 @@ static bool is_object_name(struct mu_str name)
     for (uint32_t i = 0; i < name.len; i++) {
         char c = name.data[i];
         bool alnum = (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-        bool inside = i > 0 && i + 1 < name.len;
+        bool inside =
+            i > 0 && i + 1 < name.len && name.data[i - 1] != '.' && name.data[i + 1] != '.';
         if (!alnum && !(inside && (c == '-' || c == '.')))
             return false;
     }
