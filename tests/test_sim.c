@@ -4,6 +4,7 @@
  */
 #include "tests/mu_test.h"
 
+#include "engine/base/clock.h"
 #include "engine/base/log.h"
 #include "tools/sim/sim.h"
 
@@ -94,6 +95,26 @@ static void test_sim_faults__words(void **state)
     assert_false(small.churn);
     assert_int_equal(mu_sim_faults_parse("drop,bogus", &small, &error), MU_EINVAL);
     assert_non_null(strstr(error.text, "bogus"));
+    assert_non_null(strstr(error.text, "churn"));
+}
+
+/* What no list can hold, but a caller may make. */
+static void test_sim_run__object_refused__ends_in_the_servers_words(void **state)
+{
+    struct mu_workload *workload = mu_workload_create();
+    const struct mu_label label = {MU_STR("zone"), MU_STR("not a label value")};
+    const struct mu_node_object node = {.name = MU_STR("n1"), .labels = &label, .label_count = 1};
+    struct mu_sim_config config = {.seed = 1, .workload = workload, .horizon_ns = MU_NS_PER_S * 9};
+    struct mu_sim_result result;
+    struct mu_error error = {0};
+    (void)state;
+    assert_int_equal(mu_workload_add_node(workload, &node, "test", &error), 0);
+    struct mu_sim *sim = mu_sim_create(&config);
+    assert_non_null(sim);
+    assert_int_equal(mu_sim_run(sim, &result, NULL, NULL, &error), MU_EINVAL);
+    assert_non_null(strstr(error.text, "refused with HTTP 422: Node \"n1\" is invalid"));
+    mu_sim_destroy(sim);
+    mu_workload_destroy(workload);
 }
 
 int main(void)
@@ -102,6 +123,7 @@ int main(void)
         cmocka_unit_test(test_sim__no_faults__comes_to_rest_clean),
         cmocka_unit_test(test_sim__same_seed__same_trace),
         cmocka_unit_test(test_sim_faults__words),
+        cmocka_unit_test(test_sim_run__object_refused__ends_in_the_servers_words),
         cmocka_unit_test(test_sim__all_faults__no_invariant_is_violated),
     };
     struct mu_log_config quiet = {.level = MU_LOG_ERROR};

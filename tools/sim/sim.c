@@ -225,7 +225,8 @@ static void fail(struct mu_sim *sim, int code, const char *what, struct mu_str n
                            mu_error_text(code));
 }
 
-/* Create an object past the fault layer, as a user with a good connection. */
+/* Create an object past the fault layer, as a user with a good connection. What the server refuses
+ * ends the run, in its words. */
 static int post(struct mu_sim *sim, struct mu_str path, const struct mu_buf *body,
                 struct mu_api_response *response)
 {
@@ -235,7 +236,14 @@ static int post(struct mu_sim *sim, struct mu_str path, const struct mu_buf *bod
                                      .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
                                      .body = {(const char *)body->data, (uint32_t)body->len}};
     mu_apiserver_handle(sim->server, &request, now_of(sim), response);
-    return response->status == 201 ? 0 : MU_EINVAL;
+    if (response->status == 201)
+        return 0;
+    struct mu_str answer = {(const char *)response->body.data, (uint32_t)response->body.len};
+    struct mu_status status;
+    if (sim->failure.code == 0 && mu_status_decode(answer, sim->scratch, &status) == 0)
+        (void)mu_error_set(&sim->failure, MU_EINVAL, "refused with HTTP %d: %.*s",
+                           (int)response->status, MU_STR_ARGS(status.message));
+    return MU_EINVAL;
 }
 
 static void create_priorities(struct mu_sim *sim)

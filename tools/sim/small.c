@@ -36,7 +36,9 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
         }
         list += word + (list[word] == ',');
     }
-    return mu_faults_parse(rest, &small->faults, error);
+    struct mu_error why = {0};
+    int rc = mu_faults_parse(rest, &small->faults, &why);
+    return rc == 0 ? 0 : mu_error_set(error, rc, "%s (here also: churn, all, none)", why.text);
 }
 
 int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
