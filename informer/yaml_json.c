@@ -72,8 +72,9 @@ static bool copy_digits(const char *text, int base, char *out, size_t size)
     return n > 0;
 }
 
-/* A whole number in one of the spellings. A new reference or NULL: it is none. */
-static json_t *read_whole(const char *text)
+/* Whether it is a whole number in one of the spellings. *out: a new reference; NULL: out of
+ * memory, which must not make a text of it. */
+static bool read_whole(const char *text, json_t **out)
 {
     char digits[80];
     bool negative = *text == '-';
@@ -84,16 +85,21 @@ static json_t *read_whole(const char *text)
         base = kind == 'x' || kind == 'X' ? 16 : kind == 'b' || kind == 'B' ? 2 : 8;
         text += kind >= '0' && kind <= '9' ? 1 : 2;
         if (base == 8 && kind != 'o' && kind != 'O' && !(kind >= '0' && kind <= '9'))
-            return NULL;
+            return false;
     }
     if (!copy_digits(text, base, digits, sizeof digits))
-        return NULL;
+        return false;
     errno = 0;
     uint64_t value = strtoull(digits, NULL, base);
     uint64_t limit = (uint64_t)INT64_MAX + negative;
-    if (errno != 0 || value > limit)
-        return base == 10 ? json_real((negative ? -1 : 1) * strtod(digits, NULL)) : NULL;
-    return json_integer(negative ? (json_int_t)(0 - value) : (json_int_t)value);
+    bool fits = errno == 0 && value <= limit;
+    if (!fits && base != 10)
+        return false;
+    if (fits)
+        *out = json_integer(negative ? (json_int_t)(0 - value) : (json_int_t)value);
+    else
+        *out = json_real((negative ? -1 : 1) * strtod(digits, NULL));
+    return true;
 }
 
 /* [sign] digits [. digits] [exponent], with a digit before or after the point. */
@@ -137,8 +143,8 @@ static json_t *read_plain(const char *text, size_t len, bool *refused)
         return json_true();
     if (is_one_of(text, lies))
         return json_false();
-    json_t *whole = read_whole(text);
-    if (whole != NULL)
+    json_t *whole = NULL;
+    if (read_whole(text, &whole))
         return whole;
     if (is_real(text)) {
         double value = strtod(text, NULL);

@@ -163,6 +163,10 @@ static bool read_text(void *context)
     struct mu_error error = {0, ""};
     int status = mu_yaml_read(mu_str_of(context), "t", &tree, &problems, &error);
     assert_true(status == 0 || (status == MU_ENOMEM && tree == NULL));
+    if (status == 0) { /* whatever failed, nothing has become something else */
+        const json_t *hex = json_object_get(json_array_get(tree, 0), "h");
+        assert_true(json_is_integer(hex) && json_integer_value(hex) == 16);
+    }
     json_decref(tree);
     mu_json_problems_fini(&problems);
     return status == 0;
@@ -171,8 +175,8 @@ static bool read_text(void *context)
 static void test_yaml_read__out_of_memory__error_and_no_leak(void **state)
 {
     (void)state;
-    assert_true(mu_test_fail_each(read_text, "a: [1, x, {b: 2.5, b: ~}]\n1: |\n  y\n---\nz\n") >
-                10);
+    assert_true(mu_test_fail_each(read_text,
+                                  "h: 0x10\na: [1, x, {b: 2.5, b: ~}]\n1: |\n  y\n---\nz\n") > 10);
 }
 
 int main(void)
