@@ -26,7 +26,7 @@ enum mu_credentials_news mu_credentials_answer(struct mu_credentials *c, int sta
     if (status == 401 && !c->refused) {
         c->refused = true;
         c->pause_ns = GAP_NS;
-        if (c->may_change)
+        if (c->may_change && !c->wished)
             c->next_ns = c->not_before_ns > now_ns ? c->not_before_ns : now_ns;
         return MU_CREDENTIALS_REFUSED;
     }

@@ -137,6 +137,19 @@ static void test_credentials__wish_while_refused__is_kept(void **state)
     assert_int_equal(mu_credentials_read(&c, 0, 11 * S), MU_CREDENTIALS_CHANGED_NONE);
 }
 
+/* Nor is it put off by a 401 that comes a moment after a read. */
+static void test_credentials__401_after_a_wish__does_not_put_it_off(void **state)
+{
+    struct mu_credentials c;
+    (void)state;
+    mu_credentials_init(&c, true, 0);
+    assert_int_equal(mu_credentials_read(&c, 0, 60 * S), MU_CREDENTIALS_NOTHING);
+    mu_credentials_wish(&c, 60 * S);
+    assert_int_equal(mu_credentials_answer(&c, 401, 60 * S), MU_CREDENTIALS_REFUSED);
+    assert_int_equal(mu_credentials_next_ns(&c), 60 * S);
+    assert_int_equal(mu_credentials_read(&c, 0, 60 * S), MU_CREDENTIALS_CHANGED_NONE);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -147,6 +160,7 @@ int main(void)
         cmocka_unit_test(test_credentials__forbidden__is_trust),
         cmocka_unit_test(test_credentials__unreadable__said_once_and_when_over),
         cmocka_unit_test(test_credentials__wish_while_refused__is_kept),
+        cmocka_unit_test(test_credentials__401_after_a_wish__does_not_put_it_off),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
