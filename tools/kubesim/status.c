@@ -178,8 +178,8 @@ struct words {
 
 /* The message, in the arena or in `words`, cut there. A refusal for lack of memory can be said
  * whatever there is; that its words are short is no reason to refuse anything. */
-static const char *print(struct mu_call *call, struct words *words, const char *format,
-                         va_list args)
+__attribute__((format(printf, 3, 0))) static const char *
+print(struct mu_call *call, struct words *words, const char *format, va_list args)
 {
     static const char cut[] = "...";
     va_list again;
