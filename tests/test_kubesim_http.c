@@ -361,19 +361,25 @@ static void test_program__wrong_flags__exit_2(void **state)
     assert_int_equal(exit_status(start_program(bad_port)), 2);
     assert_int_equal(exit_status(start_program(bad_faults)), 2);
     assert_int_equal(exit_status(start_program(no_value)), 2);
+    char name_host[] = "--host=localhost", long_host[400] = "--host=::1%";
+    char *const no_address[] = {name, name_host, NULL};
+    char *const too_long[] = {name, long_host, NULL};
+    memset(long_host + strlen(long_host), 'z', sizeof long_host - 1 - strlen(long_host));
     assert_int_equal(exit_status(start_program(bad_host)), 1);
+    assert_int_equal(exit_status(start_program(no_address)), 2);
+    assert_int_equal(exit_status(start_program(too_long)), 2);
 }
 
-static void test_program__announces_serves_and_ends(void **state)
+static void announces_serves_and_ends(const char *host, const char *expected)
 {
-    (void)state;
     char folder[] = "/tmp/muster-kubesim-XXXXXX";
     assert_non_null(mkdtemp(folder));
-    char file[64], announce[96], url[128] = "";
+    char file[64], announce[96], on[320], url[512] = "";
     (void)snprintf(file, sizeof file, "%s/url", folder);
     (void)snprintf(announce, sizeof announce, "--announce=%s", file);
+    (void)snprintf(on, sizeof on, "--host=%s", host);
     char name[] = "muster-kubesim", nodes[] = "--nodes=3";
-    char *const arguments[] = {name, announce, nodes, NULL};
+    char *const arguments[] = {name, announce, nodes, on, NULL};
     pid_t pid = start_program(arguments);
     FILE *in = NULL;
     for (int i = 0; i < 6000 && (in = fopen(file, "re")) == NULL; i++) {
@@ -384,12 +390,31 @@ static void test_program__announces_serves_and_ends(void **state)
     (void)fclose(in);
     unsigned port = 0;
     char end = 0;
-    assert_int_equal(sscanf(url, "http://127.0.0.1:%u%c", &port, &end), 2);
+    assert_memory_equal(url, expected, strlen(expected));
+    assert_int_equal(sscanf(url + strlen(expected), ":%u%c", &port, &end), 2);
     assert_true(end == '\n' && port > 0);
     assert_int_equal(kill(pid, SIGTERM), 0);
     assert_int_equal(exit_status(pid), 0);
     (void)unlink(file);
     (void)rmdir(folder);
+}
+
+static void test_program__announces_serves_and_ends(void **state)
+{
+    char host[256], expected[300];
+    struct sockaddr_in6 loopback;
+    (void)state;
+    announces_serves_and_ends("127.0.0.1", "http://127.0.0.1");
+    assert_int_equal(uv_ip6_addr("::1", 0, &loopback), 0);
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool v6 = fd >= 0 && bind(fd, (const struct sockaddr *)&loopback, sizeof loopback) == 0;
+    (void)close(fd);
+    if (!v6) /* a machine without IPv6 */
+        return;
+    (void)snprintf(host, sizeof host, "::1%%%0251d", 0); /* as long as a host may be */
+    assert_int_equal(strlen(host), 255);
+    (void)snprintf(expected, sizeof expected, "http://[%s]", host);
+    announces_serves_and_ends(host, expected);
 }
 
 int main(void)

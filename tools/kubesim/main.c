@@ -2,6 +2,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/log.h"
+#include "informer/server_url.h"
 #include "tools/flags.h"
 #include "tools/kubesim/front.h"
 #include "tools/kubesim/identity.h"
@@ -65,6 +66,21 @@ static int check_tls_options(const struct options *o)
     if (wrong == NULL)
         return -1;
     (void)fprintf(stderr, "muster-kubesim: %s\n", wrong);
+    return 2;
+}
+
+/* Returns -1 to go on, else the exit status. */
+static int check_host(const struct options *o)
+{
+    struct sockaddr_in v4;
+    struct sockaddr_in6 v6; /* a zone may follow, of any length */
+    if (strlen(o->host) <= MU_HOST_BYTES_MAX &&
+        (uv_ip4_addr(o->host, 0, &v4) == 0 || uv_ip6_addr(o->host, 0, &v6) == 0))
+        return -1;
+    (void)fprintf(stderr,
+                  "muster-kubesim: --host: '%.64s' is no address; expected one such as "
+                  "127.0.0.1 or ::1\n",
+                  o->host);
     return 2;
 }
 
@@ -147,18 +163,20 @@ static int read_options(struct options *o, int argc, char **argv)
                                "Serves HTTP/2 and HTTP/1.1 until SIGTERM: in cleartext and to\n"
                                "everybody, or over TLS.",
                                flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status < 0)
+        status = check_host(o);
     return status >= 0 ? status : check_tls_options(o);
 }
 
 static int announce(const struct kubesim *k, uint16_t port, struct mu_error *error)
 {
-    char url[128];
+    char url[MU_HOST_BYTES_MAX + 32];
     const char *host = k->options->host;
     bool v6 = strchr(host, ':') != NULL;
     int len =
         snprintf(url, sizeof url, "%s://%s%s%s:%u\n", k->identity.tls != NULL ? "https" : "http",
                  v6 ? "[" : "", host, v6 ? "]" : "", port);
-    MU_ASSERT(len > 0 && (size_t)len < sizeof url); /* it was listened on: an address */
+    MU_ASSERT(len > 0 && (size_t)len < sizeof url); /* see check_host */
     return mu_write_in_place(k->options->announce, (struct mu_str){url, (uint32_t)len}, false,
                              error);
 }
@@ -377,6 +395,8 @@ int main(int argc, char **argv)
     if (status == 0)
         status = run(&k);
     mu_identity_fini(&k.identity);
-    (void)uv_loop_close(&k.loop);
+    (void)uv_run(&k.loop, UV_RUN_DEFAULT); /* what could not listen is closing still */
+    rc = uv_loop_close(&k.loop);
+    MU_ASSERT(rc == 0);
     return status;
 }
