@@ -20,6 +20,8 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     (void)state;
     refuses("muster", (const char *const[]){NULL}, "expected one of");
     REFUSES("muster", "'bogus'", "bogus");
+    REFUSES("muster", "'bogus'", "help", "bogus");
+    REFUSES("muster", "'bogus'", "version", "bogus");
     REFUSES("muster", "bogus", "demo", "--bogus");
     REFUSES("muster", "score", "demo", "--score", "best");
     REFUSES("muster", "seeds", "sim", "--seeds", "5..1");
@@ -72,6 +74,8 @@ static void test_cli__help_and_version__status_0(void **state)
     (void)state;
     assert_int_equal(run("muster", (const char *const[]){"help", NULL}).status, 0);
     assert_int_equal(run("muster", (const char *const[]){"--version", NULL}).status, 0);
+    assert_non_null(
+        strstr(run("muster", (const char *const[]){"help", "demo", NULL}).out, "--replay SPEED"));
     assert_int_equal(run("muster", (const char *const[]){"demo", "--help", NULL}).status, 0);
     assert_int_equal(run("muster", (const char *const[]){"sim", "--help", NULL}).status, 0);
     assert_int_equal(run("musterd", (const char *const[]){"--help", NULL}).status, 0);

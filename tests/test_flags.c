@@ -107,17 +107,19 @@ static void test_flags_help__table__names_every_flag(void **state)
 {
     (void)state;
     static uint32_t port;
+    static const char *name;
     const struct mu_flag flags[] = {
-        {"port", MU_FLAG_U32, &port, "N", "TCP port", 0, 0, NULL, NULL}};
+        {"port", MU_FLAG_U32, &port, "N", "TCP port", 0, 0, NULL, NULL},
+        {"a-name-of-some-length", MU_FLAG_TEXT, &name, "NAME", "a name", 0, 0, NULL, NULL}};
     char text[512] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
     assert_non_null(out);
-    mu_flags_help(out, "prog", "Does things.", flags, 1);
+    mu_flags_help(out, "prog", "Does things.", flags, 2);
     (void)fclose(out);
     assert_non_null(strstr(text, "usage: prog [flags]\n"));
-    assert_non_null(strstr(text, "--port N"));
-    assert_non_null(strstr(text, "TCP port"));
-    assert_non_null(strstr(text, "--help"));
+    assert_non_null(strstr(text, "  --port N                     TCP port\n"));
+    assert_non_null(strstr(text, "  --a-name-of-some-length NAME a name\n"));
+    assert_non_null(strstr(text, "  --help                       print this text\n"));
 }
 
 int main(void)

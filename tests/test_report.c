@@ -462,14 +462,18 @@ static void test_report_write_text__a_long_run__has_readable_numbers(void **stat
     r.failed = 3;
     assert_int_equal(mu_report_write_text(&r, &out), 0);
     r.elapsed_ns = 900 * MU_NS_PER_S;
+    r.latency_ns_p50 = 7200 * MU_NS_PER_S - 1;
+    r.latency_ns_p99 = 7200 * MU_NS_PER_S;
     assert_int_equal(mu_report_write_text(&r, &out), 0);
     assert_int_equal(mu_buf_append(&out, "", 1), 0);
     const char *text = (const char *)out.data;
-    assert_non_null(strstr(text, "8,000 (90.9 %) in 10,817,570.004 s\n")); /* no rate: 0.0 */
-    assert_non_null(strstr(text, "p50 12.3 ms, p99 633,318.6 s from"));
+    assert_non_null(
+        strstr(text, "8,000 (90.9 %) in 10,817,570.004 s (125.2 days)\n")); /* no rate: 0.0 */
+    assert_non_null(strstr(text, "p50 12.3 ms, p99 7.3 days from"));
     assert_non_null(strstr(text, "7,000  have finished\n"));
     assert_non_null(strstr(text, "3  of these failed\n"));
     assert_non_null(strstr(text, "in 900.000 s: 8.8 pods/s"));
+    assert_non_null(strstr(text, "p50 7,199.9 s, p99 2.0 h from"));
     mu_buf_fini(&out);
 }
 

@@ -4,6 +4,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/str.h"
 
+#define HELP_COLUMN 26 /* what flags mean, or farther right where one is longer */
+
 /* The flag called by the first `len` bytes of `name`, or NULL. */
 static const struct mu_flag *find(const struct mu_flag *flags, uint32_t count, const char *name,
                                   size_t len)
@@ -154,18 +156,28 @@ int mu_flags_parse(const struct mu_flag *flags, uint32_t count, int argc, char *
     return code == 0 ? pass(flags, count, argc, argv, true, error) : code;
 }
 
+/* "--name VALUE"; returns its length. */
+static int left_of(const struct mu_flag *flag, char *text, size_t bytes)
+{
+    return snprintf(text, bytes, "--%s%s%s", flag->name, flag->value != NULL ? " " : "",
+                    flag->value != NULL ? flag->value : "");
+}
+
 void mu_flags_help(FILE *out, const char *program, const char *summary, const struct mu_flag *flags,
                    uint32_t count)
 {
+    int width = HELP_COLUMN;
+    for (uint32_t i = 0; i < count; i++) {
+        int wide = left_of(&flags[i], NULL, 0);
+        width = wide > width ? wide : width;
+    }
     (void)fprintf(out, "usage: %s [flags]\n\n%s\n\n", program, summary);
     for (uint32_t i = 0; i < count; i++) {
         char left[64];
-        (void)snprintf(left, sizeof left, "--%s%s%s", flags[i].name,
-                       flags[i].value != NULL ? " " : "",
-                       flags[i].value != NULL ? flags[i].value : "");
-        (void)fprintf(out, "  %-26s %s\n", left, flags[i].help);
+        (void)left_of(&flags[i], left, sizeof left);
+        (void)fprintf(out, "  %-*s %s\n", width, left, flags[i].help);
     }
-    (void)fprintf(out, "  %-26s %s\n", "--help", "print this text");
+    (void)fprintf(out, "  %-*s %s\n", width, "--help", "print this text");
 }
 
 int mu_flags_main(const char *program, const char *summary, const struct mu_flag *flags,

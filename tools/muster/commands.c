@@ -20,7 +20,8 @@ _Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names
              "pod list of the openb trace (CSV or .xz)"),                                          \
         FLAG("philly", MU_FLAG_TEXT, &(w).philly, "FILE",                                          \
              "training jobs of a Philly trace (CSV or .xz); nodes: --openb-nodes, or generated"),  \
-        FLAG("seed", MU_FLAG_U64, &(w).seed, "N", "seed of the generated cluster")
+        FLAG("seed", MU_FLAG_U64, &(w).seed, "N",                                                  \
+             "seed of the generated pods, and of chance in a run")
 #define SCORE_FLAG(target_)                                                                        \
     {                                                                                              \
         .name = "score", .kind = MU_FLAG_CHOICE, .target = (target_), .value = "spread|pack",      \
@@ -92,8 +93,8 @@ int mu_command_sim(int argc, char **argv)
 
 int mu_command_version(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
-    (void)printf("muster %s\n", MU_VERSION);
-    return 0;
+    int status = mu_flags_main("muster version", "Print the version.", NULL, 0, argc, argv);
+    if (status < 0)
+        (void)printf("muster %s\n", MU_VERSION);
+    return status < 0 ? 0 : status;
 }

@@ -345,6 +345,8 @@ static void print_result(struct demo *d)
         rc = mu_result_dump(&source, d->options->dump, &d->failure);
     if (rc != 0 || !mu_result_clean(&d->result))
         d->status = 1;
+    if (d->options->keep && rc == 0 && d->status != 0)
+        (void)fprintf(stderr, "muster demo: a check is not 0: nothing is left running\n");
     const struct mu_keep keep = {.directory = d->directory,
                                  .kubeconfig = d->kubeconfig,
                                  .url = mu_access_url(d->access),

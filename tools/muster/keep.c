@@ -128,6 +128,8 @@ int mu_keep_print(FILE *out, const struct mu_keep *keep, const struct mu_result_
     print_kubectl(out, keep, choice.name[0] != '\0' ? describe : "describe nodes",
                   choice.name[0] != '\0' ? choice.name : NULL);
     print_kubectl(out, keep, "create -f", manifest);
-    (void)fprintf(out, "\nEnd them with: kill %d %d\n", keep->musterd_pid, keep->kubesim_pid);
+    (void)fprintf(out, "\nEnd them with: kill %d %d; rm -r ", keep->musterd_pid, keep->kubesim_pid);
+    print_word(out, keep->directory);
+    (void)fputc('\n', out);
     return 0;
 }

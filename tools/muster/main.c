@@ -21,10 +21,19 @@ static const struct command commands[] = {
 };
 #define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
+/* The flags of one command, or all commands. */
 static int help(int argc, char **argv)
 {
-    (void)argc;
-    (void)argv;
+    for (size_t i = 0; argc > 1 && i < COMMAND_COUNT; i++) {
+        char *args[] = {argv[1], (char[]){"--help"}, NULL};
+        if (commands[i].help != NULL && commands[i].run != help &&
+            strcmp(argv[1], commands[i].name) == 0)
+            return commands[i].run(2, args);
+    }
+    if (argc > 1) {
+        (void)fprintf(stderr, "muster help: '%s' is not a command with help of its own\n", argv[1]);
+        return 2;
+    }
     (void)printf("usage: muster COMMAND [flags]\n\nGang scheduler for very large Kubernetes "
                  "clusters.\n\n");
     for (size_t i = 0; i < COMMAND_COUNT; i++)

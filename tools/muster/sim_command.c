@@ -50,6 +50,8 @@ static void times_of(void *context, uint32_t i, uint64_t *created_ns, uint64_t *
 struct live {
     struct mu_progress progress;
     uint32_t total;
+    uint64_t virtual_ns; /* as shown last */
+    uint32_t bound;
 };
 
 static void show(void *context, uint64_t now_ns, uint32_t bound)
@@ -57,6 +59,8 @@ static void show(void *context, uint64_t now_ns, uint32_t bound)
     struct live *live = context;
     char detail[64];
     const struct mu_clock *clock = mu_clock_real();
+    live->virtual_ns = now_ns;
+    live->bound = bound;
     (void)snprintf(detail, sizeof detail, "day %.1f of virtual time",
                    (double)now_ns / (double)MU_NS_PER_S / 86400.0);
     mu_progress_show(&live->progress, "binding pods", bound, live->total, detail,
@@ -103,6 +107,10 @@ static int run_workload(const struct mu_sim_options *options)
     mu_progress_init(&live.progress);
     rc = sim == NULL ? mu_error_set(&error, MU_ENOMEM, "out of memory")
                      : mu_sim_run(sim, &result, show, &live, &error);
+    if (rc == 0) {
+        live.progress.last_ns = 0; /* the last state is shown in any case */
+        show(&live, live.virtual_ns, live.bound);
+    }
     mu_progress_end(&live.progress);
     if (rc == 0)
         rc = report(sim, workload, options, &clean, &error);

@@ -8,6 +8,8 @@
 
 #define NUMBER_BYTES 32 /* 20 digits, 6 commas */
 #define AMOUNT_BYTES (NUMBER_BYTES + 8)
+#define HOUR_NS      (3600 * MU_NS_PER_S)
+#define DAY_NS       (24 * HOUR_NS)
 
 /* 1234567 -> "1,234,567". */
 static const char *grouped(uint64_t value, char text[NUMBER_BYTES])
@@ -51,14 +53,23 @@ static const char *amount_text(uint32_t resource, int64_t value, char text[AMOUN
     return text;
 }
 
-/* Tenths of a millisecond, or of a second where those would be many. */
-static const char *latency_text(uint64_t ns, char text[AMOUNT_BYTES])
+/* Tenths of the smallest unit of which they are not too many to read. */
+static const char *span_text(uint64_t ns, char text[AMOUNT_BYTES])
 {
-    bool seconds = ns >= 10 * MU_NS_PER_S;
-    uint64_t tenth_ns = seconds ? MU_NS_PER_S / 10 : MU_NS_PER_MS / 10;
+    static const struct {
+        const char *name;
+        uint64_t ns, below_ns;
+    } units[] = {{"ms", MU_NS_PER_MS, 10 * MU_NS_PER_S},
+                 {"s", MU_NS_PER_S, 2 * HOUR_NS},
+                 {"h", HOUR_NS, 2 * DAY_NS},
+                 {"days", DAY_NS, UINT64_MAX}};
     char number[NUMBER_BYTES];
-    (void)snprintf(text, AMOUNT_BYTES, "%s.%" PRIu64 " %s", grouped(ns / tenth_ns / 10, number),
-                   ns / tenth_ns % 10, seconds ? "s" : "ms");
+    size_t u = 0;
+    while (u + 1 < sizeof units / sizeof units[0] && ns >= units[u].below_ns)
+        u++;
+    uint64_t tenths = ns / (units[u].ns / 10);
+    (void)snprintf(text, AMOUNT_BYTES, "%s.%" PRIu64 " %s", grouped(tenths / 10, number),
+                   tenths % 10, units[u].name);
     return text;
 }
 
@@ -85,6 +96,8 @@ static void write_counts(const struct mu_report_result *r, struct mu_buf *out)
     if (r->elapsed_ns > 0) {
         (void)mu_buf_printf(out, " in %s.%03" PRIu64 " s", grouped(r->elapsed_ns / MU_NS_PER_S, a),
                             r->elapsed_ns % MU_NS_PER_S / MU_NS_PER_MS);
+        if (r->elapsed_ns >= 2 * HOUR_NS)
+            (void)mu_buf_printf(out, " (%s)", span_text(r->elapsed_ns, a));
         write_rate(r, out);
     }
     (void)mu_buf_append_text(out, "\n");
@@ -94,7 +107,7 @@ static void write_counts(const struct mu_report_result *r, struct mu_buf *out)
         (void)mu_buf_printf(out, "  %10s  of these failed\n", grouped(r->failed, a));
     if (r->latency_count > 0)
         (void)mu_buf_printf(out, "latency      p50 %s, p99 %s from creation to bound\n",
-                            latency_text(r->latency_ns_p50, a), latency_text(r->latency_ns_p99, b));
+                            span_text(r->latency_ns_p50, a), span_text(r->latency_ns_p99, b));
     (void)mu_buf_printf(out, "pending      %10s\n", grouped(r->pending, a));
     for (uint32_t i = 0; i < r->reason_count; i++)
         (void)mu_buf_printf(out, "  %10s  %s\n", grouped(r->reasons[i].pods, a),

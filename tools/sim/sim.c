@@ -459,6 +459,8 @@ int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
         if (progress != NULL && sim->steps % 256 == 0)
             progress(context, now_of(sim), sim->bound);
     }
+    if (progress != NULL)
+        progress(context, now_of(sim), sim->bound);
     result->rested = at_rest(sim);
     if (result->rested && sim->checker != NULL)
         mu_checker_rest(sim->checker, mu_db_digest(mu_scheduler_db(sim->scheduler)));

@@ -49,7 +49,7 @@ struct mu_sim; /* opaque */
 /* Errors: NULL when out of memory. Owns: caller. */
 struct mu_sim *mu_sim_create(const struct mu_sim_config *config);
 void mu_sim_destroy(struct mu_sim *sim);
-/* Run to rest or horizon. progress (may be NULL) is called now and then. Returns 0, or an error
+/* Run to rest or horizon. progress (may be NULL) is called now and then and at the end. Returns 0, or an error
  * with the object that could not be created. */
 int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
                void (*progress)(void *context, uint64_t now_ns, uint32_t bound), void *context,
