@@ -3,6 +3,8 @@
 #include "engine/base/mem.h"
 #include "informer/codec.h"
 
+#include <stdio.h>
+
 #define PAGE_LIMIT    1000
 #define TRIES_MAX     5
 #define OBJECTS_BYTES ((size_t)8 << 30)
@@ -21,7 +23,7 @@ struct mu_collect {
     uint32_t count, cap;
     struct mu_buf token_continue;
     int status;
-    uint32_t tries;
+    uint32_t tries; /* of the whole list that came to nothing */
     bool done;
     struct mu_error failure;
 };
@@ -120,18 +122,21 @@ static void take_page(struct mu_collect *c, struct mu_outbox *out)
             fail(c, rc, mu_error_text(rc));
         return;
     }
-    c->tries = 0;
     if (c->token_continue.len == 0)
         c->done = true;
     else
         ask(c, out);
 }
 
-/* From the first page again: an expired continue token, or a reply that did not arrive. */
-static void again(struct mu_collect *c, struct mu_outbox *out)
+/* From the first page again: an expired continue token, or a reply that did not arrive. Each try is
+ * of the whole list, so that pages which arrive do not make up for those which do not. */
+static void again(struct mu_collect *c, bool lost, struct mu_outbox *out)
 {
+    char why[48] = "no answer";
+    if (!lost)
+        (void)snprintf(why, sizeof why, "the server answers HTTP %d", c->status);
     if (++c->tries >= TRIES_MAX) {
-        fail(c, MU_EIO, "no answer after several tries");
+        fail(c, MU_EIO, why);
         return;
     }
     c->count = 0;
@@ -158,10 +163,10 @@ bool mu_collect_reply(struct mu_collect *c, const struct mu_reply *reply, struct
         if (c->status == 200)
             take_page(c, out);
         else
-            again(c, out);
+            again(c, false, out);
         break;
     case MU_REPLY_LOST:
-        again(c, out);
+        again(c, true, out);
         break;
     }
     return true;

@@ -92,6 +92,7 @@ static void send_item(struct mu_loader *l, uint32_t i, uint64_t now_ns, struct m
     l->slot_free = l->slots[l->items[i].slot].next_free;
     mu_buf_clear(&l->slots[l->items[i].slot].answer);
     l->items[i].state = LOAD_SENT;
+    l->items[i].status = 0;
     l->in_flight++;
 }
 
