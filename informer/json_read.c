@@ -471,18 +471,24 @@ static int read_fields(struct reader *r, const struct path *path, const json_t *
 static int read_list(struct reader *r, const struct path *path, const json_t *json,
                      const ProtobufCFieldDescriptor *field, ProtobufCMessage *message, bool *any);
 
-/* A JSON value (not null) into an empty message. *any: whether anything is set now. */
+/* A JSON value (not null) into an empty message. *any: whether it is more than what is printed of a
+ * message that is not set. */
 static int read_message(struct reader *r, const struct path *path, const json_t *json,
                         enum mu_json_shape shape, ProtobufCMessage *message, bool *any)
 {
     *any = true;
     switch (shape) {
-    case MU_JSON_QUANTITY:
-        return read_quantity(r, path, json, message);
+    case MU_JSON_QUANTITY: {
+        int status = read_quantity(r, path, json, message);
+        const char *const *text = slot_of(message, &message->descriptor->fields[0]);
+        *any = status == 0 && strcmp(*text, "0") != 0;
+        return status;
+    }
     case MU_JSON_TIME:
     case MU_JSON_MICRO_TIME:
         return read_time(r, path, json, message, shape == MU_JSON_MICRO_TIME);
     case MU_JSON_INT_OR_STRING:
+        *any = json_is_string(json) || json_integer_value(json) != 0;
         return read_int_or_string(r, path, json, message);
     case MU_JSON_RAW:
         return read_raw(r, json, message);

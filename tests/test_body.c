@@ -67,6 +67,22 @@ static void test_body__fields_that_no_rule_reads__kept(void **state)
     has(f, "\"podIP\":\"10.0.0.1\"");
 }
 
+/* Go prints a divisor and a port that nobody set; a patch of something else sends them back. */
+static void test_body_patch__zeros_that_were_only_shown__change_nothing(void **state)
+{
+    struct fixture *f = *state;
+    expect(
+        f, 201, MU_POST, FIXTURE_PODS,
+        "{\"metadata\":{\"name\":\"p\"},\"spec\":{\"containers\":[{\"name\":\"c\",\"image\":\"i\","
+        "\"env\":[{\"name\":\"E\",\"valueFrom\":{\"resourceFieldRef\":{\"resource\":"
+        "\"limits.cpu\"}}}],\"livenessProbe\":{\"httpGet\":{\"path\":\"/\"}}}]}}");
+    has(f, "\"divisor\":\"0\"");
+    has(f, "\"port\":0");
+    expect(f, 200, MU_PATCH, POD_P, "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}");
+    has(f, "\"divisor\":\"0\"");
+    has(f, "\"port\":0");
+}
+
 static void test_body__field_validation__strict_warn_ignore(void **state)
 {
     struct fixture *f = *state;
@@ -350,6 +366,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_body__fields_that_no_rule_reads__kept),
+        FIXTURE_TEST(test_body_patch__zeros_that_were_only_shown__change_nothing),
         FIXTURE_TEST(test_body__field_validation__strict_warn_ignore),
         FIXTURE_TEST(test_body__strict_with_many_problems__message_is_whole),
         FIXTURE_TEST(test_api_fail__arena_full__message_is_cut_visibly),

@@ -320,6 +320,41 @@ static void test_json__shapes__there_and_back(void **state)
          NULL);
 }
 
+/* What is printed of a quantity or a port that is not set is not set when it is read again: whoever
+ * sends back what he was shown changes nothing. */
+static void test_json__shown_zero__is_read_as_absent(void **state)
+{
+    static const char sent[] =
+        "{\"metadata\":{},\"spec\":{\"containers\":[{\"name\":\"c\",\"env\":[{\"name\":\"E\","
+        "\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits.cpu\"}}}],\"resources\":{},"
+        "\"livenessProbe\":{\"httpGet\":{\"path\":\"/\"}},"
+        "\"readinessProbe\":{\"tcpSocket\":{\"host\":\"h\"}}}]},\"status\":{}}";
+    static const char shown[] =
+        "{\"metadata\":{},\"spec\":{\"containers\":[{\"name\":\"c\",\"env\":[{\"name\":\"E\","
+        "\"valueFrom\":{\"resourceFieldRef\":{\"resource\":\"limits.cpu\",\"divisor\":\"0\"}}}],"
+        "\"resources\":{},\"livenessProbe\":{\"httpGet\":{\"path\":\"/\",\"port\":0}},"
+        "\"readinessProbe\":{\"tcpSocket\":{\"port\":0,\"host\":\"h\"}}}]},\"status\":{}}";
+    struct mu_error error = {0, ""};
+    ProtobufCMessage *first = fresh(&kubeapi__pod__descriptor, *state);
+    ProtobufCMessage *again = fresh(&kubeapi__pod__descriptor, *state);
+    uint8_t a[512], b[512];
+    same(*state, &kubeapi__pod__descriptor, sent, shown);
+    same(*state, &kubeapi__pod__descriptor, shown, NULL);
+    assert_int_equal(read_text(first, sent, *state, NULL, &error), 0);
+    assert_int_equal(read_text(again, shown, *state, NULL, &error), 0);
+    size_t len = protobuf_c_message_get_packed_size(first);
+    assert_true(len <= sizeof a);
+    assert_int_equal(protobuf_c_message_get_packed_size(again), len);
+    assert_int_equal(protobuf_c_message_pack(first, a), len);
+    assert_int_equal(protobuf_c_message_pack(again, b), len);
+    assert_memory_equal(a, b, len);
+    /* A zero that says something stays: no budget for nobody. */
+    same(*state, &kubeapi__pod_disruption_budget__descriptor,
+         "{\"metadata\":{},\"spec\":{\"maxUnavailable\":0},\"status\":{\"disruptionsAllowed\":0,"
+         "\"currentHealthy\":0,\"desiredHealthy\":0,\"expectedPods\":0}}",
+         NULL);
+}
+
 static void test_json__node__prints_what_is_always_there(void **state)
 {
     same(*state, &kubeapi__node__descriptor,
@@ -403,6 +438,7 @@ int main(void)
         TEST(test_json_message_read__many_problems__bounded),
         TEST(test_json_message_read__bombs__refused_or_bounded),
         TEST(test_json__shapes__there_and_back),
+        TEST(test_json__shown_zero__is_read_as_absent),
         TEST(test_json__node__prints_what_is_always_there),
         TEST(test_json__random_messages__there_and_back),
         TEST(test_json_message_read__out_of_memory__error),
