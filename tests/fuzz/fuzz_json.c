@@ -17,8 +17,6 @@
 
 enum { ARENA_BYTES = 8 << 20, SMALL = 192, SMALL_STEP = 48 };
 
-static uint64_t fail_nth; /* allocation after parsing; 0: none */
-
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Read text as a message of this type into the arena; NULL: refused. */
@@ -28,10 +26,7 @@ static ProtobufCMessage *read_message(const ProtobufCMessageDescriptor *type, st
     struct mu_json_problems problems = {0};
     struct mu_error error = {0, ""};
     json_t *root = NULL;
-    /* jansson's lexer may abort when its buffer cannot grow: parsing has its memory. */
-    mu_mem_debug_set((struct mu_mem_debug){0});
     *status = mu_json_text_read(text, &root, &problems, &error);
-    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = fail_nth});
     MU_ASSERT((*status == 0) == (root != NULL));
     ProtobufCMessage *message = mu_arena_alloc(arena, type->sizeof_message);
     if (message == NULL)
@@ -83,7 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct mu_arena *arena =
         mu_arena_create(small ? SMALL_STEP * (size_t)(data[1] - SMALL + 1) : ARENA_BYTES);
     int status;
-    fail_nth = small ? 0 : data[1];
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = small ? 0 : data[1]});
     const ProtobufCMessage *message =
         arena == NULL ? NULL
                       : read_message(schema_kinds[data[0] % SCHEMA_KINDS],
