@@ -187,7 +187,7 @@ static enum mu_verdict_kind judge_row(struct mu_filter *filter, const struct mas
             ? !judge(labels,
                      mu_class_selects(bare, mu_model_get_label_set(model, n->labels), n->hostname))
             : *labels == 2)
-        return MU_NO_SELECTOR;
+        return MU_NO_NODE_AFFINITY;
     return MU_FITS;
 }
 
@@ -306,6 +306,25 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
 
 /* ---- verdicts ----------------------------------------------------------------------------- */
 
+/* The first resource short; _EVER when any one is beyond all that the node has. */
+static struct mu_verdict resource_verdict(const struct mu_snapshot *snapshot,
+                                          const struct mu_class *class_, uint32_t row)
+{
+    struct mu_verdict verdict = {MU_FITS, {0}};
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        const struct mu_demand *demand = &class_->demands[d];
+        uint32_t r = demand->resource.v;
+        bool known = mu_filter_known(snapshot, demand->resource);
+        if (known && demand->amount != MU_AMOUNT_MAX && demand->amount <= snapshot->free[r][row])
+            continue;
+        if (verdict.kind == MU_FITS)
+            verdict = (struct mu_verdict){MU_NO_RESOURCE, demand->resource};
+        if (!known || demand->amount == MU_AMOUNT_MAX || demand->amount > snapshot->alloc[r][row])
+            verdict.kind = MU_NO_RESOURCE_EVER;
+    }
+    return verdict;
+}
+
 struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
                                     const struct mu_class *class_, struct mu_node_ix node)
 {
@@ -324,16 +343,11 @@ struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
     } else if (mu_filter_contradicts(class_) ||
                !mu_class_selects(&possible, mu_model_get_label_set(model, n->labels),
                                  n->hostname)) {
-        verdict.kind = MU_NO_SELECTOR;
+        verdict.kind = MU_NO_NODE_AFFINITY;
     } else if (snapshot->free[MU_RES_PODS][node.v] < 1) {
         verdict.kind = MU_NO_PODS;
     } else {
-        for (uint32_t d = 0; d < class_->demand_count; d++) {
-            const struct mu_demand *demand = &class_->demands[d];
-            if (!mu_filter_known(snapshot, demand->resource) || demand->amount == MU_AMOUNT_MAX ||
-                demand->amount > snapshot->free[demand->resource.v][node.v])
-                return (struct mu_verdict){MU_NO_RESOURCE, demand->resource};
-        }
+        verdict = resource_verdict(snapshot, class_, node.v);
     }
     return verdict;
 }
@@ -347,7 +361,7 @@ static void count_rows(const struct mu_snapshot *snapshot, const struct mu_class
             continue;
         struct mu_verdict verdict = mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row});
         by_verdict[verdict.kind]++;
-        if (verdict.kind == MU_NO_RESOURCE)
+        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
             by_resource[verdict.resource.v]++;
     }
 }
@@ -376,17 +390,23 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
         uint64_t refused = left & filter->ops->less(snapshot->free[MU_RES_PODS] + begin, 1);
         by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(refused);
         left &= ~refused;
+        uint64_t short_of = 0, ever = 0;
         for (uint32_t d = 0; d < class_->demand_count && left != 0; d++) {
             const struct mu_demand *demand = &class_->demands[d];
-            refused = left &
-                      filter->ops->less(snapshot->free[demand->resource.v] + begin, demand->amount);
-            by_resource[demand->resource.v] += (uint32_t)__builtin_popcountll(refused);
-            by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(refused);
-            left &= ~refused;
+            uint32_t r = demand->resource.v;
+            refused = left & filter->ops->less(snapshot->free[r] + begin, demand->amount);
+            /* Short of several: told as the first of them. */
+            by_resource[r] += (uint32_t)__builtin_popcountll(refused & ~short_of);
+            short_of |= refused;
+            if (refused != 0)
+                ever |= refused & filter->ops->less(snapshot->alloc[r] + begin, demand->amount);
         }
+        by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(short_of & ~ever);
+        by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(ever);
+        left &= ~short_of;
         by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left);
     }
-    for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_SELECTOR; kind++)
+    for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_NODE_AFFINITY; kind++)
         by_verdict[kind] = mask->refused[kind];
     return 0;
 }

@@ -37,7 +37,8 @@ struct mu_plan_wait {
      * would take single members count as MU_FITS. Shared by all gangs that wait for that class;
      * all zero for other kinds, never NULL. */
     const uint32_t *nodes_by_verdict;  /* MU_VERDICT_KINDS counts */
-    const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts: splits MU_NO_RESOURCE */
+    const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts: MU_NO_RESOURCE and
+                                        * MU_NO_RESOURCE_EVER together */
 };
 struct mu_plan {
     uint64_t snapshot_generation;

@@ -7,12 +7,34 @@
 const char *mu_verdict_text(enum mu_verdict_kind kind)
 {
     static const char *const texts[] = {
-#define MU_VERDICT_TEXT(name, text) [name] = (text),
+#define MU_VERDICT_TEXT(name, filter, may_preempt, text) [name] = (text),
         MU_VERDICT_LIST(MU_VERDICT_TEXT)
 #undef MU_VERDICT_TEXT
     };
     MU_ASSERT((unsigned)kind < (unsigned)MU_VERDICT_KINDS);
     return texts[kind];
+}
+
+const char *mu_verdict_filter(enum mu_verdict_kind kind)
+{
+    static const char *const filters[] = {
+#define MU_VERDICT_FILTER(name, filter, may_preempt, text) [name] = (filter),
+        MU_VERDICT_LIST(MU_VERDICT_FILTER)
+#undef MU_VERDICT_FILTER
+    };
+    MU_ASSERT((unsigned)kind < (unsigned)MU_VERDICT_KINDS);
+    return filters[kind];
+}
+
+bool mu_verdict_may_preempt(enum mu_verdict_kind kind)
+{
+    static const bool may[] = {
+#define MU_VERDICT_MAY(name, filter, may_preempt, text) [name] = (may_preempt),
+        MU_VERDICT_LIST(MU_VERDICT_MAY)
+#undef MU_VERDICT_MAY
+    };
+    MU_ASSERT((unsigned)kind < (unsigned)MU_VERDICT_KINDS);
+    return may[kind];
 }
 
 const char *mu_wait_text(enum mu_wait_kind kind)

@@ -3,30 +3,57 @@
 /*
  * Why a class does or does not fit a node, and why a gang waits. Values, never error codes.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include "engine/resource.h"
 
-/* First failing filter of a node, in the order of evaluation. X(enum, sentence). Resources name
- * which one in struct mu_verdict. */
+/* First failing filter of a node, in the order of evaluation, which is kube-scheduler's.
+ *
+ * X(enum, filter, may preempt, sentence). The filter's name and the sentence are kube-scheduler's;
+ * a sentence that ends open is completed by the one who tells it: "Insufficient " by the resource,
+ * the taint by its key and value. `may preempt` is the difference between its Unschedulable and
+ * UnschedulableAndUnresolvable: whether the node could pass if pods left it. It could not when the
+ * request is beyond all that the node has: that is a kind of its own. */
 #define MU_VERDICT_LIST(X)                                                                         \
-    X(MU_FITS, "fits")                                                                             \
-    X(MU_NO_UNSCHEDULABLE, "node is unschedulable")                                                \
-    X(MU_NO_TAINT, "node has a taint that the pod does not tolerate")                              \
-    X(MU_NO_SELECTOR, "node does not match the node selector")                                     \
-    X(MU_NO_PODS, "too many pods")                                                                 \
-    X(MU_NO_RESOURCE, "insufficient")
+    X(MU_FITS, "", false, "fits")                                                                  \
+    X(MU_NO_UNSCHEDULABLE, "NodeUnschedulable", false, "node(s) were unschedulable")               \
+    X(MU_NO_TAINT, "TaintToleration", false, "node(s) had untolerated taint")                      \
+    X(MU_NO_NODE_AFFINITY, "NodeAffinity", false,                                                  \
+      "node(s) didn't match Pod's node affinity/selector")                                         \
+    X(MU_NO_PORTS, "NodePorts", true,                                                              \
+      "node(s) didn't have free ports for the requested pod ports")                                \
+    X(MU_NO_PODS, "NodeResourcesFit", true, "Too many pods")                                       \
+    X(MU_NO_RESOURCE, "NodeResourcesFit", true, "Insufficient ")                                   \
+    X(MU_NO_RESOURCE_EVER, "NodeResourcesFit", false, "Insufficient ")                             \
+    X(MU_NO_RESOURCE_NAMED, "NodeResourcesFit", false,                                             \
+      "node(s) didn't offer a resource that the pod asks for")                                     \
+    X(MU_NO_DEVICE, "NodeResourcesFit", true, "node(s) didn't have a device with that much left")  \
+    X(MU_NO_SPREAD_LABEL, "PodTopologySpread", false,                                              \
+      "node(s) didn't match pod topology spread constraints (missing required label)")             \
+    X(MU_NO_SPREAD, "PodTopologySpread", true,                                                     \
+      "node(s) didn't match pod topology spread constraints")                                      \
+    X(MU_NO_POD_AFFINITY, "InterPodAffinity", false, "node(s) didn't match pod affinity rules")    \
+    X(MU_NO_ANTI_AFFINITY, "InterPodAffinity", true,                                               \
+      "node(s) didn't match pod anti-affinity rules")                                              \
+    X(MU_NO_EXISTING_ANTI_AFFINITY, "InterPodAffinity", true,                                      \
+      "node(s) didn't satisfy existing pods anti-affinity rules")
 enum mu_verdict_kind {
-#define MU_VERDICT_ENUM(name, text) name,
+#define MU_VERDICT_ENUM(name, filter, may_preempt, text) name,
     MU_VERDICT_LIST(MU_VERDICT_ENUM)
 #undef MU_VERDICT_ENUM
         MU_VERDICT_KINDS
 };
 struct mu_verdict {
     enum mu_verdict_kind kind;
-    struct mu_resource_ix resource; /* MU_NO_RESOURCE: the first one short, in number order */
+    struct mu_resource_ix resource; /* MU_NO_RESOURCE and _EVER: the first one short, in number
+                                     * order */
 };
 /* Sentence for a kind. Static storage. */
 const char *mu_verdict_text(enum mu_verdict_kind kind);
+/* The filter that says it; empty for MU_FITS. Static storage. */
+const char *mu_verdict_filter(enum mu_verdict_kind kind);
+/* Whether the node might pass once pods have left it. */
+bool mu_verdict_may_preempt(enum mu_verdict_kind kind);
 
 /* Why a gang is not placed. X(enum, sentence). */
 #define MU_WAIT_LIST(X)                                                                            \

@@ -26,7 +26,7 @@ static void test_filter_verdict__every_reason__in_order(void **state)
     const struct mu_taint taint = {MU_STR("dedicated"), MU_STR("gpu"), MU_EFFECT_NO_SCHEDULE};
     const struct mu_label label = {MU_STR("disk"), MU_STR("ssd")};
     const struct mu_amount full[] = {
-        {MU_STR("cpu"), 1000}, {MU_STR("memory"), GI}, {MU_STR("pods"), 1}};
+        {MU_STR("cpu"), 2000}, {MU_STR("memory"), 2 * GI}, {MU_STR("pods"), 1}};
     struct mu_node_object node = {.name = MU_STR("n"),
                                   .taints = &taint,
                                   .taint_count = 1,
@@ -48,7 +48,7 @@ static void test_filter_verdict__every_reason__in_order(void **state)
     node.name = MU_STR("n2");
     row = mu_cluster_node(&cluster, &node);
     mu_cluster_free_add(&cluster, row, MU_RES_PODS, -1);
-    assert_int_equal(kind_of(&cluster, c, row), MU_NO_SELECTOR);
+    assert_int_equal(kind_of(&cluster, c, row), MU_NO_NODE_AFFINITY);
 
     node.labels = &label;
     node.label_count = 1;
@@ -57,6 +57,8 @@ static void test_filter_verdict__every_reason__in_order(void **state)
     mu_cluster_free_add(&cluster, row, MU_RES_PODS, -1);
     assert_int_equal(kind_of(&cluster, c, row), MU_NO_PODS);
     mu_cluster_free_add(&cluster, row, MU_RES_PODS, 1);
+    mu_cluster_free_add(&cluster, row, MU_RES_CPU, -1000);
+    mu_cluster_free_add(&cluster, row, MU_RES_MEMORY, -GI);
 
     /* Both are short: the smaller number is named. */
     const struct mu_class *class_ = mu_model_get_class(cluster.model, c);
@@ -90,6 +92,36 @@ static void test_filter_verdict__best_effort_pod__needs_a_slot_only(void **state
     mu_cluster_fini(&cluster);
 }
 
+/* Preemption cannot help where the node as a whole is too small for one of the requests. */
+static void test_filter_verdict__beyond_the_whole_node__no_preemption(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 1, 0);
+    uint32_t row = mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
+    mu_cluster_free_add(&cluster, row, MU_RES_CPU, -500);
+    struct {
+        int64_t cpu, memory;
+        enum mu_verdict_kind want;
+        uint32_t resource;
+    } cases[] = {
+        {500, GI, MU_FITS, 0},
+        {501, GI, MU_NO_RESOURCE, MU_RES_CPU},
+        {1000, GI, MU_NO_RESOURCE, MU_RES_CPU},
+        {1001, GI, MU_NO_RESOURCE_EVER, MU_RES_CPU},
+        {501, GI + 1, MU_NO_RESOURCE_EVER, MU_RES_CPU}, /* told as the first one short */
+        {500, GI + 1, MU_NO_RESOURCE_EVER, MU_RES_MEMORY},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_class_ix c = mu_cluster_plain_class(&cluster, cases[i].cpu, cases[i].memory, 0);
+        struct mu_verdict got = mu_filter_verdict(
+            &cluster.snapshot, mu_model_get_class(cluster.model, c), (struct mu_node_ix){row});
+        assert_int_equal(got.kind, cases[i].want);
+        assert_int_equal(got.resource.v, cases[i].resource);
+    }
+    mu_cluster_fini(&cluster);
+}
+
 static void test_filter_verdict__impossible_class__says_why(void **state)
 {
     (void)state;
@@ -102,9 +134,11 @@ static void test_filter_verdict__impossible_class__says_why(void **state)
     const struct mu_pod_object greedy = {.requests = &much, .request_count = 1};
     const struct mu_amount unheard = {MU_STR("example.com/none"), 1};
     const struct mu_pod_object odd = {.requests = &unheard, .request_count = 1};
-    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &torn), row), MU_NO_SELECTOR);
-    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &greedy), row), MU_NO_RESOURCE);
-    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &odd), row), MU_NO_RESOURCE);
+    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &torn), row),
+                     MU_NO_NODE_AFFINITY);
+    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &greedy), row),
+                     MU_NO_RESOURCE_EVER);
+    assert_int_equal(kind_of(&cluster, mu_cluster_class(&cluster, &odd), row), MU_NO_RESOURCE_EVER);
     mu_cluster_fini(&cluster);
 }
 
@@ -125,16 +159,17 @@ static void check_class(struct mu_test_run *run, const struct mu_cluster *cluste
         bare.hostname.v = 0;
         bare.impossible = false;
         bool passes = present && (mu_oracle_verdict(s, &bare, row).kind == MU_FITS ||
-                                  mu_oracle_verdict(s, &bare, row).kind >= MU_NO_PODS);
+                                  mu_oracle_verdict(s, &bare, row).kind >= MU_NO_PORTS);
         MU_TEST_CHECK(run, mu_bitset_test(mask->bits[0], row) == passes);
         if (!present)
             continue;
         struct mu_verdict want = mu_oracle_verdict(s, c, row);
         struct mu_verdict got = mu_filter_verdict(s, c, (struct mu_node_ix){row});
         MU_TEST_CHECK(run, got.kind == want.kind);
-        MU_TEST_CHECK(run, want.kind != MU_NO_RESOURCE || got.resource.v == want.resource.v);
+        bool short_of = want.kind == MU_NO_RESOURCE || want.kind == MU_NO_RESOURCE_EVER;
+        MU_TEST_CHECK(run, !short_of || got.resource.v == want.resource.v);
         want_verdict[want.kind]++;
-        want_resource[want.resource.v] += want.kind == MU_NO_RESOURCE;
+        want_resource[want.resource.v] += short_of;
     }
     for (uint32_t l = 1; l < MU_LEVELS_MAX; l++) {
         rows_above[l] = (rows_above[l - 1] + 63) / 64;
@@ -211,7 +246,7 @@ static bool oom_body(void *context)
         error = mu_filter_mask(filter, mu_model_get_class(cluster->model, (struct mu_class_ix){c}),
                                &mask);
         if (error == 0)
-            assert_int_equal(mask->refused[MU_FITS] + mask->refused[MU_NO_SELECTOR], 1);
+            assert_int_equal(mask->refused[MU_FITS] + mask->refused[MU_NO_NODE_AFFINITY], 1);
     }
     if (error != 0)
         assert_int_equal(error, MU_ENOMEM);
@@ -242,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_filter_mask__each_allocation_fails__error_and_no_leak),
         cmocka_unit_test(test_filter_verdict__every_reason__in_order),
         cmocka_unit_test(test_filter_verdict__best_effort_pod__needs_a_slot_only),
+        cmocka_unit_test(test_filter_verdict__beyond_the_whole_node__no_preemption),
         cmocka_unit_test(test_filter_verdict__impossible_class__says_why),
         cmocka_unit_test(test_filter_mask__random_clusters__equals_oracle),
         cmocka_unit_test(test_filter_mask__classes_that_differ_in_requests__share_one),

@@ -224,7 +224,7 @@ static void test_gang_admission__no_node_large_enough__counts_say_why(void **sta
     assert_int_equal(wait->nodes_by_verdict[MU_FITS], 0);
     assert_int_equal(wait->nodes_by_verdict[MU_NO_UNSCHEDULABLE], 1);
     assert_int_equal(wait->nodes_by_verdict[MU_NO_PODS], 1);
-    assert_int_equal(wait->nodes_by_verdict[MU_NO_RESOURCE], 2);
+    assert_int_equal(wait->nodes_by_verdict[MU_NO_RESOURCE_EVER], 2);
     assert_int_equal(wait->nodes_by_resource[MU_RES_CPU], 1);
     assert_int_equal(wait->nodes_by_resource[MU_RES_MEMORY], 1);
     teardown(&f);

@@ -87,14 +87,37 @@ static void test_amount_add__large__saturates(void **state)
     assert_true(mu_amount_add(2, 3) == 5);
 }
 
+/* Preemption takes pods away: it helps where pods are in the way, and nowhere else. */
+static void test_verdict_may_preempt__pods_in_the_way__only_then(void **state)
+{
+    (void)state;
+    static const enum mu_verdict_kind may[] = {MU_NO_PORTS,
+                                               MU_NO_PODS,
+                                               MU_NO_RESOURCE,
+                                               MU_NO_DEVICE,
+                                               MU_NO_SPREAD,
+                                               MU_NO_ANTI_AFFINITY,
+                                               MU_NO_EXISTING_ANTI_AFFINITY};
+    uint32_t count = 0;
+    for (int i = 0; i < MU_VERDICT_KINDS; i++)
+        count += mu_verdict_may_preempt((enum mu_verdict_kind)i);
+    assert_int_equal(count, sizeof may / sizeof may[0]);
+    for (size_t i = 0; i < sizeof may / sizeof may[0]; i++)
+        assert_true(mu_verdict_may_preempt(may[i]));
+}
+
 static void test_verdict_text__every_kind__its_sentence(void **state)
 {
     (void)state;
-    for (int i = 0; i < MU_VERDICT_KINDS; i++)
+    for (int i = 0; i < MU_VERDICT_KINDS; i++) {
         assert_true(strlen(mu_verdict_text((enum mu_verdict_kind)i)) > 0);
+        assert_true(i == MU_FITS || strlen(mu_verdict_filter((enum mu_verdict_kind)i)) > 0);
+    }
     for (int i = 0; i < MU_WAIT_KINDS; i++)
         assert_true(strlen(mu_wait_text((enum mu_wait_kind)i)) > 0);
-    assert_string_equal(mu_verdict_text(MU_NO_PODS), "too many pods");
+    assert_string_equal(mu_verdict_text(MU_NO_PODS), "Too many pods");
+    assert_string_equal(mu_verdict_filter(MU_NO_PODS), "NodeResourcesFit");
+    assert_string_equal(mu_verdict_filter(MU_FITS), "");
     assert_string_equal(mu_wait_text(MU_WAIT_NO_FIT), "no room");
 }
 
@@ -106,6 +129,7 @@ int main(void)
         cmocka_unit_test(test_resource_intern__fixed_names__fixed_numbers),
         cmocka_unit_test(test_resource_intern__past_the_bound__limit_and_nothing_changed),
         cmocka_unit_test(test_amount_add__large__saturates),
+        cmocka_unit_test(test_verdict_may_preempt__pods_in_the_way__only_then),
         cmocka_unit_test(test_verdict_text__every_kind__its_sentence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

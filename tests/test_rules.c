@@ -70,9 +70,9 @@ static void test_rules_static__selector__needs_every_label(void **state)
     struct mu_pod_object pod = {.selector = good, .selector_count = 2};
     assert_int_equal(mu_rules_static(&node, &pod), MU_FITS);
     pod.selector = replaced, pod.selector_count = 1;
-    assert_int_equal(mu_rules_static(&node, &pod), MU_NO_SELECTOR);
+    assert_int_equal(mu_rules_static(&node, &pod), MU_NO_NODE_AFFINITY);
     pod.selector = absent, pod.selector_count = 2;
-    assert_int_equal(mu_rules_static(&node, &pod), MU_NO_SELECTOR);
+    assert_int_equal(mu_rules_static(&node, &pod), MU_NO_NODE_AFFINITY);
 }
 
 int main(void)

@@ -77,19 +77,26 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
     for (uint32_t i = 0; i < c->selector_count; i++)
         selected = selected && has_label(labels, c->selector[i]);
     if (!selected || (c->impossible && !saturated(c)))
-        return (struct mu_verdict){MU_NO_SELECTOR, none};
+        return (struct mu_verdict){MU_NO_NODE_AFFINITY, none};
     if (snapshot->free[MU_RES_PODS][row] <= 0)
         return (struct mu_verdict){MU_NO_PODS, none};
+    struct mu_verdict verdict = {MU_FITS, none};
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
         for (uint32_t d = 0; d < c->demand_count; d++) {
             if (c->demands[d].resource.v != r)
                 continue;
             int64_t room = r < snapshot->resource_count ? snapshot->free[r][row] : 0;
-            if (c->demands[d].amount > room || c->demands[d].amount == MU_AMOUNT_MAX)
-                return (struct mu_verdict){MU_NO_RESOURCE, {r}};
+            int64_t whole = r < snapshot->resource_count ? snapshot->alloc[r][row] : 0;
+            bool endless = c->demands[d].amount == MU_AMOUNT_MAX;
+            if (c->demands[d].amount <= room && !endless)
+                continue;
+            if (verdict.kind == MU_FITS)
+                verdict = (struct mu_verdict){MU_NO_RESOURCE, {r}};
+            if (c->demands[d].amount > whole || endless)
+                verdict.kind = MU_NO_RESOURCE_EVER;
         }
     }
-    return (struct mu_verdict){MU_FITS, none};
+    return verdict;
 }
 
 /* ---- scores ------------------------------------------------------------------------------- */
@@ -383,7 +390,7 @@ static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
             continue;
         struct mu_verdict verdict = mu_oracle_verdict(o->snapshot, c, n);
         out->by_verdict[verdict.kind]++;
-        if (verdict.kind == MU_NO_RESOURCE)
+        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
             out->by_resource[verdict.resource.v]++;
     }
 }

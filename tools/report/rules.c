@@ -43,6 +43,6 @@ enum mu_verdict_kind mu_rules_static(const struct mu_node_object *node,
     }
     for (uint32_t i = 0; i < pod->selector_count; i++)
         if (!has_label(node, &pod->selector[i]))
-            return MU_NO_SELECTOR;
+            return MU_NO_NODE_AFFINITY;
     return MU_FITS;
 }

@@ -189,12 +189,13 @@ static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapsho
         mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
     const uint32_t *by = wait->nodes_by_verdict;
     const struct mu_str none = MU_STR("");
-    reason_add(r, by[MU_NO_UNSCHEDULABLE], MU_STR("node(s) were unschedulable"), none, "");
-    if (by[MU_NO_TAINT] > 0)
-        reasons_taints(r, snapshot, c, by[MU_NO_TAINT]);
-    reason_add(r, by[MU_NO_SELECTOR], MU_STR("node(s) didn't match Pod's node affinity/selector"),
-               none, "");
-    reason_add(r, by[MU_NO_PODS], MU_STR("Too many pods"), none, "");
+    for (int kind = MU_FITS + 1; kind < MU_VERDICT_KINDS; kind++) {
+        if (kind == MU_NO_TAINT && by[kind] > 0)
+            reasons_taints(r, snapshot, c, by[kind]);
+        else if (kind != MU_NO_TAINT && kind != MU_NO_RESOURCE && kind != MU_NO_RESOURCE_EVER)
+            reason_add(r, by[kind], mu_str_of(mu_verdict_text((enum mu_verdict_kind)kind)), none,
+                       "");
+    }
     for (uint32_t i = 0; i < snapshot->resource_count; i++)
         reason_add(r, wait->nodes_by_resource[i], MU_STR("Insufficient "),
                    mu_resource_name(names, (struct mu_resource_ix){i}), "");
