@@ -5,8 +5,10 @@
 #include "tests/cli_rig.h"
 
 #include "informer/access.h"
+#include "informer/codec.h"
 #include "informer/limits.h"
 #include "informer/pki.h"
+#include "tools/kubesim/api_priv.h"
 
 #define TEXT_BYTES 16384
 
@@ -195,10 +197,20 @@ struct forbidding {
 static void forbid(void *context, struct mu_http_exchange *exchange,
                    const struct mu_http_request *request)
 {
+    /* What would clear the screen and tell a tale, were it written to a terminal as it is. */
+    static const char message[] = "no\r\n\x1b[2Jmusterd: all is well";
     struct forbidding *f = context;
+    struct mu_buf raw = {0}, body = {0};
     (void)request;
     f->requests++;
-    assert_int_equal(mu_http_respond(exchange, 403, MU_STR("text/plain"), 0, MU_STR("no")), 0);
+    assert_int_equal(mu_api_status_pack(&raw, 403, "Forbidden", message, NULL), 0);
+    assert_int_equal(mu_envelope_wrap(&body, MU_STR("v1"), MU_STR("Status"),
+                                      (struct mu_str){(const char *)raw.data, (uint32_t)raw.len}),
+                     0);
+    assert_int_equal(mu_http_respond_take(exchange, 403,
+                                          MU_STR("application/vnd.kubernetes.protobuf"), 0, &body),
+                     0);
+    mu_buf_fini(&raw);
 }
 
 static void test_musterd__forbidden__one_line_with_verb_and_resource(void **state)
@@ -226,7 +238,8 @@ static void test_musterd__forbidden__one_line_with_verb_and_resource(void **stat
     read_file(p.err, said);
     assert_int_equal(lines_of(said), 1);
     assert_non_null(strstr(said, "s: list: forbidden (403)")); /* nodes or pods */
-    assert_in_range(f.requests, 3, 4);                         /* two of each: no hot loop */
+    assert_non_null(strstr(said, ": no???[2Jmusterd: all is well\n"));
+    assert_in_range(f.requests, 3, 4); /* two of each: no hot loop */
     mu_http_server_close(f.server, NULL, NULL);
     (void)uv_run(&f.loop, UV_RUN_DEFAULT);
     assert_int_equal(uv_loop_close(&f.loop), 0);

@@ -23,6 +23,7 @@
 
 #include <inttypes.h>
 #include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #define WAITS_LOG_NS   MU_NS_PER_S /* at most one line in so long */
@@ -170,6 +171,19 @@ static void log_news(enum mu_credentials_news news, const struct mu_error *error
     }
 }
 
+/* One line on stderr, whatever a server has put into the text: no control characters. */
+__attribute__((format(printf, 1, 2))) static void complain(const char *format, ...)
+{
+    char text[2048];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    for (char *c = text; *c != '\0'; c++)
+        *c = (unsigned char)*c < 0x20 || *c == 0x7f ? '?' : *c;
+    (void)fprintf(stderr, "musterd: %s\n", text);
+}
+
 /* The last problem of a connection, where TLS has one. */
 static const char *tls_problem(const struct daemon *d)
 {
@@ -191,10 +205,10 @@ static void give_up_start(struct daemon *d, const struct mu_scheduler_stats *sta
     if (!pods && !is_refusal(&stats->nodes))
         return;
     const char *tls = tls_problem(d);
-    (void)fprintf(stderr, "musterd: %s: %s\n", mu_access_url(d->access),
-                  tls != NULL ? tls
-                  : pods      ? stats->pods_problem
-                              : stats->nodes_problem);
+    complain("%s: %s", mu_access_url(d->access),
+             tls != NULL ? tls
+             : pods      ? stats->pods_problem
+                         : stats->nodes_problem);
     d->status = 1;
     stop(d);
 }
@@ -419,12 +433,11 @@ static void on_no_server(uv_timer_t *timer)
     mu_http_client_stats(d->client, &stats);
     mu_scheduler_stats(d->scheduler, &scheduler);
     const char *why = silence_text(d, &scheduler);
-    (void)fprintf(stderr,
-                  "musterd: server %s: %s within %" PRIu64
-                  " s (%s); expected a Kubernetes API server over HTTP/2\n",
-                  mu_access_url(d->access),
-                  stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
-                  d->options->connect_wait_ns / MU_NS_PER_S, why);
+    complain("server %s: %s within %" PRIu64
+             " s (%s); expected a Kubernetes API server over HTTP/2",
+             mu_access_url(d->access),
+             stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
+             d->options->connect_wait_ns / MU_NS_PER_S, why);
     d->status = 1;
     stop(d);
 }
@@ -528,7 +541,7 @@ static int open_access(struct daemon *d)
     if (rc == 0)
         rc = mu_access_create(config, now_of(d), &d->access, &error);
     if (rc != 0)
-        (void)fprintf(stderr, "musterd: %s\n", error.text);
+        complain("%s", error.text);
     return rc;
 }
 
@@ -551,7 +564,7 @@ int mu_daemon_run(const struct mu_daemon_options *options)
     if (rc == 0) {
         run(&d);
     } else {
-        (void)fprintf(stderr, "musterd: cannot start: %s\n", mu_error_text(rc));
+        complain("cannot start: %s", mu_error_text(rc));
         d.status = 1;
     }
     (void)uv_run(&d.loop, UV_RUN_DEFAULT); /* what has failed to start may be closing still */
