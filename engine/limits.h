@@ -35,6 +35,9 @@
 #define MU_STRING_BYTES_MAX    (1u << 18) /* one label value or annotation: 256 KiB */
 #define MU_NAME_BYTES_MAX      253u       /* Kubernetes object names */
 #define MU_UID_BYTES_MAX       128u
+/* An image's name: 255 bytes of repository, 128 of tag, 71 of digest, and what joins them. */
+#define MU_IMAGE_NAME_BYTES_MAX 512u
+#define MU_IMAGE_BYTES_MAX      (INT64_C(1) << 50)
 /* Rows copied by one writer step of a snapshot sync: well below 1 ms of work. */
 #define MU_SYNC_ROWS_PER_STEP 8192u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */

@@ -103,8 +103,12 @@ struct mu_host_port {
 };
 struct mu_image {
     struct mu_str name; /* normalised, with its tag */
-    int64_t bytes;      /* nodes only */
+    int64_t bytes;      /* nodes only: 0 to MU_IMAGE_BYTES_MAX */
 };
+
+/* Asked for in thousandths, it is a part of one device; how much of it a node has follows from its
+ * devices where these are tracked one by one, else from `allocatable` as for any resource. */
+#define MU_GPU_SHARE_RESOURCE "muster.dev/gpu-milli"
 
 struct mu_amount {
     struct mu_str resource; /* name */
@@ -127,7 +131,8 @@ struct mu_amount {
     X(MU_RULE_REQUEST, 10, "a request that cannot be read or is beyond all bounds")                \
     X(MU_RULE_GANG_SPEC, 11, "a gang annotation that cannot be read")                              \
     X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")    \
-    X(MU_RULE_OVERSIZED, 13, "a list in its spec is longer than this build reads")
+    X(MU_RULE_OVERSIZED, 13, "a list in its spec is longer than this build reads")                 \
+    X(MU_RULE_UNREADABLE, 14, "a placement rule that cannot be read")
 enum mu_rule {
 #define MU_RULE_ENUM(name, bit, text) name = 1u << (bit),
     MU_RULE_LIST(MU_RULE_ENUM)
@@ -158,12 +163,21 @@ struct mu_node_object {
     const struct mu_amount *allocatable; /* `pods` among them */
     uint32_t allocatable_count;
     bool unschedulable;
-    const struct mu_image *images; /* present on the node, one entry a name */
+    const struct mu_image *images; /* present on the node, one entry a name; the largest ones */
     uint32_t image_count;
     /* Devices that are tracked one by one (engine/device.h). 0: whole ones by count alone. */
     struct mu_str device_resource; /* the whole ones, in `allocatable` */
     uint32_t device_count;         /* at most MU_DEVICES_PER_NODE */
     bool devices_whole;            /* takes pods that ask for whole devices, at our choice */
+};
+
+/* Pods are selected by the labels of their namespaces. */
+struct mu_namespace_object {
+    struct mu_str name;
+    struct mu_str uid;
+    uint64_t version;
+    const struct mu_label *labels;
+    uint32_t label_count;
 };
 
 enum mu_pod_phase {
@@ -211,7 +225,7 @@ struct mu_pod_object {
     uint32_t port_count;
     const struct mu_image *images; /* of its containers, with repetition; bytes unused */
     uint32_t image_count;
-    struct mu_str nominated_node; /* where it is expected to go; empty: nowhere */
+    struct mu_str nominated_node; /* unbound: where it is expected to go; empty: nowhere */
     uint64_t devices;             /* bound: bit per device that it was given; 0: not said */
     struct mu_gang_ref gang;
 };
