@@ -374,6 +374,18 @@ static void test_sim__philly_on_openb_nodes__all_jobs_run_whole(void **state)
     check_counts(&r, counted, (const json_int_t[]){1523, 1609, 65, 1609, 0, 0, 0, 0});
 }
 
+static void test_sim__seeds_nowhere_to_write__status_1(void **state)
+{
+    static char err[OUTPUT_BYTES];
+    struct place p = place_make();
+    (void)state;
+    const char *const args[] = {"sim", "--seeds", "1..1", NULL};
+    assert_int_equal(finish(start("muster", args, "/dev/full", p.err)), 1);
+    read_file(p.err, err);
+    assert_non_null(strstr(err, "muster sim: report: input or output failed"));
+    place_drop(&p);
+}
+
 static void test_sim__seeds_as_json__are_deterministic(void **state)
 {
     static const char *const args[] = {"sim", "--seeds", "1..3", "--json", NULL};
@@ -408,6 +420,7 @@ int main(void)
         cmocka_unit_test(test_sim__jobs_that_never_fit__stay_pending_with_a_reason),
         cmocka_unit_test(test_demo__replay__later_jobs_get_the_room_of_those_that_ended),
         cmocka_unit_test(test_sim__philly_on_openb_nodes__all_jobs_run_whole),
+        cmocka_unit_test(test_sim__seeds_nowhere_to_write__status_1),
         cmocka_unit_test(test_sim__seeds_as_json__are_deterministic),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -157,18 +157,26 @@ struct seeds_sum {
     struct mu_buf text; /* of the violations */
 };
 
-static void print_seeds(const struct seeds_sum *sum, uint64_t count, bool json)
+static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
+                       struct mu_error *error)
 {
     struct mu_str text = {(const char *)sum->text.data, (uint32_t)sum->text.len};
+    if (sum->text.failed != 0)
+        return mu_error_set(error, sum->text.failed, "violations: %s",
+                            mu_error_text(sum->text.failed));
+    int len;
     if (json)
-        (void)printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64
+        len = printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64
                      ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
                      count, sum->steps, MU_STR_ARGS(text), sum->hash);
     else
-        (void)printf("%.*s%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
+        len = printf("%.*s%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
                      " violations, trace hash %016" PRIx64 "\n",
                      MU_STR_ARGS(text), count, count == 1 ? "" : "s", sum->steps, sum->violations,
                      sum->hash);
+    if (len < 0 || fflush(stdout) != 0)
+        return mu_error_set(error, MU_EIO, "report: %s", mu_error_text(MU_EIO));
+    return 0;
 }
 
 static int run_seeds(const struct mu_sim_options *options)
@@ -204,8 +212,8 @@ static int run_seeds(const struct mu_sim_options *options)
     }
     mu_progress_end(&progress);
     if (rc == 0)
-        print_seeds(&sum, count, options->json);
-    else
+        rc = print_seeds(&sum, count, options->json, &error);
+    if (rc != 0)
         (void)fprintf(stderr, "muster sim: %s\n", error.text);
     mu_buf_fini(&sum.text);
     return rc == 0 && sum.violations == 0 ? 0 : 1;
