@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <time.h>
 #include "engine/base/assert.h"
+#include "informer/base64.h"
 #include "informer/decode_priv.h"
 #include "informer/json_read.h"
 #include "informer/limits.h"
@@ -197,18 +198,8 @@ static void put_int_or_string(struct writer *w, const ProtobufCMessage *either)
 
 static void put_base64(struct writer *w, ProtobufCBinaryData bytes)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     put(w, "\"");
-    for (size_t i = 0; i < bytes.len && w->out->failed == 0; i += 3) {
-        size_t left = bytes.len - i;
-        uint32_t bits = (uint32_t)bytes.data[i] << 16;
-        bits |= left > 1 ? (uint32_t)bytes.data[i + 1] << 8 : 0;
-        bits |= left > 2 ? (uint32_t)bytes.data[i + 2] : 0;
-        char quad[4] = {digits[bits >> 18], digits[bits >> 12 & 63],
-                        left > 1 ? digits[bits >> 6 & 63] : '=',
-                        left > 2 ? digits[bits & 63] : '='};
-        (void)mu_buf_append(w->out, quad, sizeof quad);
-    }
+    (void)mu_base64_append(w->out, (struct mu_str){(const char *)bytes.data, (uint32_t)bytes.len});
     put(w, "\"");
 }
 

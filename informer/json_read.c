@@ -6,6 +6,7 @@
 #include <time.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "informer/base64.h"
 #include "informer/json_facts.h"
 #include "informer/limits.h"
 
@@ -420,45 +421,17 @@ static int read_raw(const struct reader *r, const json_t *json, ProtobufCMessage
     return 0;
 }
 
-/* The value of a base64 digit, or -1. */
-static int base64_digit(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 static int read_base64(const struct reader *r, const struct path *path, const json_t *json,
                        ProtobufCBinaryData *out)
 {
-    const char *text = json_string_value(json);
-    size_t len = json_string_length(json); /* 0 when it is none */
-    uint8_t *data = text == NULL ? NULL : mu_arena_alloc(r->arena, len / 4 * 3 + 3);
-    if (text != NULL && data == NULL)
-        return out_of_memory(r);
-    size_t digits = 0;
-    size_t padding = 0;
+    struct mu_str text = {json_string_value(json), (uint32_t)json_string_length(json)};
     size_t n = 0;
-    uint32_t bits = 0;
-    bool sound = text != NULL;
-    for (size_t i = 0; sound && i < len; i++) {
-        if (text[i] == '\n' || text[i] == '\r') /* Go's decoder skips them */
-            continue;
-        int digit = base64_digit(text[i]);
-        padding += text[i] == '=';
-        sound = text[i] == '=' ? digits % 4 >= 2 : digit >= 0 && padding == 0;
-        if (sound && digit >= 0) {
-            bits = bits << 6 | (uint32_t)digit;
-            if (++digits % 4 != 1)
-                data[n++] = (uint8_t)(bits >> (6 - 2 * ((digits + 3) % 4)));
-        }
-    }
-    sound = sound && (digits + padding) % 4 == 0 && padding < 3;
-    if (!sound)
+    if (text.data == NULL)
+        return bad(r, path, "base64 text");
+    uint8_t *data = mu_arena_alloc(r->arena, MU_BASE64_ROOM(text.len));
+    if (data == NULL)
+        return out_of_memory(r);
+    if (!mu_base64_decode(text, "\r\n", data, &n)) /* which Go's decoder skips */
         return bad(r, path, "base64 text");
     *out = (ProtobufCBinaryData){n, data};
     return 0;

@@ -339,25 +339,3 @@ int mu_pki_token(struct mu_buf *out)
     OPENSSL_cleanse(bytes, sizeof bytes);
     return r;
 }
-
-int mu_pki_base64(struct mu_buf *out, struct mu_str data)
-{
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    size_t need = (((size_t)data.len + 2) / 3) * 4;
-    int r = out->failed != 0 ? out->failed : mu_buf_reserve(out, need);
-    if (r != 0)
-        return r;
-    for (size_t i = 0; i < data.len; i += 3) {
-        size_t left = data.len - i;
-        uint32_t bits = (uint32_t)(uint8_t)data.data[i] << 16;
-        bits |= left > 1 ? (uint32_t)(uint8_t)data.data[i + 1] << 8 : 0;
-        bits |= left > 2 ? (uint32_t)(uint8_t)data.data[i + 2] : 0;
-        uint8_t *to = out->data + out->len;
-        to[0] = (uint8_t)digits[bits >> 18];
-        to[1] = (uint8_t)digits[bits >> 12 & 63];
-        to[2] = left > 1 ? (uint8_t)digits[bits >> 6 & 63] : '=';
-        to[3] = left > 2 ? (uint8_t)digits[bits & 63] : '=';
-        out->len += 4;
-    }
-    return 0;
-}

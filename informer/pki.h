@@ -52,7 +52,5 @@ int mu_pki_issue(struct mu_pki *pki, const struct mu_pki_request *request, struc
 void mu_pki_wipe(struct mu_buf *buf);
 /* Append 32 random bytes as 64 hexadecimal digits: a bearer token. Errors: MU_ENOMEM, MU_EIO. */
 int mu_pki_token(struct mu_buf *out);
-/* Append data in base64 (RFC 4648 §4), without line breaks. Errors: of the buffer. */
-int mu_pki_base64(struct mu_buf *out, struct mu_str data);
 
 #endif

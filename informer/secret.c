@@ -8,6 +8,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "informer/base64.h"
 
 /*
  * Growing means a new block, a copy and a wiped old one: realloc would leave the old bytes in the
@@ -60,66 +61,17 @@ int mu_secret_copy(struct mu_str text, struct mu_secret *out)
 
 /* ---- base64 ---- */
 
-enum { SIX_PADDING = 64, SIX_SPACE = 65, SIX_NONE = 66 };
-
-static uint32_t six_bits(char c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return (uint32_t)(c - 'A');
-    if (c >= 'a' && c <= 'z')
-        return (uint32_t)(c - 'a') + 26;
-    if (c >= '0' && c <= '9')
-        return (uint32_t)(c - '0') + 52;
-    switch (c) {
-    case '+':
-        return 62;
-    case '/':
-        return 63;
-    case '=':
-        return SIX_PADDING;
-    case ' ':
-    case '\t':
-    case '\r':
-    case '\n':
-        return SIX_SPACE;
-    default:
-        return SIX_NONE;
-    }
-}
-
-/* Decode into room for 3/4 of the text. False: it is not base64. */
-static bool base64_decode(struct mu_str text, struct mu_secret *out)
-{
-    uint32_t bits = 0, count = 0, padding = 0;
-    for (uint32_t i = 0; i < text.len; i++) {
-        uint32_t six = six_bits(text.data[i]);
-        if (six == SIX_SPACE)
-            continue;
-        if (six == SIX_NONE || (padding > 0 && six != SIX_PADDING))
-            return false;
-        padding += six == SIX_PADDING;
-        bits = bits << 6 | (six & 63u);
-        if (++count % 4 != 0)
-            continue;
-        if (padding > 2)
-            return false;
-        for (uint32_t byte = 0; byte < 3 - padding; byte++)
-            out->data[out->len++] = (char)(unsigned char)(bits >> (16 - 8 * byte));
-        if (padding > 0)
-            padding = 3; /* the end: anything but white space is refused */
-        bits = 0;
-    }
-    out->data[out->len] = '\0';
-    return count % 4 == 0;
-}
-
 int mu_secret_base64(struct mu_str text, struct mu_secret *out)
 {
     MU_ASSERT(out->data == NULL);
-    if (grow(out, text.len / 4 * 3 + 3) != 0)
+    if (grow(out, (uint32_t)MU_BASE64_ROOM(text.len)) != 0)
         return MU_ENOMEM;
-    if (base64_decode(text, out) && out->len > 0)
+    size_t len = 0;
+    if (mu_base64_decode(text, " \t\r\n", (uint8_t *)out->data, &len) && len > 0) {
+        out->len = (uint32_t)len;
+        out->data[len] = '\0';
         return 0;
+    }
     mu_secret_fini(out);
     return MU_EINVAL;
 }

@@ -5,6 +5,7 @@
 #include "tests/cli_rig.h"
 
 #include "informer/access.h"
+#include "informer/base64.h"
 #include "informer/codec.h"
 #include "informer/limits.h"
 #include "informer/pki.h"
@@ -151,7 +152,7 @@ static void stranger(const char *key, bool ca, char *out, size_t bytes)
     assert_int_equal(mu_pki_issue(pki, &request, &cert, &secret, &error), 0);
     struct mu_str pem =
         ca ? mu_pki_ca(pki) : (struct mu_str){(const char *)secret.data, (uint32_t)secret.len};
-    assert_int_equal(mu_pki_base64(&text, pem), 0);
+    assert_int_equal(mu_base64_append(&text, pem), 0);
     assert_true(text.len + strlen(key) + 1 < bytes);
     (void)snprintf(out, bytes, "%s %.*s", key, (int)text.len, (const char *)text.data);
     mu_pki_wipe(&secret);

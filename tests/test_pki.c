@@ -197,35 +197,6 @@ static void test_pki_token__hexadecimal_and_fresh(void **state)
     assert_null(one.data);
 }
 
-static void test_pki_base64__known_answers(void **state)
-{
-    (void)state;
-    static const struct {
-        struct mu_str plain;
-        const char *coded;
-    } cases[] = {/* RFC 4648 §10 */
-                 {{"", 0}, ""},
-                 {{"f", 1}, "Zg=="},
-                 {{"fo", 2}, "Zm8="},
-                 {{"foo", 3}, "Zm9v"},
-                 {{"foob", 4}, "Zm9vYg=="},
-                 {{"fooba", 5}, "Zm9vYmE="},
-                 {{"foobar", 6}, "Zm9vYmFy"},
-                 {{"\xfb\xff\xfe", 3}, "+//+"}};
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct mu_buf out = {0};
-        assert_int_equal(mu_buf_append_text(&out, ">"), 0);
-        assert_int_equal(mu_pki_base64(&out, cases[i].plain), 0);
-        assert_int_equal(out.len, 1 + strlen(cases[i].coded));
-        assert_memory_equal(out.data + 1, cases[i].coded, out.len - 1);
-        mu_buf_fini(&out);
-    }
-    struct mu_buf small;
-    mu_buf_init(&small, 4);
-    assert_int_equal(mu_pki_base64(&small, MU_STR("foob")), MU_ELIMIT);
-    assert_int_equal(small.len, 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -235,7 +206,6 @@ int main(void)
         cmocka_unit_test(test_pki_create__wrong_input__named),
         cmocka_unit_test(test_pki__out_of_memory__told),
         cmocka_unit_test(test_pki_token__hexadecimal_and_fresh),
-        cmocka_unit_test(test_pki_base64__known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 #include "engine/base/clock.h"
+#include "informer/base64.h"
 #include "informer/limits.h"
 #include "informer/pki.h"
 #include "informer/secret.h"
@@ -125,7 +126,7 @@ int mu_write_in_place(const char *path, struct mu_str text, bool secret, struct 
 static void append_base64(struct mu_buf *out, const char *field, const struct mu_buf *data)
 {
     (void)mu_buf_printf(out, "    %s: ", field);
-    (void)mu_pki_base64(out, view(data));
+    (void)mu_base64_append(out, view(data));
     (void)mu_buf_append_text(out, "\n");
 }
 
