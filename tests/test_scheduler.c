@@ -1,6 +1,10 @@
 /* The ring end to end on the embedded API server (tests/scheduler_rig.h). */
 #include "tests/scheduler_rig.h"
 
+#include "engine/base/log.h"
+#include "informer/proto/core.pb-c.h"
+#include "tools/scheduler/scheduler_priv.h"
+
 /* ---- cases -------------------------------------------------------------------------------- */
 
 static void test_scheduler__solo_pod__is_bound_under_a_plan(void **state)
@@ -306,6 +310,39 @@ static void test_scheduler__idle__has_nothing_to_do(void **state)
     rig_fini(&r);
 }
 
+static void keep_line(void *context, enum mu_log_level level, const char *line, uint32_t len)
+{
+    (void)level;
+    (void)snprintf(context, 512, "%.*s", (int)len, line);
+}
+
+/* Whoever has to find it knows which object it is. */
+static void test_scheduler_feed__object_not_readable__skipped_counted_and_named(void **state)
+{
+    static char line[512];
+    const struct mu_log_config log = {.sink = keep_line, .sink_context = line};
+    const struct mu_log_config usual = {.level = MU_LOG_INFO};
+    uint8_t raw[128];
+    struct rig r;
+    (void)state;
+    rig_init(&r, MU_SCORE_SPREAD);
+    struct mu_reflector_sink sink = mu_feed_sink(r.scheduler, MU_DB_PODS);
+    Kube__ObjectMeta meta = KUBE__OBJECT_META__INIT;
+    Kube__Pod pod = KUBE__POD__INIT;
+    meta.name = (char[]){"odd"};
+    meta.namespace_ = (char[]){"team"}; /* and no UID */
+    pod.metadata = &meta;
+    uint32_t len = (uint32_t)kube__pod__pack(&pod, raw);
+    mu_log_configure(&log);
+    assert_int_equal(sink.upsert(sink.context, (struct mu_str){(const char *)raw, len}, 1, 0), 0);
+    assert_non_null(strstr(line, "event=\"pod skipped\" namespace=team name=odd "));
+    assert_int_equal(sink.upsert(sink.context, MU_STR("\xff"), 1, 0), 0);
+    assert_non_null(strstr(line, "name=(unknown)"));
+    mu_log_configure(&usual);
+    assert_int_equal(stats_of(&r).bad_objects, 2);
+    rig_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +359,7 @@ int main(void)
         cmocka_unit_test(test_scheduler__member_grows_beyond_bounds__nothing_leaks),
         cmocka_unit_test(test_scheduler_drain__nothing_new_is_decided),
         cmocka_unit_test(test_scheduler__idle__has_nothing_to_do),
+        cmocka_unit_test(test_scheduler_feed__object_not_readable__skipped_counted_and_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

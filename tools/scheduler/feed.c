@@ -15,6 +15,16 @@ static int report_bad(struct mu_scheduler *s, const char *what, struct mu_str ns
     return code == MU_ENOMEM ? code : 0;
 }
 
+/* An object that cannot be read as what it is: named as far as its metadata can be. */
+static int report_undecoded(struct mu_scheduler *s, const char *what, struct mu_str raw, int code,
+                            const struct mu_error *error)
+{
+    struct mu_object_meta meta;
+    if (mu_meta_decode(raw, &meta, NULL) != 0 || meta.name.len == 0)
+        return report_bad(s, what, MU_STR(""), MU_STR("(unknown)"), code, error);
+    return report_bad(s, what, meta.ns, meta.name, code, error);
+}
+
 static void report_warning(const char *what, struct mu_str ns, struct mu_str name,
                            const struct mu_error *warn)
 {
@@ -39,7 +49,7 @@ static int node_upsert(void *context, struct mu_str raw, uint64_t version, uint6
     mu_arena_reset(s->decode);
     int rc = mu_node_decode(raw, s->decode, &node, &warn, &error);
     if (rc != 0)
-        return report_bad(s, "node skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
+        return report_undecoded(s, "node skipped", raw, rc, &error);
     report_warning("node read with a problem", MU_STR(""), node.name, &warn);
     rc = mu_db_node_upsert(s->db, &node, now_ns, &error);
     if (rc != 0)
@@ -59,7 +69,7 @@ static int node_remove(void *context, struct mu_str raw, uint64_t version, uint6
     if (rc == 0)
         rc = mu_db_node_remove(s->db, meta.name, meta.uid);
     if (rc != 0)
-        return report_bad(s, "node removal skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
+        return report_undecoded(s, "node removal skipped", raw, rc, &error);
     tell_observer(s, MU_DB_NODES, raw, true);
     return 0;
 }
@@ -100,7 +110,7 @@ static int pod_upsert(void *context, struct mu_str raw, uint64_t version, uint64
     mu_arena_reset(s->decode);
     int rc = mu_pod_decode(raw, s->decode, &pod, &warn, &error);
     if (rc != 0)
-        return report_bad(s, "pod skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
+        return report_undecoded(s, "pod skipped", raw, rc, &error);
     report_warning("pod read with a problem", pod.ns, pod.name, &warn);
     rc = mu_db_pod_upsert(s->db, &pod, now_ns, &error);
     if (rc != 0)
@@ -126,7 +136,7 @@ static int pod_remove(void *context, struct mu_str raw, uint64_t version, uint64
     (void)version;
     int rc = mu_meta_decode(raw, &meta, &error);
     if (rc != 0)
-        return report_bad(s, "pod removal skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
+        return report_undecoded(s, "pod removal skipped", raw, rc, &error);
     bool known = s->bind_open > 0 && mu_db_uid_parse(s->db, meta.uid, &uid) == 0;
     rc = mu_db_pod_remove(s->db, meta.ns, meta.name, meta.uid, now_ns);
     if (rc != 0)
