@@ -209,6 +209,7 @@ static void put_index(struct mu_buf *out, struct mu_schemas *schemas)
     struct mu_served_groups groups;
     struct mu_buf document = {0};
     bool first = true;
+    int failed = 0;
     mu_served_groups(&groups);
     put(out, "{\"paths\":{");
     for (uint32_t i = 0; i < groups.count; i++) {
@@ -220,13 +221,14 @@ static void put_index(struct mu_buf *out, struct mu_schemas *schemas)
             mu_buf_clear(&document);
             schemas->count = schemas->done = 0;
             put_document(&document, schemas, group->group, group->versions[v]);
+            failed = failed != 0 ? failed : document.failed;
             (void)mu_buf_printf(
                 out, "%s\"%s\":{\"serverRelativeURL\":\"/openapi/v3/%s?hash=%016" PRIX64 "\"}",
                 first ? "" : ",", path, path, hash_of(&document));
         }
     }
     put(out, "}}\n");
-    out->failed = document.failed != 0 ? document.failed : out->failed;
+    out->failed = failed != 0 ? failed : out->failed;
     mu_buf_fini(&document);
 }
 
