@@ -171,6 +171,30 @@ static void test_api_fail__arena_full__message_is_cut_visibly(void **state)
     mu_buf_fini(&response.body);
 }
 
+/* What a rule finds missing then may have been lost on the way. */
+static void test_api_invalid__allocation_failed__not_the_clients_fault(void **state)
+{
+    struct fixture *f = *state;
+    static const struct {
+        size_t used;
+        bool failed;
+        int status;
+    } cases[] = {{0, false, 422}, {0, true, 500}, {MU_KUBESIM_DECODE_MAX - 1024, true, 413}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_api_response response = {0};
+        struct mu_call call = {.server = f->server,
+                               .response = &response,
+                               .form = {.media = MU_MEDIA_JSON},
+                               .route = {.kind = MU_KIND_PODGROUPS, .name = MU_STR("g")}};
+        mu_arena_reset(f->server->arena);
+        f->server->arena_full = cases[i].failed;
+        assert_true(cases[i].used == 0 || mu_api_alloc(f->server, cases[i].used) != NULL);
+        assert_int_equal(mu_api_invalid(&call, "spec", "Required value"), MU_EINVAL);
+        assert_int_equal(response.status, cases[i].status);
+        mu_buf_fini(&response.body);
+    }
+}
+
 static void test_body__wrong_type__400_with_path(void **state)
 {
     struct fixture *f = *state;
@@ -370,6 +394,7 @@ int main(void)
         FIXTURE_TEST(test_body__field_validation__strict_warn_ignore),
         FIXTURE_TEST(test_body__strict_with_many_problems__message_is_whole),
         FIXTURE_TEST(test_api_fail__arena_full__message_is_cut_visibly),
+        FIXTURE_TEST(test_api_invalid__allocation_failed__not_the_clients_fault),
         FIXTURE_TEST(test_body__wrong_type__400_with_path),
         FIXTURE_TEST(test_body__yaml__as_json),
         FIXTURE_TEST(test_body_patch__media_types__served_or_415),

@@ -104,13 +104,18 @@ struct mu_api_unknown {
     const char *group, *resource, *name;
 };
 void mu_api_fail_unknown(struct mu_call *call, const struct mu_api_unknown *unknown);
-/* 422 Invalid with the field as cause. */
+/* 422 Invalid with the field as cause; as mu_api_no_room when an allocation of the call failed: what
+ * is judged then may lack a part, and its client is not to blame. */
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* 504 with the cause that clients look for: a version that the server has not reached. */
 int mu_api_too_large_version(struct mu_call *call, uint64_t version);
 /* 500: out of memory, or what a MU_E code says. */
 int mu_api_internal(struct mu_call *call, int code);
+/* The arena gave nothing: 413 when the body has filled it up to its bound, else 500. No single
+ * allocation takes half of the bound (elements take at most twice their bytes, and a body is
+ * bounded), so an arena that is at most half full has not met it. */
+int mu_api_no_room(struct mu_call *call);
 int mu_api_success(struct mu_call *call, int http);
 int mu_api_respond_object(struct mu_call *call, int http, const struct mu_kobject *object);
 /* A message of any type in its envelope, or as JSON. */

@@ -60,18 +60,12 @@ static bool conforms(struct mu_str raw, const ProtobufCMessageDescriptor *type, 
     return more == 0;
 }
 
-static int too_large(struct mu_call *call)
-{
-    return mu_api_fail(call, 413, "RequestEntityTooLarge", "body: decodes to more than %u bytes",
-                       MU_KUBESIM_DECODE_MAX);
-}
-
 int mu_body_encode(struct mu_call *call, const ProtobufCMessage *message, struct mu_str *out)
 {
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = mu_api_alloc(call->server, size + 1);
     if (bytes == NULL)
-        return too_large(call);
+        return mu_api_no_room(call);
     size_t written = protobuf_c_message_pack(message, bytes);
     MU_ASSERT(written == size);
     *out = (struct mu_str){(const char *)bytes, (uint32_t)size};
@@ -117,7 +111,7 @@ int mu_body_to_stored(struct mu_call *call, struct mu_str served, ProtobufCMessa
             return code;
     }
     *out = mu_api_unpack(call->server, mu_kinds[call->route.kind].descriptor, served);
-    return *out == NULL ? too_large(call) : 0;
+    return *out == NULL ? mu_api_no_room(call) : 0;
 }
 
 int mu_body_to_served(struct mu_call *call, struct mu_str stored, struct mu_str *out)
@@ -233,8 +227,6 @@ static struct mu_str json_text(const json_t *object, const char *key)
                : (struct mu_str){NULL, 0};
 }
 
-/* The arena is bounded: running into its bound is the body's fault. Elements take at most twice
- * their bytes in one allocation, so an arena that is less than half full has not met its bound. */
 static int read_failed(struct mu_call *call, const struct want *want, int status,
                        const struct mu_error *error)
 {
@@ -242,8 +234,7 @@ static int read_failed(struct mu_call *call, const struct want *want, int status
         return cannot_handle(call, want, error->text);
     if (status == MU_ELIMIT)
         return mu_api_fail(call, 413, "RequestEntityTooLarge", "%s", error->text);
-    bool bound = mu_arena_used_bytes(call->server->arena) > MU_KUBESIM_DECODE_MAX / 2;
-    return bound ? too_large(call) : mu_api_internal(call, status);
+    return status == MU_ENOMEM ? mu_api_no_room(call) : mu_api_internal(call, status);
 }
 
 /* A tree into an encoding; problems are dealt with as the request says. */
@@ -360,5 +351,5 @@ int mu_api_body(struct mu_call *call, const ProtobufCMessageDescriptor *descript
     if (code != 0)
         return code;
     *out = mu_api_unpack(call->server, descriptor, raw);
-    return *out == NULL ? too_large(call) : 0;
+    return *out == NULL ? mu_api_no_room(call) : 0;
 }

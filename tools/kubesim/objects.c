@@ -22,14 +22,14 @@ ProtobufCMessage *mu_api_full(struct mu_call *call, const ProtobufCMessage *mess
     size_t size = protobuf_c_message_get_packed_size(message);
     uint8_t *bytes = mu_api_alloc(server, size + 1);
     if (bytes == NULL) {
-        (void)mu_api_internal(call, MU_ENOMEM);
+        (void)mu_api_no_room(call);
         return NULL;
     }
     (void)protobuf_c_message_pack(message, bytes);
     ProtobufCMessage *full = mu_api_unpack(server, mu_kinds[call->route.kind].schema,
                                            (struct mu_str){(const char *)bytes, (uint32_t)size});
     if (full == NULL && server->arena_full) {
-        (void)mu_api_internal(call, MU_ENOMEM);
+        (void)mu_api_no_room(call);
     } else if (full == NULL) {
         (void)mu_api_fail(call, 400, "BadRequest", "body: not a protobuf %s",
                           mu_kinds[call->route.kind].kind);
@@ -49,7 +49,7 @@ bool mu_api_same_message(struct mu_apiserver *server, const ProtobufCMessage *a,
     }
     uint8_t *bytes = mu_api_alloc(server, size * 2 + 1);
     if (bytes == NULL) {
-        return false; /* arena_full fails the call */
+        return false; /* arena_full fails the call, whatever becomes of this */
     }
     (void)protobuf_c_message_pack(a, bytes);
     (void)protobuf_c_message_pack(b, bytes + size);

@@ -263,6 +263,9 @@ static const char *cause_of(const char *about)
 
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
 {
+    if (call->server->arena_full) {
+        return mu_api_no_room(call); /* what was looked at may lack a part */
+    }
     struct words about_words;
     struct words words;
     va_list args;
@@ -298,6 +301,15 @@ int mu_api_too_large_version(struct mu_call *call, uint64_t version)
 int mu_api_internal(struct mu_call *call, int code)
 {
     return mu_api_fail(call, 500, "InternalError", "%s", mu_error_text(code));
+}
+
+int mu_api_no_room(struct mu_call *call)
+{
+    if (mu_arena_used_bytes(call->server->arena) <= MU_KUBESIM_DECODE_MAX / 2) {
+        return mu_api_internal(call, MU_ENOMEM);
+    }
+    return mu_api_fail(call, 413, "RequestEntityTooLarge", "body: decodes to more than %u bytes",
+                       MU_KUBESIM_DECODE_MAX);
 }
 
 int mu_api_success(struct mu_call *call, int http)

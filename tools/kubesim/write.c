@@ -230,7 +230,7 @@ int mu_api_create(struct mu_call *call)
         }
     }
     if (server->arena_full) {
-        return mu_api_internal(call, MU_ENOMEM);
+        return mu_api_no_room(call);
     }
     if (mu_store_get(server->store, call->route.kind, call->route.ns, call->route.name) != NULL) {
         return mu_api_fail(call, 409, "AlreadyExists", MU_KIND_FORMAT " \"%.*s\" already exists",
@@ -390,7 +390,7 @@ static int replace(struct mu_call *call, const struct basis *basis, ProtobufCMes
         keep_small(call->server, basis, after, status ? 3 : 2);
     }
     if (call->server->arena_full) {
-        return mu_api_internal(call, MU_ENOMEM);
+        return mu_api_no_room(call);
     }
     if (meta->deletiontimestamp != NULL && meta->n_finalizers == 0 &&
         mu_api_meta(before)->n_finalizers > 0 && meta->deletiongraceperiodseconds == 0 &&
