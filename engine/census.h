@@ -44,6 +44,7 @@ struct mu_census {
     uint32_t domain_count;            /* entries of the arrays below */
     int32_t *counts;                  /* pods by domain; the session may use it as scratch */
     const uint32_t *domains;          /* SPREAD: eligible nodes by domain, else NULL */
+    const uint64_t *eligible;         /* SPREAD: bit per row, whole words up to node_cap */
     int64_t total;                    /* of counts */
 };
 

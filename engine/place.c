@@ -14,6 +14,9 @@
 #define MISSING_FOR_TREE 8u
 #define LOG_MAX          (1u << 25)
 
+_Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,
+               "host ports come behind the static rules and before the room");
+
 /* What is known about a class. */
 struct place_class {
     uint64_t id;      /* of the class that this describes */
@@ -29,6 +32,9 @@ struct place_class {
     uint64_t none_trial;
     bool none_known;
     uint64_t none_static, none_capacity;
+    /* For whom: MU_NONE and 0 where no rule about other pods had a say. */
+    uint32_t none_kin;
+    uint64_t none_state, none_terms;
     /* No more than so many fit: held as true as "fits nowhere" is. */
     uint32_t slots_max;
     uint64_t slots_session;
@@ -43,15 +49,25 @@ struct place_class {
 };
 
 struct log_entry {
+    struct mu_place_pod pod;
     uint32_t row;
-    uint32_t class_ix;
     int32_t sign;
+    uint64_t state; /* of the terms, before */
+};
+
+/* What the rows are that pass all rules but room, for the last pod that such rules concerned. */
+struct concerned_mask {
+    const struct mu_filter_mask *mask; /* NULL: none */
+    struct mu_place_pod pod;
+    uint64_t session, state, mask_epoch;
 };
 
 struct mu_place {
     struct mu_room room;
     struct mu_hot hot;
     struct mu_filter *filter;
+    struct mu_terms *terms;
+    struct concerned_mask concerned;
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     const struct mu_model *model; /* of the classes known */
     uint64_t session;             /* number of the present one */
@@ -82,8 +98,9 @@ struct mu_place *mu_place_create(enum mu_score_policy policy, const struct mu_sc
     mu_room_init(&place->room, ops, policy);
     mu_hot_init(&place->hot);
     place->filter = mu_filter_create(ops);
-    if (place->filter == NULL) {
-        mu_mem_free(place);
+    place->terms = mu_terms_create();
+    if (place->filter == NULL || place->terms == NULL) {
+        mu_place_destroy(place);
         return NULL;
     }
     return place;
@@ -109,6 +126,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_mem_free(place->classes);
     mu_mem_free(place->log);
     mu_filter_destroy(place->filter);
+    mu_terms_destroy(place->terms);
     mu_hot_fini(&place->hot);
     mu_room_fini(&place->room);
     mu_mem_free(place);
@@ -119,6 +137,7 @@ void mu_place_drop_caches(struct mu_place *place)
     MU_ASSERT(place->snapshot == NULL);
     classes_forget(place);
     mu_filter_drop(place->filter);
+    mu_terms_drop(place->terms);
     mu_hot_drop(&place->hot);
     mu_room_drop(&place->room);
     place->run_class = 0;
@@ -126,11 +145,16 @@ void mu_place_drop_caches(struct mu_place *place)
 }
 
 /* Of all that a session may touch. */
-static uint64_t free_digest(const struct mu_snapshot *snapshot)
+static uint64_t touched_digest(const struct mu_snapshot *snapshot)
 {
     uint64_t digest = 0;
     for (uint32_t r = 0; r < snapshot->resource_count; r++)
         digest = mu_hash_bytes(snapshot->free[r], snapshot->node_rows * sizeof(int64_t), digest);
+    for (uint32_t c = 0; c < snapshot->census_count; c++) {
+        const struct mu_census *census = &snapshot->censuses[c];
+        digest =
+            mu_hash_bytes(census->counts, census->domain_count * sizeof *census->counts, digest);
+    }
     return digest;
 }
 
@@ -143,9 +167,19 @@ void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
     place->snapshot = snapshot;
     place->session++;
     mu_filter_begin(place->filter, snapshot);
+    mu_terms_begin(place->terms, snapshot);
     mu_room_begin(&place->room, snapshot);
     if (MU_VERIFY_ON)
-        place->digest = free_digest(snapshot);
+        place->digest = touched_digest(snapshot);
+}
+
+/* Take back what an entry counted, to the state that it found. */
+static void uncount(struct mu_place *place, const struct log_entry *entry)
+{
+    int error =
+        mu_terms_count(place->terms, entry->pod.class_ix, entry->pod.kin, entry->row, -entry->sign);
+    MU_ASSERT(error == 0);
+    mu_terms_restore(place->terms, entry->state);
 }
 
 void mu_place_end(struct mu_place *place)
@@ -157,12 +191,14 @@ void mu_place_end(struct mu_place *place)
         place->room.fresh = false;
     while (place->log_count > 0) {
         const struct log_entry *entry = &place->log[--place->log_count];
-        const struct mu_scan_need *need = place->classes[entry->class_ix]->need;
+        const struct mu_scan_need *need = place->classes[entry->pod.class_ix.v]->need;
         for (uint32_t d = 0; d < need->count; d++)
             snapshot->free[need->demands[d].resource][entry->row] +=
                 entry->sign * need->demands[d].amount;
+        uncount(place, entry);
     }
-    MU_VERIFY(free_digest(snapshot) == place->digest);
+    mu_terms_end(place->terms);
+    MU_VERIFY(touched_digest(snapshot) == place->digest);
     place->snapshot = NULL;
     place->room.snapshot = NULL;
 }
@@ -174,6 +210,7 @@ static void need_fill(const struct mu_place *place, const struct mu_class *class
 {
     struct mu_scan_need *need = known->need;
     known->id = class_->id;
+    known->none_kin = MU_NONE;
     known->hostname = class_->hostname;
     known->nowhere = class_->impossible;
     known->resources = UINT64_C(1) << MU_RES_PODS;
@@ -250,13 +287,50 @@ static int class_prepare(struct mu_place *place, struct mu_class_ix ix, struct p
     return mu_room_prepare(&place->room, known->resources);
 }
 
+static bool is_concerned(const struct mu_place *place, struct mu_place_pod pod)
+{
+    return mu_terms_concern(place->snapshot, pod.class_ix, pod.kin);
+}
+
+/* The rows that pass all rules but room. The class is prepared. */
+static int pod_mask(struct mu_place *place, struct mu_place_pod pod,
+                    const struct place_class *known, const struct mu_filter_mask **out)
+{
+    struct concerned_mask *last = &place->concerned;
+    uint64_t state = mu_terms_state(place->terms);
+    *out = known->mask;
+    if (!is_concerned(place, pod))
+        return 0;
+    *out = last->mask;
+    if (last->mask != NULL && last->pod.class_ix.v == pod.class_ix.v &&
+        last->pod.kin.v == pod.kin.v && last->session == place->session && last->state == state &&
+        last->mask_epoch == known->mask_epoch)
+        return 0;
+    last->mask = NULL;
+    int error = mu_terms_mask(place->terms, pod.class_ix, pod.kin, known->mask, out);
+    if (error == 0)
+        *last = (struct concerned_mask){*out, pod, place->session, state, known->mask_epoch};
+    return error;
+}
+
 /* ---- fits nowhere ------------------------------------------------------------------------- */
 
-static bool none_recall(const struct mu_place *place, const struct place_class *known)
+/* Whom, and which state of the counts, a fact about a pod is about. */
+static bool none_is_about(const struct mu_place *place, const struct place_class *known,
+                          struct mu_place_pod pod)
+{
+    if (!is_concerned(place, pod))
+        return known->none_kin == MU_NONE;
+    return known->none_kin == pod.kin.v && known->none_state == mu_terms_state(place->terms) &&
+           known->none_terms == place->snapshot->term_generation;
+}
+
+static bool none_recall(const struct mu_place *place, const struct place_class *known,
+                        struct mu_place_pod pod)
 {
     if (known->nowhere)
         return true;
-    if (place->given)
+    if (place->given || !none_is_about(place, known, pod))
         return false;
     return known->none_session == place->session ||
            (place->in_trial && known->none_trial == place->trial) ||
@@ -264,10 +338,19 @@ static bool none_recall(const struct mu_place *place, const struct place_class *
             known->none_capacity == place->snapshot->capacity_generation);
 }
 
-static void none_remember(struct mu_place *place, struct place_class *known)
+static void none_remember(struct mu_place *place, struct place_class *known,
+                          struct mu_place_pod pod)
 {
     if (place->given)
         return;
+    if (!none_is_about(place, known, pod)) {
+        bool concerned = is_concerned(place, pod);
+        known->none_session = known->none_trial = 0;
+        known->none_known = false;
+        known->none_kin = concerned ? pod.kin.v : MU_NONE;
+        known->none_state = concerned ? mu_terms_state(place->terms) : 0;
+        known->none_terms = concerned ? place->snapshot->term_generation : 0;
+    }
     bool empty_trial = !place->in_trial || place->log_count == place->trial_begin;
     if (place->log_count == 0) {
         known->none_known = true;
@@ -282,14 +365,15 @@ static void none_remember(struct mu_place *place, struct place_class *known)
 
 /* ---- picking ------------------------------------------------------------------------------ */
 
-static uint32_t pick_pinned(const struct mu_place *place, const struct place_class *known)
+static uint32_t pick_pinned(const struct mu_place *place, const struct place_class *known,
+                            const struct mu_filter_mask *mask)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
     uint32_t best = MU_NONE;
     int64_t best_key = MU_SCORE_KEY_NONE;
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if (snapshot->nodes[row].hostname.v != known->hostname.v ||
-            !mu_bitset_test(known->mask->bits[0], row))
+            !mu_bitset_test(mask->bits[0], row))
             continue;
         int64_t key = mu_room_key(&place->room, known->need, row);
         if (key > best_key ||
@@ -301,11 +385,17 @@ static uint32_t pick_pinned(const struct mu_place *place, const struct place_cla
     return best;
 }
 
-static uint32_t pick_row(struct mu_place *place, const struct place_class *known)
+/* `mask` is the class's own, or what rules about other pods leave of it. */
+static uint32_t pick_row(struct mu_place *place, const struct place_class *known,
+                         const struct mu_filter_mask *mask)
 {
     if (known->hostname.v != 0) {
         place->counts.pinned++;
-        return pick_pinned(place, known);
+        return pick_pinned(place, known, mask);
+    }
+    if (mask != known->mask) {
+        place->counts.by_search++;
+        return mu_room_best(&place->room, known->need, mask);
     }
     if (place->run_class != known->id) {
         place->run_class = known->id;
@@ -330,40 +420,43 @@ static uint32_t pick_row(struct mu_place *place, const struct place_class *known
     return mu_room_best(&place->room, known->need, known->mask);
 }
 
-static inline int pick(struct mu_place *place, struct mu_class_ix class_ix,
-                       struct place_class *known, struct mu_node_ix *out)
+static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
+                       struct mu_node_ix *out)
 {
-    if (none_recall(place, known) || place->snapshot->node_rows == 0) {
+    if (none_recall(place, known, pod) || place->snapshot->node_rows == 0) {
         place->counts.picks++;
         place->counts.recalled++;
         out->v = MU_NONE;
         return 0;
     }
-    int error = class_prepare(place, class_ix, known);
+    const struct mu_filter_mask *mask;
+    int error = class_prepare(place, pod.class_ix, known);
+    if (error == 0)
+        error = pod_mask(place, pod, known, &mask);
     if (error != 0)
         return error;
     place->counts.picks++;
-    out->v = pick_row(place, known);
+    out->v = pick_row(place, known, mask);
     if (out->v == MU_NONE)
-        none_remember(place, known);
+        none_remember(place, known, pod);
     return 0;
 }
 
-int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out)
 {
     MU_ASSERT(place->snapshot != NULL);
-    struct place_class *known = class_get(place, class_ix);
-    return known == NULL ? MU_ENOMEM : pick(place, class_ix, known, out);
+    struct place_class *known = class_get(place, pod.class_ix);
+    return known == NULL ? MU_ENOMEM : pick(place, pod, known, out);
 }
 
 /* ---- room for several ---------------------------------------------------------------------- */
 
 /* The class is prepared and not known to fit nowhere. */
 static uint64_t fits_in(const struct mu_place *place, const struct place_class *known,
-                        uint32_t begin)
+                        const struct mu_filter_mask *mask, uint32_t begin)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
-    uint64_t bits = known->mask->bits[0][begin / MU_NODE_CHUNK];
+    uint64_t bits = mask->bits[0][begin / MU_NODE_CHUNK];
     for (uint32_t d = 0; d < known->need->count && bits != 0; d++) {
         const struct mu_scan_demand *demand = &known->need->demands[d];
         bits &= ~place->room.ops->less(snapshot->free[demand->resource] + begin, demand->amount);
@@ -375,19 +468,21 @@ static uint64_t fits_in(const struct mu_place *place, const struct place_class *
     return bits;
 }
 
-int mu_place_fits(struct mu_place *place, struct mu_class_ix class_ix, uint32_t begin,
-                  uint64_t *bits)
+int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits)
 {
     MU_ASSERT(begin % MU_NODE_CHUNK == 0 && begin < place->snapshot->node_rows);
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     *bits = 0;
     if (known == NULL)
         return MU_ENOMEM;
     if (known->nowhere)
         return 0;
-    int error = class_prepare(place, class_ix, known);
+    const struct mu_filter_mask *mask;
+    int error = class_prepare(place, pod.class_ix, known);
     if (error == 0)
-        *bits = fits_in(place, known, begin);
+        error = pod_mask(place, pod, known, &mask);
+    if (error == 0)
+        *bits = fits_in(place, known, mask, begin);
     return error;
 }
 
@@ -399,7 +494,8 @@ static uint32_t slots_count(const struct mu_place *place, const struct place_cla
     const struct mu_snapshot *snapshot = place->snapshot;
     uint32_t count = 0;
     for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
-        for (uint64_t bits = fits_in(place, known, begin); bits != 0; bits &= bits - 1) {
+        for (uint64_t bits = fits_in(place, known, known->mask, begin); bits != 0;
+             bits &= bits - 1) {
             uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
             int64_t slots = want - count;
             for (uint32_t d = 0; d < known->need->count; d++) {
@@ -416,22 +512,21 @@ static uint32_t slots_count(const struct mu_place *place, const struct place_cla
     return count;
 }
 
-int mu_place_short(struct mu_place *place, struct mu_class_ix class_ix, uint32_t want,
-                   bool *is_short)
+int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t want, bool *is_short)
 {
     MU_ASSERT(place->snapshot != NULL && !place->in_trial && !place->given);
     const struct mu_snapshot *snapshot = place->snapshot;
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     if (known == NULL)
         return MU_ENOMEM;
     bool bounded = known->slots_session == place->session ||
                    (known->slots_known && known->slots_static == snapshot->static_generation &&
                     known->slots_capacity == snapshot->capacity_generation);
-    *is_short = want > 0 && (none_recall(place, known) || snapshot->node_rows == 0 ||
+    *is_short = want > 0 && (none_recall(place, known, pod) || snapshot->node_rows == 0 ||
                              (bounded && known->slots_max < want));
     if (*is_short || want == 0)
         return 0;
-    int error = class_prepare(place, class_ix, known);
+    int error = class_prepare(place, pod.class_ix, known);
     if (error != 0)
         return error;
     uint32_t count = slots_count(place, known, want);
@@ -448,8 +543,8 @@ int mu_place_short(struct mu_place *place, struct mu_class_ix class_ix, uint32_t
 
 /* ---- taking and giving back ---------------------------------------------------------------- */
 
-static int change(struct mu_place *place, struct mu_class_ix class_ix,
-                  const struct place_class *known, uint32_t row, int sign)
+static int change(struct mu_place *place, struct mu_place_pod pod, const struct place_class *known,
+                  uint32_t row, int sign)
 {
     if (place->log_count == place->log_cap) {
         void *array = place->log;
@@ -458,72 +553,77 @@ static int change(struct mu_place *place, struct mu_class_ix class_ix,
             return MU_ENOMEM;
         place->log = array;
     }
-    place->log[place->log_count++] = (struct log_entry){row, class_ix.v, sign};
+    uint64_t state = mu_terms_state(place->terms);
+    int error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign);
+    if (error != 0)
+        return error;
+    place->log[place->log_count++] = (struct log_entry){pod, row, sign, state};
     mu_room_change(&place->room, known->need, row, sign);
     return 0;
 }
 
-static int take(struct mu_place *place, struct mu_class_ix class_ix,
-                const struct place_class *known, uint32_t row)
+static int take(struct mu_place *place, struct mu_place_pod pod, const struct place_class *known,
+                uint32_t row)
 {
     for (uint32_t d = 0; d < known->need->count; d++) {
         const struct mu_scan_demand *demand = &known->need->demands[d];
         MU_ASSERT(place->snapshot->free[demand->resource][row] >= demand->amount);
     }
-    return change(place, class_ix, known, row, 1);
+    return change(place, pod, known, row, 1);
 }
 
 static void undo(struct mu_place *place, uint32_t log_count)
 {
     while (place->log_count > log_count) {
         const struct log_entry *entry = &place->log[--place->log_count];
-        mu_room_change(&place->room, place->classes[entry->class_ix]->need, entry->row,
+        mu_room_change(&place->room, place->classes[entry->pod.class_ix.v]->need, entry->row,
                        -entry->sign);
+        uncount(place, entry);
     }
 }
 
-int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix node)
+int mu_place_take(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node)
 {
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
-    return error != 0 ? error : take(place, class_ix, known, node.v);
+    return error != 0 ? error : take(place, pod, known, node.v);
 }
 
-int mu_place_put(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out)
+int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out)
 {
     MU_ASSERT(place->snapshot != NULL);
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     if (known == NULL)
         return MU_ENOMEM;
-    int error = pick(place, class_ix, known, out);
+    int error = pick(place, pod, known, out);
     if (error == 0 && out->v != MU_NONE)
-        error = take(place, class_ix, known, out->v);
+        error = take(place, pod, known, out->v);
     return error;
 }
 
-int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
+int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
                        struct mu_node_ix *out)
 {
     MU_ASSERT(!place->given);
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     int error = known == NULL ? MU_ENOMEM : 0;
     out->v = MU_NONE;
     if (error != 0 || known->nowhere)
         return error;
-    error = class_prepare(place, class_ix, known);
+    error = class_prepare(place, pod.class_ix, known);
     if (error != 0)
         return error;
     uint32_t mark = place->log_count;
-    error = change(place, class_ix, known, held.v, -1);
+    error = change(place, pod, known, held.v, -1);
     if (error != 0)
         return error;
     place->given = true;
-    error = pick(place, class_ix, known, out);
+    error = pick(place, pod, known, out);
     place->given = false;
     undo(place, mark);
     /* On the held node, giving back and taking cancel out. */
     if (error == 0 && out->v != MU_NONE && out->v != held.v)
-        error = take(place, class_ix, known, out->v);
+        error = take(place, pod, known, out->v);
     if (error != 0)
         out->v = MU_NONE;
     return error;
@@ -562,12 +662,48 @@ uint32_t mu_place_taken(const struct mu_place *place)
 
 /* ---- explaining --------------------------------------------------------------------------- */
 
-int mu_place_explain(struct mu_place *place, struct mu_class_ix class_ix,
+/* The same as mu_filter_count() with the rules about other pods in their places: host ports before
+ * the room, the others behind it. */
+static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint32_t *by_verdict,
+                           uint32_t *by_resource)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    memset(by_verdict, 0, MU_VERDICT_KINDS * sizeof *by_verdict);
+    memset(by_resource, 0, MU_RESOURCES_MAX * sizeof *by_resource);
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        struct mu_verdict verdict;
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        int error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict);
+        if (error != 0)
+            return error;
+        by_verdict[verdict.kind]++;
+        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
+            by_resource[verdict.resource.v]++;
+    }
+    return 0;
+}
+
+int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                     struct mu_verdict *out)
+{
+    MU_ASSERT(place->snapshot != NULL);
+    *out = mu_filter_verdict(place->snapshot, mu_model_get_class(place->model, pod.class_ix), node);
+    if (!is_concerned(place, pod) || (out->kind != MU_FITS && out->kind < MU_NO_PORTS))
+        return 0;
+    enum mu_verdict_kind kind;
+    int error = mu_terms_verdict(place->terms, pod.class_ix, pod.kin, node.v, &kind);
+    if (error == 0 && kind != MU_FITS && (out->kind == MU_FITS || kind == MU_NO_PORTS))
+        *out = (struct mu_verdict){.kind = kind};
+    return error;
+}
+
+int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_place_refusals **out)
 {
     MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     const struct mu_snapshot *snapshot = place->snapshot;
-    struct place_class *known = class_get(place, class_ix);
+    struct place_class *known = class_get(place, pod.class_ix);
     if (known == NULL)
         return MU_ENOMEM;
     if (known->refusals == NULL) {
@@ -575,23 +711,27 @@ int mu_place_explain(struct mu_place *place, struct mu_class_ix class_ix,
         if (known->refusals == NULL)
             return MU_ENOMEM;
     }
-    bool untouched = place->log_count == 0;
-    bool counted = known->refusals_session == place->session ||
-                   (untouched && known->refusals_untouched &&
-                    known->refusals_generation == snapshot->generation &&
-                    known->refusals_static == snapshot->static_generation);
+    bool untouched = place->log_count == 0, concerned = is_concerned(place, pod);
+    bool counted = !concerned && (known->refusals_session == place->session ||
+                                  (untouched && known->refusals_untouched &&
+                                   known->refusals_generation == snapshot->generation &&
+                                   known->refusals_static == snapshot->static_generation));
     if (!counted) {
         known->refusals_untouched = false;
         known->refusals_session = 0;
-        int error = mu_filter_count(place->filter, mu_model_get_class(place->model, class_ix),
-                                    known->refusals->by_verdict, known->refusals->by_resource);
+        int error =
+            concerned
+                ? count_concerned(place, pod, known->refusals->by_verdict,
+                                  known->refusals->by_resource)
+                : mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix),
+                                  known->refusals->by_verdict, known->refusals->by_resource);
         if (error != 0)
             return error;
-        known->refusals_untouched = untouched;
+        known->refusals_untouched = untouched && !concerned;
         known->refusals_generation = snapshot->generation;
         known->refusals_static = snapshot->static_generation;
     }
-    known->refusals_session = place->session;
+    known->refusals_session = concerned ? 0 : place->session;
     *out = known->refusals;
     return 0;
 }

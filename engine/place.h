@@ -8,6 +8,7 @@
  *
  *     the class was found to fit nowhere, and no room grew since     nothing
  *     the class is pinned by its hostname                             its rows
+ *     rules about other pods concern it                               bounds, under their mask
  *     a run of one class, or a tree that is nearly current            its tree (engine/hot.h)
  *     else                                                            bounds (engine/room.h)
  *
@@ -19,10 +20,19 @@
  * an empty trial holds for the rest of the session, and what is found within a trial holds until it
  * is rolled back. If nothing is placed at all, it is a fact about the snapshot, and holds as long
  * as neither a node object nor, anywhere, room grows: (static_generation, capacity_generation).
+ * Where rules about other pods concern a pod (engine/terms.h), what was found is remembered for its
+ * kin and for one state of the counts too, since a placement can open a node as well as fill it.
  * Room that is handed back for a member with held room (mu_place_pick_held) is taken again, or used,
  * within the same trial; meanwhile nothing is remembered or recalled.
  */
 #include "engine/room.h"
+#include "engine/terms.h"
+
+/* What placing has to know of a pod. */
+struct mu_place_pod {
+    struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
+};
 
 /* Why a class fits nowhere: counts of present nodes, MU_VERDICT_KINDS and MU_RESOURCES_MAX. */
 struct mu_place_refusals {
@@ -43,28 +53,27 @@ void mu_place_end(struct mu_place *place);
 /* Forget all caches; answers do not change. Between sessions. */
 void mu_place_drop_caches(struct mu_place *place);
 
-/* The best node for a pod of this class, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
+/* The best node for such a pod, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
  * Cost: see engine/room.h and engine/hot.h; O(rows) for the first pick of a session. */
-int mu_place_pick(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out);
-/* Take the room of one pod of this class on a row where it fits. Errors: MU_ENOMEM. Cost: O(1). */
-int mu_place_take(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix node);
+int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
+/* Take the room of one such pod on a row where it fits. Errors: MU_ENOMEM. Cost: O(1), and
+ * O(censuses that it is counted in). */
+int mu_place_take(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node);
 /* Pick and take. *out is MU_NONE when it fits nowhere. Errors: MU_ENOMEM; nothing has changed. */
-int mu_place_put(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix *out);
+int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
 /* The same for the member that holds `charged` room on `held`: its room there counts as free for
  * it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
  * room stays charged for this session. */
-int mu_place_pick_held(struct mu_place *place, struct mu_class_ix class_ix, struct mu_node_ix held,
+int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
                        struct mu_node_ix *out);
 
-/* Which of the rows [begin, begin + MU_NODE_CHUNK) have room for a pod of this class: a bit each.
- * `begin` is a multiple of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
-int mu_place_fits(struct mu_place *place, struct mu_class_ix class_ix, uint32_t begin,
-                  uint64_t *bits);
-/* *is_short: fewer than `want` pods of this class fit, had they the room of all nodes to
- * themselves. Not within a trial. That is remembered like "fits nowhere", which is its case of
+/* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a multiple
+ * of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
+int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits);
+/* *is_short: fewer than `want` such pods find room, had they that of all nodes to themselves; rules
+ * about other pods left out, they only make it less. Not within a trial. That is remembered like "fits nowhere", which is its case of
  * want 1. Errors: MU_ENOMEM. Cost: O(1) when known to be short, else O(want + rows / 64). */
-int mu_place_short(struct mu_place *place, struct mu_class_ix class_ix, uint32_t want,
-                   bool *is_short);
+int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t want, bool *is_short);
 
 /* Open a trial: what is taken from now on can be undone. One at a time. */
 void mu_place_trial(struct mu_place *place);
@@ -76,10 +85,15 @@ bool mu_place_untouched(const struct mu_place *place);
 /* Changes that stand: as long as it is the same outside trials, so is the room. */
 uint32_t mu_place_taken(const struct mu_place *place);
 
-/* Count why the class fits where it does not. Counted once per session, at the first call; valid
- * until the next session's. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows). */
-int mu_place_explain(struct mu_place *place, struct mu_class_ix class_ix,
+/* Count why such a pod fits where it does not. Counted once per session for a class, at the first
+ * call, unless rules about other pods concern the pod; valid until the next call. Not within a
+ * trial. Errors: MU_ENOMEM. Cost: O(rows). */
+int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_place_refusals **out);
+/* The verdict on one present row, by all rules and the present room and counts. Errors: MU_ENOMEM.
+ * Cost: O(labels + taints + requests + terms). */
+int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                     struct mu_verdict *out);
 
 /* What was done so far: by which way picks were answered. For benches, tests and metrics. */
 struct mu_place_counts {

@@ -33,7 +33,7 @@ struct gang_memo {
                    * gang that may be short, engine/place.h remembers by class */
     uint32_t generation, revision;
     uint64_t snapshot_generation, static_generation, capacity_generation;
-    struct mu_class_ix class_ix;
+    struct mu_place_pod failed;
 };
 
 /* The last gang of this run that did not fit, and the room that was taken then. */
@@ -41,7 +41,7 @@ struct misfit {
     uint32_t gang; /* MU_NONE: none yet */
     uint32_t size;
     uint32_t taken;
-    struct mu_class_ix class_ix;
+    struct mu_place_pod failed;
 };
 
 struct mu_session {
@@ -75,8 +75,14 @@ struct attempt {
     /* BY_NAME, LARGEST_BEST_FIT: the last pick of this layout, MU_NONE: none. */
     struct mu_class_ix last_class;
     uint32_t last_row;
-    struct mu_class_ix failed; /* first class that found no node, or the one that is short */
+    struct mu_place_pod failed; /* first member that found no node, or one of the class that is
+                                 * short; class MU_NONE: none yet */
 };
+
+static struct mu_place_pod pod_of(const struct mu_gang_member *member)
+{
+    return (struct mu_place_pod){member->class_ix, member->kin};
+}
 
 static const uint32_t no_counts[MU_RESOURCES_MAX];
 _Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves both");
@@ -156,7 +162,7 @@ static int wait_no_fit(struct mu_session *session, const struct attempt *a)
     struct mu_plan_wait *wait = wait_add(session, a->gang, MU_WAIT_NO_FIT);
     wait->have = a->row->placed_count;
     wait->need = a->size;
-    wait->class_ix = a->failed;
+    wait->class_ix = a->failed.class_ix;
     wait->nodes_by_verdict = refusals->by_verdict;
     wait->nodes_by_resource = refusals->by_resource;
     return 0;
@@ -228,17 +234,20 @@ static bool memo_recall(struct mu_session *session, struct attempt *a)
                                : memo->snapshot_generation == snapshot->generation &&
                                      mu_place_untouched(session->place);
     if (holds)
-        a->failed = memo->class_ix;
+        a->failed = memo->failed;
     return holds;
 }
 
-/* Members of one class (and no held room): greedy misses nothing, every node's slots count. */
-static bool gang_uniform(const struct attempt *a)
+/* Members of one class (and no held room), which no rule about other pods concerns: greedy misses
+ * nothing, every node's slots count. */
+static bool gang_uniform(const struct mu_session *session, const struct attempt *a)
 {
-    for (uint32_t m = 0; m < a->block->member_count; m++)
-        if (a->block->members[m].class_ix.v != a->block->members[0].class_ix.v ||
-            a->block->members[m].held.v != MU_NONE)
+    for (uint32_t m = 0; m < a->block->member_count; m++) {
+        const struct mu_gang_member *member = &a->block->members[m];
+        if (member->class_ix.v != a->block->members[0].class_ix.v || member->held.v != MU_NONE ||
+            mu_terms_concern(session->snapshot, member->class_ix, member->kin))
             return false;
+    }
     return true;
 }
 
@@ -256,13 +265,13 @@ static void memo_remember(struct mu_session *session, const struct attempt *a)
         session->memos[session->memo_cap].valid = false;
     session->memos[a->gang] = (struct gang_memo){
         .valid = true,
-        .uniform = gang_uniform(a),
+        .uniform = gang_uniform(session, a),
         .generation = a->row->generation,
         .revision = a->row->revision,
         .snapshot_generation = session->snapshot->generation,
         .static_generation = session->snapshot->static_generation,
         .capacity_generation = session->snapshot->capacity_generation,
-        .class_ix = a->failed,
+        .failed = a->failed,
     };
 }
 
@@ -286,10 +295,11 @@ static bool twin_recall(const struct mu_session *session, struct attempt *a)
     }
     for (uint32_t m = 0; m < block->member_count; m++) {
         const struct mu_gang_member *x = &block->members[m], *y = &twin->members[m];
-        if (x->class_ix.v != y->class_ix.v || x->held.v != MU_NONE || y->held.v != MU_NONE)
+        if (x->class_ix.v != y->class_ix.v || x->kin.v != y->kin.v || x->held.v != MU_NONE ||
+            y->held.v != MU_NONE)
             return false;
     }
-    a->failed = misfit->class_ix;
+    a->failed = misfit->failed;
     return true;
 }
 
@@ -300,17 +310,17 @@ static bool twin_recall(const struct mu_session *session, struct attempt *a)
 static int gang_short(struct mu_session *session, struct attempt *a, bool *is_short)
 {
     const struct mu_gang_block *block = a->block;
-    struct mu_class_ix classes[SHORT_CLASSES_MAX];
+    struct mu_place_pod classes[SHORT_CLASSES_MAX];
     uint32_t counts[SHORT_CLASSES_MAX], class_count = 0, need = 0;
     for (uint32_t m = 0; m < block->member_count; m++) {
         const struct mu_gang_member *member = &block->members[m];
         uint32_t c = 0;
-        while (c < class_count && classes[c].v != member->class_ix.v)
+        while (c < class_count && classes[c].class_ix.v != member->class_ix.v)
             c++;
         if (member->held.v != MU_NONE || c == SHORT_CLASSES_MAX)
             continue;
         if (c == class_count) {
-            classes[class_count] = member->class_ix;
+            classes[class_count] = pod_of(member);
             counts[class_count++] = 0;
         }
         counts[c]++;
@@ -378,20 +388,21 @@ static bool comes_first(const struct mu_snapshot *snapshot, uint32_t row, int64_
 
 /* The node that fits and comes first by name, or is filled best, names breaking ties.
  *
- * Within a layout room only shrinks. So the first by name stays the first for its class while it
+ * Within a layout room only shrinks. So, where no rule about other pods concerns the pod, the first by name stays the first for its class while it
  * fits, and the best filled one, which the pod has filled further, stays the best for a class that
  * goes on. Cost: O(1) then, else O(rows / 64 * requests + rows that fit). */
-static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu_class_ix class_ix,
+static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu_place_pod pod,
                         struct mu_node_ix *out)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
-    const struct mu_class *class_ = mu_model_get_class(snapshot->model, class_ix);
+    const struct mu_class *class_ = mu_model_get_class(snapshot->model, pod.class_ix);
+    bool concerned = mu_terms_concern(snapshot, pod.class_ix, pod.kin);
     uint64_t bits = 0;
     int64_t best = 0;
     int error = 0;
-    if (a->last_row != MU_NONE && a->last_class.v == class_ix.v) {
-        error = mu_place_fits(session->place, class_ix, a->last_row / MU_NODE_CHUNK * MU_NODE_CHUNK,
-                              &bits);
+    if (!concerned && a->last_row != MU_NONE && a->last_class.v == pod.class_ix.v) {
+        error =
+            mu_place_fits(session->place, pod, a->last_row / MU_NODE_CHUNK * MU_NODE_CHUNK, &bits);
         if (error == 0 && (bits >> a->last_row % MU_NODE_CHUNK & 1) != 0) {
             out->v = a->last_row;
             return 0;
@@ -399,7 +410,7 @@ static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu
     }
     out->v = MU_NONE;
     for (uint32_t begin = 0; error == 0 && begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
-        error = mu_place_fits(session->place, class_ix, begin, &bits);
+        error = mu_place_fits(session->place, pod, begin, &bits);
         for (; error == 0 && bits != 0; bits &= bits - 1) {
             uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
             int64_t rest = a->way == LARGEST_BEST_FIT ? leftover(snapshot, class_, row) : 0;
@@ -409,8 +420,8 @@ static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu
             }
         }
     }
-    a->last_class = class_ix;
-    a->last_row = out->v;
+    a->last_class = pod.class_ix;
+    a->last_row = concerned ? MU_NONE : out->v;
     return error;
 }
 
@@ -431,22 +442,22 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
     int error;
     if (holds) {
         a->last_row = MU_NONE; /* this may fill another node further */
-        error = mu_place_pick_held(session->place, member->class_ix, member->held, &node);
+        error = mu_place_pick_held(session->place, pod_of(member), member->held, &node);
     } else {
         bool scored = a->way == BY_SCORE || a->way == LARGEST_BY_SCORE;
         if (scored) {
-            error = mu_place_put(session->place, member->class_ix, &node);
+            error = mu_place_put(session->place, pod_of(member), &node);
         } else {
-            error = pick_by_scan(session, a, member->class_ix, &node);
+            error = pick_by_scan(session, a, pod_of(member), &node);
             if (error == 0 && node.v != MU_NONE)
-                error = mu_place_take(session->place, member->class_ix, node);
+                error = mu_place_take(session->place, pod_of(member), node);
         }
     }
     if (error != 0)
         return error;
     if (node.v == MU_NONE) {
-        if (a->failed.v == MU_NONE)
-            a->failed = member->class_ix;
+        if (a->failed.class_ix.v == MU_NONE)
+            a->failed = pod_of(member);
         return 0;
     }
     session->nodes[m] = node.v;
@@ -581,13 +592,13 @@ static int gang_place(struct mu_session *session, struct attempt *a)
 {
     uint32_t members = a->block->member_count;
     MU_ASSERT(members <= MU_GANG_MEMBERS_MAX);
-    bool done = false, is_short = false, mixed = members > 1 && !gang_uniform(a);
+    bool done = false, is_short = false, mixed = members > 1 && !gang_uniform(session, a);
     int error = mixed ? gang_short(session, a, &is_short) : 0;
     if (error == 0 && is_short)
         return wait_no_fit(session, a);
     if (error == 0)
         error = lay_out(session, a, BY_SCORE, &done);
-    struct mu_class_ix failed = a->failed;
+    struct mu_place_pod failed = a->failed;
     bool again = (uint64_t)members * session->snapshot->node_rows <= CONSTRUCT_ROWS_MAX && mixed &&
                  !a->out_of_steps;
     for (int way = BY_NAME; error == 0 && !done && again && way < LAYOUT_WAYS; way++)
@@ -619,7 +630,7 @@ static int gang_place(struct mu_session *session, struct attempt *a)
 static int gang_decide(struct mu_session *session, uint32_t gang)
 {
     const struct mu_gang_row *row = &session->snapshot->gangs[gang];
-    struct attempt a = {.gang = gang, .row = row, .block = row->block, .failed = {MU_NONE}};
+    struct attempt a = {.gang = gang, .row = row, .block = row->block, .failed = {{MU_NONE}, {0}}};
     MU_ASSERT(row->block != NULL);
     if (!admit(session, &a))
         return 0;

@@ -23,6 +23,11 @@ struct fixture {
     struct mu_class_ix classes[CLASSES];
 };
 
+static struct mu_place_pod pod_of(struct mu_class_ix class_ix)
+{
+    return (struct mu_place_pod){.class_ix = class_ix};
+}
+
 static void twin_open(struct fixture *f)
 {
     const struct mu_snapshot *s = &f->cluster->snapshot;
@@ -53,11 +58,11 @@ static bool free_equal(const struct fixture *f)
 static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
 {
     struct mu_node_ix got = {0};
-    MU_TEST_CHECK(f->run, mu_place_pick(f->place, class_ix, &got) == 0);
+    MU_TEST_CHECK(f->run, mu_place_pick(f->place, pod_of(class_ix), &got) == 0);
     MU_TEST_CHECK(f->run, got.v == mu_oracle_pick(&f->twin, f->policy, class_ix));
     if (got.v == MU_NONE)
         return got.v;
-    MU_TEST_CHECK(f->run, mu_place_take(f->place, class_ix, got) == 0);
+    MU_TEST_CHECK(f->run, mu_place_take(f->place, pod_of(class_ix), got) == 0);
     mu_oracle_charge(&f->twin, class_ix, got.v, 1);
     return got.v;
 }
@@ -80,12 +85,12 @@ static void room_compare(struct fixture *f, struct mu_class_ix class_ix)
             mu_oracle_charge(s, class_ix, row, -1);
         count += here;
         if (row % MU_NODE_CHUNK == 0)
-            MU_TEST_CHECK(f->run, mu_place_fits(f->place, class_ix, row, &bits) == 0);
+            MU_TEST_CHECK(f->run, mu_place_fits(f->place, pod_of(class_ix), row, &bits) == 0);
         MU_TEST_CHECK(f->run, (bits >> row % MU_NODE_CHUNK & 1) == (here > 0));
     }
     bool is_short = false;
     for (uint32_t least = want > 3 ? want - 3 : 0; want + 1 > least; want--) {
-        MU_TEST_CHECK(f->run, mu_place_short(f->place, class_ix, want, &is_short) == 0);
+        MU_TEST_CHECK(f->run, mu_place_short(f->place, pod_of(class_ix), want, &is_short) == 0);
         MU_TEST_CHECK(f->run, is_short == (count < want));
         if (want == 0)
             break;
@@ -206,15 +211,15 @@ static void test_place_rollback__full_in_the_trial__fits_again(void **state)
     mu_place_begin(place, &cluster.snapshot);
     mu_place_trial(place);
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(mu_place_pick(place, half, &node), 0);
-        assert_int_equal(mu_place_take(place, half, node), 0);
+        assert_int_equal(mu_place_pick(place, pod_of(half), &node), 0);
+        assert_int_equal(mu_place_take(place, pod_of(half), node), 0);
     }
-    assert_int_equal(mu_place_pick(place, tiny, &node), 0);
+    assert_int_equal(mu_place_pick(place, pod_of(tiny), &node), 0);
     assert_int_equal(node.v, MU_NONE);
     assert_false(mu_place_untouched(place));
     mu_place_rollback(place);
     assert_true(mu_place_untouched(place));
-    assert_int_equal(mu_place_pick(place, tiny, &node), 0);
+    assert_int_equal(mu_place_pick(place, pod_of(tiny), &node), 0);
     assert_int_equal(node.v, 0);
     mu_place_end(place);
     mu_place_destroy(place);
@@ -233,10 +238,10 @@ static void test_place_begin__placements_not_admitted__class_fits_again(void **s
     for (int session = 0; session < 3; session++) {
         struct mu_node_ix node;
         mu_place_begin(place, &cluster.snapshot);
-        assert_int_equal(mu_place_pick(place, all, &node), 0);
+        assert_int_equal(mu_place_pick(place, pod_of(all), &node), 0);
         assert_int_equal(node.v, 0);
-        assert_int_equal(mu_place_take(place, all, node), 0);
-        assert_int_equal(mu_place_pick(place, all, &node), 0);
+        assert_int_equal(mu_place_take(place, pod_of(all), node), 0);
+        assert_int_equal(mu_place_pick(place, pod_of(all), &node), 0);
         assert_int_equal(node.v, MU_NONE);
         mu_place_end(place);
     }
@@ -255,9 +260,9 @@ static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void 
     struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
     struct mu_node_ix node;
     mu_place_begin(place, &cluster.snapshot);
-    assert_int_equal(mu_place_pick(place, all, &node), 0);
+    assert_int_equal(mu_place_pick(place, pod_of(all), &node), 0);
     assert_int_equal(node.v, MU_NONE); /* for others there is none, and that is remembered */
-    assert_int_equal(mu_place_pick_held(place, all, (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, &node), 0);
     assert_int_equal(node.v, full);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0); /* charged once */
     assert_true(mu_place_untouched(place));
@@ -265,7 +270,7 @@ static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void 
     /* A better node is taken instead; the held room stays charged meanwhile. */
     uint32_t big = mu_cluster_plain_node(&cluster, "big", 64000, 64 * GI, 10, 0);
     mu_place_begin(place, &cluster.snapshot);
-    assert_int_equal(mu_place_pick_held(place, all, (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, &node), 0);
     assert_int_equal(node.v, big);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][big], 63000);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0);
@@ -318,7 +323,7 @@ static void test_place_pick__no_rows__none(void **state)
     struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
     struct mu_node_ix node;
     mu_place_begin(place, &cluster.snapshot);
-    assert_int_equal(mu_place_pick(place, c, &node), 0);
+    assert_int_equal(mu_place_pick(place, pod_of(c), &node), 0);
     assert_int_equal(node.v, MU_NONE);
     mu_place_end(place);
     mu_place_destroy(place);
@@ -330,7 +335,8 @@ static void take_where_it_does_not_fit(void *context)
     struct mu_cluster *cluster = context;
     struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
     mu_place_begin(place, &cluster->snapshot);
-    (void)mu_place_take(place, mu_cluster_plain_class(cluster, 2000, 0, 0), (struct mu_node_ix){0});
+    (void)mu_place_take(place, pod_of(mu_cluster_plain_class(cluster, 2000, 0, 0)),
+                        (struct mu_node_ix){0});
 }
 
 static void test_place_take__no_room__aborts(void **state)

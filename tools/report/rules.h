@@ -10,8 +10,34 @@
 #include "engine/verdict.h"
 
 /* The first rule that the node breaks for the pod: unschedulable, taints (NoSchedule and NoExecute),
- * node selector; MU_FITS when none. Says nothing of room. Cost: O(taints * tolerations + labels). */
+ * node selector and required node affinity; MU_FITS when none. Says nothing of room. Cost:
+ * O(taints * tolerations + labels * requirements). */
 enum mu_verdict_kind mu_rules_static(const struct mu_node_object *node,
+                                     const struct mu_pod_object *pod);
+/* Whether labels satisfy a selector. A later duplicate of a label wins. */
+bool mu_rules_selects(const struct mu_selector *selector, const struct mu_label *labels,
+                      uint32_t label_count);
+
+/* The objects that rules about other pods look at. A pod with a node name that has not ended is
+ * placed there. Namespaces that are not listed have no labels. */
+struct mu_rules_namespace {
+    struct mu_str name;
+    const struct mu_label *labels;
+    uint32_t label_count;
+};
+struct mu_rules_world {
+    const struct mu_node_object *nodes;
+    uint32_t node_count;
+    const struct mu_pod_object *pods;
+    uint32_t pod_count;
+    const struct mu_rules_namespace *namespaces;
+    uint32_t namespace_count;
+};
+/* The first of the rules about other pods that the node breaks: host ports, spread, affinity,
+ * anti-affinity, anti-affinity of placed pods; MU_FITS when none. `node` is one of the world's; the
+ * pod itself is left out where it is one of them. Cost: O(pods * terms * nodes), on purpose. */
+enum mu_verdict_kind mu_rules_others(const struct mu_rules_world *world,
+                                     const struct mu_node_object *node,
                                      const struct mu_pod_object *pod);
 
 #endif

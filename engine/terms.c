@@ -1,0 +1,671 @@
+#include "engine/terms.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/bitset.h"
+#include "engine/base/mem.h"
+#include "engine/domain.h"
+
+#define MOVES_LOG 64u /* last domains moved that a census remembers; a power of two */
+#define NO_VIEW   UINT32_MAX
+
+/* What a session keeps beside a census of its snapshot. */
+struct tracked {
+    uint64_t session; /* that the fields below, but for views, belong to */
+    uint64_t moves;   /* counts that went up or down */
+    uint32_t log[MOVES_LOG];
+    /* SPREAD: the count of the least loaded domain that has eligible nodes, and how many have it. */
+    bool least_known;
+    int32_t least;
+    uint32_t at_least;
+    uint32_t domains; /* that have eligible nodes */
+    uint32_t views;   /* first view of this census */
+};
+
+/* Rows in whose domain the census counts more than `limit`. */
+struct view {
+    uint32_t next; /* view of the same census */
+    /* What makes the limit: 0 where skew is 0, else of a spread constraint. */
+    int32_t skew, min_domains;
+    bool self;
+    /* Up to where it is current. */
+    uint64_t census_id, static_generation, session, moves;
+    int64_t limit;
+    uint64_t *over; /* bit per domain */
+    uint64_t *rows; /* bit per row; the same array as `over` where the row is the domain */
+    uint32_t domain_cap, row_cap;
+};
+
+struct mu_terms {
+    struct mu_snapshot *snapshot; /* NULL: between sessions */
+    const struct mu_model *model; /* of what is cached */
+    uint64_t session;
+    uint64_t state, last_state;
+    struct mu_domains domains;
+    struct tracked **tracked; /* by census number */
+    uint32_t tracked_cap;
+    struct view *views;
+    uint32_t view_count, view_cap;
+    /* Censuses of host ports, collected once per session. */
+    uint64_t ports_session;
+    uint32_t *ports;
+    uint32_t port_count, port_cap;
+    /* The mask that was built last. */
+    struct mu_filter_mask mask;
+    uint64_t *words;
+    uint32_t row_cap;
+};
+
+/* ---- lifetime ----------------------------------------------------------------------------- */
+
+struct mu_terms *mu_terms_create(void)
+{
+    struct mu_terms *terms = mu_mem_zalloc(sizeof *terms);
+    if (terms != NULL)
+        mu_domains_init(&terms->domains);
+    return terms;
+}
+
+static void views_free(struct mu_terms *terms)
+{
+    for (uint32_t v = 0; v < terms->view_count; v++) {
+        struct view *view = &terms->views[v];
+        if (view->rows != view->over)
+            mu_mem_free(view->rows);
+        mu_mem_free(view->over);
+    }
+    terms->view_count = 0;
+}
+
+void mu_terms_drop(struct mu_terms *terms)
+{
+    MU_ASSERT(terms->snapshot == NULL);
+    views_free(terms);
+    for (uint32_t c = 0; c < terms->tracked_cap; c++) {
+        mu_mem_free(terms->tracked[c]);
+        terms->tracked[c] = NULL;
+    }
+    mu_domains_drop(&terms->domains);
+}
+
+void mu_terms_destroy(struct mu_terms *terms)
+{
+    if (terms == NULL)
+        return;
+    mu_terms_drop(terms);
+    mu_domains_fini(&terms->domains);
+    mu_mem_free(terms->tracked);
+    mu_mem_free(terms->views);
+    mu_mem_free(terms->ports);
+    mu_mem_free(terms->words);
+    mu_mem_free(terms);
+}
+
+void mu_terms_begin(struct mu_terms *terms, struct mu_snapshot *snapshot)
+{
+    MU_ASSERT(terms->snapshot == NULL);
+    if (terms->model != snapshot->model || terms->view_count > MU_CENSUSES_MAX)
+        mu_terms_drop(terms);
+    terms->model = snapshot->model;
+    terms->snapshot = snapshot;
+    terms->session++;
+    terms->state = terms->last_state = 0;
+    mu_domains_begin(&terms->domains, snapshot);
+}
+
+void mu_terms_end(struct mu_terms *terms)
+{
+    MU_ASSERT(terms->snapshot != NULL && terms->state == 0);
+    terms->snapshot = NULL;
+}
+
+uint64_t mu_terms_state(const struct mu_terms *terms)
+{
+    return terms->state;
+}
+
+void mu_terms_restore(struct mu_terms *terms, uint64_t state)
+{
+    MU_ASSERT(state <= terms->state);
+    terms->state = state;
+}
+
+/* ---- who asks, who counts ------------------------------------------------------------------- */
+
+static const struct mu_class_census *class_census(const struct mu_snapshot *s,
+                                                  struct mu_class_ix class_ix)
+{
+    return class_ix.v < s->class_census_count ? s->class_census[class_ix.v] : NULL;
+}
+
+static const struct mu_kin_census *kin_census(const struct mu_snapshot *s, struct mu_kin_ix kin)
+{
+    return kin.v < s->kin_census_count ? s->kin_census[kin.v] : NULL;
+}
+
+bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                      struct mu_kin_ix kin)
+{
+    return class_census(snapshot, class_ix) != NULL || kin_census(snapshot, kin) != NULL;
+}
+
+static bool contains(const struct mu_census_ix *list, uint32_t count, uint32_t census)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].v == census)
+            return true;
+    return false;
+}
+
+/* Whether a pod of this kin is counted in a census of its own rules: it matches itself. */
+static bool matches_itself(const struct mu_snapshot *s, struct mu_kin_ix kin, uint32_t census)
+{
+    const struct mu_census *c = &s->censuses[census];
+    const struct mu_kin_census *k = kin_census(s, kin);
+    if (c->kind == MU_CENSUS_SPREAD && c->counts_none)
+        return true;
+    if (k == NULL)
+        return false;
+    return c->kind == MU_CENSUS_SPREAD ? contains(k->spread, k->spread_count, census)
+                                       : contains(k->match, k->match_count, census);
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+/* What is kept beside a census, of this session. NULL when out of memory. */
+static struct tracked *track(struct mu_terms *terms, uint32_t census)
+{
+    MU_ASSERT(census < terms->snapshot->census_count);
+    if (census >= terms->tracked_cap) {
+        void *array = terms->tracked;
+        uint32_t cap = terms->tracked_cap;
+        if (mu_mem_grow(&array, &cap, census + 1, MU_CENSUSES_MAX, sizeof *terms->tracked) != 0)
+            return NULL;
+        terms->tracked = array;
+        for (; terms->tracked_cap < cap; terms->tracked_cap++)
+            terms->tracked[terms->tracked_cap] = NULL;
+    }
+    struct tracked *t = terms->tracked[census];
+    if (t == NULL) {
+        t = terms->tracked[census] = mu_mem_zalloc(sizeof *t);
+        if (t == NULL)
+            return NULL;
+        t->views = NO_VIEW;
+    }
+    if (t->session != terms->session) {
+        t->session = terms->session;
+        t->moves = 0;
+        t->least_known = false;
+    }
+    return t;
+}
+
+/* The least loaded domain, anew. Cost: O(domains). */
+static void least_find(struct tracked *t, const struct mu_census *census)
+{
+    t->domains = 0;
+    t->at_least = 0;
+    t->least = 0;
+    for (uint32_t d = 0; d < census->domain_count; d++) {
+        if (census->domains[d] == 0)
+            continue;
+        if (t->domains++ == 0 || census->counts[d] < t->least) {
+            t->least = census->counts[d];
+            t->at_least = 0;
+        }
+        t->at_least += census->counts[d] == t->least;
+    }
+    t->least_known = true;
+}
+
+static void least_follow(struct tracked *t, const struct mu_census *census, uint32_t domain,
+                         int sign)
+{
+    if (!t->least_known || census->domains[domain] == 0)
+        return;
+    int32_t count = census->counts[domain];
+    if (sign > 0) {
+        t->at_least -= count - 1 == t->least;
+        if (t->at_least == 0)
+            least_find(t, census);
+    } else if (count < t->least) {
+        t->least = count;
+        t->at_least = 1;
+    } else {
+        t->at_least += count == t->least;
+    }
+}
+
+static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int sign)
+{
+    struct mu_census *census = &terms->snapshot->censuses[census_ix];
+    struct tracked *t = terms->tracked[census_ix];
+    uint32_t domain = mu_domain_of(terms->snapshot, census->topology, row);
+    MU_ASSERT(t->session == terms->session);
+    if (domain == MU_NONE)
+        return;
+    MU_ASSERT(domain < census->domain_count && (sign > 0 || census->counts[domain] > 0));
+    census->counts[domain] += sign;
+    census->total += sign;
+    t->log[t->moves++ & (MOVES_LOG - 1)] = domain;
+    if (census->kind == MU_CENSUS_SPREAD)
+        least_follow(t, census, domain, sign);
+}
+
+/* Everything that a pod of this class and kin is counted in on this row: each census is passed to
+ * `visit`, until one returns an error. */
+static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                       uint32_t row, int sign,
+                       int (*visit)(struct mu_terms *, uint32_t, uint32_t, int))
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_class_census *c = class_census(s, class_ix);
+    const struct mu_kin_census *k = kin_census(s, kin);
+    int error = 0;
+    for (uint32_t i = 0; k != NULL && i < k->match_count && error == 0; i++)
+        error = visit(terms, k->match[i].v, row, sign);
+    for (uint32_t i = 0; k != NULL && i < k->spread_count && error == 0; i++)
+        if (mu_bitset_test(s->censuses[k->spread[i].v].eligible, row))
+            error = visit(terms, k->spread[i].v, row, sign);
+    for (uint32_t i = 0; c != NULL && i < c->carry_count && error == 0; i++)
+        error = visit(terms, c->carry[i].v, row, sign);
+    uint32_t ports = c == NULL ? 0 : mu_model_get_class(s->model, class_ix)->port_count;
+    for (uint32_t i = 0; i < ports && error == 0; i++)
+        error = visit(terms, c->ports[i].v, row, sign);
+    return error;
+}
+
+static int visit_track(struct mu_terms *terms, uint32_t census, uint32_t row, int sign)
+{
+    (void)row;
+    (void)sign;
+    return track(terms, census) == NULL ? MU_ENOMEM : 0;
+}
+
+static int visit_move(struct mu_terms *terms, uint32_t census, uint32_t row, int sign)
+{
+    move(terms, census, row, sign);
+    return 0;
+}
+
+int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                   uint32_t row, int sign)
+{
+    MU_ASSERT(terms->snapshot != NULL && (sign == 1 || sign == -1));
+    if (!mu_terms_concern(terms->snapshot, class_ix, kin))
+        return 0;
+    int error = each_census(terms, class_ix, kin, row, sign, visit_track);
+    if (error != 0)
+        return error;
+    (void)each_census(terms, class_ix, kin, row, sign, visit_move);
+    terms->state = ++terms->last_state;
+    return 0;
+}
+
+/* ---- views ---------------------------------------------------------------------------------- */
+
+/* The view of a census under this limit rule, a new one where there is none. NO_VIEW: out of
+ * memory. */
+static uint32_t view_find(struct mu_terms *terms, uint32_t census_ix, int32_t skew,
+                          int32_t min_domains, bool self)
+{
+    struct tracked *t = track(terms, census_ix);
+    if (t == NULL)
+        return NO_VIEW;
+    for (uint32_t v = t->views; v != NO_VIEW; v = terms->views[v].next)
+        if (terms->views[v].skew == skew && terms->views[v].min_domains == min_domains &&
+            terms->views[v].self == self)
+            return v;
+    void *array = terms->views;
+    if (mu_mem_grow(&array, &terms->view_cap, terms->view_count + 1, 4 * MU_CENSUSES_MAX,
+                    sizeof *terms->views) != 0)
+        return NO_VIEW;
+    terms->views = array;
+    terms->views[terms->view_count] =
+        (struct view){.next = t->views, .skew = skew, .min_domains = min_domains, .self = self};
+    return t->views = terms->view_count++;
+}
+
+/* Bits for so many rows and domains, all 0 when they had to be made anew. */
+static int view_reserve(struct view *view, bool by_row, uint32_t domains, uint32_t rows)
+{
+    uint32_t want = by_row && rows > domains ? rows : domains;
+    if (view->over != NULL && want <= view->domain_cap && rows <= view->row_cap)
+        return 0;
+    uint32_t domain_cap = want + want / 8 + 64, row_cap = rows + rows / 8 + 64;
+    uint64_t *over = mu_mem_calloc(MU_BITSET_WORDS(by_row ? row_cap + domain_cap : domain_cap), 8);
+    uint64_t *bits = by_row ? over : mu_mem_calloc(MU_BITSET_WORDS(row_cap), 8);
+    if (over == NULL || bits == NULL) {
+        mu_mem_free(over);
+        return MU_ENOMEM;
+    }
+    if (view->rows != view->over)
+        mu_mem_free(view->rows);
+    mu_mem_free(view->over);
+    view->over = over;
+    view->rows = bits;
+    view->domain_cap = domain_cap;
+    view->row_cap = row_cap;
+    view->census_id = 0;
+    return 0;
+}
+
+static int64_t view_limit(const struct view *view, struct tracked *t, const struct mu_census *c)
+{
+    if (view->skew == 0)
+        return 0;
+    if (!t->least_known)
+        least_find(t, c);
+    int64_t least = t->domains < (uint32_t)view->min_domains ? 0 : t->least;
+    return least + view->skew - (view->self ? 1 : 0);
+}
+
+/* A domain's count may have crossed the limit. `table` is NULL where the row is the domain. */
+static inline void view_check(struct view *view, const struct mu_domain_table *table,
+                              const struct mu_census *census, uint32_t domain)
+{
+    bool over = census->counts[domain] > view->limit;
+    if (over == mu_bitset_test(view->over, domain))
+        return;
+    mu_bitset_assign(view->over, domain, over);
+    if (table == NULL)
+        return;
+    for (uint32_t i = table->begin[domain]; i < table->begin[domain + 1]; i++)
+        mu_bitset_assign(view->rows, table->rows[i], over);
+}
+
+/* Bring a view up to date; its bits are *out. */
+static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, const uint64_t **out)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_census *census = &s->censuses[census_ix];
+    struct tracked *t = terms->tracked[census_ix];
+    struct view *view = &terms->views[v];
+    bool by_row = census->topology == MU_TOPOLOGY_ROW;
+    const struct mu_domain_table *table = NULL;
+    if (!by_row && (table = mu_domains_table(&terms->domains, census->topology)) == NULL)
+        return MU_ENOMEM;
+    uint32_t domains = by_row ? s->node_rows : table->domain_count;
+    domains = domains < census->domain_count ? domains : census->domain_count;
+    if (view_reserve(view, by_row, domains, s->node_rows) != 0)
+        return MU_ENOMEM;
+    int64_t limit = view_limit(view, t, census);
+    *out = view->rows;
+    bool same = view->census_id == census->id && view->static_generation == s->static_generation;
+    if (!same) {
+        memset(view->over, 0,
+               MU_BITSET_WORDS(by_row ? view->row_cap + view->domain_cap : view->domain_cap) * 8);
+        if (!by_row)
+            memset(view->rows, 0, MU_BITSET_WORDS(view->row_cap) * 8);
+    }
+    bool near = same && view->session == terms->session && view->limit == limit &&
+                t->moves - view->moves <= MOVES_LOG;
+    view->limit = limit;
+    if (near) {
+        for (; view->moves < t->moves; view->moves++)
+            view_check(view, table, census, t->log[view->moves & (MOVES_LOG - 1)]);
+        return 0;
+    }
+    for (uint32_t d = 0; d < domains; d++)
+        view_check(view, table, census, d);
+    view->census_id = census->id;
+    view->static_generation = s->static_generation;
+    view->session = terms->session;
+    view->moves = t->moves;
+    return 0;
+}
+
+/* Rows in whose domain the census counts anyone. */
+static int view_any(struct mu_terms *terms, uint32_t census, const uint64_t **out)
+{
+    uint32_t v = view_find(terms, census, 0, 0, false);
+    return v == NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, out);
+}
+
+/* ---- rules --------------------------------------------------------------------------------- */
+
+/* What a rule leaves of the rows, and how it is called when it refuses. */
+typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
+
+static int ports_collect(struct mu_terms *terms)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    if (terms->ports_session == terms->session)
+        return 0;
+    terms->port_count = 0;
+    for (uint32_t c = 0; c < s->census_count; c++) {
+        if (s->censuses[c].id == 0 || s->censuses[c].kind != MU_CENSUS_PORT)
+            continue;
+        void *array = terms->ports;
+        if (mu_mem_grow(&array, &terms->port_cap, terms->port_count + 1, MU_CENSUSES_MAX,
+                        sizeof *terms->ports) != 0)
+            return MU_ENOMEM;
+        terms->ports = array;
+        terms->ports[terms->port_count++] = c;
+    }
+    terms->ports_session = terms->session;
+    return 0;
+}
+
+static bool ports_conflict(const struct mu_snapshot *s, const struct mu_port_item *a,
+                           const struct mu_port_item *b)
+{
+    const struct mu_str every = MU_STR("0.0.0.0");
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    if (a->protocol != b->protocol || a->port != b->port)
+        return false;
+    return a->ip.v == b->ip.v || mu_str_equal(mu_symbol_str(symbols, a->ip), every) ||
+           mu_str_equal(mu_symbol_str(symbols, b->ip), every);
+}
+
+static int cut_ports(struct mu_terms *terms, const struct mu_class *class_, cut_fn cut,
+                     void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    int error = class_->port_count > 0 ? ports_collect(terms) : 0;
+    for (uint32_t i = 0; error == 0 && i < class_->port_count; i++) {
+        for (uint32_t p = 0; error == 0 && p < terms->port_count; p++) {
+            const struct mu_census *census = &s->censuses[terms->ports[p]];
+            const uint64_t *words;
+            if (census->total == 0 || !ports_conflict(s, &class_->ports[i], &census->port))
+                continue;
+            error = view_any(terms, terms->ports[p], &words);
+            if (error == 0)
+                cut(context, words, false, MU_NO_PORTS);
+        }
+    }
+    return error;
+}
+
+static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
+                      const struct mu_class_census *asked, struct mu_kin_ix kin, cut_fn cut,
+                      void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        const struct mu_spread_item *spread = &class_->spreads[i];
+        uint32_t census = asked->spreads[i].v;
+        uint32_t v = view_find(terms, census, spread->max_skew, spread->min_domains,
+                               matches_itself(s, kin, census));
+        const uint64_t *words;
+        int error = v == NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, &words);
+        if (error != 0)
+            return error;
+        const struct mu_domain_table *table =
+            mu_domains_table(&terms->domains, s->censuses[census].topology);
+        cut(context, table->has_key, true, MU_NO_SPREAD_LABEL);
+        cut(context, words, false, MU_NO_SPREAD);
+    }
+    return 0;
+}
+
+static int cut_affinity(struct mu_terms *terms, const struct mu_class *class_,
+                        const struct mu_class_census *asked, struct mu_kin_ix kin, cut_fn cut,
+                        void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    bool any = false, first = true;
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        if (class_->terms[i].kind != MU_TERM_AFFINITY)
+            continue;
+        any = true;
+        first = first && s->censuses[asked->terms[i].v].total == 0 &&
+                matches_itself(s, kin, asked->terms[i].v);
+    }
+    for (uint32_t i = 0; any && i < class_->term_count; i++) {
+        uint32_t census = asked->terms[i].v;
+        const uint64_t *words = NULL;
+        if (class_->terms[i].kind != MU_TERM_AFFINITY)
+            continue;
+        if (first) {
+            const struct mu_domain_table *table =
+                mu_domains_table(&terms->domains, s->censuses[census].topology);
+            if (table == NULL)
+                return MU_ENOMEM;
+            words = table->has_key;
+        } else if (view_any(terms, census, &words) != 0) {
+            return MU_ENOMEM;
+        }
+        cut(context, words, true, MU_NO_POD_AFFINITY);
+    }
+    return 0;
+}
+
+static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
+                    const struct mu_class_census *asked, cut_fn cut, void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        const uint64_t *words;
+        if (class_->terms[i].kind != MU_TERM_ANTI_AFFINITY ||
+            s->censuses[asked->terms[i].v].total == 0)
+            continue;
+        if (view_any(terms, asked->terms[i].v, &words) != 0)
+            return MU_ENOMEM;
+        cut(context, words, false, MU_NO_ANTI_AFFINITY);
+    }
+    return 0;
+}
+
+static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut, void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_kin_census *k = kin_census(s, kin);
+    for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
+        const struct mu_census *census = &s->censuses[k->carry[i].v];
+        const uint64_t *words;
+        if (census->term != MU_TERM_ANTI_AFFINITY || census->total == 0)
+            continue;
+        if (view_any(terms, k->carry[i].v, &words) != 0)
+            return MU_ENOMEM;
+        cut(context, words, false, MU_NO_EXISTING_ANTI_AFFINITY);
+    }
+    return 0;
+}
+
+/* All rules on a class and kin, in the order in which they refuse. */
+static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                   cut_fn cut, void *context)
+{
+    const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
+    const struct mu_class_census *asked = class_census(terms->snapshot, class_ix);
+    int error = 0;
+    if (asked != NULL) {
+        error = cut_ports(terms, class_, cut, context);
+        if (error == 0)
+            error = cut_spread(terms, class_, asked, kin, cut, context);
+        if (error == 0)
+            error = cut_affinity(terms, class_, asked, kin, cut, context);
+        if (error == 0)
+            error = cut_anti(terms, class_, asked, cut, context);
+    }
+    return error == 0 ? cut_existing(terms, kin, cut, context) : error;
+}
+
+/* ---- the rows that pass --------------------------------------------------------------------- */
+
+struct words_left {
+    uint64_t *words;
+    size_t count;
+};
+
+static void cut_words(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    const struct words_left *left = context;
+    const uint64_t flip = keep ? 0 : UINT64_MAX;
+    (void)kind;
+    for (size_t w = 0; w < left->count; w++)
+        left->words[w] &= words[w] ^ flip;
+}
+
+/* Words of all levels for so many rows. */
+static int mask_reserve(struct mu_terms *terms, uint32_t rows)
+{
+    if (terms->words != NULL && rows <= terms->row_cap)
+        return 0;
+    uint32_t cap = rows + rows / 8 + 64;
+    size_t entries = cap, total = 0;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
+        total += entries = MU_BITSET_WORDS(entries);
+    uint64_t *words = mu_mem_calloc(total, sizeof *words);
+    if (words == NULL)
+        return MU_ENOMEM;
+    mu_mem_free(terms->words);
+    terms->words = words;
+    terms->row_cap = cap;
+    return 0;
+}
+
+int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                  const struct mu_filter_mask *mask, const struct mu_filter_mask **out)
+{
+    MU_ASSERT(terms->snapshot != NULL);
+    uint32_t rows = terms->snapshot->node_rows;
+    if (mask_reserve(terms, rows) != 0)
+        return MU_ENOMEM;
+    struct words_left left = {terms->words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
+    memcpy(left.words, mask->bits[0], left.count * sizeof *left.words);
+    int error = cut_all(terms, class_ix, kin, cut_words, &left);
+    if (error != 0)
+        return error;
+    terms->mask = *mask;
+    uint64_t *below = terms->words;
+    size_t count = left.count;
+    terms->mask.bits[0] = below;
+    for (uint32_t l = 1; l < MU_LEVELS_MAX; l++) {
+        uint64_t *above = below + count;
+        size_t above_count = MU_BITSET_WORDS(count);
+        memset(above, 0, above_count * sizeof *above);
+        for (size_t w = 0; w < count; w++)
+            above[w / 64] |= (uint64_t)(below[w] != 0) << w % 64;
+        terms->mask.bits[l] = below = above;
+        count = above_count;
+    }
+    *out = &terms->mask;
+    return 0;
+}
+
+/* ---- one row -------------------------------------------------------------------------------- */
+
+struct row_verdict {
+    uint32_t row;
+    enum mu_verdict_kind kind;
+};
+
+static void cut_row(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct row_verdict *verdict = context;
+    if (verdict->kind == MU_FITS && mu_bitset_test(words, verdict->row) != keep)
+        verdict->kind = kind;
+}
+
+int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                     uint32_t row, enum mu_verdict_kind *out)
+{
+    MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
+    struct row_verdict verdict = {row, MU_FITS};
+    int error = cut_all(terms, class_ix, kin, cut_row, &verdict);
+    *out = verdict.kind;
+    return error;
+}
