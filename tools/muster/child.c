@@ -112,6 +112,14 @@ void mu_child_end(struct mu_child *child, int signum)
         (void)uv_process_kill(&child->process, signum);
 }
 
+void mu_child_release(struct mu_child *child)
+{
+    if (!child->started || child->ended)
+        return;
+    child->ended = true;
+    uv_close((uv_handle_t *)&child->process, NULL);
+}
+
 void mu_child_print_tail(const struct mu_child *child, unsigned lines)
 {
     char text[8192];

@@ -39,6 +39,8 @@ int mu_child_start(uv_loop_t *loop, struct mu_child *child, const char *name, ch
 int mu_child_tether(int argc, char **argv);
 /* Send a signal if it still runs; on_end tells when it is gone. */
 void mu_child_end(struct mu_child *child, int signum);
+/* Let it go on without us: on_end will not be called, and it is not ended by us any more. */
+void mu_child_release(struct mu_child *child);
 /* Copy the last lines of its log to stderr, each behind "name: ". */
 void mu_child_print_tail(const struct mu_child *child, unsigned lines);
 

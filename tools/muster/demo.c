@@ -128,8 +128,8 @@ static void close_all(struct demo *d)
     uv_close((uv_handle_t *)&d->sigterm, NULL);
     uv_close((uv_handle_t *)&d->sighup, NULL);
     if (d->options->keep && d->status == 0 && !d->interrupted) {
-        uv_unref((uv_handle_t *)&d->kubesim.process);
-        uv_unref((uv_handle_t *)&d->musterd.process);
+        mu_child_release(&d->kubesim);
+        mu_child_release(&d->musterd);
         return;
     }
     if (d->status != 0) { /* interrupted or failed: nobody waits for a drain */
@@ -615,9 +615,8 @@ int mu_demo_run(const struct mu_demo_options *options)
         (void)uv_run(&d.loop, UV_RUN_DEFAULT);
         uv_close((uv_handle_t *)&d.killer, NULL);
         (void)uv_run(&d.loop, UV_RUN_NOWAIT);
-        /* With --keep the children's handles stay open on purpose. */
         int rc = uv_loop_close(&d.loop);
-        MU_ASSERT(rc == 0 || options->keep);
+        MU_ASSERT(rc == 0);
     }
     if (d.failure.code != 0) {
         (void)fprintf(stderr, "muster demo: %s\n", d.failure.text);
