@@ -71,8 +71,3 @@ enum mu_credentials_news mu_credentials_read(struct mu_credentials *c, int resul
         return MU_CREDENTIALS_CHANGED_NONE;
     return unreadable ? MU_CREDENTIALS_READABLE : MU_CREDENTIALS_NOTHING;
 }
-
-bool mu_credentials_refused(const struct mu_credentials *c)
-{
-    return c->refused;
-}

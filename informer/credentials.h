@@ -50,7 +50,5 @@ uint64_t mu_credentials_next_ns(const struct mu_credentials *credentials);
 /* They have been read. result: as of mu_kubeconfig_reload (> 0 changed, 0 not, < 0 an error). */
 enum mu_credentials_news mu_credentials_read(struct mu_credentials *credentials, int result,
                                              uint64_t now_ns);
-/* The server's last word was a 401. */
-bool mu_credentials_refused(const struct mu_credentials *credentials);
 
 #endif
