@@ -105,6 +105,8 @@ static void test_apiserver__unknown_paths_and_methods__404_405(void **state)
     expect(f, 404, MU_GET, PODS "/p", NULL);
     has(f, "\"reason\":\"NotFound\"");
     has(f, "pods \\\"p\\\" not found");
+    expect(f, 404, MU_GET, "/apis/scheduling.k8s.io/v1/priorityclasses/p", NULL);
+    has(f, "priorityclasses.scheduling.k8s.io \\\"p\\\" not found");
     expect(f, 405, MU_POST, "/api/v1/pods", POD("p", ""));
     expect(f, 405, MU_DELETE, "/api/v1/namespaces", NULL);
     expect(f, 405, MU_PUT, PODS, POD("p", ""));

@@ -11,8 +11,8 @@
 
 /* ---- paths -------------------------------------------------------------------------------- */
 
-/* Split and decode. False: malformed, or deeper than any path served. */
-static bool split_path(struct mu_str text, struct mu_arena *arena, struct mu_api_path *path)
+/* Split and decode. Errors: MU_EINVAL (malformed, or deeper than any path served), MU_ENOMEM. */
+static int split_path(struct mu_str text, struct mu_arena *arena, struct mu_api_path *path)
 {
     path->count = 0;
     while (text.len > 0) {
@@ -22,15 +22,17 @@ static bool split_path(struct mu_str text, struct mu_arena *arena, struct mu_api
         }
         const char *end = memchr(text.data, '/', text.len);
         uint32_t len = end != NULL ? (uint32_t)(end - text.data) : text.len;
-        if (path->count == MU_KUBESIM_SEGMENTS_MAX ||
-            mu_percent_decode((struct mu_str){text.data, len}, false, arena,
-                              &path->segments[path->count]) != 0) {
-            return false;
+        int code = path->count == MU_KUBESIM_SEGMENTS_MAX
+                       ? MU_EINVAL
+                       : mu_percent_decode((struct mu_str){text.data, len}, false, arena,
+                                           &path->segments[path->count]);
+        if (code != 0) {
+            return code;
         }
         path->count++;
         text = (struct mu_str){text.data + len, text.len - len};
     }
-    return true;
+    return 0;
 }
 
 bool mu_api_path_is(const struct mu_api_path *path, uint32_t at, const char *text)
@@ -195,11 +197,26 @@ static bool is_public(const struct mu_api_path *path)
     return false;
 }
 
+/* Read the parameters, then let the verb answer. */
+static void answer_route(struct mu_call *call)
+{
+    struct mu_error error = {0, ""};
+    int code = mu_query_parse(call->request->query, call->server->arena, &call->query, &error);
+    if (code == MU_ENOMEM) {
+        (void)mu_api_no_room(call);
+    } else if (code != 0) {
+        (void)mu_api_fail(call, 400, "BadRequest", "%s", error.text);
+    } else if (accepts_objects(call)) {
+        (void)dispatch(call);
+    }
+}
+
 static void route_call(struct mu_call *call, struct mu_api_path *path)
 {
-    const struct mu_api_request *request = call->request;
-    struct mu_error error = {0, ""};
-    if (!split_path(request->path, call->server->arena, path)) {
+    int code = split_path(call->request->path, call->server->arena, path);
+    if (code == MU_ENOMEM) {
+        (void)mu_api_no_room(call);
+    } else if (code != 0) {
         path->count = 0;
         not_found(call, path);
     } else if (!is_public(path) && mu_api_authenticate(call) != 0) {
@@ -208,10 +225,8 @@ static void route_call(struct mu_call *call, struct mu_api_path *path)
         return;
     } else if (!find_route(path, &call->route)) {
         not_found(call, path);
-    } else if (mu_query_parse(request->query, call->server->arena, &call->query, &error) != 0) {
-        (void)mu_api_fail(call, 400, "BadRequest", "%s", error.text);
-    } else if (accepts_objects(call)) {
-        (void)dispatch(call);
+    } else {
+        answer_route(call);
     }
 }
 

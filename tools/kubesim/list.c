@@ -324,7 +324,9 @@ int mu_api_list(struct mu_call *call, struct mu_list_options *options)
     }
     if (options->continue_token.len > 0) {
         if (!token_read(server, options->continue_token, &range)) {
-            return mu_api_fail(call, 400, "BadRequest", "parameter continue: not a token of ours");
+            return server->arena_full ? mu_api_no_room(call)
+                                      : mu_api_fail(call, 400, "BadRequest",
+                                                    "parameter continue: not a token of ours");
         }
     } else if (options->version > now) {
         return mu_api_too_large_version(call, options->version);
@@ -360,8 +362,7 @@ int mu_api_get(struct mu_call *call)
     const struct mu_kobject *object =
         mu_store_get(call->server->store, call->route.kind, call->route.ns, call->route.name);
     if (object == NULL) {
-        return mu_api_fail(call, 404, "NotFound", "%s \"%.*s\" not found",
-                           mu_kinds[call->route.kind].plural, MU_STR_ARGS(call->route.name));
+        return mu_api_not_found(call);
     }
     return mu_api_respond_object(call, 200, object);
 }
