@@ -503,12 +503,46 @@ static void test_patch__out_of_memory__error_and_no_leak(void **state)
     (void)state;
 }
 
+/* Each of these is a few bytes that cost as much as the whole list. */
+static void test_patch_json__large_values_again_and_again__refused(void **state)
+{
+    static const char *const operations[] = {
+        "{\"op\":\"move\",\"from\":\"/a\",\"path\":\"/a\"}",
+        "{\"op\":\"add\",\"path\":\"/a/0\",\"value\":1}",
+        "{\"op\":\"remove\",\"path\":\"/a/0\"}",
+        "{\"op\":\"move\",\"from\":\"/a/0\",\"path\":\"/b\"}",
+    };
+    enum { VALUES = 100000 };
+    (void)state;
+    for (size_t i = 0; i < sizeof operations / sizeof operations[0]; i++) {
+        struct mu_error error = {0, ""};
+        json_t *operation = json_loads(operations[i], 0, NULL);
+        json_t *patch = json_array();
+        json_t *list = json_array();
+        json_t *target = json_pack("{s:o}", "a", list);
+        assert_true(operation != NULL && patch != NULL && target != NULL);
+        for (int v = 0; v < VALUES; v++)
+            assert_int_equal(json_array_append_new(list, json_true()), 0);
+        for (uint32_t n = 0; n < MU_KUBESIM_PATCH_VISITED / VALUES / 2; n++)
+            assert_int_equal(json_array_append(patch, operation), 0);
+        assert_int_equal(mu_patch_json(&target, patch, &error), 0);
+        for (uint32_t n = 0; n < MU_KUBESIM_PATCH_VISITED / VALUES; n++)
+            assert_int_equal(json_array_append(patch, operation), 0);
+        assert_int_equal(mu_patch_json(&target, patch, &error), MU_ELIMIT);
+        assert_non_null(strstr(error.text, "the operations touch more than"));
+        json_decref(target);
+        json_decref(patch);
+        json_decref(operation);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_patch_merge__cases_of_the_rfc__its_results),
         cmocka_unit_test(test_patch_merge__random_trees__as_the_naive_twin),
         cmocka_unit_test(test_patch_json__operations__as_the_rfc),
+        cmocka_unit_test(test_patch_json__large_values_again_and_again__refused),
         cmocka_unit_test(test_patch_json__what_does_not_apply__refused_with_the_operation),
         cmocka_unit_test(test_patch_json__bombs__bounded),
         cmocka_unit_test(test_patch_strategic__lists__by_key_or_whole),

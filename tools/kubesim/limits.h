@@ -23,6 +23,7 @@
 #define MU_KUBESIM_PATCH_DEPTH   256u           /* of a patch, and of what a JSON patch makes */
 #define MU_KUBESIM_PATCH_OPS     10000u         /* of one JSON patch, as the real server */
 #define MU_KUBESIM_PATCH_COPIED  (3u << 20)     /* bytes of JSON that a JSON patch copies */
+#define MU_KUBESIM_PATCH_VISITED (1u << 24)     /* values that a JSON patch walks over or shifts */
 #define MU_KUBESIM_SCHEMAS_MAX   1024u          /* messages that one group version reaches */
 #define MU_KUBESIM_EVENTS_MAX    65536u         /* Event objects; more push out the oldest */
 #define MU_KUBESIM_CONFIGMAP_MAX (1u << 20)     /* data of a ConfigMap, as the real server */

@@ -161,24 +161,33 @@ static json_t *resolve_parent(json_t *root, const struct pointer *pointer, const
 
 /* ---- RFC 6902 ----------------------------------------------------------------------------- */
 
-uint32_t mu_patch_depth(const json_t *value)
+/* *visited grows by the number of values. */
+static uint32_t depth_of(const json_t *value, uint64_t *visited)
 {
     uint32_t depth = 0;
     json_t *json = unconst(value);
+    (*visited)++;
     for (void *it = json_object_iter(json); it != NULL; it = json_object_iter_next(json, it)) {
-        uint32_t inner = mu_patch_depth(json_object_iter_value(it));
+        uint32_t inner = depth_of(json_object_iter_value(it), visited);
         depth = inner > depth ? inner : depth;
     }
     for (size_t i = 0; i < json_array_size(json); i++) {
-        uint32_t inner = mu_patch_depth(json_array_get(json, i));
+        uint32_t inner = depth_of(json_array_get(json, i), visited);
         depth = inner > depth ? inner : depth;
     }
     return depth + (json_is_object(value) || json_is_array(value));
 }
 
+uint32_t mu_patch_depth(const json_t *value)
+{
+    uint64_t visited = 0;
+    return depth_of(value, &visited);
+}
+
 struct job {
-    json_t *root;  /* owned */
-    size_t copied; /* bytes of text that copies made so far */
+    json_t *root;     /* owned */
+    size_t copied;    /* bytes of text that copies made so far */
+    uint64_t visited; /* values that were walked over or shifted so far */
     struct mu_error *error;
 };
 
@@ -187,16 +196,30 @@ static int does_not_apply(const struct job *job, const char *why)
     return mu_error_set(job->error, MU_EINVAL, "%s", why);
 }
 
+/* A few bytes can move a large value or shift a long array again and again: that is counted. */
+static int check_visited(const struct job *job)
+{
+    return job->visited <= MU_KUBESIM_PATCH_VISITED
+               ? 0
+               : mu_error_set(job->error, MU_ELIMIT, "the operations touch more than %u values",
+                              MU_KUBESIM_PATCH_VISITED);
+}
+
 /* Put a value (a reference that is taken, also on an error) at the pointer. */
 static int job_add(struct job *job, const struct pointer *at, json_t *value)
 {
     const char *last;
     json_t *parent = at->count == 0 ? NULL : resolve_parent(job->root, at, &last);
-    int status = 0;
     size_t index = 0;
     if (value == NULL)
         return out_of_memory(job->error);
-    if (at->count + mu_patch_depth(value) > MU_KUBESIM_PATCH_DEPTH) {
+    uint32_t depth = depth_of(value, &job->visited);
+    int status = check_visited(job);
+    if (status != 0) {
+        json_decref(value);
+        return status;
+    }
+    if (at->count + depth > MU_KUBESIM_PATCH_DEPTH) {
         status = mu_error_set(job->error, MU_ELIMIT, "the result is nested deeper than %u",
                               MU_KUBESIM_PATCH_DEPTH);
     } else if (at->count == 0) {
@@ -211,6 +234,7 @@ static int job_add(struct job *job, const struct pointer *at, json_t *value)
         status = does_not_apply(job, "add: expected an index of the array, or '-'");
     } else {
         index = strcmp(last, "-") == 0 ? json_array_size(parent) : index;
+        job->visited += json_array_size(parent) - index;
         if (json_array_insert(parent, index, value) != 0)
             status = out_of_memory(job->error);
     }
@@ -236,9 +260,10 @@ static int job_remove(struct job *job, const struct pointer *at, json_t **out)
     } else {
         bool is_index = parse_index(last, json_array_size(parent), &index);
         MU_ASSERT(is_index); /* it has been resolved */
+        job->visited += json_array_size(parent) - index;
         (void)json_array_remove(parent, index);
     }
-    return 0;
+    return out != NULL ? 0 : check_visited(job); /* what is moved is looked at when it is put */
 }
 
 static int job_replace(struct job *job, const struct pointer *at, const json_t *value)
