@@ -3,10 +3,11 @@
 /*
  * Inside the API server: the state of the server and of one call.
  *
- * A call is routed (api.c), its parameters are read, and one of the verbs answers it (list.c,
- * watch.c, write.c) with the kind's hooks (pods.c, hooks.c). Every function that returns int and
- * takes a call has either returned 0 or filled the response with a Status and returned non-zero.
- * Decoded messages live in the server's arena until the call is over.
+ * A call is routed (apiserver.c), its parameters are read, and one of the verbs answers it (list.c,
+ * watch.c, write.c, delete.c) with the kind's hooks (hooks.c, pods.c, objects.c, groups.c,
+ * events.c). Every function that returns int and takes a call has either returned 0 or filled the
+ * response with a Status and returned non-zero. Decoded messages live in the server's arena until
+ * the call is over.
  */
 #include <protobuf-c/protobuf-c.h>
 #include <stdarg.h>
