@@ -25,7 +25,7 @@ struct shape {
     uint32_t classes;
     uint32_t pods;
     uint32_t checked; /* placements held to the naive twin */
-    enum mu_score_policy score;
+    const struct mu_profile *score;
 };
 
 static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
@@ -79,7 +79,7 @@ static bool plan_right(struct mu_cluster *cluster, const struct shape *shape,
 static void body(struct mu_bench *bench, const void *argument)
 {
     const struct shape *shape = argument;
-    const struct mu_session_config config = {.score = shape->score};
+    const struct mu_session_config config = {.profile = shape->score};
     struct mu_cluster cluster;
     cluster_make(&cluster, shape);
     struct mu_session *session = mu_session_create(&config);
@@ -105,13 +105,14 @@ static void body(struct mu_bench *bench, const void *argument)
     static const struct shape shape_##id = {__VA_ARGS__};                                          \
     MU_BENCH(id, name, body, &shape_##id)
 
-PLACE(spread_1, "place/nodes:5000/classes:1/score:spread", 5000, 1, 100000, 100, MU_SCORE_SPREAD)
+PLACE(spread_1, "place/nodes:5000/classes:1/score:spread", 5000, 1, 100000, 100, &mu_profile_spread)
 PLACE(spread_1_small, "place/nodes:5000/classes:1/score:spread/small", 200, 1, 3000, 3000,
-      MU_SCORE_SPREAD)
+      &mu_profile_spread)
 PLACE(spread_1000, "place/nodes:5000/classes:1000/score:spread", 5000, 1000, 100000, 100,
-      MU_SCORE_SPREAD)
+      &mu_profile_spread)
 PLACE(spread_1000_small, "place/nodes:5000/classes:1000/score:spread/small", 200, 1000, 3000, 3000,
-      MU_SCORE_SPREAD)
-PLACE(pack_1000, "place/nodes:5000/classes:1000/score:pack", 5000, 1000, 100000, 100, MU_SCORE_PACK)
+      &mu_profile_spread)
+PLACE(pack_1000, "place/nodes:5000/classes:1000/score:pack", 5000, 1000, 100000, 100,
+      &mu_profile_pack)
 PLACE(pack_1000_small, "place/nodes:5000/classes:1000/score:pack/small", 200, 1000, 3000, 3000,
-      MU_SCORE_PACK)
+      &mu_profile_pack)

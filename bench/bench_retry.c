@@ -59,7 +59,7 @@ static uint32_t cluster_make(struct mu_cluster *cluster, const struct shape *sha
 static void body(struct mu_bench *bench, const void *argument)
 {
     const struct shape *shape = argument;
-    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    const struct mu_session_config config = {.profile = &mu_profile_spread};
     struct mu_cluster cluster;
     struct mu_class_ix class_ix;
     uint32_t solo = cluster_make(&cluster, shape, &class_ix);

@@ -29,9 +29,6 @@
 #include "engine/snapshot.h"
 #include "engine/verdict.h"
 
-/* Levels of 64-fold summaries over node rows, rows themselves included (engine/room.h). */
-#define MU_LEVELS_MAX 4u
-_Static_assert(MU_NODES_MAX <= 64u * 64 * 64 * 64, "the top level is one block");
 /* Memory for masks; beyond it all are dropped and built again when asked for. */
 #define MU_FILTER_BYTES_MAX (UINT64_C(256) << 20)
 

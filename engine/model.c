@@ -181,6 +181,11 @@ const struct mu_symtab *mu_model_names(const struct mu_model *model)
     return model->symbols;
 }
 
+const struct mu_resources *mu_model_resource_names(const struct mu_model *model)
+{
+    return model->resources;
+}
+
 struct mu_symtab *mu_model_symbols(struct mu_model *model)
 {
     return model->symbols;

@@ -109,6 +109,8 @@ struct mu_symtab *mu_model_symbols(struct mu_model *model);
 /* The same, to read only. Thread: as mu_symbol_str(). */
 const struct mu_symtab *mu_model_names(const struct mu_model *model);
 struct mu_resources *mu_model_resources(struct mu_model *model);
+/* The same, to read names of numbers. Thread: as mu_resource_name(). */
+const struct mu_resources *mu_model_resource_names(const struct mu_model *model);
 
 /* Intern; one reference more. On error nothing changed. Errors: MU_ENOMEM, MU_ELIMIT (more items
  * than limits.h allows an object, a text above MU_STRING_BYTES_MAX, or a full table), MU_EINVAL

@@ -88,14 +88,14 @@ struct mu_place {
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
-struct mu_place *mu_place_create(enum mu_score_policy policy, const struct mu_scan_ops *ops)
+struct mu_place *mu_place_create(const struct mu_profile *profile, const struct mu_scan_ops *ops)
 {
     struct mu_place *place = mu_mem_zalloc(sizeof *place);
     if (place == NULL)
         return NULL;
     if (ops == NULL)
         ops = mu_scan_best();
-    mu_room_init(&place->room, ops, policy);
+    mu_room_init(&place->room, ops, profile);
     mu_hot_init(&place->hot);
     place->filter = mu_filter_create(ops);
     place->terms = mu_terms_create();
@@ -205,31 +205,18 @@ void mu_place_end(struct mu_place *place)
 
 /* ---- classes ------------------------------------------------------------------------------ */
 
-static void need_fill(const struct mu_place *place, const struct mu_class *class_,
-                      struct place_class *known)
+static void known_fill(const struct mu_class *class_, struct place_class *known)
 {
-    struct mu_scan_need *need = known->need;
     known->id = class_->id;
     known->none_kin = MU_NONE;
     known->hostname = class_->hostname;
     known->nowhere = class_->impossible;
     known->resources = UINT64_C(1) << MU_RES_PODS;
-    need->sign = place->room.policy == MU_SCORE_SPREAD ? -1 : 0;
-    need->demands[need->count++] = (struct mu_scan_demand){1, MU_RES_PODS};
     for (uint32_t d = 0; d < class_->demand_count; d++) {
-        uint32_t resource = class_->demands[d].resource.v;
-        int64_t amount = class_->demands[d].amount;
-        MU_ASSERT(amount > 0 && resource != MU_RES_PODS && resource < MU_RESOURCES_MAX);
-        known->resources |= UINT64_C(1) << resource;
-        need->demands[need->count++] = (struct mu_scan_demand){amount, resource};
-        if (resource == MU_RES_CPU)
-            need->units_cpu = amount >> MU_SCORE_SHIFT_CPU;
-        if (resource == MU_RES_MEMORY)
-            need->units_memory = amount >> MU_SCORE_SHIFT_MEMORY;
-        known->nowhere = known->nowhere || amount == MU_AMOUNT_MAX;
+        MU_ASSERT(class_->demands[d].resource.v < MU_RESOURCES_MAX);
+        known->resources |= UINT64_C(1) << class_->demands[d].resource.v;
+        known->nowhere = known->nowhere || class_->demands[d].amount == MU_AMOUNT_MAX;
     }
-    need->limit_cpu = mu_score_weight_limit(need->units_cpu);
-    need->limit_memory = mu_score_weight_limit(need->units_memory);
 }
 
 /* Look a class up for the first time in this session; make what is known about it if it is new.
@@ -253,7 +240,7 @@ static __attribute__((noinline)) struct place_class *class_meet(struct mu_place 
         if (fresh == NULL)
             return NULL;
         fresh->need = (struct mu_scan_need *)(void *)(fresh + 1);
-        need_fill(place, class_, fresh);
+        known_fill(class_, fresh);
         if (known != NULL)
             mu_mem_free(known->refusals);
         mu_mem_free(known);
@@ -262,6 +249,7 @@ static __attribute__((noinline)) struct place_class *class_meet(struct mu_place 
     for (uint32_t d = 0; d < class_->demand_count; d++)
         known->nowhere =
             known->nowhere || !mu_filter_known(place->snapshot, class_->demands[d].resource);
+    mu_room_need(&place->room, class_, known->need);
     known->session = place->session;
     return known;
 }

@@ -42,8 +42,9 @@ struct mu_place_refusals {
 
 struct mu_place; /* opaque; one thread */
 
-/* `ops`: NULL for the best that the machine has. Owns: caller. Errors: NULL when out of memory. */
-struct mu_place *mu_place_create(enum mu_score_policy policy, const struct mu_scan_ops *ops);
+/* `profile` is borrowed for its life. `ops`: NULL for the best that the machine has. Owns: caller.
+ * Errors: NULL when out of memory. */
+struct mu_place *mu_place_create(const struct mu_profile *profile, const struct mu_scan_ops *ops);
 void mu_place_destroy(struct mu_place *place);
 
 /* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(1); of

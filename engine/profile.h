@@ -36,11 +36,17 @@ struct mu_profile {
     uint32_t fragmentation;
 };
 
+/* The built-in ones, for code that wants one of them by itself. */
+extern const struct mu_profile mu_profile_default, mu_profile_binpack, mu_profile_gpu_frag,
+    mu_profile_spread, mu_profile_pack;
 /* A built-in profile. Static storage. NULL: no such name. */
 const struct mu_profile *mu_profile_find(struct mu_str name);
+/* The same for what a user wrote. Errors: MU_EINVAL with *error, which lists the names. */
+int mu_profile_parse(struct mu_str name, const struct mu_profile **out, struct mu_error *error);
 /* The name of built-in profile n; NULL behind the last. */
 const char *mu_profile_name(uint32_t n);
-/* Weights within bounds, at least one not 0, resources distinct. Errors: MU_EINVAL with *error. */
+/* Weights within bounds, at least one not 0, resources distinct. Errors: MU_EINVAL with *error,
+ * which begins with the field as a configuration spells it. */
 int mu_profile_check(const struct mu_profile *profile, struct mu_error *error);
 
 #endif

@@ -18,24 +18,31 @@ static uint32_t blocks_of(uint32_t entries)
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
-void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops, enum mu_score_policy policy)
+void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops,
+                  const struct mu_profile *profile)
 {
     memset(room, 0, sizeof *room);
     room->ops = ops;
-    room->policy = policy;
+    room->profile = profile;
+}
+
+static void level_free(int64_t **column)
+{
+    mu_mem_free(*column);
+    *column = NULL;
 }
 
 static void levels_free(struct mu_room *room)
 {
     for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
-        mu_mem_free(room->base[l]);
-        mu_mem_free(room->weight_cpu[l]);
-        mu_mem_free(room->weight_memory[l]);
-        room->base[l] = room->weight_cpu[l] = room->weight_memory[l] = NULL;
-        for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
-            mu_mem_free(room->free[l][r]);
-            room->free[l][r] = NULL;
+        level_free(&room->both[l]);
+        for (uint32_t f = 0; f < MU_SCORE_FORMS; f++) {
+            level_free(&room->base[f][l]);
+            for (uint32_t s = 0; s < MU_SCORE_SLOTS; s++)
+                level_free(&room->weight[f][s][l]);
         }
+        for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
+            level_free(&room->free[l][r]);
         room->cap[l] = 0;
     }
     mu_mem_free(room->tie_key);
@@ -67,8 +74,10 @@ void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot)
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
         room->columns[0].free[r] = snapshot->free[r];
     if (room->model != snapshot->model || room->static_generation != snapshot->static_generation ||
-        room->rows != snapshot->node_rows)
+        room->rows != snapshot->node_rows) {
         room->model = NULL; /* static columns and all that follows from them */
+        mu_score_compile(&room->score, room->profile, snapshot->model, snapshot->resource_count);
+    }
     if (room->model == NULL || room->generation != snapshot->generation) {
         room->fresh = false;
         room->ready = 0;
@@ -82,8 +91,23 @@ static int64_t *column_alloc(uint32_t entries)
     return mu_mem_zalloc_aligned(64, (size_t)entries * sizeof(int64_t));
 }
 
+static bool level_alloc(struct mu_room *room, uint32_t l, uint32_t entries)
+{
+    bool complete = true;
+    uint32_t forms = room->profile->balanced > 0 ? 2 : 1;
+    for (uint32_t f = 0; f < forms; f++) {
+        room->base[f][l] = column_alloc(entries);
+        complete = complete && room->base[f][l] != NULL;
+    }
+    if (l > 0 && forms > 1) {
+        room->both[l] = column_alloc(entries);
+        complete = complete && room->both[l] != NULL;
+    }
+    return complete;
+}
+
 /* Allocate all levels for `rows` rows, with room to grow by a quarter. On failure nothing is
- * allocated. */
+ * allocated. Weights and free amounts follow when somebody needs them. */
 static int levels_alloc(struct mu_room *room, uint32_t rows)
 {
     levels_free(room);
@@ -92,11 +116,7 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
     bool complete = true;
     for (uint32_t l = 0; l < MU_LEVELS_MAX && complete; l++) {
         uint32_t blocks = blocks_of(entries > 0 ? entries : 1);
-        room->base[l] = column_alloc(blocks * BLOCK);
-        room->weight_cpu[l] = column_alloc(blocks * BLOCK);
-        room->weight_memory[l] = column_alloc(blocks * BLOCK);
-        complete =
-            room->base[l] != NULL && room->weight_cpu[l] != NULL && room->weight_memory[l] != NULL;
+        complete = level_alloc(room, l, blocks * BLOCK);
         room->cap[l] = blocks * BLOCK;
         entries = blocks;
     }
@@ -114,34 +134,54 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
 }
 
 /* A hole's weight leaves the summary of its block alone. */
-static int64_t weight_neutral(const struct mu_room *room)
+#define WEIGHT_NEUTRAL INT64_MAX
+
+/* Weights by row of one resource in one form. */
+static void static_weights(struct mu_room *room, const struct mu_score_part *part, int64_t *weights)
 {
-    return room->policy == MU_SCORE_SPREAD ? INT64_MAX : 0;
+    const struct mu_snapshot *s = room->snapshot;
+    const int64_t *alloc = s->alloc[part->resource];
+    /* Neighbours mostly have equal capacity: divide once per run. */
+    int64_t last = 0, weight = 0;
+    for (uint32_t row = 0; row < room->cap[0]; row++) {
+        if (room->tie_key[row] < 0) {
+            weights[row] = WEIGHT_NEUTRAL;
+            continue;
+        }
+        if (alloc[row] != last)
+            weight = mu_score_weight(part->most, alloc[row] >> part->shift);
+        last = alloc[row];
+        weights[row] = weight;
+    }
 }
 
 static void static_rows(struct mu_room *room)
 {
     const struct mu_snapshot *s = room->snapshot;
-    int64_t neutral = weight_neutral(room);
-    /* Neighbours mostly have equal capacity: divide once per run. */
-    int64_t last_cpu = 0, last_memory = 0, weight_cpu = 0, weight_memory = 0;
     for (uint32_t row = 0; row < room->cap[0]; row++) {
-        if (row >= room->rows || (s->nodes[row].flags & MU_NODE_PRESENT) == 0) {
-            room->tie_key[row] = -1;
-            room->weight_cpu[0][row] = room->weight_memory[0][row] = neutral;
-            continue;
-        }
-        int64_t cpu = s->alloc[MU_RES_CPU][row], memory = s->alloc[MU_RES_MEMORY][row];
-        if (cpu != last_cpu)
-            weight_cpu = mu_score_weight(cpu >> MU_SCORE_SHIFT_CPU);
-        if (memory != last_memory)
-            weight_memory = mu_score_weight(memory >> MU_SCORE_SHIFT_MEMORY);
-        last_cpu = cpu;
-        last_memory = memory;
-        room->tie_key[row] = mu_score_tie_key(s->nodes[row].tie);
-        room->weight_cpu[0][row] = weight_cpu;
-        room->weight_memory[0][row] = weight_memory;
+        bool hole = row >= room->rows || (s->nodes[row].flags & MU_NODE_PRESENT) == 0;
+        room->tie_key[row] = hole ? -1 : mu_score_tie_key(s->nodes[row].tie);
     }
+}
+
+/* Weights of one resource in one form by row, and the smallest of each block above. */
+static int static_levels(struct mu_room *room, uint32_t f, uint32_t slot)
+{
+    for (uint32_t l = 0; l < room->level_count; l++) {
+        int64_t **weights = &room->weight[f][slot][l];
+        if (*weights == NULL)
+            *weights = column_alloc(room->cap[l]);
+        if (*weights == NULL)
+            return MU_ENOMEM;
+        room->columns[l].weight[f][slot] = *weights;
+        if (l == 0)
+            static_weights(room, &room->score.forms[f].parts[slot], *weights);
+        for (uint32_t e = 0; l > 0 && e < room->cap[l]; e++)
+            (*weights)[e] = e < room->count[l]
+                                ? room->ops->min(room->weight[f][slot][l - 1] + e * BLOCK)
+                                : WEIGHT_NEUTRAL;
+    }
+    return 0;
 }
 
 static int static_prepare(struct mu_room *room)
@@ -161,18 +201,19 @@ static int static_prepare(struct mu_room *room)
             break;
     }
     static_rows(room);
-    bool spread = room->policy == MU_SCORE_SPREAD;
-    int64_t (*bound)(const int64_t *) = spread ? room->ops->min : room->ops->max;
     for (uint32_t l = 0; l < room->level_count; l++) {
-        room->columns[l].base = room->base[l];
-        room->columns[l].weight_cpu = room->weight_cpu[l];
-        room->columns[l].weight_memory = room->weight_memory[l];
-        for (uint32_t e = 0; l > 0 && e < room->cap[l]; e++) {
-            bool inside = e < room->count[l];
-            room->weight_cpu[l][e] =
-                inside ? bound(room->weight_cpu[l - 1] + e * BLOCK) : weight_neutral(room);
-            room->weight_memory[l][e] =
-                inside ? bound(room->weight_memory[l - 1] + e * BLOCK) : weight_neutral(room);
+        room->columns[l].level = l;
+        for (uint32_t f = 0; f < room->score.form_count; f++)
+            room->columns[l].base[f] = room->base[f][l];
+        room->columns[l].both = l > 0 && room->score.form_count > 1 ? room->both[l] : NULL;
+    }
+    for (uint32_t f = 0; f < room->score.form_count; f++) {
+        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+            if (room->score.forms[f].parts[slot].most == 0)
+                continue;
+            int error = static_levels(room, f, slot);
+            if (error != 0)
+                return error;
         }
     }
     room->model = s->model;
@@ -188,23 +229,36 @@ static void sum_up(struct mu_room *room, const int64_t *below, int64_t *above, u
         above[e] = room->ops->max(below + e * BLOCK);
 }
 
+static void both_sum_up(struct mu_room *room, uint32_t l, uint32_t entry)
+{
+    room->both[l][entry] = l == 1 ? room->ops->max_of_min(room->base[0][0] + entry * BLOCK,
+                                                          room->base[1][0] + entry * BLOCK)
+                                  : room->ops->max(room->both[l - 1] + entry * BLOCK);
+}
+
 static void bases_prepare(struct mu_room *room)
 {
     const struct mu_snapshot *s = room->snapshot;
-    struct mu_scan_room inputs = {
-        .free_cpu = s->free[MU_RES_CPU],
-        .free_memory = s->free[MU_RES_MEMORY],
-        .alloc_cpu = s->alloc[MU_RES_CPU],
-        .alloc_memory = s->alloc[MU_RES_MEMORY],
-        .weight_cpu = room->weight_cpu[0],
-        .weight_memory = room->weight_memory[0],
-        .tie_key = room->tie_key,
-        .pack = room->policy == MU_SCORE_PACK,
-    };
-    for (uint32_t begin = 0; begin < room->rows; begin += BLOCK)
-        room->ops->bases(&inputs, begin, room->base[0] + begin);
-    for (uint32_t l = 1; l < room->level_count; l++)
-        sum_up(room, room->base[l - 1], room->base[l], l);
+    for (uint32_t f = 0; f < room->score.form_count; f++) {
+        struct mu_scan_room inputs = {.tie_key = room->tie_key, .offset = room->score.offset};
+        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+            if (part->most == 0)
+                continue;
+            inputs.slots[inputs.slot_count].free = s->free[part->resource];
+            inputs.slots[inputs.slot_count].alloc = s->alloc[part->resource];
+            inputs.slots[inputs.slot_count].weight = room->weight[f][slot][0];
+            inputs.slots[inputs.slot_count++].shift = part->shift;
+        }
+        for (uint32_t begin = 0; begin < room->rows; begin += BLOCK)
+            room->ops->bases(&inputs, begin, room->base[f][0] + begin);
+        for (uint32_t l = 1; l < room->level_count; l++)
+            sum_up(room, room->base[f][l - 1], room->base[f][l], l);
+    }
+    for (uint32_t l = 1; room->score.form_count > 1 && l < room->level_count; l++) {
+        for (uint32_t e = 0; e < room->count[l]; e++)
+            both_sum_up(room, l, e);
+    }
     for (uint32_t i = 0; i < room->stale_count; i++)
         room->stale[room->stale_blocks[i]] = 0;
     room->stale_count = 0;
@@ -247,16 +301,55 @@ int mu_room_prepare_missing(struct mu_room *room, uint64_t resources)
     return 0;
 }
 
+/* ---- what a class asks --------------------------------------------------------------------- */
+
+static int64_t demand_of(const struct mu_class *class_, uint32_t resource)
+{
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        if (class_->demands[d].resource.v == resource)
+            return class_->demands[d].amount;
+    }
+    return resource == MU_RES_PODS ? 1 : 0;
+}
+
+void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
+                  struct mu_scan_need *need)
+{
+    need->count = 0;
+    need->demands[need->count++] = (struct mu_scan_demand){1, MU_RES_PODS};
+    for (uint32_t d = 0; d < class_->demand_count; d++) {
+        MU_ASSERT(class_->demands[d].amount > 0 && class_->demands[d].resource.v != MU_RES_PODS);
+        need->demands[need->count++] =
+            (struct mu_scan_demand){class_->demands[d].amount, class_->demands[d].resource.v};
+    }
+    need->form_count = room->score.form_count;
+    for (uint32_t f = 0; f < need->form_count; f++) {
+        need->cost_count[f] = 0;
+        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+            int64_t units = demand_of(class_, part->resource) >> part->shift;
+            if (units > 0 && part->most != 0)
+                need->costs[f][need->cost_count[f]++] =
+                    (struct mu_scan_cost){slot, units, mu_score_weight_limit(part->most, units)};
+        }
+    }
+}
+
 /* ---- changes ------------------------------------------------------------------------------ */
 
-static int64_t base_of(const struct mu_room *room, uint32_t row)
+static int64_t base_of(const struct mu_room *room, uint32_t f, uint32_t row)
 {
     const struct mu_snapshot *s = room->snapshot;
-    uint64_t parts = mu_score_room_part(s->free[MU_RES_CPU][row], s->alloc[MU_RES_CPU][row],
-                                        MU_SCORE_SHIFT_CPU, room->weight_cpu[0][row]) +
-                     mu_score_room_part(s->free[MU_RES_MEMORY][row], s->alloc[MU_RES_MEMORY][row],
-                                        MU_SCORE_SHIFT_MEMORY, room->weight_memory[0][row]);
-    return mu_score_base(room->policy, parts, room->tie_key[row]);
+    uint64_t parts = 0;
+    for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+        const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+        if (part->most == 0)
+            continue;
+        parts += (uint64_t)mu_score_room_part(s->free[part->resource][row],
+                                              s->alloc[part->resource][row], part->shift,
+                                              room->weight[f][slot][0][row]);
+    }
+    return mu_score_base(room->score.offset, (int64_t)parts, room->tie_key[row]);
 }
 
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign)
@@ -269,7 +362,8 @@ void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint3
         *amount -= sign * need->demands[d].amount;
         touched |= UINT64_C(1) << need->demands[d].resource;
     }
-    room->base[0][row] = base_of(room, row);
+    for (uint32_t f = 0; f < room->score.form_count; f++)
+        room->base[f][0][row] = base_of(room, f, row);
     uint64_t *stale = &room->stale[row / BLOCK];
     if (*stale == 0)
         room->stale_blocks[room->stale_count++] = row / BLOCK;
@@ -285,7 +379,10 @@ static void refresh(struct mu_room *room)
         uint64_t touched = room->stale[entry];
         room->stale[entry] = 0;
         for (uint32_t l = 1; l < room->level_count; l++, entry /= BLOCK) {
-            room->base[l][entry] = room->ops->max(room->base[l - 1] + entry * BLOCK);
+            for (uint32_t f = 0; f < room->score.form_count; f++)
+                room->base[f][l][entry] = room->ops->max(room->base[f][l - 1] + entry * BLOCK);
+            if (room->score.form_count > 1)
+                both_sum_up(room, l, entry);
             for (uint64_t rest = touched & room->ready; rest != 0; rest &= rest - 1) {
                 uint32_t r = (uint32_t)__builtin_ctzll(rest);
                 room->free[l][r][entry] =
@@ -362,9 +459,18 @@ int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need,
         if (s->free[need->demands[d].resource][row] < need->demands[d].amount)
             return MU_SCORE_KEY_NONE;
     }
-    uint64_t cost = (uint64_t)need->units_cpu * (uint64_t)room->weight_cpu[0][row] +
-                    (uint64_t)need->units_memory * (uint64_t)room->weight_memory[0][row];
-    cost = cost >> MU_SCORE_SUM_SHIFT << MU_SCORE_TIE_BITS;
-    uint64_t sign = (uint64_t)need->sign;
-    return (int64_t)((uint64_t)room->base[0][row] + ((cost ^ sign) - sign));
+    int64_t key = INT64_MAX;
+    for (uint32_t f = 0; f < need->form_count; f++) {
+        uint64_t cost = 0;
+        for (uint32_t c = 0; c < need->cost_count[f]; c++)
+            cost += (uint64_t)need->costs[f][c].units *
+                    (uint64_t)room->weight[f][need->costs[f][c].slot][0][row];
+        int64_t here = room->base[f][0][row] - mu_score_cost((int64_t)cost);
+        key = here < key ? here : key;
+    }
+    if (need->pref[0] != NULL)
+        key += (int64_t)need->pref[0][row] << MU_SCORE_TIE_BITS;
+    if (need->bonus[0] != NULL)
+        key += need->bonus[0][row] << MU_SCORE_TIE_BITS;
+    return key;
 }

@@ -4,11 +4,15 @@
  * Room: the nodes of a snapshot as a tree of summaries, and the search for the best of them.
  *
  * Level 0 is the node rows; an entry of level l + 1 sums up 64 entries of level l: the largest free
- * amount of each resource, the largest node term of the key, and the weight that makes a class
- * cheapest (engine/score.h: the smallest weight for SPREAD, the largest for PACK). A class fits no
- * row below an entry whose free amounts do not fit it, and no row below has a larger key than the
- * key formula gives for the entry. So one kernel (engine/scan.h) serves rows and bounds, and the
- * best row is found by branch and bound, best bound first:
+ * amount of each resource, the largest node term of each form of the score, the smallest weight of
+ * each resource there, which makes a class cheapest, and where there are two forms the largest
+ * smaller term. A class fits no row below an entry whose free amounts do not fit it, and no row
+ * below has a larger key than the key formula gives for the entry:
+ *
+ *     min(a - x, b - y) <= min(max a - min x, max b - min y, max min(a, b) - min(min x, min y))
+ *
+ * So one kernel (engine/scan.h) serves rows and bounds, and the best row is found by branch and
+ * bound, best bound first:
  *
  *     visit(level, block): keys of the 64 entries; while the largest >= the best row so far,
  *                          visit what is below it; at level 0 the largest is a candidate
@@ -33,7 +37,8 @@
 
 struct mu_room {
     const struct mu_scan_ops *ops;
-    enum mu_score_policy policy;
+    const struct mu_profile *profile;
+    struct mu_score score;        /* the profile, for the resources of `model` */
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     /* What the columns below were computed from. */
     const struct mu_model *model;
@@ -48,9 +53,9 @@ struct mu_room {
     uint32_t count[MU_LEVELS_MAX]; /* entries */
     uint32_t cap[MU_LEVELS_MAX];   /* entries allocated, whole blocks */
     struct mu_scan_columns columns[MU_LEVELS_MAX];
-    int64_t *base[MU_LEVELS_MAX];
-    int64_t *weight_cpu[MU_LEVELS_MAX];
-    int64_t *weight_memory[MU_LEVELS_MAX];
+    int64_t *base[MU_SCORE_FORMS][MU_LEVELS_MAX];
+    int64_t *both[MU_LEVELS_MAX]; /* levels >= 1 */
+    int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS][MU_LEVELS_MAX];
     int64_t *free[MU_LEVELS_MAX][MU_RESOURCES_MAX]; /* levels >= 1 */
     int64_t *tie_key;                               /* by row; -1: a hole */
     /* Blocks of rows to sum up again: what changed in each, and which they are. */
@@ -62,7 +67,9 @@ struct mu_room {
     uint32_t log[MU_ROOM_LOG];
 };
 
-void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops, enum mu_score_policy policy);
+/* `profile` is borrowed for the room's life. */
+void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops,
+                  const struct mu_profile *profile);
 void mu_room_fini(struct mu_room *room);
 /* Work on this snapshot; what still matches it is kept. Cost: O(1). */
 void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot);
@@ -76,6 +83,10 @@ static inline int mu_room_prepare(struct mu_room *room, uint64_t resources)
     bool prepared = room->fresh && (resources & ~room->ready) == 0;
     return prepared ? 0 : mu_room_prepare_missing(room, resources);
 }
+/* What a class asks and costs, for the snapshot in hand: fills *need, whose room for demands is
+ * demand_count + 1. Preferences are left as they are. Cost: O(requests). */
+void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
+                  struct mu_scan_need *need);
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
 /* The best row of a class, MU_NONE when it fits nowhere. `mask`: rows to look at. */

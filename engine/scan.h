@@ -9,27 +9,47 @@
  * mu_scan_best() picks at run time. All variants give the same bits.
  */
 #include <stdint.h>
-#include "engine/resource.h"
+#include "engine/score.h"
 #include "engine/snapshot.h"
+
+/* Levels of 64-fold summaries over node rows, rows themselves included (engine/room.h). */
+#define MU_LEVELS_MAX 4u
+_Static_assert(MU_NODES_MAX <= 64u * 64 * 64 * 64, "the top level is one block");
 
 /* What a class asks of a node, ready for scanning. */
 struct mu_scan_demand {
     int64_t amount; /* > 0 */
     uint32_t resource;
 };
+/* Its cost in a form of the score: requests in units by slot, and mu_score_weight_limit() of them. */
+struct mu_scan_cost {
+    uint32_t slot;
+    int64_t units, limit; /* units > 0 */
+};
 struct mu_scan_need {
-    int64_t units_cpu, units_memory; /* requests in units of the score */
-    int64_t limit_cpu, limit_memory; /* mu_score_weight_limit() of them */
-    int64_t sign;                    /* -1: subtract the cost (SPREAD), 0: add it (PACK) */
-    uint32_t count;                  /* resources to compare, pods included */
+    uint32_t form_count;
+    uint32_t cost_count[MU_SCORE_FORMS];
+    struct mu_scan_cost costs[MU_SCORE_FORMS][MU_SCORE_SLOTS];
+    /* What the class prefers, by entry of each level, the largest of those below; in score units,
+     * >= 0. NULL: nothing. */
+    const int32_t *pref[MU_LEVELS_MAX];
+    /* The same for what depends on the pods placed, which the caller keeps current. A level of
+     * which it keeps none (NULL) is taken to have bonus_max throughout; level 0 NULL: nothing. */
+    const int64_t *bonus[MU_LEVELS_MAX];
+    int64_t bonus_max;
+    uint32_t count; /* resources to compare, pods included */
     struct mu_scan_demand demands[];
 };
 
 /* Columns of one level. Padded to whole blocks, 64-byte aligned. */
 struct mu_scan_columns {
+    uint32_t level;
     const int64_t *free[MU_RESOURCES_MAX];
-    const int64_t *base; /* the node's term of the key; largest of a summary's entries; -1: hole */
-    const int64_t *weight_cpu, *weight_memory;
+    /* By form: the node's term of the key; the largest of a summary's entries; -1: hole. */
+    const int64_t *base[MU_SCORE_FORMS];
+    /* Two forms, levels >= 1: the largest of a row's smaller term. */
+    const int64_t *both;
+    const int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS]; /* the smallest of a summary's entries */
 };
 
 /* Keys of one class by row, and above each block of MU_SCAN_TREE entries the largest, level by
@@ -65,19 +85,23 @@ struct mu_scan_ops {
     /* Bit i: values[i] == value; values[i] < value. */
     uint64_t (*equal)(const int64_t values[MU_NODE_CHUNK], int64_t value);
     uint64_t (*less)(const int64_t values[MU_NODE_CHUNK], int64_t value);
-    /* Node terms of 64 rows: mu_score_base() with tie_key -1 (a hole) giving -1. */
+    /* Node terms of 64 rows in one form: mu_score_base() with tie_key -1 (a hole) giving -1. */
     void (*bases)(const struct mu_scan_room *room, uint32_t begin, int64_t out[MU_NODE_CHUNK]);
+    /* The largest of the smaller of each pair. */
+    int64_t (*max_of_min)(const int64_t a[MU_NODE_CHUNK], const int64_t b[MU_NODE_CHUNK]);
     /* The key of a row has changed: store it, and the best of each block on the way up. Returns the
      * best row of all, or MU_NONE. */
     uint32_t (*climb)(const struct mu_scan_tree *tree, uint32_t row, int64_t key);
 };
-/* Inputs of `bases`: columns by row. */
+/* Inputs of `bases`: columns by row, of each slot that the form has. */
 struct mu_scan_room {
-    const int64_t *free_cpu, *free_memory;
-    const int64_t *alloc_cpu, *alloc_memory;
-    const int64_t *weight_cpu, *weight_memory;
+    uint32_t slot_count;
+    struct {
+        const int64_t *free, *alloc, *weight;
+        int shift;
+    } slots[MU_SCORE_SLOTS];
     const int64_t *tie_key;
-    bool pack;
+    int64_t offset;
 };
 
 /* The variants that this machine can run, best first; NULL behind the last one. Static storage.

@@ -59,6 +59,60 @@ static TARGET uint64_t NAME(less)(const int64_t *values, int64_t value)
     return bits;
 }
 
+static TARGET int64_t NAME(max_of_min)(const int64_t *a_, const int64_t *b_)
+{
+    const int64_t *a = COLUMN(a_), *b = COLUMN(b_);
+    int64_t best = INT64_MIN;
+    for (int i = 0; i < CHUNK; i++) {
+        int64_t least = a[i] < b[i] ? a[i] : b[i];
+        best = least > best ? least : best;
+    }
+    return best;
+}
+
+/* What the class costs in a form, and its key there. */
+static inline TARGET void NAME(form)(const struct mu_scan_need *need,
+                                     const struct mu_scan_columns *columns, uint32_t begin,
+                                     uint32_t form, int64_t *restrict cost, int64_t *restrict out)
+{
+    for (int i = 0; i < CHUNK; i++)
+        cost[i] = 0;
+    for (uint32_t c = 0; c < need->cost_count[form]; c++) {
+        const struct mu_scan_cost *part = &need->costs[form][c];
+        const int64_t *weight = COLUMN(columns->weight[form][part->slot] + begin);
+        const uint64_t units = (uint64_t)part->units;
+        const int64_t least = -part->limit; /* no weight that counts is beyond */
+        for (int i = 0; i < CHUNK; i++) {
+            int64_t w = weight[i] > least ? weight[i] : least;
+            cost[i] = (int64_t)((uint64_t)cost[i] + units * (uint64_t)w);
+        }
+    }
+    const int64_t *base = COLUMN(columns->base[form] + begin);
+    for (int i = 0; i < CHUNK; i++) {
+        cost[i] = mu_score_cost(cost[i]);
+        out[i] = (int64_t)((uint64_t)base[i] - (uint64_t)cost[i]);
+    }
+}
+
+static TARGET void NAME(extras)(const struct mu_scan_need *need, uint32_t level, uint32_t begin,
+                                int64_t *restrict out)
+{
+    if (need->pref[0] != NULL) {
+        const int32_t *pref = __builtin_assume_aligned(need->pref[level] + begin, 64);
+        for (int i = 0; i < CHUNK; i++)
+            out[i] = (int64_t)((uint64_t)out[i] + ((uint64_t)pref[i] << MU_SCORE_TIE_BITS));
+    }
+    if (need->bonus[0] != NULL && need->bonus[level] != NULL) {
+        const int64_t *bonus = COLUMN(need->bonus[level] + begin);
+        for (int i = 0; i < CHUNK; i++)
+            out[i] = (int64_t)((uint64_t)out[i] + ((uint64_t)bonus[i] << MU_SCORE_TIE_BITS));
+    } else if (need->bonus[0] != NULL) {
+        const uint64_t most = (uint64_t)need->bonus_max << MU_SCORE_TIE_BITS;
+        for (int i = 0; i < CHUNK; i++)
+            out[i] = (int64_t)((uint64_t)out[i] + most);
+    }
+}
+
 static TARGET int64_t NAME(keys)(const struct mu_scan_need *need,
                                  const struct mu_scan_columns *columns, uint32_t begin,
                                  uint64_t mask, int64_t *restrict out_)
@@ -74,40 +128,50 @@ static TARGET int64_t NAME(keys)(const struct mu_scan_need *need,
             fits[g] &= (I64)(room[g] >= amount);
     }
     int64_t *restrict out = __builtin_assume_aligned(out_, 64);
-    const int64_t *ok = (const int64_t *)fits;
-    const int64_t *base = COLUMN(columns->base + begin);
-    const int64_t *weight_cpu = COLUMN(columns->weight_cpu + begin);
-    const int64_t *weight_memory = COLUMN(columns->weight_memory + begin);
-    const uint64_t units_cpu = (uint64_t)need->units_cpu;
-    const uint64_t units_memory = (uint64_t)need->units_memory;
-    const int64_t limit_cpu = need->limit_cpu, limit_memory = need->limit_memory;
-    const uint64_t sign = (uint64_t)need->sign;
-    for (int i = 0; i < CHUNK; i++) {
-        int64_t wc = weight_cpu[i] < limit_cpu ? weight_cpu[i] : limit_cpu;
-        int64_t wm = weight_memory[i] < limit_memory ? weight_memory[i] : limit_memory;
-        uint64_t cost = units_cpu * (uint64_t)wc + units_memory * (uint64_t)wm;
-        cost = cost >> MU_SCORE_SUM_SHIFT << MU_SCORE_TIE_BITS;
-        int64_t key = (int64_t)((uint64_t)base[i] + ((cost ^ sign) - sign));
-        out[i] = (key & ok[i]) | ~ok[i];
+    int64_t cost[CHUNK] __attribute__((aligned(64)));
+    NAME(form)(need, columns, begin, 0, cost, out);
+    if (need->form_count > 1) {
+        int64_t cost_1[CHUNK] __attribute__((aligned(64)));
+        int64_t key_1[CHUNK] __attribute__((aligned(64)));
+        NAME(form)(need, columns, begin, 1, cost_1, key_1);
+        for (int i = 0; i < CHUNK; i++)
+            out[i] = key_1[i] < out[i] ? key_1[i] : out[i];
+        if (columns->both != NULL) {
+            const int64_t *both = COLUMN(columns->both + begin);
+            for (int i = 0; i < CHUNK; i++) {
+                int64_t least = cost_1[i] < cost[i] ? cost_1[i] : cost[i];
+                int64_t bound = (int64_t)((uint64_t)both[i] - (uint64_t)least);
+                out[i] = bound < out[i] ? bound : out[i];
+            }
+        }
     }
+    if (need->pref[0] != NULL || need->bonus[0] != NULL)
+        NAME(extras)(need, columns->level, begin, out);
+    const int64_t *ok = (const int64_t *)fits;
+    for (int i = 0; i < CHUNK; i++)
+        out[i] = (out[i] & ok[i]) | ~ok[i];
     return NAME(max)(out);
 }
 
 static TARGET void NAME(bases)(const struct mu_scan_room *room, uint32_t begin,
                                int64_t *restrict out_)
 {
-    const int64_t flip = room->pack ? MU_SCORE_LEFT_MAX : 0; /* LEFT_MAX - x == LEFT_MAX ^ x */
-    const int64_t *fc = COLUMN(room->free_cpu + begin), *fm = COLUMN(room->free_memory + begin);
-    const int64_t *ac = COLUMN(room->alloc_cpu + begin), *am = COLUMN(room->alloc_memory + begin);
-    const int64_t *wc = COLUMN(room->weight_cpu + begin), *wm = COLUMN(room->weight_memory + begin);
     const int64_t *tie = COLUMN(room->tie_key + begin);
     int64_t *restrict out = __builtin_assume_aligned(out_, 64);
-    for (int i = 0; i < CHUNK; i++) {
-        uint64_t parts = mu_score_room_part(fc[i], ac[i], MU_SCORE_SHIFT_CPU, wc[i]) +
-                         mu_score_room_part(fm[i], am[i], MU_SCORE_SHIFT_MEMORY, wm[i]);
-        uint64_t score = (parts >> MU_SCORE_SUM_SHIFT) ^ (uint64_t)flip;
-        out[i] = (int64_t)(score << MU_SCORE_TIE_BITS) | tie[i];
+    for (int i = 0; i < CHUNK; i++)
+        out[i] = 0;
+    for (uint32_t s = 0; s < room->slot_count; s++) {
+        const int64_t *f = COLUMN(room->slots[s].free + begin);
+        const int64_t *a = COLUMN(room->slots[s].alloc + begin);
+        const int64_t *w = COLUMN(room->slots[s].weight + begin);
+        const int shift = room->slots[s].shift;
+        for (int i = 0; i < CHUNK; i++)
+            out[i] =
+                (int64_t)((uint64_t)out[i] + (uint64_t)mu_score_room_part(f[i], a[i], shift, w[i]));
     }
+    const int64_t offset = room->offset;
+    for (int i = 0; i < CHUNK; i++)
+        out[i] = mu_score_base(offset, out[i], tie[i]);
 }
 
 /* The largest of a tree block's keys but that of entry `skip`; *where: the others that have it. */
@@ -158,6 +222,7 @@ static const struct mu_scan_ops NAME(ops) = {
     .name = NAME_TEXT,
     .keys = NAME(keys),
     .max = NAME(max),
+    .max_of_min = NAME(max_of_min),
     .min = NAME(min),
     .equal = NAME(equal),
     .less = NAME(less),

@@ -46,6 +46,7 @@ struct misfit {
 
 struct mu_session {
     struct mu_session_config config;
+    struct mu_profile profile;
     struct mu_arena *arena;
     struct mu_place *place;
     uint32_t *nodes; /* scratch: the row of each member of the gang in hand, or MU_NONE */
@@ -95,12 +96,14 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     if (session == NULL)
         return NULL;
     session->config = *config;
+    session->profile = config->profile != NULL ? *config->profile : mu_profile_default;
+    session->config.profile = &session->profile;
     if (session->config.gang_step_budget == 0)
         session->config.gang_step_budget = STEPS_DEFAULT;
     if (session->config.arena_bytes_max == 0)
         session->config.arena_bytes_max = ARENA_BYTES_DEFAULT;
     session->arena = mu_arena_create(session->config.arena_bytes_max);
-    session->place = mu_place_create(config->score, NULL);
+    session->place = mu_place_create(&session->profile, NULL);
     session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
     session->order = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->order);
     if (session->arena == NULL || session->place == NULL || session->nodes == NULL ||

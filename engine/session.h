@@ -27,11 +27,10 @@
  * nor is its like that comes next in the queue.
  */
 #include "engine/plan.h"
-
-enum mu_score_policy { MU_SCORE_SPREAD, MU_SCORE_PACK };
+#include "engine/profile.h"
 
 struct mu_session_config {
-    enum mu_score_policy score;
+    const struct mu_profile *profile; /* copied; NULL: default. mu_profile_check() has passed */
     uint32_t gang_step_budget; /* picks per gang before UNDECIDED; 0: default, which no gang within
                                 * MU_GANG_MEMBERS_MAX reaches */
     size_t arena_bytes_max;    /* of a plan and its making; 0: default */
@@ -51,7 +50,5 @@ void mu_session_drop_caches(struct mu_session *session);
 /* How picks were answered so far (engine/place.h). */
 struct mu_place_counts;
 void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out);
-/* "spread" or "pack". Returns 0 or MU_EINVAL. */
-int mu_score_policy_parse(struct mu_str text, enum mu_score_policy *out);
 
 #endif

@@ -42,7 +42,8 @@ struct rig {
 #define RIG_WALL_NS (UINT64_C(1767225600) * MU_NS_PER_S)
 
 /* A ring of its own on the server that is there. */
-static inline void rig_start_ring(struct rig *r, enum mu_score_policy score, uint32_t report_rate)
+static inline void rig_start_ring(struct rig *r, const struct mu_profile *score,
+                                  uint32_t report_rate)
 {
     struct mu_str name = MU_STR("muster");
     struct mu_scheduler_config scheduler = {.scheduler_names = &name,
@@ -52,7 +53,7 @@ static inline void rig_start_ring(struct rig *r, enum mu_score_policy score, uin
                                             .report_rate = report_rate,
                                             .report_instance = MU_STR("musterd-host"),
                                             .wall_offset_ns = RIG_WALL_NS};
-    struct mu_session_config session = {.score = score};
+    struct mu_session_config session = {.profile = score};
     r->scheduler = mu_scheduler_create(&scheduler, &r->random);
     r->session = mu_session_create(&session);
     assert_non_null(r->scheduler);
@@ -60,7 +61,7 @@ static inline void rig_start_ring(struct rig *r, enum mu_score_policy score, uin
 }
 
 /* report_rate: conditions and events a second, 0: none. */
-static inline void rig_init_reporting(struct rig *r, enum mu_score_policy score,
+static inline void rig_init_reporting(struct rig *r, const struct mu_profile *score,
                                       uint32_t report_rate)
 {
     struct mu_apiserver_config server = {.wall_base_ns = RIG_WALL_NS};
@@ -72,7 +73,7 @@ static inline void rig_init_reporting(struct rig *r, enum mu_score_policy score,
     rig_start_ring(r, score, report_rate);
 }
 
-static inline void rig_init(struct rig *r, enum mu_score_policy score)
+static inline void rig_init(struct rig *r, const struct mu_profile *score)
 {
     rig_init_reporting(r, score, 0);
 }
@@ -90,7 +91,7 @@ static inline void rig_fini(struct rig *r)
 }
 
 /* The scheduler ends and starts again, knowing nothing; the server goes on. */
-static inline void rig_restart(struct rig *r, enum mu_score_policy score, uint32_t report_rate)
+static inline void rig_restart(struct rig *r, const struct mu_profile *score, uint32_t report_rate)
 {
     for (int i = 0; i < WATCHES_MAX; i++) {
         if (r->watches[i].watch != NULL)

@@ -18,7 +18,7 @@ struct fixture {
 
 static void setup(struct fixture *f)
 {
-    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    const struct mu_session_config config = {.profile = &mu_profile_spread};
     mu_cluster_init(&f->cluster, 8, 16);
     (void)mu_cluster_plain_node(&f->cluster, "node", 10000, 64 * GI, 100, 0);
     f->one = mu_cluster_plain_class(&f->cluster, 1000, GI, 0);

@@ -70,7 +70,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.port, 8080);
     assert_int_equal(o.scheduler_name_count, 2);
     assert_string_equal(o.scheduler_names[1], "batch");
-    assert_int_equal(o.score, MU_SCORE_PACK);
+    assert_string_equal(o.profile->name, "pack");
     assert_int_equal(o.quiet_ns, 3 * MU_NS_PER_S);
     assert_int_equal(o.batch_window_ns, 5 * MU_NS_PER_MS);
     assert_int_equal(o.hold_ns, 60 * MU_NS_PER_S);
@@ -81,7 +81,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 15); /* all of them are above */
+    assert_int_equal(mu_setting_count, 16); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -100,7 +100,7 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.port, defaults.port);
     assert_int_equal(o.scheduler_name_count, defaults.scheduler_name_count);
     assert_string_equal(o.scheduler_names[0], defaults.scheduler_names[0]);
-    assert_int_equal(o.score, defaults.score);
+    assert_ptr_equal(o.profile, defaults.profile);
     assert_int_equal(o.quiet_ns, defaults.quiet_ns);
     assert_int_equal(o.batch_window_ns, defaults.batch_window_ns);
     assert_int_equal(o.hold_ns, defaults.hold_ns);
@@ -114,7 +114,7 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 15); /* all of them are above */
+    assert_int_equal(mu_setting_count, 16); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)

@@ -18,7 +18,7 @@ struct fixture {
     struct mu_test_run *run;
     struct mu_cluster *cluster;
     struct mu_place *place;
-    enum mu_score_policy policy;
+    const struct mu_profile *profile;
     struct mu_snapshot twin; /* shares all but free[] with the cluster's snapshot */
     struct mu_class_ix classes[CLASSES];
 };
@@ -59,7 +59,7 @@ static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
 {
     struct mu_node_ix got = {0};
     MU_TEST_CHECK(f->run, mu_place_pick(f->place, pod_of(class_ix), &got) == 0);
-    MU_TEST_CHECK(f->run, got.v == mu_oracle_pick(&f->twin, f->policy, class_ix));
+    MU_TEST_CHECK(f->run, got.v == mu_oracle_pick(&f->twin, f->profile, class_ix));
     if (got.v == MU_NONE)
         return got.v;
     MU_TEST_CHECK(f->run, mu_place_take(f->place, pod_of(class_ix), got) == 0);
@@ -150,8 +150,10 @@ static void random_clusters(struct mu_test_run *run, const struct mu_scan_ops *o
         struct mu_cluster cluster;
         struct fixture f = {.run = run, .cluster = &cluster};
         mu_cluster_random(&cluster, &run->random, shape, f.classes);
-        f.policy = mu_random_chance(&run->random, 500) ? MU_SCORE_SPREAD : MU_SCORE_PACK;
-        f.place = mu_place_create(f.policy, ops);
+        struct mu_profile profile;
+        mu_profile_random(&run->random, &profile);
+        f.profile = &profile;
+        f.place = mu_place_create(f.profile, ops);
         for (int session = 0; session < 3; session++) {
             random_session(&f, steps);
             for (uint64_t e = mu_random_below(&run->random, 4); e > 0; e--)
@@ -206,7 +208,7 @@ static void test_place_rollback__full_in_the_trial__fits_again(void **state)
     (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
     struct mu_class_ix half = mu_cluster_plain_class(&cluster, 500, 0, 0);
     struct mu_class_ix tiny = mu_cluster_plain_class(&cluster, 1, 0, 0);
-    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
     struct mu_node_ix node;
     mu_place_begin(place, &cluster.snapshot);
     mu_place_trial(place);
@@ -234,7 +236,7 @@ static void test_place_begin__placements_not_admitted__class_fits_again(void **s
     mu_cluster_init(&cluster, 1, 0);
     (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 0);
     struct mu_class_ix all = mu_cluster_plain_class(&cluster, 1000, 0, 0);
-    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
     for (int session = 0; session < 3; session++) {
         struct mu_node_ix node;
         mu_place_begin(place, &cluster.snapshot);
@@ -257,7 +259,7 @@ static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void 
     uint32_t full = mu_cluster_plain_node(&cluster, "full", 1000, GI, 10, 0);
     struct mu_class_ix all = mu_cluster_plain_class(&cluster, 1000, GI, 0);
     mu_oracle_charge(&cluster.snapshot, all, full, 1); /* held for our member */
-    struct mu_place *place = mu_place_create(MU_SCORE_SPREAD, NULL);
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
     struct mu_node_ix node;
     mu_place_begin(place, &cluster.snapshot);
     assert_int_equal(mu_place_pick(place, pod_of(all), &node), 0);
@@ -286,7 +288,7 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
     (void)state;
     struct mu_test_run run = mu_test_run_begin(33);
     struct mu_cluster cluster;
-    struct fixture f = {.run = &run, .cluster = &cluster, .policy = MU_SCORE_SPREAD};
+    struct fixture f = {.run = &run, .cluster = &cluster, .profile = &mu_profile_spread};
     mu_cluster_init(&cluster, 100, 0);
     for (uint32_t n = 0; n < 100; n++) {
         char name[16];
@@ -296,7 +298,7 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
     struct mu_class_ix classes[MU_HOT_CLASSES + 3];
     for (uint32_t c = 0; c < MU_HOT_CLASSES + 3; c++)
         classes[c] = mu_cluster_plain_class(&cluster, 10 + c, GI / 64, 0);
-    f.place = mu_place_create(f.policy, NULL);
+    f.place = mu_place_create(f.profile, NULL);
     twin_open(&f);
     mu_place_begin(f.place, &cluster.snapshot);
     for (int round = 0; round < 3; round++) {
@@ -320,7 +322,7 @@ static void test_place_pick__no_rows__none(void **state)
     struct mu_cluster cluster;
     mu_cluster_init(&cluster, 0, 0);
     struct mu_class_ix c = mu_cluster_plain_class(&cluster, 1, 0, 0);
-    struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
+    struct mu_place *place = mu_place_create(&mu_profile_pack, NULL);
     struct mu_node_ix node;
     mu_place_begin(place, &cluster.snapshot);
     assert_int_equal(mu_place_pick(place, pod_of(c), &node), 0);
@@ -333,7 +335,7 @@ static void test_place_pick__no_rows__none(void **state)
 static void take_where_it_does_not_fit(void *context)
 {
     struct mu_cluster *cluster = context;
-    struct mu_place *place = mu_place_create(MU_SCORE_PACK, NULL);
+    struct mu_place *place = mu_place_create(&mu_profile_pack, NULL);
     mu_place_begin(place, &cluster->snapshot);
     (void)mu_place_take(place, pod_of(mu_cluster_plain_class(cluster, 2000, 0, 0)),
                         (struct mu_node_ix){0});

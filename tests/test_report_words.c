@@ -16,7 +16,7 @@ struct words_rig {
 
 static struct words_rig rig_create(void)
 {
-    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    const struct mu_session_config config = {.profile = &mu_profile_spread};
     struct words_rig rig = {.db = fixture_create(0)};
     rig.snapshot = mu_db_replica_create(rig.db);
     rig.session = mu_session_create(&config);

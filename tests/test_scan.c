@@ -9,11 +9,14 @@
 
 struct columns {
     int64_t free[3][ROWS] __attribute__((aligned(64)));
-    int64_t base[ROWS] __attribute__((aligned(64)));
-    int64_t weight_cpu[ROWS] __attribute__((aligned(64)));
-    int64_t weight_memory[ROWS] __attribute__((aligned(64)));
+    int64_t base[2][ROWS] __attribute__((aligned(64)));
+    int64_t both[ROWS] __attribute__((aligned(64)));
+    int64_t weight[2][3][ROWS] __attribute__((aligned(64)));
+    int64_t most[2][3]; /* coefficients that the weights are of */
     int64_t tie_key[ROWS] __attribute__((aligned(64)));
-    int64_t alloc[2][ROWS] __attribute__((aligned(64)));
+    int64_t alloc[3][ROWS] __attribute__((aligned(64)));
+    int64_t bonus[ROWS] __attribute__((aligned(64)));
+    int32_t pref[ROWS] __attribute__((aligned(64)));
 };
 
 static int64_t any_amount(struct mu_random *random)
@@ -30,39 +33,91 @@ static int64_t any_amount(struct mu_random *random)
     }
 }
 
+/* Below 2^61: with another and both extras a key stays within 63 bits. */
+static int64_t any_base(struct mu_random *random)
+{
+    return mu_random_chance(random, 50) ? -1 : (int64_t)(mu_random_u64(random) >> 3);
+}
+
 static void columns_fill(struct mu_random *random, struct columns *c)
 {
+    for (int f = 0; f < 2; f++) {
+        for (int s = 0; s < 3; s++)
+            c->most[f][s] = mu_random_between(random, -(INT64_C(1) << 59), INT64_C(1) << 59) / 3;
+    }
     for (uint32_t i = 0; i < ROWS; i++) {
-        for (int r = 0; r < 3; r++)
+        for (int r = 0; r < 3; r++) {
             c->free[r][i] = any_amount(random);
-        for (int r = 0; r < 2; r++) {
             int64_t alloc = any_amount(random);
             c->alloc[r][i] = alloc > 0 ? alloc : 0;
         }
-        c->base[i] = mu_random_chance(random, 50)
-                         ? -1
-                         : (int64_t)(mu_random_u64(random) >> 2); /* below 2^62 */
-        c->weight_cpu[i] = mu_score_weight(c->alloc[0][i] >> MU_SCORE_SHIFT_CPU);
-        c->weight_memory[i] = mu_score_weight(c->alloc[1][i] >> MU_SCORE_SHIFT_MEMORY);
-        if (mu_random_chance(random, 100))
-            c->weight_cpu[i] = INT64_MAX; /* a hole */
+        for (int f = 0; f < 2; f++) {
+            c->base[f][i] = any_base(random);
+            for (int s = 0; s < 3; s++)
+                c->weight[f][s][i] = mu_random_chance(random, 50)
+                                         ? INT64_MAX /* a hole */
+                                         : mu_score_weight(c->most[f][s], c->alloc[s][i]);
+        }
+        c->both[i] = any_base(random);
         c->tie_key[i] =
             mu_random_chance(random, 50) ? -1 : mu_score_tie_key((uint32_t)mu_random_u64(random));
+        c->bonus[i] = (int64_t)mu_random_below(random, 1u << 28);
+        c->pref[i] = (int32_t)mu_random_below(random, 1u << 28);
     }
 }
 
-static int64_t key_naive(const struct mu_scan_need *need, const struct columns *c, uint32_t row)
+/* By the formulas, wrapping as unsigned numbers do where a hole is looked at. */
+static int64_t key_naive(const struct mu_scan_need *need, const struct mu_scan_columns *columns,
+                         uint32_t row)
 {
     for (uint32_t d = 0; d < need->count; d++) {
-        if (c->free[need->demands[d].resource][row] < need->demands[d].amount)
+        if (columns->free[need->demands[d].resource][row] < need->demands[d].amount)
             return MU_SCORE_KEY_NONE;
     }
-    int64_t cpu = c->weight_cpu[row], memory = c->weight_memory[row];
-    cpu = cpu < need->limit_cpu ? cpu : need->limit_cpu;
-    memory = memory < need->limit_memory ? memory : need->limit_memory;
-    int64_t cost = (need->units_cpu * cpu + need->units_memory * memory) >> MU_SCORE_SUM_SHIFT;
-    int64_t step = cost * (INT64_C(1) << MU_SCORE_TIE_BITS);
-    return need->sign == 0 ? c->base[row] + step : c->base[row] - step;
+    int64_t least_cost = INT64_MAX, least = INT64_MAX;
+    for (uint32_t f = 0; f < need->form_count; f++) {
+        uint64_t sum = 0;
+        for (uint32_t i = 0; i < need->cost_count[f]; i++) {
+            const struct mu_scan_cost *cost = &need->costs[f][i];
+            int64_t weight = columns->weight[f][cost->slot][row];
+            weight = weight < -cost->limit ? -cost->limit : weight;
+            sum += (uint64_t)cost->units * (uint64_t)weight;
+        }
+        int64_t cost = mu_score_cost((int64_t)sum);
+        int64_t key = (int64_t)((uint64_t)columns->base[f][row] - (uint64_t)cost);
+        least_cost = cost < least_cost ? cost : least_cost;
+        least = key < least ? key : least;
+    }
+    if (need->form_count == 2 && columns->both != NULL) {
+        int64_t bound = (int64_t)((uint64_t)columns->both[row] - (uint64_t)least_cost);
+        least = bound < least ? bound : least;
+    }
+    uint64_t extra = need->pref[0] != NULL ? (uint64_t)need->pref[0][row] : 0;
+    if (need->bonus[0] != NULL)
+        extra +=
+            (uint64_t)(need->bonus[columns->level] != NULL ? need->bonus[0][row] : need->bonus_max);
+    return (int64_t)((uint64_t)least + (extra << MU_SCORE_TIE_BITS));
+}
+
+static void need_draw(struct mu_random *random, const struct columns *c, struct mu_scan_need *need)
+{
+    need->form_count = 1 + (uint32_t)mu_random_below(random, 2);
+    for (uint32_t r = 0; r < 3; r++) {
+        int64_t amount = any_amount(random);
+        if (amount <= 0)
+            continue;
+        need->demands[need->count++] = (struct mu_scan_demand){amount, r};
+        for (uint32_t f = 0; f < need->form_count; f++)
+            need->costs[f][need->cost_count[f]++] =
+                (struct mu_scan_cost){r, amount, mu_score_weight_limit(c->most[f][r], amount)};
+    }
+    if (mu_random_chance(random, 300))
+        need->pref[0] = need->pref[1] = c->pref;
+    need->bonus_max = (int64_t)mu_random_below(random, 1u << 28);
+    if (mu_random_chance(random, 300))
+        need->bonus[0] = c->bonus;
+    if (mu_random_chance(random, 500))
+        need->bonus[1] = need->bonus[0];
 }
 
 static void check_keys(struct mu_test_run *run, const struct mu_scan_ops *ops,
@@ -74,32 +129,25 @@ static void check_keys(struct mu_test_run *run, const struct mu_scan_ops *ops,
     } store;
     struct mu_scan_need *need = &store.need;
     memset(&store, 0, sizeof store);
-    need->sign = mu_random_chance(&run->random, 500) ? -1 : 0;
-    for (uint32_t r = 0; r < 3; r++) {
-        int64_t amount = any_amount(&run->random);
-        if (amount <= 0)
-            continue;
-        need->demands[need->count++] = (struct mu_scan_demand){amount, r};
-        if (r == 0)
-            need->units_cpu = amount >> MU_SCORE_SHIFT_CPU;
-        if (r == 1)
-            need->units_memory = amount >> MU_SCORE_SHIFT_MEMORY;
-    }
-    need->limit_cpu = mu_score_weight_limit(need->units_cpu);
-    need->limit_memory = mu_score_weight_limit(need->units_memory);
-    const struct mu_scan_columns columns = {
+    need_draw(&run->random, c, need);
+    struct mu_scan_columns columns = {
+        .level = (uint32_t)mu_random_below(&run->random, 2),
         .free = {c->free[0], c->free[1], c->free[2]},
-        .base = c->base,
-        .weight_cpu = c->weight_cpu,
-        .weight_memory = c->weight_memory,
+        .base = {c->base[0], c->base[1]},
+        .both = mu_random_chance(&run->random, 500) ? c->both : NULL,
     };
+    for (int f = 0; f < 2; f++) {
+        for (int s = 0; s < 3; s++)
+            columns.weight[f][s] = c->weight[f][s];
+    }
     int64_t out[MU_NODE_CHUNK] __attribute__((aligned(64)));
     uint32_t begin = MU_NODE_CHUNK * (uint32_t)mu_random_below(&run->random, 4);
     uint64_t mask = mu_random_chance(&run->random, 100) ? 0 : mu_random_u64(&run->random);
     int64_t largest = ops->keys(need, &columns, begin, mask, out);
     int64_t want_largest = INT64_MIN;
     for (uint32_t i = 0; i < MU_NODE_CHUNK; i++) {
-        int64_t want = (mask >> i & 1) != 0 ? key_naive(need, c, begin + i) : MU_SCORE_KEY_NONE;
+        bool in = (mask >> i & 1) != 0;
+        int64_t want = in ? key_naive(need, &columns, begin + i) : MU_SCORE_KEY_NONE;
         MU_TEST_CHECK(run, out[i] == want);
         want_largest = want > want_largest ? want : want_largest;
     }
@@ -109,31 +157,30 @@ static void check_keys(struct mu_test_run *run, const struct mu_scan_ops *ops,
 static void check_bases(struct mu_test_run *run, const struct mu_scan_ops *ops,
                         const struct columns *c)
 {
-    bool pack = mu_random_chance(&run->random, 500);
-    const struct mu_scan_room room = {
-        .free_cpu = c->free[0],
-        .free_memory = c->free[1],
-        .alloc_cpu = c->alloc[0],
-        .alloc_memory = c->alloc[1],
-        .weight_cpu = c->weight_cpu,
-        .weight_memory = c->weight_memory,
+    uint32_t f = (uint32_t)mu_random_below(&run->random, 2);
+    struct mu_scan_room room = {
+        .slot_count = (uint32_t)mu_random_below(&run->random, 4),
         .tie_key = c->tie_key,
-        .pack = pack,
+        .offset = (int64_t)mu_random_below(&run->random, 1u << 30),
     };
+    for (uint32_t s = 0; s < room.slot_count; s++) {
+        room.slots[s].free = c->free[s];
+        room.slots[s].alloc = c->alloc[s];
+        room.slots[s].weight = c->weight[f][s];
+        room.slots[s].shift = s == 1 ? 10 : 0;
+    }
     int64_t out[MU_NODE_CHUNK] __attribute__((aligned(64)));
     uint32_t begin = MU_NODE_CHUNK * (uint32_t)mu_random_below(&run->random, 4);
     ops->bases(&room, begin, out);
     for (uint32_t i = 0; i < MU_NODE_CHUNK; i++) {
         uint32_t row = begin + i;
-        uint64_t parts = mu_score_room_part(c->free[0][row], c->alloc[0][row], MU_SCORE_SHIFT_CPU,
-                                            c->weight_cpu[row]) +
-                         mu_score_room_part(c->free[1][row], c->alloc[1][row],
-                                            MU_SCORE_SHIFT_MEMORY, c->weight_memory[row]);
-        if (c->tie_key[row] < 0)
-            MU_TEST_CHECK(run, out[i] == -1);
-        else if (c->weight_cpu[row] != INT64_MAX)
-            MU_TEST_CHECK(run, out[i] == mu_score_base(pack ? MU_SCORE_PACK : MU_SCORE_SPREAD,
-                                                       parts, c->tie_key[row]));
+        uint64_t parts = 0;
+        for (uint32_t s = 0; s < room.slot_count; s++)
+            parts += (uint64_t)mu_score_room_part(room.slots[s].free[row], room.slots[s].alloc[row],
+                                                  room.slots[s].shift, room.slots[s].weight[row]);
+        int64_t want =
+            c->tie_key[row] < 0 ? -1 : mu_score_base(room.offset, (int64_t)parts, c->tie_key[row]);
+        MU_TEST_CHECK(run, out[i] == want);
     }
 }
 
@@ -143,15 +190,20 @@ static void check_reductions(struct mu_test_run *run, const struct mu_scan_ops *
     const int64_t *values = c->free[mu_random_below(&run->random, 3)];
     int64_t value = values[mu_random_below(&run->random, MU_NODE_CHUNK)];
     int64_t max = INT64_MIN, min = INT64_MAX;
+    int64_t max_of_min = INT64_MIN;
+    const int64_t *other = c->free[mu_random_below(&run->random, 3)];
     uint64_t equal = 0, less = 0;
     for (uint32_t i = 0; i < MU_NODE_CHUNK; i++) {
         max = values[i] > max ? values[i] : max;
         min = values[i] < min ? values[i] : min;
+        int64_t smaller = values[i] < other[i] ? values[i] : other[i];
+        max_of_min = smaller > max_of_min ? smaller : max_of_min;
         equal |= (uint64_t)(values[i] == value) << i;
         less |= (uint64_t)(values[i] < value) << i;
     }
     MU_TEST_CHECK(run, ops->max(values) == max);
     MU_TEST_CHECK(run, ops->min(values) == min);
+    MU_TEST_CHECK(run, ops->max_of_min(values, other) == max_of_min);
     MU_TEST_CHECK(run, ops->equal(values, value) == equal);
     MU_TEST_CHECK(run, ops->less(values, value) == less);
 }

@@ -11,7 +11,7 @@ static void test_scheduler__solo_pod__is_bound_under_a_plan(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 1000, solo, false);
     start(&r);
@@ -28,7 +28,7 @@ static void test_scheduler__gang_without_room__waits_whole_until_a_node_comes(vo
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_PACK);
+    rig_init(&r, &mu_profile_pack);
     add_node(&r, "n1", 2000);
     start(&r);
     for (int i = 0; i < 3; i++) {
@@ -49,7 +49,7 @@ static void test_scheduler__incomplete_gang__waits_for_its_members(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 8000);
     start(&r);
     add_pod(&r, "g0", 100, gang_of("g", 2), false);
@@ -66,7 +66,7 @@ static void test_scheduler__unsized_gang__is_placed_after_its_quiet_time(void **
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 8000);
     start(&r);
     add_pod(&r, "g0", 100, gang_of("g", 0), false);
@@ -84,7 +84,7 @@ static void test_scheduler__gated_pod__is_never_bound(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 8000);
     add_pod(&r, "p", 100, solo, true);
     start(&r);
@@ -103,7 +103,7 @@ static void test_scheduler__lost_reply_of_a_landed_bind__is_settled_once(void **
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     r.hook = lose_first_reply;
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 3000, solo, false);
@@ -125,7 +125,7 @@ static void test_scheduler__lost_requests__are_repeated_until_bound(void **state
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     r.hook = lose_first_requests;
     add_node(&r, "n1", 4000);
     add_pod(&r, "g0", 1000, gang_of("g", 2), false);
@@ -142,7 +142,7 @@ static void test_scheduler__pod_changed_under_a_plan__is_planned_again(void **st
     struct rig r;
     const struct mu_plan *plan;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 4000);
     start(&r);
     add_pod(&r, "p", 1000, solo, false);
@@ -177,7 +177,7 @@ static void test_scheduler__denied_bind__is_repeated_with_backoff(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     r.hook = forbid;
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 3000, solo, false);
@@ -230,7 +230,7 @@ static void test_scheduler__member_changes_under_an_open_claim__nobody_passes_it
         struct rig r;
         struct mu_buf body = {0};
         char name[16];
-        rig_init(&r, MU_SCORE_SPREAD);
+        rig_init(&r, &mu_profile_spread);
         r.hook = park_first;
         add_node(&r, "n1", 4000);
         start(&r);
@@ -258,7 +258,7 @@ static void test_scheduler__member_grows_beyond_bounds__nothing_leaks(void **sta
         struct rig r;
         struct mu_buf body = {0};
         char name[16];
-        rig_init(&r, MU_SCORE_SPREAD);
+        rig_init(&r, &mu_profile_spread);
         add_node(&r, "n1", 4000);
         start(&r);
         add_gang(&r, 0, 2);
@@ -285,7 +285,7 @@ static void test_scheduler_drain__nothing_new_is_decided(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 4000);
     start(&r);
     mu_scheduler_drain(r.scheduler);
@@ -300,7 +300,7 @@ static void test_scheduler__idle__has_nothing_to_do(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 1000, solo, false);
     start(&r);
@@ -325,7 +325,7 @@ static void test_scheduler_feed__object_not_readable__skipped_counted_and_named(
     uint8_t raw[128];
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     struct mu_reflector_sink sink = mu_feed_sink(r.scheduler, MU_DB_PODS);
     Kube__ObjectMeta meta = KUBE__OBJECT_META__INIT;
     Kube__Pod pod = KUBE__POD__INIT;

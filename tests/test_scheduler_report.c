@@ -74,7 +74,7 @@ static void test_scheduler_report__pod_without_room__condition_and_event_once(vo
     struct rig r;
     char text[1024];
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 1000);
     add_tainted(&r, "n2", true);
     add_tainted(&r, "n3", false);
@@ -108,7 +108,7 @@ static void test_scheduler_report__bound_pod__is_an_event(void **state)
     struct rig r;
     char text[1024];
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 1000, solo, false);
     start(&r);
@@ -132,7 +132,7 @@ static void test_scheduler_report__gangs__tell_their_story(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_PACK, RATE);
+    rig_init_reporting(&r, &mu_profile_pack, RATE);
     add_node(&r, "n1", 2000);
     add_node(&r, "n2", 500);
     start(&r);
@@ -168,7 +168,7 @@ static void test_scheduler_report__transient_waits__are_not_told(void **state)
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 8000);
     start(&r);
     add_pod(&r, "q0", 100, gang_of("q", 0), false); /* quiet time: 1 s */
@@ -192,7 +192,7 @@ static void test_scheduler_report__denied_binding__is_told_and_waits_its_time(vo
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     r.hook = forbid_all;
     add_node(&r, "n1", 4000);
     add_pod(&r, "p", 1000, solo, false);
@@ -237,7 +237,7 @@ static void test_scheduler_report__status_write_overtakes_a_bind__bound_at_once(
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 4000);
     start(&r);
     r.before_binding = touch_before_first_binding;
@@ -255,7 +255,7 @@ static void test_scheduler_report__status_write_overtakes_a_plan__planned_at_onc
     struct rig r;
     const struct mu_plan *plan;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 4000);
     start(&r);
     add_pod(&r, "p", 1000, solo, false);
@@ -279,7 +279,7 @@ static void test_scheduler_report__status_write_alone__starts_no_session(void **
 {
     struct rig r;
     (void)state;
-    rig_init(&r, MU_SCORE_SPREAD);
+    rig_init(&r, &mu_profile_spread);
     add_node(&r, "n1", 1000);
     add_pod(&r, "p", 8000, solo, false);
     start(&r);
@@ -301,7 +301,7 @@ static void test_scheduler_report__session_under_way__conditions_are_held(void *
     struct rig r;
     const struct mu_plan *plan;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 1000);
     start(&r);
     add_pod(&r, "p", 4000, solo, false);
@@ -336,7 +336,7 @@ static void test_scheduler_report__lost_requests_and_replies__told_once_in_the_e
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     r.report_hook = lose_some;
     add_node(&r, "n1", 1000);
     for (int i = 0; i < 5; i++) {
@@ -367,13 +367,13 @@ static void test_scheduler_report__restart__does_not_tell_again(void **state)
 {
     struct rig first;
     (void)state;
-    rig_init_reporting(&first, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&first, &mu_profile_spread, RATE);
     add_node(&first, "n1", 1000);
     add_pod(&first, "p", 8000, solo, false);
     start(&first);
     run_for(&first, 10 * MU_NS_PER_S);
     assert_int_equal(first.conditions, 1);
-    rig_restart(&first, MU_SCORE_SPREAD, RATE);
+    rig_restart(&first, &mu_profile_spread, RATE);
     start(&first);
     run_for(&first, 600 * MU_NS_PER_S);
     assert_int_equal(first.conditions, 1);
@@ -390,7 +390,7 @@ static void test_scheduler_report__node_comes_to_many_waiting_pods__no_flood(voi
 {
     struct rig r;
     (void)state;
-    rig_init_reporting(&r, MU_SCORE_SPREAD, RATE);
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
     add_node(&r, "n1", 1000);
     start(&r);
     for (int i = 0; i < MANY; i++) {

@@ -2,110 +2,191 @@
 
 #include "engine/base/error.h"
 #include "engine/score.h"
+#include "tests/support/cluster_random.h"
 
 #define GI (INT64_C(1) << 30)
 
-static int64_t left_of(enum mu_score_policy policy, const struct mu_score_node *node, int64_t cpu,
-                       int64_t memory)
+/* All that weights may add to a score of the built-in profiles spread and pack. */
+#define WHOLE ((INT64_C(1) << 31) - 1024)
+
+struct fixture {
+    struct mu_model *model;
+    struct mu_score score;
+};
+
+static void fixture_init(struct fixture *f, const struct mu_profile *profile)
 {
-    int64_t score = mu_score_key(policy, node, cpu, memory) >> MU_SCORE_TIE_BITS;
-    return policy == MU_SCORE_SPREAD ? score : MU_SCORE_LEFT_MAX - score;
+    struct mu_resource_ix ix;
+    f->model = mu_model_create();
+    assert_non_null(f->model);
+    assert_int_equal(
+        mu_resource_intern(mu_model_resources(f->model), MU_STR("nvidia.com/gpu"), &ix), 0);
+    assert_int_equal(ix.v, MU_RES_EXTENDED);
+    mu_score_compile(&f->score, profile, f->model, MU_RES_EXTENDED + 1);
 }
 
-static void test_score_policy_parse__words__known_ones_only(void **state)
+static void fixture_fini(struct fixture *f)
 {
-    (void)state;
-    enum mu_score_policy policy = MU_SCORE_SPREAD;
-    assert_int_equal(mu_score_policy_parse(MU_STR("pack"), &policy), 0);
-    assert_int_equal(policy, MU_SCORE_PACK);
-    assert_int_equal(mu_score_policy_parse(MU_STR("spread"), &policy), 0);
-    assert_int_equal(policy, MU_SCORE_SPREAD);
-    policy = MU_SCORE_PACK;
-    assert_int_equal(mu_score_policy_parse(MU_STR("Spread"), &policy), MU_EINVAL);
-    assert_int_equal(mu_score_policy_parse(MU_STR(""), &policy), MU_EINVAL);
-    assert_int_equal(policy, MU_SCORE_PACK);
+    mu_model_destroy(f->model);
+}
+
+static struct mu_score_node node_of(int64_t free_cpu, int64_t free_memory, int64_t cpu,
+                                    int64_t memory, uint32_t tie)
+{
+    return (struct mu_score_node){
+        .free = {free_cpu, free_memory}, .alloc = {cpu, memory}, .tie = tie};
+}
+
+/* The score of a pod of so much cpu and memory. */
+static int64_t score_of(const struct fixture *f, const struct mu_score_node *node, int64_t cpu,
+                        int64_t memory)
+{
+    const int64_t requests[MU_RESOURCES_MAX] = {cpu, memory};
+    return mu_score_key(&f->score, node, requests) >> MU_SCORE_TIE_BITS;
 }
 
 static void test_score_weight__edges__documented_values(void **state)
 {
     (void)state;
-    assert_int_equal(mu_score_weight(0), 0);
-    assert_int_equal(mu_score_weight(-5), 0);
-    assert_int_equal(mu_score_weight(1), MU_SCORE_PART_MAX);
-    assert_int_equal(mu_score_weight(3), MU_SCORE_PART_MAX / 3);
-    assert_int_equal(mu_score_weight(INT64_MAX), 0);
-    assert_int_equal(mu_score_weight_limit(0), MU_SCORE_PART_MAX);
-    assert_int_equal(mu_score_weight_limit(1000), MU_SCORE_PART_MAX / 1000);
+    assert_int_equal(mu_score_weight(1000, 0), 0);
+    assert_int_equal(mu_score_weight(1000, -5), 0);
+    assert_int_equal(mu_score_weight(1000, 1), 1000);
+    assert_int_equal(mu_score_weight(1000, 3), 333);
+    assert_int_equal(mu_score_weight(-1000, 3), -333);
+    assert_int_equal(mu_score_weight(1000, INT64_MAX), 0);
+    assert_int_equal(mu_score_weight_limit(1000, 0), 1000);
+    assert_int_equal(mu_score_weight_limit(-1000, 7), 142);
 }
 
-static void test_score_key__share_of_a_node__about_2_30_per_resource(void **state)
+static void test_score_key__share_of_a_node__half_the_score_per_resource(void **state)
 {
     (void)state;
-    const int64_t one = INT64_C(1) << 30;
-    struct mu_score_node node = {96000, 384 * GI, 96000, 384 * GI, 0};
-    assert_in_range(left_of(MU_SCORE_SPREAD, &node, 0, 0), 2 * one - 1024, 2 * one - 1);
-    assert_in_range(left_of(MU_SCORE_SPREAD, &node, 48000, 0), one + one / 2 - 1024,
-                    one + one / 2 + 1024);
-    assert_in_range(left_of(MU_SCORE_SPREAD, &node, 48000, 192 * GI), one - 1024, one + 1024);
-    assert_in_range(left_of(MU_SCORE_SPREAD, &node, 96000, 384 * GI), 0, 0);
-    /* The same left over, whichever policy. */
-    assert_int_equal(left_of(MU_SCORE_SPREAD, &node, 1234, 5 * GI),
-                     left_of(MU_SCORE_PACK, &node, 1234, 5 * GI));
+    struct fixture f;
+    fixture_init(&f, &mu_profile_spread);
+    struct mu_score_node node = node_of(96000, 384 * GI, 96000, 384 * GI, 0);
+    int64_t none = score_of(&f, &node, 96000, 384 * GI);
+    assert_in_range(none, 0, 4);
+    assert_in_range(score_of(&f, &node, 0, 0) - none, WHOLE - 1024, WHOLE);
+    assert_in_range(score_of(&f, &node, 48000, 0) - none, WHOLE / 4 * 3 - 1024, WHOLE / 4 * 3);
+    assert_in_range(score_of(&f, &node, 48000, 192 * GI) - none, WHOLE / 2 - 1024, WHOLE / 2);
     /* Nothing allocatable scores nothing; room below zero counts as none. */
-    struct mu_score_node odd = {-500, 0, 96000, 0, 0};
-    assert_int_equal(left_of(MU_SCORE_SPREAD, &odd, 0, 0), 0);
+    struct mu_score_node odd = node_of(-500, 0, 96000, 0, 0);
+    assert_int_equal(score_of(&f, &odd, 0, 0), none);
+    fixture_fini(&f);
 }
 
-static void test_score_key__two_nodes__policy_then_tie(void **state)
+static void test_score_key__two_nodes__strategy_then_tie(void **state)
 {
     (void)state;
-    struct mu_score_node empty = {8000, 8 * GI, 8000, 8 * GI, 9};
-    struct mu_score_node used = {4000, 8 * GI, 8000, 8 * GI, 7};
-    assert_true(mu_score_key(MU_SCORE_SPREAD, &empty, 100, GI) >
-                mu_score_key(MU_SCORE_SPREAD, &used, 100, GI));
-    assert_true(mu_score_key(MU_SCORE_PACK, &empty, 100, GI) <
-                mu_score_key(MU_SCORE_PACK, &used, 100, GI));
-    struct mu_score_node twin = empty;
-    twin.tie = 7; /* smaller wins */
-    assert_true(mu_score_key(MU_SCORE_SPREAD, &twin, 100, GI) >
-                mu_score_key(MU_SCORE_SPREAD, &empty, 100, GI));
-    assert_true(mu_score_key(MU_SCORE_PACK, &twin, 100, GI) >
-                mu_score_key(MU_SCORE_PACK, &empty, 100, GI));
-    twin.tie = 8; /* differs from 9 in the bit that the key has no room for */
-    assert_int_equal(mu_score_key(MU_SCORE_SPREAD, &twin, 100, GI),
-                     mu_score_key(MU_SCORE_SPREAD, &empty, 100, GI));
+    const struct mu_profile *profiles[] = {&mu_profile_spread, &mu_profile_pack};
+    for (int p = 0; p < 2; p++) {
+        struct fixture f;
+        const int64_t requests[MU_RESOURCES_MAX] = {100, GI};
+        fixture_init(&f, profiles[p]);
+        struct mu_score_node empty = node_of(8000, 8 * GI, 8000, 8 * GI, 9);
+        struct mu_score_node used = node_of(4000, 8 * GI, 8000, 8 * GI, 7);
+        assert_true((mu_score_key(&f.score, &empty, requests) >
+                     mu_score_key(&f.score, &used, requests)) == (p == 0));
+        struct mu_score_node twin = empty;
+        twin.tie = 7; /* smaller wins */
+        assert_true(mu_score_key(&f.score, &twin, requests) >
+                    mu_score_key(&f.score, &empty, requests));
+        twin.tie = 8; /* differs from 9 in the bit that the key has no room for */
+        assert_int_equal(mu_score_key(&f.score, &twin, requests),
+                         mu_score_key(&f.score, &empty, requests));
+        fixture_fini(&f);
+    }
 }
 
-static void test_score_key__any_node_that_fits__within_range(void **state)
+/* kube-scheduler's formula in floating point: least allocated plus balanced. */
+static void test_score_key__default__is_the_smaller_free_share(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct mu_test_run run = mu_test_run_begin(2);
+    fixture_init(&f, &mu_profile_default);
+    struct mu_score_node full = node_of(0, 0, 1000, GI, 0);
+    int64_t none = score_of(&f, &full, 0, 0);
+    for (run.step = 0; run.step < 2000; run.step++) {
+        struct mu_score_node node = node_of(0, 0, 64000, 256 * GI, 0);
+        node.free[0] = mu_random_between(&run.random, 0, node.alloc[0]);
+        node.free[1] = mu_random_between(&run.random, 0, node.alloc[1]);
+        double cpu = (double)node.free[0] / 64000, memory = (double)node.free[1] / (256.0 * GI);
+        double apart = cpu > memory ? cpu - memory : memory - cpu;
+        double want = (cpu + memory) / 2 + 1 - apart / 2; /* weights 1 and 1 of 12 */
+        double got = 1 + (double)(score_of(&f, &node, 0, 0) - none) / ((double)WHOLE / 12);
+        MU_TEST_CHECK(&run, got - want < 1e-4 && want - got < 1e-4);
+    }
+    fixture_fini(&f);
+}
+
+/* A GPU in use weighs more than cpu and memory; a node without any counts as used up. */
+static void test_score_key__binpack__devices_first(void **state)
+{
+    (void)state;
+    struct fixture f;
+    const int64_t gpu[MU_RESOURCES_MAX] = {1000, GI, 0, 0, 1};
+    const int64_t plain[MU_RESOURCES_MAX] = {1000, GI};
+    fixture_init(&f, &mu_profile_binpack);
+    struct mu_score_node begun = node_of(64000, 256 * GI, 64000, 256 * GI, 0);
+    begun.alloc[4] = 8;
+    begun.free[4] = 3;
+    struct mu_score_node busy = node_of(8000, 32 * GI, 64000, 256 * GI, 0);
+    busy.alloc[4] = busy.free[4] = 8;
+    struct mu_score_node without = node_of(64000, 256 * GI, 64000, 256 * GI, 0);
+    assert_true(mu_score_key(&f.score, &begun, gpu) > mu_score_key(&f.score, &busy, gpu));
+    assert_true(mu_score_key(&f.score, &without, plain) > mu_score_key(&f.score, &begun, plain));
+    fixture_fini(&f);
+}
+
+static void test_score_compile__unknown_resource__is_left_out(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_init(&f, &mu_profile_binpack);
+    assert_int_equal(f.score.slot_count, 3); /* no amd.com/gpu */
+    mu_score_compile(&f.score, &mu_profile_binpack, f.model, MU_RES_EXTENDED);
+    assert_int_equal(f.score.slot_count, 2); /* known, but no node of this snapshot has it */
+    fixture_fini(&f);
+}
+
+static void test_score_key__any_profile_and_node_that_fits__within_range(void **state)
 {
     (void)state;
     struct mu_test_run run = mu_test_run_begin(2);
-    for (run.step = 0; run.step < 200000; run.step++) {
+    for (run.step = 0; run.step < 100000; run.step++) {
+        struct mu_profile profile;
+        struct fixture f;
+        if (run.step % 100 == 0) {
+            if (run.step > 0)
+                fixture_fini(&f);
+            mu_profile_random(&run.random, &profile);
+            fixture_init(&f, &profile);
+        }
         struct mu_score_node node = {.tie = (uint32_t)mu_random_u64(&run.random)};
-        node.alloc_cpu = (int64_t)(mu_random_u64(&run.random) >> (1 + run.step % 63));
-        node.alloc_memory = (int64_t)(mu_random_u64(&run.random) >> (1 + run.step % 61));
-        node.free_cpu = mu_random_between(&run.random, 0, node.alloc_cpu);
-        node.free_memory = mu_random_between(&run.random, 0, node.alloc_memory);
-        int64_t cpu = mu_random_between(&run.random, 0, node.free_cpu);
-        int64_t memory = mu_random_between(&run.random, 0, node.free_memory);
-        int64_t spread = mu_score_key(MU_SCORE_SPREAD, &node, cpu, memory);
-        int64_t pack = mu_score_key(MU_SCORE_PACK, &node, cpu, memory);
-        MU_TEST_CHECK(&run, spread >= 0 && spread < INT64_C(1) << 62);
-        MU_TEST_CHECK(&run, pack >= 0 && pack < INT64_C(1) << 62);
-        /* Less taken leaves no less. */
-        MU_TEST_CHECK(&run, left_of(MU_SCORE_SPREAD, &node, cpu / 2, memory / 2) >=
-                                left_of(MU_SCORE_SPREAD, &node, cpu, memory));
+        int64_t requests[MU_RESOURCES_MAX] = {0};
+        for (uint32_t r = 0; r <= MU_RES_EXTENDED; r++) {
+            node.alloc[r] = (int64_t)(mu_random_u64(&run.random) >> (1 + run.step % 63));
+            node.free[r] = mu_random_between(&run.random, 0, node.alloc[r]);
+            requests[r] = mu_random_between(&run.random, 0, node.free[r]);
+        }
+        int64_t key = mu_score_key(&f.score, &node, requests);
+        MU_TEST_CHECK(&run, key >= 0 && key < INT64_C(1) << 62);
+        if (run.step == 99999)
+            fixture_fini(&f);
     }
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_score_policy_parse__words__known_ones_only),
         cmocka_unit_test(test_score_weight__edges__documented_values),
-        cmocka_unit_test(test_score_key__share_of_a_node__about_2_30_per_resource),
-        cmocka_unit_test(test_score_key__two_nodes__policy_then_tie),
-        cmocka_unit_test(test_score_key__any_node_that_fits__within_range),
+        cmocka_unit_test(test_score_key__share_of_a_node__half_the_score_per_resource),
+        cmocka_unit_test(test_score_key__two_nodes__strategy_then_tie),
+        cmocka_unit_test(test_score_key__default__is_the_smaller_free_share),
+        cmocka_unit_test(test_score_key__binpack__devices_first),
+        cmocka_unit_test(test_score_compile__unknown_resource__is_left_out),
+        cmocka_unit_test(test_score_key__any_profile_and_node_that_fits__within_range),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,9 +13,9 @@
 #define GI      (INT64_C(1) << 30)
 #define CLASSES 24
 
-static struct mu_session *session_make(enum mu_score_policy policy)
+static struct mu_session *session_make(const struct mu_profile *profile)
 {
-    const struct mu_session_config config = {.score = policy};
+    const struct mu_session_config config = {.profile = profile};
     struct mu_session *session = mu_session_create(&config);
     assert_non_null(session);
     return session;
@@ -34,11 +34,12 @@ static uint64_t snapshot_digest(const struct mu_snapshot *s)
 /* One run, held to the oracle, twice (the second has every memo of the first) and once more from
  * nothing. */
 static void run_and_check(struct mu_test_run *run, struct mu_session *session,
-                          struct mu_cluster *cluster, enum mu_score_policy policy, uint64_t now_ns)
+                          struct mu_cluster *cluster, const struct mu_profile *profile,
+                          uint64_t now_ns)
 {
     struct mu_snapshot *s = &cluster->snapshot;
     struct mu_oracle_plan want;
-    mu_oracle_session(s, policy, now_ns, &want);
+    mu_oracle_session(s, profile, now_ns, &want);
     uint64_t digest = snapshot_digest(s);
     for (int pass = 0; pass < 3; pass++) {
         if (pass == 2 && mu_random_chance(&run->random, 500))
@@ -76,15 +77,15 @@ static void scenario(struct mu_test_run *run, const struct mu_cluster_shape *sha
     struct mu_cluster cluster;
     struct mu_class_ix classes[CLASSES];
     mu_cluster_random(&cluster, &run->random, shape, classes);
-    enum mu_score_policy policy =
-        mu_random_chance(&run->random, 500) ? MU_SCORE_SPREAD : MU_SCORE_PACK;
-    struct mu_session *session = session_make(policy);
+    struct mu_profile profile;
+    mu_profile_random(&run->random, &profile);
+    struct mu_session *session = session_make(&profile);
     uint64_t now_ns = 0;
     for (uint32_t round = 0; round < rounds; round++) {
         while (cluster.snapshot.gang_rows < cluster.snapshot.gang_cap &&
                mu_random_chance(&run->random, 900))
             (void)mu_cluster_random_gang(&cluster, &run->random, classes, shape->classes);
-        run_and_check(run, session, &cluster, policy, now_ns);
+        run_and_check(run, session, &cluster, &profile, now_ns);
         const struct mu_plan *plan = NULL;
         MU_TEST_CHECK(run, mu_session_run(session, &cluster.snapshot, now_ns, &plan) == 0);
         if (mu_random_chance(&run->random, 700))
@@ -135,7 +136,7 @@ static void test_session_run__rows_in_another_order__same_nodes(void **state)
         for (uint32_t p = 0; p < PODS; p++)
             (void)mu_cluster_plain_gang(
                 &cluster, mu_cluster_plain_class(&cluster, 500 + p % 7 * 100, GI, 0), 1);
-        struct mu_session *session = session_make(MU_SCORE_SPREAD);
+        struct mu_session *session = session_make(&mu_profile_spread);
         const struct mu_plan *plan = NULL;
         assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
         assert_int_equal(plan->gang_count, PODS);
@@ -164,7 +165,7 @@ static void test_session_run__nothing_changed__scans_nothing(void **state)
         (void)mu_cluster_plain_gang(&cluster, huge, 1);
     for (uint32_t g = 0; g < 50; g++)
         (void)mu_cluster_plain_gang(&cluster, three, 3 + g % 2u); /* two fit; no twins in a row */
-    struct mu_session *session = session_make(MU_SCORE_SPREAD);
+    struct mu_session *session = session_make(&mu_profile_spread);
     struct mu_place_counts before, after;
     const struct mu_plan *plan = NULL;
     assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
@@ -210,7 +211,7 @@ static void test_session_run__mixed_gang_short__known_until_room_grows(void **st
                                              .subgroups = &subgroup};
         (void)mu_cluster_gang(&cluster, &gang);
     }
-    struct mu_session *session = session_make(MU_SCORE_SPREAD);
+    struct mu_session *session = session_make(&mu_profile_spread);
     struct mu_place_counts counts;
     const struct mu_plan *plan = NULL;
     for (int step = 0; step < 4; step++) {
@@ -255,7 +256,7 @@ static void test_session_run__mixed_gangs_alike__laid_out_once(void **state)
     for (int round = 0; round < 2; round++) {
         for (; made < (round == 0 ? 1u : 50u); made++)
             (void)mu_cluster_gang(&cluster, &gang);
-        struct mu_session *session = session_make(MU_SCORE_SPREAD);
+        struct mu_session *session = session_make(&mu_profile_spread);
         struct mu_place_counts counts;
         const struct mu_plan *plan = NULL;
         assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
@@ -278,7 +279,7 @@ static void test_session_run__step_budget_runs_out__undecided(void **state)
     struct mu_class_ix c = mu_cluster_plain_class(&cluster, 100, GI, 0);
     uint32_t wide = mu_cluster_plain_gang(&cluster, c, 9);
     uint32_t narrow = mu_cluster_plain_gang(&cluster, c, 8);
-    const struct mu_session_config config = {.score = MU_SCORE_PACK, .gang_step_budget = 8};
+    const struct mu_session_config config = {.profile = &mu_profile_pack, .gang_step_budget = 8};
     struct mu_session *session = mu_session_create(&config);
     const struct mu_plan *plan = NULL;
     assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
@@ -303,7 +304,7 @@ struct oom_fixture {
 static bool oom_body(void *context)
 {
     struct oom_fixture *fixture = context;
-    const struct mu_session_config config = {.score = MU_SCORE_SPREAD};
+    const struct mu_session_config config = {.profile = &mu_profile_spread};
     struct mu_session *session = mu_session_create(&config);
     if (session == NULL)
         return false;

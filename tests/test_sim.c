@@ -10,7 +10,7 @@
 
 static struct mu_sim_small everything(void)
 {
-    struct mu_sim_small small = {.score = MU_SCORE_SPREAD};
+    struct mu_sim_small small = {.profile = &mu_profile_spread};
     struct mu_error error;
     assert_int_equal(mu_sim_faults_parse("all", &small, &error), 0);
     return small;
@@ -43,7 +43,7 @@ static void test_sim__all_faults__no_invariant_is_violated(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct mu_sim_result result;
-        small.score = seed % 2 == 0 ? MU_SCORE_PACK : MU_SCORE_SPREAD;
+        small.profile = seed % 2 == 0 ? &mu_profile_pack : &mu_profile_spread;
         bad += run_seed(&small, seed, &result) > 0;
         steps += result.steps;
     }
@@ -54,7 +54,7 @@ static void test_sim__all_faults__no_invariant_is_violated(void **state)
 
 static void test_sim__no_faults__comes_to_rest_clean(void **state)
 {
-    struct mu_sim_small small = {.score = MU_SCORE_PACK};
+    struct mu_sim_small small = {.profile = &mu_profile_pack};
     struct mu_error error;
     (void)state;
     assert_int_equal(mu_sim_faults_parse("none", &small, &error), 0);

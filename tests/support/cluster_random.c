@@ -134,6 +134,29 @@ void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
     }
 }
 
+void mu_profile_random(struct mu_random *random, struct mu_profile *profile)
+{
+    static const char *const names[] = {"cpu", "memory", "example.com/device", "ephemeral-storage"};
+    if (mu_random_chance(random, 600)) { /* mostly one that is in use */
+        *profile = *mu_profile_find(mu_str_of(mu_profile_name(below(random, 5))));
+        return;
+    }
+    *profile = (struct mu_profile){.name = "random"};
+    profile->strategy = mu_random_chance(random, 500) ? MU_LEAST_ALLOCATED : MU_MOST_ALLOCATED;
+    profile->fit = 1 + below(random, MU_PROFILE_WEIGHT_MAX);
+    profile->balanced = mu_random_chance(random, 500) ? below(random, 101) : 0;
+    profile->taints = mu_random_chance(random, 500) ? below(random, 101) : 0;
+    profile->node_affinity = mu_random_chance(random, 500) ? below(random, 101) : 0;
+    for (uint32_t i = 0; i < MU_PROFILE_RESOURCES_MAX; i++) {
+        if (i > 0 && mu_random_chance(random, 500))
+            continue;
+        struct mu_profile_resource *resource = &profile->resources[profile->resource_count++];
+        (void)snprintf(resource->name, sizeof resource->name, "%s", names[i]);
+        resource->weight = 1 + below(random, MU_PROFILE_WEIGHT_MAX);
+    }
+    MU_ASSERT(mu_profile_check(profile, NULL) == 0);
+}
+
 void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *random)
 {
     struct mu_snapshot *s = &cluster->snapshot;

@@ -6,6 +6,7 @@
  * zero, amounts near the end of the range, classes that fit nowhere.
  */
 #include "engine/base/random.h"
+#include "engine/profile.h"
 #include "tests/support/cluster.h"
 
 struct mu_cluster_shape {
@@ -21,6 +22,8 @@ void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
  * members beyond its minimum. Returns its row. */
 uint32_t mu_cluster_random_gang(struct mu_cluster *cluster, struct mu_random *random,
                                 const struct mu_class_ix *classes, uint32_t class_count);
+/* A built-in profile, or one of random weights. */
+void mu_profile_random(struct mu_random *random, struct mu_profile *profile);
 /* Something happens: room is taken or grows, a node is cordoned. */
 void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *random);
 

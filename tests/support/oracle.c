@@ -7,7 +7,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-__extension__ typedef unsigned __int128 wide; /* no 64-bit overflow to think about */
+__extension__ typedef __int128 signed_wide; /* no 64-bit overflow to think about */
 
 /* ---- filters ------------------------------------------------------------------------------ */
 
@@ -101,23 +101,6 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
 
 /* ---- scores ------------------------------------------------------------------------------- */
 
-/* The documented sum, in 128 bits and with a division where the engine has a weight. */
-static uint64_t parts(const struct mu_snapshot *s, uint32_t row, int64_t cpu, int64_t memory)
-{
-    const int64_t amounts[2] = {cpu, memory};
-    wide sum = 0;
-    for (uint32_t r = 0; r < 2; r++) {
-        int64_t alloc = s->alloc[r][row];
-        int64_t amount = amounts[r] < alloc ? amounts[r] : alloc;
-        int shift = r == MU_RES_CPU ? 0 : 10;
-        if (amount <= 0 || alloc >> shift == 0)
-            continue;
-        wide weight = (((wide)1 << 59) - 1) / (wide)(alloc >> shift);
-        sum += (wide)(amount >> shift) * weight;
-    }
-    return (uint64_t)(sum >> 29);
-}
-
 static int64_t demand_of(const struct mu_class *c, uint32_t resource)
 {
     for (uint32_t d = 0; d < c->demand_count; d++) {
@@ -127,17 +110,79 @@ static int64_t demand_of(const struct mu_class *c, uint32_t resource)
     return 0;
 }
 
+/* Rounded down, as the engine's shift does it. */
+static int64_t floor_shift(signed_wide value)
+{
+    signed_wide one = (signed_wide)1 << 29;
+    signed_wide quotient = value / one;
+    return (int64_t)(value % one < 0 ? quotient - 1 : quotient);
+}
+
+/* What amount x of resource r is worth on a row, of `most` for all that the row has. */
+static signed_wide worth(const struct mu_snapshot *s, uint32_t row, uint32_t r, int64_t x,
+                         int64_t most)
+{
+    int64_t alloc = s->alloc[r][row], divisor = r == 1 || r == 2 ? 1024 : 1;
+    int64_t amount = x < alloc ? x : alloc;
+    if (amount <= 0 || alloc / divisor == 0)
+        return 0;
+    return (signed_wide)(amount / divisor) * (most / (alloc / divisor));
+}
+
+/* The number of a resource that some node knows, MU_NONE for others. */
+static uint32_t number_of(const struct mu_snapshot *s, const char *name)
+{
+    struct mu_resource_ix ix;
+    struct mu_resources *resources = mu_model_resources((struct mu_model *)s->model);
+    bool known = mu_resource_find(resources, mu_str_of(name), &ix) && ix.v < s->resource_count;
+    return known ? ix.v : MU_NONE;
+}
+
+/* One of the two sums of which the score is the smaller: balanced allocation pulls cpu up and
+ * memory down by half its weight in the one, the other way in the other. */
+static int64_t sum_of(const struct mu_snapshot *s, const struct mu_profile *p,
+                      const struct mu_class *c, uint32_t row, int64_t unit, int pull)
+{
+    int64_t all = 0, half = ((unit * p->balanced) << 29) / 2 * pull;
+    for (uint32_t i = 0; i < p->resource_count; i++)
+        all += p->resources[i].weight;
+    int64_t most[MU_RESOURCES_MAX] = {0};
+    for (uint32_t i = 0; i < p->resource_count && p->fit > 0; i++) {
+        uint32_t r = number_of(s, p->resources[i].name);
+        int64_t share = ((unit * p->fit) << 29) / all * p->resources[i].weight;
+        if (r != MU_NONE)
+            most[r] = p->strategy == MU_LEAST_ALLOCATED ? share : -share;
+    }
+    most[MU_RES_CPU] += half;
+    most[MU_RES_MEMORY] -= half;
+    signed_wide room = 0, cost = 0;
+    for (uint32_t r = 0; r < s->resource_count; r++) {
+        if (most[r] == 0)
+            continue;
+        room += worth(s, row, r, s->free[r][row], most[r]);
+        cost += worth(s, row, r, demand_of(c, r), most[r]);
+    }
+    return floor_shift(room) - floor_shift(cost);
+}
+
+int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
+                        const struct mu_class *c, uint32_t row)
+{
+    int64_t weights = (int64_t)p->fit + p->balanced + p->taints + p->node_affinity + p->spread +
+                      p->pod_affinity + p->images + p->fragmentation;
+    int64_t unit = ((INT64_C(1) << 31) - 1024) / weights;
+    int64_t one = sum_of(s, p, c, row, unit, 1), other = sum_of(s, p, c, row, unit, -1);
+    return one < other ? one : other;
+}
+
 /* True when row a is preferred to row b; the class fits both. */
-static bool preferred(const struct mu_snapshot *s, enum mu_score_policy policy,
+static bool preferred(const struct mu_snapshot *s, const struct mu_profile *profile,
                       const struct mu_class *c, uint32_t a, uint32_t b)
 {
-    const uint32_t rows[2] = {a, b};
-    uint64_t left[2];
-    for (int i = 0; i < 2; i++)
-        left[i] = parts(s, rows[i], s->free[MU_RES_CPU][rows[i]], s->free[MU_RES_MEMORY][rows[i]]) -
-                  parts(s, rows[i], demand_of(c, MU_RES_CPU), demand_of(c, MU_RES_MEMORY));
-    if (left[0] != left[1])
-        return policy == MU_SCORE_SPREAD ? left[0] > left[1] : left[0] < left[1];
+    int64_t score_a = mu_oracle_score(s, profile, c, a);
+    int64_t score_b = mu_oracle_score(s, profile, c, b);
+    if (score_a != score_b)
+        return score_a > score_b;
     if (s->nodes[a].tie != s->nodes[b].tie)
         return s->nodes[a].tie < s->nodes[b].tie;
     const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)s->model);
@@ -145,7 +190,7 @@ static bool preferred(const struct mu_snapshot *s, enum mu_score_policy policy,
                           mu_symbol_str(symbols, s->nodes[b].name)) < 0;
 }
 
-uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, enum mu_score_policy policy,
+uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
                         struct mu_class_ix class_ix)
 {
     const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
@@ -154,7 +199,7 @@ uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, enum mu_score_policy
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
             mu_oracle_verdict(snapshot, c, row).kind != MU_FITS)
             continue;
-        if (best == MU_NONE || preferred(snapshot, policy, c, row, best))
+        if (best == MU_NONE || preferred(snapshot, profile, c, row, best))
             best = row;
     }
     return best;
@@ -173,7 +218,7 @@ void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
 
 struct oracle {
     struct mu_snapshot *snapshot;
-    enum mu_score_policy policy;
+    const struct mu_profile *profile;
     uint64_t now_ns;
     struct mu_oracle_plan *plan;
     /* Charges made, to undo: class, row. */
@@ -302,7 +347,7 @@ static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m)
         mu_oracle_charge(s, m->class_ix, m->held.v, -1);
     bool by_score = holds || o->way == 0 || o->way == 2;
     uint32_t row =
-        by_score ? mu_oracle_pick(s, o->policy, m->class_ix) : pick_another_way(o, m->class_ix);
+        by_score ? mu_oracle_pick(s, o->profile, m->class_ix) : pick_another_way(o, m->class_ix);
     if (holds)
         mu_oracle_charge(s, m->class_ix, m->held.v, 1);
     if (row != MU_NONE && !(holds && row == m->held.v)) {
@@ -520,13 +565,13 @@ static void decide(struct oracle *o, uint32_t gang)
         no_fit(o, gang, failed);
 }
 
-void mu_oracle_session(struct mu_snapshot *snapshot, enum mu_score_policy policy, uint64_t now_ns,
-                       struct mu_oracle_plan *out)
+void mu_oracle_session(struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                       uint64_t now_ns, struct mu_oracle_plan *out)
 {
     uint32_t members = 0;
     for (uint32_t g = 0; g < snapshot->gang_rows; g++)
         members += snapshot->gangs[g].block != NULL ? snapshot->gangs[g].block->member_count : 0;
-    struct oracle o = {.snapshot = snapshot, .policy = policy, .now_ns = now_ns, .plan = out};
+    struct oracle o = {.snapshot = snapshot, .profile = profile, .now_ns = now_ns, .plan = out};
     o.class_count = mu_model_class_bound(snapshot->model);
     o.charges = mu_mem_calloc(members + 1, sizeof *o.charges);
     o.counted_by = mu_mem_calloc(o.class_count + 1, sizeof *o.counted_by);

@@ -11,8 +11,11 @@
 /* First filter that refuses, by the snapshot's present free amounts. */
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
                                     uint32_t row);
+/* The score of a row for a class, less what is the same for all rows. */
+int64_t mu_oracle_score(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                        const struct mu_class *c, uint32_t row);
 /* The best row for a class, or MU_NONE. */
-uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, enum mu_score_policy policy,
+uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
                         struct mu_class_ix class_ix);
 /* Take (1) or give back (-1) the room of one pod. */
 void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
@@ -34,8 +37,8 @@ struct mu_oracle_plan {
     uint64_t next_ns;
 };
 /* Decide over `snapshot`, which is as before on return. Free with mu_oracle_plan_fini. */
-void mu_oracle_session(struct mu_snapshot *snapshot, enum mu_score_policy policy, uint64_t now_ns,
-                       struct mu_oracle_plan *out);
+void mu_oracle_session(struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                       uint64_t now_ns, struct mu_oracle_plan *out);
 void mu_oracle_plan_fini(struct mu_oracle_plan *plan);
 /* True when the two agree in everything; else says on stderr where they differ. */
 bool mu_oracle_plan_equal(const struct mu_snapshot *snapshot, const struct mu_oracle_plan *want,

@@ -6,8 +6,14 @@
 
 #include <stdio.h>
 
-static const char *const score_names[] = {"spread", "pack", NULL};
-_Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names");
+static int read_profile(void *target, const char *value, struct mu_error *error)
+{
+    const struct mu_profile *found = NULL;
+    int rc = mu_profile_parse(mu_str_of(value), &found, error);
+    if (rc == 0 && target != NULL)
+        *(const struct mu_profile **)target = found;
+    return rc;
+}
 
 #define FLAG(name_, kind_, target_, value_, help_)                                                 \
     {                                                                                              \
@@ -22,11 +28,15 @@ _Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names
              "training jobs of a Philly trace (CSV or .xz); nodes: --openb-nodes, or generated"),  \
         FLAG("seed", MU_FLAG_U64, &(w).seed, "N",                                                  \
              "seed of the generated pods, and of chance in a run")
-#define SCORE_FLAG(target_)                                                                        \
+#define PROFILE_FLAG(name_, target_, help_)                                                        \
     {                                                                                              \
-        .name = "score", .kind = MU_FLAG_CHOICE, .target = (target_), .value = "spread|pack",      \
-        .help = "how nodes are chosen (spread)", .choices = score_names                            \
+        .name = (name_), .kind = MU_FLAG_CALL, .target = (target_), .value = "NAME",               \
+        .help = (help_), .parse = read_profile                                                     \
     }
+#define PROFILE_FLAGS(o)                                                                           \
+    PROFILE_FLAG("profile", &(o).profile,                                                          \
+                 "how nodes are chosen: default, binpack, gpu-frag, spread, pack (spread)"),       \
+        PROFILE_FLAG("score", &(o).profile, "the same as --profile")
 #define OUTPUT_FLAGS(o)                                                                            \
     FLAG("json", MU_FLAG_BOOL, &(o).json, NULL, "print one JSON object"),                          \
         FLAG("dump", MU_FLAG_TEXT, &(o).dump, "FILE",                                              \
@@ -34,11 +44,11 @@ _Static_assert(MU_SCORE_SPREAD == 0 && MU_SCORE_PACK == 1, "order of score_names
 
 int mu_command_demo(int argc, char **argv)
 {
-    struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
-    uint32_t score = MU_SCORE_SPREAD;
+    struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED},
+                                .profile = &mu_profile_spread};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        SCORE_FLAG(&score),
+        PROFILE_FLAGS(o),
         OUTPUT_FLAGS(o),
         FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running"),
         {.name = "replay",
@@ -57,17 +67,16 @@ int mu_command_demo(int argc, char **argv)
                       flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status >= 0)
         return status;
-    o.score = (enum mu_score_policy)score;
     return mu_demo_run(&o);
 }
 
 int mu_command_sim(int argc, char **argv)
 {
-    struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
-    uint32_t score = MU_SCORE_SPREAD;
+    struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED},
+                               .profile = &mu_profile_spread};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        SCORE_FLAG(&score),
+        PROFILE_FLAGS(o),
         OUTPUT_FLAGS(o),
         {.name = "seeds",
          .kind = MU_FLAG_CALL,
@@ -87,7 +96,6 @@ int mu_command_sim(int argc, char **argv)
         flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status >= 0)
         return status;
-    o.score = (enum mu_score_policy)score;
     return mu_sim_command_run(&o);
 }
 

@@ -203,13 +203,12 @@ static int start_kubesim(struct demo *d)
 
 static int start_musterd(struct demo *d)
 {
-    const char *score = d->options->score == MU_SCORE_PACK ? "pack" : "spread";
     /* The server is all ours: events of thousands of pods are there within seconds. */
     char *argv[] = {NULL,
                     "--kubeconfig",
                     d->kubeconfig,
-                    "--score",
-                    (char *)score,
+                    "--profile",
+                    (char *)d->options->profile->name,
                     "--scheduler-name",
                     MU_DEMO_SCHEDULER,
                     "--report-rate",

@@ -7,7 +7,7 @@
 
 struct mu_demo_options {
     struct mu_workload_flags workload;
-    enum mu_score_policy score;
+    const struct mu_profile *profile;
     bool json;
     bool keep;
     const char *dump; /* file, or NULL */

@@ -98,7 +98,7 @@ static int run_workload(const struct mu_sim_options *options)
     }
     struct mu_sim_config config = {.seed = options->workload.seed,
                                    .workload = workload,
-                                   .score = options->score,
+                                   .profile = options->profile,
                                    .rest_ns = 600 * MU_NS_PER_S,
                                    .horizon_ns = UINT64_MAX / 2,
                                    .session_delay_ns = 5 * MU_NS_PER_MS};
@@ -181,7 +181,7 @@ static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
 
 static int run_seeds(const struct mu_sim_options *options)
 {
-    struct mu_sim_small small = {.score = options->score};
+    struct mu_sim_small small = {.profile = options->profile};
     struct mu_error error = {0};
     struct mu_progress progress;
     struct seeds_sum sum = {0};

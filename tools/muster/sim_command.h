@@ -12,7 +12,7 @@ struct mu_sim_options {
     struct mu_workload_flags workload;
     struct mu_seed_range seeds;
     const char *faults; /* list, "all", "none"; NULL: all */
-    enum mu_score_policy score;
+    const struct mu_profile *profile;
     bool json;
     const char *dump;
 };

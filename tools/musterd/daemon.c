@@ -467,7 +467,7 @@ static int create_parts(struct daemon *d)
                                          .report_instance = mu_str_of(instance),
                                          .wall_offset_ns = wall_offset_ns(d),
                                          .incarnation = mu_random_u64(&random)};
-    struct mu_session_config session = {.score = o->score};
+    struct mu_session_config session = {.profile = o->profile};
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);
     d->scheduler = mu_scheduler_create(&config, &random);
@@ -559,7 +559,7 @@ int mu_daemon_run(const struct mu_daemon_options *options)
     MU_ASSERT(uv_loop_init(&d.loop) == 0);
     mu_log(MU_LOG_INFO, "starting", MU_F_TEXT("server", mu_access_url(d.access)),
            MU_F_TEXT("scheduler_name", options->scheduler_names[0]),
-           MU_F_TEXT("score", options->score == MU_SCORE_PACK ? "pack" : "spread"), MU_F_END);
+           MU_F_TEXT("profile", options->profile->name), MU_F_END);
     int rc = create_parts(&d);
     if (rc == 0) {
         run(&d);

@@ -85,15 +85,14 @@ static int read_scheduler_names(void *target, const char *value, struct mu_error
     return 0;
 }
 
-static int read_score(void *target, const char *value, struct mu_error *error)
+static int read_profile(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
-    enum mu_score_policy score;
-    if (mu_score_policy_parse(mu_str_of(value), &score) != 0)
-        return mu_error_set(error, MU_EINVAL, "'%s': expected spread or pack", value);
-    if (o != NULL)
-        o->score = score;
-    return 0;
+    const struct mu_profile *profile = NULL;
+    int rc = mu_profile_parse(mu_str_of(value), &profile, error);
+    if (rc == 0 && o != NULL)
+        o->profile = profile;
+    return rc;
 }
 
 int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error)
@@ -197,7 +196,10 @@ const struct mu_setting mu_settings[] = {
      read_server},
     {"schedulerNames", "scheduler-name", "NAME[,NAME]",
      "pods of these schedulerNames are ours (muster)", read_scheduler_names},
-    {"score", "score", "spread|pack", "how the best node is chosen (spread)", read_score},
+    {"profile", "profile", "NAME",
+     "how the best node is chosen: default, binpack, gpu-frag, spread, pack (spread)",
+     read_profile},
+    {"score", "score", "NAME", "the same as --profile", read_profile},
     {"quietTime", "quiet-time", "TIME",
      "a gang without a stated size is complete when no member arrived for so long (1s)",
      read_quiet},
@@ -222,7 +224,7 @@ static void set_defaults(struct mu_daemon_options *o)
 {
     *o = (struct mu_daemon_options){.scheduler_names = {"muster"},
                                     .scheduler_name_count = 1,
-                                    .score = MU_SCORE_SPREAD,
+                                    .profile = &mu_profile_spread,
                                     .quiet_ns = MU_NS_PER_S,
                                     .batch_window_ns = 2 * MU_NS_PER_MS,
                                     .hold_ns = 30 * MU_NS_PER_S,

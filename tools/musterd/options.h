@@ -17,7 +17,7 @@ struct mu_daemon_options {
     char context[MU_NAME_BYTES_MAX + 1];    /* of the kubeconfig; empty: its current one */
     char scheduler_names[MU_SCHEDULER_NAMES_MAX][MU_NAME_BYTES_MAX + 1];
     uint32_t scheduler_name_count;
-    enum mu_score_policy score;
+    const struct mu_profile *profile;
     uint64_t quiet_ns;
     uint64_t batch_window_ns;
     uint64_t hold_ns;

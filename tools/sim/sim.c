@@ -150,7 +150,7 @@ static int create_scheduler(struct mu_sim *sim)
         .report_instance = MU_STR("musterd-sim"),
         .wall_offset_ns = WALL_BASE_NS,
         .observer = {sim, saw_object, saw_relist, saw_decision, saw_outcome}};
-    struct mu_session_config session = {.score = sim->config.score};
+    struct mu_session_config session = {.profile = sim->config.profile};
     sim->scheduler = mu_scheduler_create(&config, &sim->random);
     sim->session = mu_session_create(&session);
     return sim->scheduler == NULL || sim->session == NULL ? MU_ENOMEM : 0;

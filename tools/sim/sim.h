@@ -18,7 +18,7 @@
 struct mu_sim_config {
     uint64_t seed;
     const struct mu_workload *workload; /* borrowed for the run */
-    enum mu_score_policy score;
+    const struct mu_profile *profile;
     struct mu_faults faults; /* active until heal_ns */
     uint64_t heal_ns;        /* faults and churn end */
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
@@ -65,7 +65,7 @@ int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error 
 
 /* What a small world is exposed to. */
 struct mu_sim_small {
-    enum mu_score_policy score;
+    const struct mu_profile *profile;
     struct mu_faults faults;
     bool churn;
 };

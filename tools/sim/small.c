@@ -50,7 +50,7 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
         return rc;
     struct mu_sim_config config = {.seed = seed,
                                    .workload = workload,
-                                   .score = small->score,
+                                   .profile = small->profile,
                                    .faults = small->faults,
                                    .heal_ns = TROUBLE_NS,
                                    .churn = small->churn,
