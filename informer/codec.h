@@ -98,7 +98,10 @@ int mu_meta_decode(struct mu_str raw, struct mu_object_meta *out, struct mu_erro
  *   offers none of it;
  *   a list above its bound is left out: a pod is marked MU_RULE_OVERSIZED, a node is unschedulable
  *   (in the place of taints: two that only a pod that tolerates every taint tolerates);
- *   spec.nodeName or spec.schedulerName above MU_NAME_BYTES_MAX: cut there, MU_RULE_OVERSIZED.
+ *   spec.nodeName or spec.schedulerName above MU_NAME_BYTES_MAX: cut there, MU_RULE_OVERSIZED;
+ *   a selector, constraint or host port that cannot be read: MU_RULE_UNREADABLE (in node affinity a
+ *   requirement that never holds, without a mark, as kube-scheduler has it).
+ * Only scores look at images: of too many the first ones are taken, without a mark.
  * Errors: MU_EPROTO (undecodable), MU_ELIMIT (an identity too long, or an object beyond
  * MU_OBJECT_BYTES_MAX or MU_DECODE_BYTES_MAX), MU_ENOMEM (memory is out, or the arena was created
  * for less than MU_DECODE_ARENA_BYTES). */
@@ -108,6 +111,13 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
 uint64_t mu_pod_report_digest(struct mu_str reason, struct mu_str message);
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
                    struct mu_error *warn, struct mu_error *error);
+/* On a bound pod: numbers of the devices that it was given ("0,3"). */
+#define MU_DEVICE_ANNOTATION "muster.dev/gpu-index"
+/* On a node, "true": its devices (the one resource named <vendor>/gpu) are tracked one by one. */
+#define MU_SHARING_LABEL "muster.dev/gpu-sharing"
+/* On such a node, "honored": its device plugin gives a pod the devices that we choose, so that it
+ * may take pods that ask for whole ones. */
+#define MU_DEVICE_LABEL "muster.dev/gpu-index"
 
 /* A v1 Binding in its envelope. annotations carry the plan's name (`muster.dev/plan`). */
 struct mu_binding {

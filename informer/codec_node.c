@@ -9,26 +9,21 @@
  */
 #include "informer/codec.h"
 
+#include "informer/codec_node_priv.h"
 #include "informer/decode_priv.h"
 #include "informer/tally_priv.h"
 
-struct node_reader {
-    struct mu_arena *arena;
-    struct mu_node_object *out;
-    struct mu_error *warn;
-    struct mu_error *error;
-};
-
-static void warn_allocatable(const struct node_reader *r, struct mu_str name, const char *expected)
+void mu_node_warn(const struct mu_node_reader *r, const char *field, struct mu_str item,
+                  const char *expected)
 {
     if (r->warn != NULL && r->warn->code == 0)
-        (void)mu_error_set(r->warn, MU_EINVAL, "node %.*s: status.allocatable[%.*s]: %s",
-                           MU_STR_ARGS(r->out->name), (int)(name.len > 64 ? 64 : name.len),
-                           name.len > 0 ? name.data : "", expected);
+        (void)mu_error_set(r->warn, MU_EINVAL, "node %.*s: %s[%.*s]: %s", MU_STR_ARGS(r->out->name),
+                           field, (int)(item.len > 64 ? 64 : item.len),
+                           item.len > 0 ? item.data : "", expected);
 }
 
 /* The node takes no new pods, save those that tolerate whatever is left out. */
-static void leave_out(const struct node_reader *r, const char *field, size_t count, uint32_t max)
+static void leave_out(const struct mu_node_reader *r, const char *field, size_t count, uint32_t max)
 {
     r->out->unschedulable = true;
     if (r->warn != NULL && r->warn->code == 0)
@@ -38,13 +33,13 @@ static void leave_out(const struct node_reader *r, const char *field, size_t cou
                            MU_STR_ARGS(r->out->name), field, count, max);
 }
 
-static int no_memory(const struct node_reader *r, const char *field)
+static int no_memory(const struct mu_node_reader *r, const char *field)
 {
     return mu_error_set(r->error, MU_ENOMEM, "node %.*s: %s: no memory", MU_STR_ARGS(r->out->name),
                         field);
 }
 
-static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status)
+static int put_allocatable(struct mu_node_reader *r, const Kube__NodeStatus *status)
 {
     if (status == NULL || status->n_allocatable == 0)
         return 0;
@@ -57,19 +52,20 @@ static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status
         if (unit == MU_UNIT_NONE)
             continue;
         if (name.len > MU_RESOURCE_NAME_BYTES_MAX) {
-            warn_allocatable(r, name, "expected a name of at most 317 bytes");
+            mu_node_warn(r, "status.allocatable", name, "expected a name of at most 317 bytes");
             continue;
         }
         int64_t value;
         enum mu_tally_fault fault = mu_tally_read(entry->value, unit, &value);
         if (fault != MU_TALLY_OK) {
-            warn_allocatable(r, name, mu_tally_fault_text(fault));
+            mu_node_warn(r, "status.allocatable", name, mu_tally_fault_text(fault));
             value = 0; /* also for a huge one: room that cannot be true is not handed out */
         }
         mu_tally_set(&tally, name, value);
     }
     if (tally.overflow)
-        warn_allocatable(r, MU_STR("*"), "too many resources; the last ones were left out");
+        mu_node_warn(r, "status.allocatable", MU_STR("*"),
+                     "too many resources; the last ones were left out");
     if (tally.count == 0)
         return 0;
     struct mu_amount *items = mu_arena_calloc(r->arena, tally.count, sizeof *items);
@@ -81,7 +77,7 @@ static int put_allocatable(struct node_reader *r, const Kube__NodeStatus *status
     return 0;
 }
 
-static int put_labels(struct node_reader *r, const Kube__ObjectMeta *meta)
+static int put_labels(struct mu_node_reader *r, const Kube__ObjectMeta *meta)
 {
     size_t count = meta->n_labels;
     if (count > MU_LABELS_PER_OBJECT) {
@@ -103,7 +99,7 @@ static const struct mu_taint oversized_taints[2] = {
     {.value = {"oversized", 9}, .effect = MU_EFFECT_NO_EXECUTE},
 };
 
-static int put_taints(struct node_reader *r, const Kube__NodeSpec *spec)
+static int put_taints(struct mu_node_reader *r, const Kube__NodeSpec *spec)
 {
     size_t count = spec == NULL ? 0 : spec->n_taints;
     if (count > MU_TAINTS_PER_NODE) {
@@ -133,6 +129,47 @@ static int put_taints(struct node_reader *r, const Kube__NodeSpec *spec)
     return 0;
 }
 
+static bool has_image(const struct mu_image *images, uint32_t count, struct mu_str name)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (mu_str_equal(images[i].name, name))
+            return true;
+    }
+    return false;
+}
+
+/* Only scores look at images: the kubelet lists the largest first, and those count. The first entry
+ * of a name holds. */
+static int put_images(struct mu_node_reader *r, const Kube__NodeStatus *status)
+{
+    size_t all = 0;
+    uint32_t count = 0;
+    for (size_t i = 0; status != NULL && i < status->n_images; i++)
+        all += status->images[i]->n_names;
+    if (all == 0)
+        return 0;
+    if (all > MU_IMAGES_PER_NODE)
+        all = MU_IMAGES_PER_NODE;
+    struct mu_image *images = mu_arena_calloc(r->arena, all, sizeof *images);
+    if (images == NULL)
+        return no_memory(r, "status.images");
+    for (size_t i = 0; i < status->n_images; i++) {
+        const Kube__ContainerImage *from = status->images[i];
+        int64_t bytes = from->sizebytes < 0 ? 0 : from->sizebytes;
+        for (size_t k = 0; k < from->n_names && count < all; k++) {
+            struct mu_str name = mu_str_of(from->names[k]);
+            if (name.len == 0 || name.len > MU_IMAGE_NAME_BYTES_MAX ||
+                has_image(images, count, name))
+                continue;
+            images[count++] =
+                (struct mu_image){name, bytes > MU_IMAGE_BYTES_MAX ? MU_IMAGE_BYTES_MAX : bytes};
+        }
+    }
+    r->out->images = images;
+    r->out->image_count = count;
+    return 0;
+}
+
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
                    struct mu_error *warn, struct mu_error *error)
 {
@@ -152,10 +189,11 @@ int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_obj
         .version = id.version,
         .unschedulable = node->spec != NULL && node->spec->unschedulable,
     };
-    struct node_reader r = {.arena = arena, .out = &object, .warn = warn, .error = error};
+    struct mu_node_reader r = {.arena = arena, .out = &object, .warn = warn, .error = error};
     if ((rc = put_labels(&r, node->metadata)) != 0 || (rc = put_taints(&r, node->spec)) != 0 ||
-        (rc = put_allocatable(&r, node->status)) != 0)
+        (rc = put_allocatable(&r, node->status)) != 0 || (rc = put_images(&r, node->status)) != 0)
         return rc;
+    mu_node_put_devices(&r);
     *out = object;
     return 0;
 }

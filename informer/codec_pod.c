@@ -16,26 +16,15 @@
 #include <stdio.h>
 
 #include "engine/base/hash.h"
+#include "informer/codec_pod_priv.h"
 #include "informer/decode_priv.h"
 #include "informer/dialect.h"
-#include "informer/tally_priv.h"
 
 /* The newest volume source known when this was written; a newer kind may bind to nodes. */
 #define VOLUME_SOURCE_NEWEST 30u
 
-struct pod_reader {
-    const Kube__Pod *pod;
-    const Kube__PodSpec *spec;
-    const Kube__PodStatus *status;
-    struct mu_arena *arena;
-    struct mu_pod_object *out;
-    struct mu_error *warn;
-    struct mu_error *error;
-};
-
-/* Keep the first warning: it is the one with the cause. */
-static void warn_field(const struct pod_reader *r, const char *field, struct mu_str name,
-                       const char *expected)
+void mu_pod_warn(const struct mu_pod_reader *r, const char *field, struct mu_str name,
+                 const char *expected)
 {
     if (r->warn != NULL && r->warn->code == 0)
         (void)mu_error_set(r->warn, MU_EINVAL, "pod %.*s/%.*s: %s[%.*s]: %s",
@@ -44,17 +33,26 @@ static void warn_field(const struct pod_reader *r, const char *field, struct mu_
                            expected);
 }
 
-/* Absent text (NULL) is no word, not even another absent one. */
-static bool text_is(const char *text, const char *word)
+int mu_pod_leave_out(struct mu_pod_reader *r, const char *field, size_t count, uint32_t max)
 {
-    return text != NULL && word != NULL && strcmp(text, word) == 0;
+    char expected[80];
+    (void)snprintf(expected, sizeof expected, "%zu entries, expected at most %u; left out", count,
+                   max);
+    mu_pod_warn(r, field, MU_STR("*"), expected);
+    r->out->unbuilt |= MU_RULE_OVERSIZED;
+    return 0;
+}
+
+int mu_pod_no_memory(const struct mu_pod_reader *r, const char *what)
+{
+    return mu_error_set(r->error, MU_ENOMEM, "pod: %s: no memory", what);
 }
 
 /* --- requests ------------------------------------------------------------------------------ */
 
 /* Read a quantity map; a later duplicate wins. Faults mark the pod. A name that the engine would
  * refuse is left out: no node can offer it. */
-static void read_map(struct pod_reader *r, Kube__QuantityEntry *const *entries, size_t count,
+static void read_map(struct mu_pod_reader *r, Kube__QuantityEntry *const *entries, size_t count,
                      const char *field, struct mu_tally *tally)
 {
     mu_tally_init(tally);
@@ -65,20 +63,20 @@ static void read_map(struct pod_reader *r, Kube__QuantityEntry *const *entries, 
             continue;
         if (name.len > MU_RESOURCE_NAME_BYTES_MAX) {
             r->out->unbuilt |= MU_RULE_REQUEST;
-            warn_field(r, field, name, "expected a name of at most 317 bytes");
+            mu_pod_warn(r, field, name, "expected a name of at most 317 bytes");
             continue;
         }
         int64_t value;
         enum mu_tally_fault fault = mu_tally_read(entries[i]->value, unit, &value);
         if (fault != MU_TALLY_OK) {
             r->out->unbuilt |= MU_RULE_REQUEST;
-            warn_field(r, field, name, mu_tally_fault_text(fault));
+            mu_pod_warn(r, field, name, mu_tally_fault_text(fault));
         }
         mu_tally_set(tally, name, value);
     }
 }
 
-static void read_requests(struct pod_reader *r, const Kube__ResourceRequirements *resources,
+static void read_requests(struct mu_pod_reader *r, const Kube__ResourceRequirements *resources,
                           const char *field, struct mu_tally *tally)
 {
     mu_tally_init(tally);
@@ -94,17 +92,17 @@ static const Kube__ContainerStatus *status_of(Kube__ContainerStatus *const *stat
 {
     if (count > MU_CONTAINER_STATUSES_MAX)
         count = MU_CONTAINER_STATUSES_MAX;
-    if (position < count && text_is(statuses[position]->name, name))
+    if (position < count && mu_text_is(statuses[position]->name, name))
         return statuses[position];
     for (size_t i = 0; i < count; i++) {
-        if (text_is(statuses[i]->name, name))
+        if (mu_text_is(statuses[i]->name, name))
             return statuses[i];
     }
     return NULL;
 }
 
 /* What one container asks for or holds; falls back actual -> allocated -> spec. */
-static void container_amounts(struct pod_reader *r, const Kube__Container *container,
+static void container_amounts(struct mu_pod_reader *r, const Kube__Container *container,
                               const Kube__ContainerStatus *status, enum source source,
                               struct mu_tally *tally)
 {
@@ -117,13 +115,8 @@ static void container_amounts(struct pod_reader *r, const Kube__Container *conta
         read_requests(r, container->resources, "spec.containers.resources.requests", tally);
 }
 
-static bool is_sidecar(const Kube__Container *init)
-{
-    return text_is(init->restartpolicy, "Always");
-}
-
 /* Steps 1 to 3 of §3.3: max(app + sidecars, peak of the init phase) for each resource. */
-static void sum_containers(struct pod_reader *r, enum source source, struct mu_tally *sum)
+static void sum_containers(struct mu_pod_reader *r, enum source source, struct mu_tally *sum)
 {
     const Kube__PodStatus *st = source == FROM_SPEC ? NULL : r->status;
     struct mu_tally one;
@@ -147,7 +140,7 @@ static void sum_containers(struct pod_reader *r, enum source source, struct mu_t
                 ? NULL
                 : status_of(st->initcontainerstatuses, st->n_initcontainerstatuses, c->name, i);
         container_amounts(r, c, cs, source, &one);
-        if (is_sidecar(c)) {
+        if (mu_pod_is_sidecar(c)) {
             mu_tally_add_all(sum, &one);
             mu_tally_add_all(&sidecars, &one);
             mu_tally_max_all(&peak, &sidecars);
@@ -170,7 +163,7 @@ static void replace_pod_level(struct mu_tally *sum, const struct mu_tally *pod_l
     }
 }
 
-static void pod_level_amounts(struct pod_reader *r, enum source source, struct mu_tally *tally)
+static void pod_level_amounts(struct mu_pod_reader *r, enum source source, struct mu_tally *tally)
 {
     const Kube__PodStatus *st = r->status;
     if (source == FROM_ACTUAL && st != NULL && st->resources != NULL)
@@ -182,7 +175,7 @@ static void pod_level_amounts(struct pod_reader *r, enum source source, struct m
         read_requests(r, r->spec->resources, "spec.resources.requests", tally);
 }
 
-static void aggregate(struct pod_reader *r, enum source source, struct mu_tally *sum)
+static void aggregate(struct mu_pod_reader *r, enum source source, struct mu_tally *sum)
 {
     sum_containers(r, source, sum);
     if (r->spec->resources != NULL) {
@@ -214,14 +207,14 @@ static bool has_status_amounts(const Kube__PodStatus *st)
 static bool is_resize_infeasible(const Kube__PodStatus *st)
 {
     for (size_t i = 0; i < st->n_conditions; i++) {
-        if (text_is(st->conditions[i]->type, "PodResizePending") &&
-            text_is(st->conditions[i]->reason, "Infeasible"))
+        if (mu_text_is(st->conditions[i]->type, "PodResizePending") &&
+            mu_text_is(st->conditions[i]->reason, "Infeasible"))
             return true;
     }
     return false;
 }
 
-static void effective_requests(struct pod_reader *r, struct mu_tally *sum)
+static void effective_requests(struct mu_pod_reader *r, struct mu_tally *sum)
 {
     bool placed = r->out->node_name.len > 0;
     if (placed && has_status_amounts(r->status)) {
@@ -241,19 +234,20 @@ static void effective_requests(struct pod_reader *r, struct mu_tally *sum)
     mu_tally_add_all(sum, &overhead);
 }
 
-static int put_requests(struct pod_reader *r)
+static int put_requests(struct mu_pod_reader *r)
 {
     struct mu_tally sum;
     effective_requests(r, &sum);
+    mu_pod_add_share(r, &sum);
     if (sum.overflow) {
         r->out->unbuilt |= MU_RULE_REQUEST;
-        warn_field(r, "spec.containers.resources.requests", MU_STR("*"), "too many resources");
+        mu_pod_warn(r, "spec.containers.resources.requests", MU_STR("*"), "too many resources");
     }
     if (sum.count == 0)
         return 0;
     struct mu_amount *requests = mu_arena_calloc(r->arena, sum.count, sizeof *requests);
     if (requests == NULL)
-        return mu_error_set(r->error, MU_ENOMEM, "pod: no memory for its requests");
+        return mu_pod_no_memory(r, "spec.containers.resources.requests");
     uint32_t count = 0;
     for (uint32_t i = 0; i < sum.count; i++) {
         if (sum.items[i].value == MU_AMOUNT_MAX)
@@ -312,7 +306,7 @@ static uint32_t container_rules(const Kube__Container *container, bool ordinary_
         rules |= MU_RULE_RESOURCE_CLAIMS;
     for (size_t i = 0; i < container->n_restartpolicyrules; i++) {
         /* "Restart" needs nothing of the node; "RestartAllContainers" does. */
-        if (!text_is(container->restartpolicyrules[i]->action, "Restart"))
+        if (!mu_text_is(container->restartpolicyrules[i]->action, "Restart"))
             rules |= MU_RULE_DECLARED_FEATURES;
     }
     return rules;
@@ -322,7 +316,7 @@ static uint32_t spec_rules(const Kube__PodSpec *spec)
 {
     uint32_t rules = affinity_rules(spec->affinity);
     for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
-        if (!text_is(spec->topologyspreadconstraints[i]->whenunsatisfiable, "ScheduleAnyway"))
+        if (!mu_text_is(spec->topologyspreadconstraints[i]->whenunsatisfiable, "ScheduleAnyway"))
             rules |= MU_RULE_TOPOLOGY_SPREAD;
     }
     for (size_t i = 0; i < spec->n_volumes; i++) {
@@ -332,7 +326,8 @@ static uint32_t spec_rules(const Kube__PodSpec *spec)
     for (size_t i = 0; i < spec->n_containers; i++)
         rules |= container_rules(spec->containers[i], false);
     for (size_t i = 0; i < spec->n_initcontainers; i++)
-        rules |= container_rules(spec->initcontainers[i], !is_sidecar(spec->initcontainers[i]));
+        rules |=
+            container_rules(spec->initcontainers[i], !mu_pod_is_sidecar(spec->initcontainers[i]));
     if (spec->n_resourceclaims > 0 || (spec->resources != NULL && spec->resources->n_claims > 0))
         rules |= MU_RULE_RESOURCE_CLAIMS;
     if (spec->hostnetwork && spec->has_hostusers && !spec->hostusers)
@@ -340,54 +335,43 @@ static uint32_t spec_rules(const Kube__PodSpec *spec)
     return rules;
 }
 
-/* --- selector, tolerations, gang ----------------------------------------------------------- */
+/* --- selector, tolerations, labels, gang --------------------------------------------------- */
 
-/* A list beyond its bound is left out: the pod is charged where it is placed, and never placed. */
-static int leave_out(struct pod_reader *r, const char *field, size_t count, uint32_t max)
-{
-    char expected[80];
-    (void)snprintf(expected, sizeof expected, "%zu entries, expected at most %u; left out", count,
-                   max);
-    warn_field(r, field, MU_STR("*"), expected);
-    r->out->unbuilt |= MU_RULE_OVERSIZED;
-    return 0;
-}
-
-static int put_selector(struct pod_reader *r)
+static int put_selector(struct mu_pod_reader *r)
 {
     size_t count = r->spec->n_nodeselector;
     if (count > MU_LABELS_PER_OBJECT)
-        return leave_out(r, "spec.nodeSelector", count, MU_LABELS_PER_OBJECT);
+        return mu_pod_leave_out(r, "spec.nodeSelector", count, MU_LABELS_PER_OBJECT);
     if (count == 0)
         return 0;
     struct mu_label *selector = mu_decode_pairs(r->arena, r->spec->nodeselector, count);
     if (selector == NULL)
-        return mu_error_set(r->error, MU_ENOMEM, "pod: no memory for its node selector");
+        return mu_pod_no_memory(r, "spec.nodeSelector");
     r->out->selector = selector;
     r->out->selector_count = (uint32_t)count;
     return 0;
 }
 
-static enum mu_toleration_op read_operator(struct pod_reader *r, const Kube__Toleration *t)
+static enum mu_toleration_op read_operator(struct mu_pod_reader *r, const Kube__Toleration *t)
 {
-    if (t->operator_ == NULL || t->operator_[0] == '\0' || text_is(t->operator_, "Equal"))
+    if (t->operator_ == NULL || t->operator_[0] == '\0' || mu_text_is(t->operator_, "Equal"))
         return MU_TOLERATE_EQUAL;
-    if (text_is(t->operator_, "Exists"))
+    if (mu_text_is(t->operator_, "Exists"))
         return MU_TOLERATE_EXISTS;
     r->out->unbuilt |= MU_RULE_TOLERATION_OP;
     return MU_TOLERATE_NEVER;
 }
 
-static int put_tolerations(struct pod_reader *r)
+static int put_tolerations(struct mu_pod_reader *r)
 {
     size_t count = r->spec->n_tolerations;
     if (count > MU_TOLERATIONS_PER_POD)
-        return leave_out(r, "spec.tolerations", count, MU_TOLERATIONS_PER_POD);
+        return mu_pod_leave_out(r, "spec.tolerations", count, MU_TOLERATIONS_PER_POD);
     if (count == 0)
         return 0;
     struct mu_toleration *items = mu_arena_calloc(r->arena, count, sizeof *items);
     if (items == NULL)
-        return mu_error_set(r->error, MU_ENOMEM, "pod: no memory for its tolerations");
+        return mu_pod_no_memory(r, "spec.tolerations");
     for (size_t i = 0; i < count; i++) {
         const Kube__Toleration *t = r->spec->tolerations[i];
         items[i] = (struct mu_toleration){
@@ -402,22 +386,28 @@ static int put_tolerations(struct pod_reader *r)
     return 0;
 }
 
-static int put_gang(struct pod_reader *r)
+/* Labels are read in full for the gang's sake: a dialect's key may be anywhere among them. */
+static int put_labels(struct mu_pod_reader *r)
 {
     const Kube__ObjectMeta *meta = r->pod->metadata;
-    size_t count = meta->n_labels + meta->n_annotations;
     bool native = r->spec->schedulinggroup != NULL || r->spec->workloadref != NULL;
-    if (count == 0 && !native)
+    if (meta->n_labels == 0 && meta->n_annotations == 0 && !native)
         return 0;
-    if (count > UINT32_MAX)
+    if (meta->n_labels + meta->n_annotations > UINT32_MAX)
         return mu_error_set(r->error, MU_ELIMIT, "pod: metadata.labels: too many");
     const struct mu_label *labels = mu_decode_pairs(r->arena, meta->labels, meta->n_labels);
     const struct mu_label *annotations =
         mu_decode_pairs(r->arena, meta->annotations, meta->n_annotations);
     if (labels == NULL || annotations == NULL)
-        return mu_error_set(r->error, MU_ENOMEM, "pod: no memory for its labels");
-    mu_dialect_normalise(labels, (uint32_t)meta->n_labels, annotations,
-                         (uint32_t)meta->n_annotations, native, &r->out->gang, &r->out->unbuilt);
+        return mu_pod_no_memory(r, "metadata.labels");
+    r->annotations = annotations;
+    r->annotation_count = (uint32_t)meta->n_annotations;
+    mu_dialect_normalise(labels, (uint32_t)meta->n_labels, annotations, r->annotation_count, native,
+                         &r->out->gang, &r->out->unbuilt);
+    if (meta->n_labels > MU_LABELS_PER_OBJECT)
+        return mu_pod_leave_out(r, "metadata.labels", meta->n_labels, MU_LABELS_PER_OBJECT);
+    r->out->labels = labels;
+    r->out->label_count = (uint32_t)meta->n_labels;
     return 0;
 }
 
@@ -448,8 +438,8 @@ static uint64_t read_report(const Kube__PodStatus *status)
 {
     for (size_t i = 0; status != NULL && i < status->n_conditions; i++) {
         const Kube__PodCondition *c = status->conditions[i];
-        if (text_is(c->type, "PodScheduled"))
-            return text_is(c->status, "False")
+        if (mu_text_is(c->type, "PodScheduled"))
+            return mu_text_is(c->status, "False")
                        ? mu_pod_report_digest(mu_str_of(c->reason), mu_str_of(c->message))
                        : 0;
     }
@@ -467,18 +457,28 @@ static bool is_controlled(const Kube__ObjectMeta *meta)
 
 /* The server checks neither name's length. One that is too long names no node and no scheduler
  * that can exist; cut to the bound it still says that the pod is bound, or another's. */
-static struct mu_str read_name(struct pod_reader *r, const char *text, const char *field)
+static struct mu_str read_name(struct mu_pod_reader *r, const char *text, const char *field)
 {
     struct mu_str name = mu_str_of(text);
     if (name.len <= MU_NAME_BYTES_MAX)
         return name;
-    warn_field(r, field, name, "expected at most 253 bytes; cut");
+    mu_pod_warn(r, field, name, "expected at most 253 bytes; cut");
     r->out->unbuilt |= MU_RULE_OVERSIZED;
     name.len = MU_NAME_BYTES_MAX;
     return name;
 }
 
-static int read_identity(struct pod_reader *r)
+/* A hint, and of an unbound pod only. One that names no node is none. */
+static void read_nomination(struct mu_pod_reader *r)
+{
+    if (r->status == NULL || r->out->node_name.len > 0)
+        return;
+    struct mu_str name = mu_str_of(r->status->nominatednodename);
+    if (name.len <= MU_NAME_BYTES_MAX)
+        r->out->nominated_node = name;
+}
+
+static int read_identity(struct mu_pod_reader *r)
 {
     const Kube__ObjectMeta *meta = r->pod->metadata;
     struct mu_pod_object *out = r->out;
@@ -514,12 +514,14 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
         return rc;
     const Kube__Pod *pod = message;
     struct mu_pod_object object = {.version = 0};
-    struct pod_reader r = {
+    struct mu_pod_reader r = {
         .pod = pod,
         .spec = pod->spec != NULL ? pod->spec : &no_spec,
         .status = pod->status,
         .arena = arena,
         .out = &object,
+        .requirements_left = MU_REQUIREMENTS_MAX,
+        .values_left = MU_VALUES_MAX,
         .warn = warn,
         .error = error,
     };
@@ -530,9 +532,14 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
     object.report = read_report(r.status);
     object.gated = r.spec->n_schedulinggates > 0;
     object.unbuilt |= spec_rules(r.spec);
-    if ((rc = put_requests(&r)) != 0 || (rc = put_selector(&r)) != 0 ||
-        (rc = put_tolerations(&r)) != 0 || (rc = put_gang(&r)) != 0)
+    if ((rc = put_labels(&r)) != 0 || (rc = put_requests(&r)) != 0 ||
+        (rc = put_selector(&r)) != 0 || (rc = put_tolerations(&r)) != 0 ||
+        (rc = mu_pod_put_node_affinity(&r)) != 0 || (rc = mu_pod_put_terms(&r)) != 0 ||
+        (rc = mu_pod_put_spreads(&r)) != 0 || (rc = mu_pod_put_ports(&r)) != 0 ||
+        (rc = mu_pod_put_images(&r)) != 0)
         return rc;
+    mu_pod_put_devices(&r);
+    read_nomination(&r);
     *out = object;
     return 0;
 }

@@ -1,8 +1,8 @@
 #include "informer/tally_priv.h"
 
 #include "engine/quantity.h"
+#include "informer/names.h"
 
-#define QUALIFIED_NAME_BYTES_MAX 63u
 /* 253, less the "requests." that quota puts in front of a name. */
 #define QUALIFIED_PREFIX_BYTES_MAX 244u
 
@@ -59,40 +59,6 @@ void mu_tally_add_all(struct mu_tally *tally, const struct mu_tally *other)
 
 /* --- names --------------------------------------------------------------------------------- */
 
-static bool is_alnum(char c)
-{
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-}
-
-/* The part behind the slash: letters, digits and inner "-_." */
-static bool is_name_part(struct mu_str s)
-{
-    if (s.len == 0 || s.len > QUALIFIED_NAME_BYTES_MAX)
-        return false;
-    for (uint32_t i = 0; i < s.len; i++) {
-        bool inner = i > 0 && i + 1 < s.len;
-        char c = s.data[i];
-        if (!is_alnum(c) && !(inner && (c == '-' || c == '_' || c == '.')))
-            return false;
-    }
-    return true;
-}
-
-/* The part before the slash: lower-case DNS labels joined by dots. */
-static bool is_prefix_part(struct mu_str s)
-{
-    if (s.len == 0 || s.len > QUALIFIED_PREFIX_BYTES_MAX)
-        return false;
-    for (uint32_t i = 0; i < s.len; i++) {
-        char c = s.data[i];
-        bool letter = is_alnum(c) && !(c >= 'A' && c <= 'Z');
-        bool edge = i == 0 || i + 1 == s.len || s.data[i - 1] == '.' || s.data[i + 1] == '.';
-        if (!letter && (edge || (c != '-' && c != '.')))
-            return false;
-    }
-    return true;
-}
-
 /* Extended resources, huge pages, attachable volumes and the kubernetes.io/ names. */
 static bool is_scalar_name(struct mu_str name)
 {
@@ -108,8 +74,7 @@ static bool is_scalar_name(struct mu_str name)
     if (mu_str_starts_with(name, MU_STR("requests.")))
         return false;
     uint32_t prefix = (uint32_t)(slash - name.data);
-    return is_prefix_part((struct mu_str){name.data, prefix}) &&
-           is_name_part((struct mu_str){slash + 1, name.len - prefix - 1});
+    return prefix <= QUALIFIED_PREFIX_BYTES_MAX && mu_name_is_label_key(name);
 }
 
 enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node)

@@ -171,6 +171,71 @@ static void test_node_decode__resource_name_too_long__not_offered(void **state)
     kit_destroy(n.kit);
 }
 
+static Kube__ContainerImage image_of(char **names, size_t count, int64_t bytes)
+{
+    Kube__ContainerImage image = KUBE__CONTAINER_IMAGE__INIT;
+    image.names = names;
+    image.n_names = count;
+    image.has_sizebytes = true;
+    image.sizebytes = bytes;
+    return image;
+}
+
+static void test_node_images__each_name_once__sizes_in_bounds(void **state)
+{
+    (void)state;
+    struct node_kit n;
+    char longest[MU_IMAGE_NAME_BYTES_MAX + 2];
+    memset(longest, 'i', sizeof longest);
+    longest[MU_IMAGE_NAME_BYTES_MAX + 1] = '\0';
+    char *first[2] = {FIXTURE_TEXT("web@sha256:01"), FIXTURE_TEXT("web:v1")};
+    char *second[3] = {FIXTURE_TEXT("web:v1"), FIXTURE_TEXT("db"), FIXTURE_TEXT("")};
+    char *third[2] = {FIXTURE_TEXT("huge"), longest};
+    Kube__ContainerImage images[4] = {image_of(first, 2, 100), image_of(second, 3, -5),
+                                      image_of(third, 2, INT64_MAX), image_of(NULL, 0, 7)};
+    Kube__ContainerImage *list[4] = {&images[0], &images[1], &images[2], &images[3]};
+    const struct mu_image expected[] = {{MU_STR("web@sha256:01"), 100},
+                                        {MU_STR("web:v1"), 100},
+                                        {MU_STR("db"), 0},
+                                        {MU_STR("huge"), MU_IMAGE_BYTES_MAX}};
+    node_init(&n, "cpu=1");
+    n.status.images = list;
+    n.status.n_images = 4;
+    assert_int_equal(node_try(&n), 0);
+    assert_int_equal(n.out.image_count, 4);
+    for (uint32_t i = 0; i < 4; i++) {
+        assert_true(mu_str_equal(n.out.images[i].name, expected[i].name));
+        assert_int_equal(n.out.images[i].bytes, expected[i].bytes);
+    }
+    kit_destroy(n.kit);
+}
+
+static void test_node_images__beyond_the_bound__the_first_count(void **state)
+{
+    (void)state;
+    struct node_kit n;
+    enum { IMAGES = MU_IMAGES_PER_NODE + 10 };
+    static char text[IMAGES][16];
+    static char *names[IMAGES];
+    static Kube__ContainerImage images[IMAGES], *list[IMAGES];
+    for (int i = 0; i < IMAGES; i++) {
+        (void)snprintf(text[i], sizeof text[i], "image-%d", i);
+        names[i] = text[i];
+        images[i] = image_of(&names[i], 1, IMAGES - i);
+        list[i] = &images[i];
+    }
+    node_init(&n, "cpu=1");
+    n.status.images = list;
+    n.status.n_images = IMAGES;
+    assert_int_equal(node_try(&n), 0);
+    assert_int_equal(n.kit->warn.code, 0);
+    assert_false(n.out.unschedulable);
+    assert_int_equal(n.out.image_count, MU_IMAGES_PER_NODE);
+    assert_true(mu_str_equal(n.out.images[0].name, MU_STR("image-0")));
+    assert_int_equal(n.out.images[MU_IMAGES_PER_NODE - 1].bytes, 11);
+    kit_destroy(n.kit);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -179,6 +244,8 @@ int main(void)
         cmocka_unit_test(test_node_decode__more_resources_than_the_bound__rest_left_out),
         cmocka_unit_test(test_node_decode__resource_name_too_long__not_offered),
         cmocka_unit_test(test_node_decode__too_many_labels_or_taints__cordoned),
+        cmocka_unit_test(test_node_images__each_name_once__sizes_in_bounds),
+        cmocka_unit_test(test_node_images__beyond_the_bound__the_first_count),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -25,6 +25,7 @@ static void test_pod_rules__affinity__required_only(void **state)
     Kube__PodAffinityTerm *terms[1] = {&term};
     Kube__WeightedPodAffinityTerm soft = KUBE__WEIGHTED_POD_AFFINITY_TERM__INIT;
     Kube__WeightedPodAffinityTerm *softs[1] = {&soft};
+    term.topologykey = FIXTURE_TEXT("zone");
     kit->spec.affinity = &affinity;
     affinity.nodeaffinity = &node;
     affinity.podaffinity = &with;
@@ -57,12 +58,15 @@ static void test_pod_rules__topology_spread__unless_schedule_anyway(void **state
     Kube__TopologySpreadConstraint *spreads[1] = {&spread};
     kit->spec.n_topologyspreadconstraints = 1;
     kit->spec.topologyspreadconstraints = spreads;
+    spread.topologykey = FIXTURE_TEXT("zone");
+    spread.has_maxskew = true;
+    spread.maxskew = 1;
     spread.whenunsatisfiable = FIXTURE_TEXT("ScheduleAnyway");
     assert_rule(kit, 0);
     spread.whenunsatisfiable = FIXTURE_TEXT("DoNotSchedule");
     assert_rule(kit, MU_RULE_TOPOLOGY_SPREAD);
     spread.whenunsatisfiable = FIXTURE_TEXT("SomethingNew");
-    assert_rule(kit, MU_RULE_TOPOLOGY_SPREAD);
+    assert_rule(kit, MU_RULE_TOPOLOGY_SPREAD | MU_RULE_UNREADABLE);
     kit_destroy(kit);
 }
 
