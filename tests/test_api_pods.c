@@ -273,6 +273,7 @@ static void test_pod_update__gates__only_taken_away(void **state)
     expect(f, 201, MU_POST, FIXTURE_PODS,
            POD("p", ",\"schedulingGates\":[{\"name\":\"x.io/a\"},{\"name\":\"x.io/b\"}]"));
     has(f, "\"reason\":\"SchedulingGated\"");
+    has(f, "\"message\":\"Scheduling is blocked due to non-empty scheduling gates\"");
     expect(f, 422, MU_PATCH, FIXTURE_PODS "/p",
            "{\"spec\":{\"schedulingGates\":[{\"name\":\"x.io/c\"}]}}");
     has(f, "only deletion is allowed");

@@ -489,6 +489,7 @@ static void test_apiserver_update__conflicts_and_forbidden_changes__refused(void
     expect_patch(f, 422, MU_MEDIA_MERGE_PATCH, PODS "/p", "{\"spec\":{\"priority\":\"x\"}}");
     expect_patch(f, 400, MU_MEDIA_MERGE_PATCH, PODS "/p", "[]");
     expect_patch(f, 415, MU_MEDIA_JSON, PODS "/p", "{}");
+    expect_patch(f, 415, MU_MEDIA_APPLY_PATCH, PODS "/not-there", "{}");
     expect_patch(f, 409, MU_MEDIA_MERGE_PATCH, PODS "/p",
                  "{\"metadata\":{\"resourceVersion\":\"1\",\"labels\":{\"a\":\"b\"}}}");
     expect_patch(f, 404, MU_MEDIA_MERGE_PATCH, PODS "/none", "{}");

@@ -148,15 +148,16 @@ static void test_kubesim__tls_flags_that_do_not_fit__exit_2(void **state)
         {"muster-kubesim", "--tls-cert=x", "--client-ca=x", NULL},
         {"muster-kubesim", "--tls-cert=x", "--tls-key=x", "--client-ca=x", "--tls", NULL},
         {"muster-kubesim", "--tls-cert=x", "--tls-key=x", "--client-ca=x", "--write-kubeconfig=y",
-         NULL}};
+         NULL},
+        {"muster-kubesim", "--write-kubeconfig=/nowhere/x", NULL},
+        {"muster-kubesim", "--write-kubeconfig=/", NULL},
+        {"muster-kubesim", "--announce=/nowhere/x", NULL}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         assert_int_equal(exit_status(start_program(cases[i], "/dev/null")), 2);
     /* These fit, and cannot be had. */
     static const char *const missing[] = {"muster-kubesim", "--tls-cert=/nowhere/x",
                                           "--tls-key=/nowhere/x", "--client-ca=/nowhere/x", NULL};
     assert_int_equal(exit_status(start_program(missing, "/dev/null")), 1);
-    static const char *const nowhere[] = {"muster-kubesim", "--write-kubeconfig=/nowhere/x", NULL};
-    assert_int_equal(exit_status(start_program(nowhere, "/dev/null")), 1);
 }
 
 /* ---- certificates from files ------------------------------------------------------------------ */
@@ -273,7 +274,9 @@ static void test_front__faults_over_tls__the_peer_stays_who_it_was(void **state)
     struct mu_kubelets *kubelets = mu_kubelets_create(server, &kubelet_config, &random);
     struct mu_front_config config = {
         .host = MU_STR("127.0.0.1"), .tls = identity.tls, .random = &random};
-    assert_int_equal(mu_faults_parse("drop=100,late=300,lost-reply=100,duplicate=100", &config.faults, &error), 0);
+    assert_int_equal(
+        mu_faults_parse("drop=100,late=300,lost-reply=100,duplicate=100", &config.faults, &error),
+        0);
     struct mu_front *front = NULL;
     assert_int_equal(mu_front_create(&h->loop, &config, server, kubelets, &front, &h->port), 0);
     struct mu_tls *tls = NULL;

@@ -160,9 +160,9 @@ int mu_api_map_set(struct mu_apiserver *server, Kube__StringEntry ***map, size_t
  * of a NULL-terminated list) and kind. */
 int mu_api_body(struct mu_call *call, const ProtobufCMessageDescriptor *descriptor,
                 const char *const *api_versions, const char *kind, ProtobufCMessage **out);
-/* Set a condition (by type) on a pod. */
+/* Set a condition (by type) on a pod. reason and message may be NULL. */
 int mu_api_set_condition(struct mu_call *call, Kube__PodStatus *status, const char *type,
-                         const char *value, const char *reason);
+                         const char *value, const char *reason, const char *message);
 
 /* ---- verbs -------------------------------------------------------------------------------- */
 

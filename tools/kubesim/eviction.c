@@ -164,13 +164,7 @@ static int read_eviction(struct mu_call *call, struct mu_delete_options *options
 static int mark(struct mu_call *call, Kube__Pod *pod)
 {
     int code = mu_api_set_condition(call, pod->status, "DisruptionTarget", "True",
-                                    "EvictionByEvictionAPI");
-    for (size_t i = 0; code == 0 && i < pod->status->n_conditions; i++) {
-        if (is(pod->status->conditions[i]->type, "DisruptionTarget")) {
-            pod->status->conditions[i]->message =
-                mu_api_text(call->server, MU_STR("Eviction API: evicting"));
-        }
-    }
+                                    "EvictionByEvictionAPI", "Eviction API: evicting");
     return code != 0 || call->server->arena_full ? mu_api_internal(call, MU_ENOMEM) : 0;
 }
 

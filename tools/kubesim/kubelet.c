@@ -86,7 +86,7 @@ static int edit_pod(void *context, struct mu_call *call, ProtobufCMessage *messa
     /* What else kubectl shows of a pod follows from this (shown.h). */
     bool completed = strcmp(edit->phase, "Succeeded") == 0;
     return mu_api_set_condition(call, pod->status, "Ready", edit->ready,
-                                completed ? "PodCompleted" : edit->reason);
+                                completed ? "PodCompleted" : edit->reason, NULL);
 }
 
 /* False when the step could not be made and was put off. */

@@ -9,9 +9,13 @@
 #include "tools/open_files.h"
 #include "tools/workload/encode.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define NODES_MAX        200000u
 #define SPEED_MAX        1000000u
@@ -81,6 +85,32 @@ static int check_host(const struct options *o)
                   "muster-kubesim: --host: '%.64s' is no address; expected one such as "
                   "127.0.0.1 or ::1\n",
                   o->host);
+    return 2;
+}
+
+/* Where a file is to be put once we serve: better refused now. Returns -1 to go on, else the exit
+ * status. */
+static int check_place(const char *flag, const char *path)
+{
+    struct stat found;
+    char folder[PATH_MAX];
+    if (path == NULL)
+        return -1;
+    const char *slash = strrchr(path, '/');
+    size_t len = slash == NULL ? 0 : (size_t)(slash - path);
+    const char *wrong = NULL;
+    if (path[0] == '\0' || len >= sizeof folder ||
+        (stat(path, &found) == 0 && S_ISDIR(found.st_mode))) {
+        wrong = "expected a file's name";
+    } else {
+        memcpy(folder, slash == NULL ? "." : path, slash == NULL ? 1 : len);
+        folder[slash == NULL ? 1 : len] = '\0';
+        if (access(slash == path ? "/" : folder, W_OK | X_OK) != 0)
+            wrong = strerror(errno);
+    }
+    if (wrong == NULL)
+        return -1;
+    (void)fprintf(stderr, "muster-kubesim: --%s: %s: %s\n", flag, path, wrong);
     return 2;
 }
 
@@ -165,6 +195,10 @@ static int read_options(struct options *o, int argc, char **argv)
                                flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status < 0)
         status = check_host(o);
+    if (status < 0)
+        status = check_place("write-kubeconfig", o->kubeconfig);
+    if (status < 0)
+        status = check_place("announce", o->announce);
     return status >= 0 ? status : check_tls_options(o);
 }
 

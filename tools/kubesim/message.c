@@ -192,7 +192,7 @@ int mu_api_map_set(struct mu_apiserver *server, Kube__StringEntry ***map, size_t
 }
 
 int mu_api_set_condition(struct mu_call *call, Kube__PodStatus *status, const char *type,
-                         const char *value, const char *reason)
+                         const char *value, const char *reason, const char *message)
 {
     Kube__PodCondition *condition = NULL;
     for (size_t i = 0; i < status->n_conditions; i++) {
@@ -211,7 +211,7 @@ int mu_api_set_condition(struct mu_call *call, Kube__PodStatus *status, const ch
     condition->type = mu_api_text(call->server, mu_str_of(type));
     condition->status = mu_api_text(call->server, mu_str_of(value));
     condition->reason = reason == NULL ? NULL : mu_api_text(call->server, mu_str_of(reason));
-    condition->message = NULL;
+    condition->message = message == NULL ? NULL : mu_api_text(call->server, mu_str_of(message));
     if (moved) {
         condition->lasttransitiontime = mu_api_time(call, 0);
     }

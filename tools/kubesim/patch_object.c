@@ -19,7 +19,7 @@ struct work {
     json_t *after;  /* a copy, which is patched */
 };
 
-static int check_media(struct mu_call *call)
+int mu_patch_check_media(struct mu_call *call)
 {
     const struct mu_kind *kind = &mu_kinds[call->route.kind];
     switch (call->request->content) {
@@ -133,9 +133,7 @@ static int read_patched(struct mu_call *call, struct work *work, ProtobufCMessag
 int mu_patch_object(struct mu_call *call, struct mu_str stored, ProtobufCMessage **after)
 {
     struct work work = {.media = call->request->content, .form = mu_body_form_of(call)};
-    int code = check_media(call);
-    if (code == 0)
-        code = mu_body_strictness(call, &work.strictness);
+    int code = mu_body_strictness(call, &work.strictness);
     if (code == 0)
         code = read_patch(call, &work);
     if (code == 0)

@@ -237,8 +237,8 @@ static int reset_status(struct mu_call *call, Kube__Pod *pod)
     pod->status->qosclass = mu_api_text(call->server, mu_str_of(qos_of(pod->spec)));
     return pod->spec->n_schedulinggates == 0
                ? 0
-               : mu_api_set_condition(call, pod->status, "PodScheduled", "False",
-                                      "SchedulingGated");
+               : mu_api_set_condition(call, pod->status, "PodScheduled", "False", "SchedulingGated",
+                                      "Scheduling is blocked due to non-empty scheduling gates");
 }
 
 /* ---- validation --------------------------------------------------------------------------- */
@@ -652,7 +652,7 @@ static int assign(struct mu_call *call, Kube__Pod *pod, const Kube__Binding *bin
     const Kube__ObjectMeta *from = binding->metadata;
     pod->spec->nodename = binding->target->name;
     pod->status->nominatednodename = NULL;
-    int code = mu_api_set_condition(call, pod->status, "PodScheduled", "True", NULL);
+    int code = mu_api_set_condition(call, pod->status, "PodScheduled", "True", NULL, NULL);
     for (size_t i = 0; code == 0 && i < from->n_annotations; i++) {
         code = mu_api_map_set(call->server, &pod->metadata->annotations,
                               &pod->metadata->n_annotations, mu_str_of(from->annotations[i]->key),

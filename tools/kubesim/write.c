@@ -432,7 +432,10 @@ int mu_api_patch(struct mu_call *call)
 {
     struct basis basis;
     ProtobufCMessage *after = NULL;
-    int code = load_basis(call, &basis);
+    int code = mu_patch_check_media(call);
+    if (code == 0) {
+        code = load_basis(call, &basis);
+    }
     if (code == 0) {
         code = mu_patch_object(call, basis.shown, &after);
     }
