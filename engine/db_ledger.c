@@ -72,8 +72,9 @@ static const char *check_node(const struct mu_db *db, const struct mu_plan_bind 
     if (!mu_class_tolerates(
             c, mu_model_get_taint_set(db->model, (struct mu_taint_set_ix){rec->taints})))
         return "its node has a taint that it does not tolerate";
-    if (!mu_class_selects(c, mu_model_get_label_set(db->model, rec->labels), rec->hostname))
-        return "its node does not match its selector";
+    const struct mu_labels_view labels = mu_model_labels(db->model, rec->labels, rec->hostname);
+    if (!mu_class_selects(db->model, c, &labels, rec->name))
+        return "its node does not match its node affinity or selector";
     return NULL;
 }
 

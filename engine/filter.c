@@ -12,13 +12,10 @@
 
 /* What a mask depends on. */
 struct mask_key {
-    uint32_t selector_count;
-    uint32_t toleration_count;
-    const struct mu_label_pair *selector;
-    const struct mu_toleration_item *tolerations;
-    bool tolerates_unschedulable;
+    uint64_t affinity; /* ids */
+    uint64_t tolerance;
 };
-/* A mask with its key and bits behind it, in one block. */
+/* A mask with its bits behind it, in one block. */
 struct mask {
     struct mu_filter_mask public;
     struct mask_key key;
@@ -47,45 +44,24 @@ struct mu_filter {
 
 /* ---- keys --------------------------------------------------------------------------------- */
 
-static struct mask_key key_of(const struct mu_model *model, const struct mu_class *class_)
+/* The affinity whose mask a class uses. */
+static const struct mu_affinity *bare_of(const struct mu_model *model,
+                                         const struct mu_class *class_)
 {
-    return (struct mask_key){
-        .selector_count = class_->selector_count,
-        .toleration_count = class_->toleration_count,
-        .selector = class_->selector,
-        .tolerations = class_->tolerations,
-        .tolerates_unschedulable = mu_class_tolerates_unschedulable(model, class_),
-    };
+    return mu_model_get_affinity(model, mu_model_get_affinity(model, class_->affinity)->bare);
 }
 
 static uint64_t key_hash(const struct mask_key *key)
 {
-    uint64_t selector =
-        mu_hash_bytes(key->selector, key->selector_count * sizeof *key->selector, 1);
-    uint64_t tolerations =
-        mu_hash_bytes(key->tolerations, key->toleration_count * sizeof *key->tolerations,
-                      key->tolerates_unschedulable ? 2 : 3);
-    return mu_hash_mix(selector, tolerations);
+    return mu_hash_mix(key->affinity, key->tolerance);
 }
-
-static bool bytes_equal(const void *a, const void *b, size_t bytes)
-{
-    return bytes == 0 || memcmp(a, b, bytes) == 0;
-}
-
-_Static_assert(sizeof(struct mu_label_pair) == 8 && sizeof(struct mu_toleration_item) == 16,
-               "no padding: keys are compared and hashed as bytes");
 
 static bool index_equal(const void *context, uint32_t value, const void *key_)
 {
     const struct mu_filter *filter = context;
     const struct mask_key *a = &filter->masks[value]->key;
     const struct mask_key *b = key_;
-    return a->selector_count == b->selector_count && a->toleration_count == b->toleration_count &&
-           a->tolerates_unschedulable == b->tolerates_unschedulable &&
-           bytes_equal(a->selector, b->selector, a->selector_count * sizeof *a->selector) &&
-           bytes_equal(a->tolerations, b->tolerations,
-                       a->toleration_count * sizeof *a->tolerations);
+    return a->affinity == b->affinity && a->tolerance == b->tolerance;
 }
 
 static uint64_t index_hash(const void *context, uint32_t value)
@@ -153,16 +129,11 @@ uint64_t mu_filter_epoch(const struct mu_filter *filter)
 
 /* ---- static rules ------------------------------------------------------------------------- */
 
-bool mu_filter_contradicts(const struct mu_class *class_)
-{
-    if (!class_->impossible)
-        return false;
-    for (uint32_t d = 0; d < class_->demand_count; d++) {
-        if (class_->demands[d].amount == MU_AMOUNT_MAX)
-            return false; /* impossible by its request: the resource filter says which */
-    }
-    return true;
-}
+/* The rules of one mask. */
+struct rules {
+    const struct mu_affinity *affinity;
+    const struct mu_tolerance *tolerance;
+};
 
 static bool judge(uint8_t *judged, bool passes)
 {
@@ -170,23 +141,64 @@ static bool judge(uint8_t *judged, bool passes)
     return passes;
 }
 
-/* The static verdict of a row, each set judged once. `bare` has neither hostname nor impossible. */
-static enum mu_verdict_kind judge_row(struct mu_filter *filter, const struct mask_key *key,
-                                      const struct mu_class *bare, const struct mu_node_static *n)
+/* The names of nodes count: their labels alone do not tell. */
+static bool looks_at_names(const struct mu_affinity *affinity)
 {
-    const struct mu_model *model = filter->snapshot->model;
-    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 && !key->tolerates_unschedulable)
+    for (uint32_t i = 0; i < affinity->term_count; i++) {
+        if (affinity->terms[i].names.count != 0)
+            return true;
+    }
+    return false;
+}
+
+/* Requirements on the hostname label look at what label sets leave out. */
+static bool looks_at_hostnames(const struct mu_affinity *affinity, struct mu_symbol key)
+{
+    for (uint32_t i = 0; i < affinity->term_count; i++) {
+        const struct mu_conjunction *labels = &affinity->terms[i].labels;
+        for (uint32_t r = 0; r < labels->count; r++) {
+            if (labels->items[r].key.v == key.v)
+                return true;
+        }
+    }
+    return affinity->hostname.v != 0;
+}
+
+/* The static verdict of a row. */
+static enum mu_verdict_kind judge_row(const struct mu_snapshot *snapshot, const struct rules *rules,
+                                      uint32_t row)
+{
+    const struct mu_model *model = snapshot->model;
+    const struct mu_node_static *n = &snapshot->nodes[row];
+    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 && !rules->tolerance->unschedulable)
+        return MU_NO_UNSCHEDULABLE;
+    if (!mu_tolerance_tolerates(rules->tolerance, mu_model_get_taint_set(model, n->taints)))
+        return MU_NO_TAINT;
+    const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
+    if (!mu_affinity_selects(model, rules->affinity, &labels, n->name))
+        return MU_NO_NODE_AFFINITY;
+    return MU_FITS;
+}
+
+/* The same, each set judged once; for affinities that look at no more than the label set. */
+static enum mu_verdict_kind judge_by_sets(struct mu_filter *filter, const struct rules *rules,
+                                          uint32_t row)
+{
+    const struct mu_snapshot *snapshot = filter->snapshot;
+    const struct mu_model *model = snapshot->model;
+    const struct mu_node_static *n = &snapshot->nodes[row];
+    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 && !rules->tolerance->unschedulable)
         return MU_NO_UNSCHEDULABLE;
     uint8_t *taints = &filter->taint_judged[n->taints.v];
     if (*taints == 0
-            ? !judge(taints, mu_class_tolerates(bare, mu_model_get_taint_set(model, n->taints)))
+            ? !judge(taints, mu_tolerance_tolerates(rules->tolerance,
+                                                    mu_model_get_taint_set(model, n->taints)))
             : *taints == 2)
         return MU_NO_TAINT;
-    uint8_t *labels = &filter->label_judged[n->labels.v];
-    if (*labels == 0
-            ? !judge(labels,
-                     mu_class_selects(bare, mu_model_get_label_set(model, n->labels), n->hostname))
-            : *labels == 2)
+    uint8_t *judged = &filter->label_judged[n->labels.v];
+    const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
+    if (*judged == 0 ? !judge(judged, mu_affinity_selects(model, rules->affinity, &labels, n->name))
+                     : *judged == 2)
         return MU_NO_NODE_AFFINITY;
     return MU_FITS;
 }
@@ -210,7 +222,7 @@ static int scratch_reset(struct mu_filter *filter)
     return 0;
 }
 
-/* One block: mask, copies of the key's arrays, words of all levels. */
+/* One block: mask, words of all levels. */
 static struct mask *mask_alloc(const struct mask_key *key, uint32_t rows,
                                uint64_t *words[MU_LEVELS_MAX])
 {
@@ -221,41 +233,35 @@ static struct mask *mask_alloc(const struct mask_key *key, uint32_t rows,
         total_words += level_words[l];
         entries = level_words[l];
     }
-    size_t selector_bytes = key->selector_count * sizeof *key->selector;
-    size_t toleration_bytes = key->toleration_count * sizeof *key->tolerations;
-    size_t bytes = sizeof(struct mask) + total_words * 8 + selector_bytes + toleration_bytes;
+    size_t bytes = sizeof(struct mask) + total_words * 8;
     struct mask *mask = mu_mem_zalloc(bytes);
     if (mask == NULL)
         return NULL;
     mask->bytes = bytes;
+    mask->key = *key;
     uint64_t *at = (uint64_t *)(void *)(mask + 1);
     for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
         words[l] = at;
         mask->public.bits[l] = at;
         at += level_words[l];
     }
-    mask->key = *key;
-    mask->key.selector = (const void *)at;
-    mask->key.tolerations = (const void *)((char *)at + selector_bytes);
-    if (selector_bytes > 0)
-        memcpy(at, key->selector, selector_bytes);
-    if (toleration_bytes > 0)
-        memcpy((char *)at + selector_bytes, key->tolerations, toleration_bytes);
     return mask;
 }
 
 static void mask_fill(struct mu_filter *filter, struct mask *mask, uint64_t *words[MU_LEVELS_MAX],
-                      const struct mu_class *class_)
+                      const struct rules *rules)
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
-    struct mu_class bare = *class_;
-    bare.hostname.v = 0;
-    bare.impossible = false;
+    struct mu_symbol hostname_key =
+        mu_model_labels(snapshot->model, (struct mu_label_set_ix){0}, (struct mu_symbol){0})
+            .hostname_key;
+    bool by_sets =
+        !looks_at_names(rules->affinity) && !looks_at_hostnames(rules->affinity, hostname_key);
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        const struct mu_node_static *n = &snapshot->nodes[row];
-        if ((n->flags & MU_NODE_PRESENT) == 0)
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
-        enum mu_verdict_kind kind = judge_row(filter, &mask->key, &bare, n);
+        enum mu_verdict_kind kind =
+            by_sets ? judge_by_sets(filter, rules, row) : judge_row(snapshot, rules, row);
         mask->public.refused[kind]++;
         if (kind != MU_FITS)
             continue;
@@ -268,7 +274,9 @@ static void mask_fill(struct mu_filter *filter, struct mask *mask, uint64_t *wor
 int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
                    const struct mu_filter_mask **out)
 {
-    struct mask_key key = key_of(filter->model, class_);
+    const struct rules rules = {bare_of(filter->model, class_),
+                                mu_model_get_tolerance(filter->model, class_->tolerance)};
+    const struct mask_key key = {rules.affinity->id, rules.tolerance->id};
     uint64_t hash = key_hash(&key);
     uint32_t found = mu_index_find(filter->index, hash, &key);
     if (found != MU_INDEX_NONE) {
@@ -297,7 +305,7 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
         mu_mem_free(mask);
         return MU_ENOMEM;
     }
-    mask_fill(filter, mask, words, class_);
+    mask_fill(filter, mask, words, &rules);
     filter->mask_count++;
     filter->bytes += mask->bytes;
     *out = &mask->public;
@@ -330,25 +338,18 @@ struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
 {
     MU_ASSERT(node.v < snapshot->node_rows);
     const struct mu_model *model = snapshot->model;
-    const struct mu_node_static *n = &snapshot->nodes[node.v];
-    MU_ASSERT((n->flags & MU_NODE_PRESENT) != 0);
-    struct mu_verdict verdict = {MU_FITS, {0}};
-    struct mu_class possible = *class_;
-    possible.impossible = false;
-    if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 &&
-        !mu_class_tolerates_unschedulable(model, class_)) {
-        verdict.kind = MU_NO_UNSCHEDULABLE;
-    } else if (!mu_class_tolerates(class_, mu_model_get_taint_set(model, n->taints))) {
-        verdict.kind = MU_NO_TAINT;
-    } else if (mu_filter_contradicts(class_) ||
-               !mu_class_selects(&possible, mu_model_get_label_set(model, n->labels),
-                                 n->hostname)) {
-        verdict.kind = MU_NO_NODE_AFFINITY;
-    } else if (snapshot->free[MU_RES_PODS][node.v] < 1) {
-        verdict.kind = MU_NO_PODS;
-    } else {
-        verdict = resource_verdict(snapshot, class_, node.v);
-    }
+    MU_ASSERT((snapshot->nodes[node.v].flags & MU_NODE_PRESENT) != 0);
+    const struct rules rules = {mu_model_get_affinity(model, class_->affinity),
+                                mu_model_get_tolerance(model, class_->tolerance)};
+    struct mu_verdict verdict = {judge_row(snapshot, &rules, node.v), {0}};
+    if (verdict.kind != MU_FITS)
+        return verdict;
+    if (snapshot->free[MU_RES_PODS][node.v] < 1)
+        return (struct mu_verdict){MU_NO_PODS, {0}};
+    verdict = resource_verdict(snapshot, class_, node.v);
+    /* Impossible for no reason so far: it asks for a resource without a number. */
+    if (verdict.kind == MU_FITS && class_->impossible)
+        verdict.kind = MU_NO_RESOURCE_NAMED;
     return verdict;
 }
 
@@ -371,7 +372,8 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
     const struct mu_filter_mask *mask = NULL;
-    bool masked = class_->hostname.v == 0 && !class_->impossible;
+    const struct mu_affinity *affinity = mu_model_get_affinity(snapshot->model, class_->affinity);
+    bool masked = affinity->bare.v == class_->affinity.v && !class_->impossible;
     for (uint32_t d = 0; d < class_->demand_count; d++)
         masked = masked && mu_filter_known(snapshot, class_->demands[d].resource);
     if (masked) {

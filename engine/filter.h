@@ -7,23 +7,23 @@
  *
  *     unschedulable   the node is cordoned and the class does not tolerate that
  *     taints          NoSchedule and NoExecute taints that the class does not tolerate
- *     selector        node labels, the hostname label included
+ *     affinity        node labels, the hostname label and the node's name included
  *     pods            a slot per pod
  *     resources       in number order; a resource that is not requested is not looked at
  *
  * The first three are static: they depend on the node object and on the class, not on what is
- * placed. They are evaluated once per *mask key* (selector, tolerations) and set of nodes, into a
- * bitmap over rows. Classes that differ in requests alone share one. Within an evaluation a label
- * set and a taint set are judged once, whatever the number of nodes that carry them. The hostname
- * is left out of the key, or every pinned pod would have a bitmap of its own.
+ * placed. They are evaluated once per *mask key*, that is affinity and tolerance, and set of nodes,
+ * into a bitmap over rows. Classes that differ in requests alone share one. Within an evaluation a
+ * label set and a taint set are judged once, whatever the number of nodes that carry them. Pins (a
+ * hostname, a lone node name) are left out of the key, or every pinned pod would have a bitmap of
+ * its own: the mask is that of the affinity's bare form.
  *
- * Where later filters go: one that depends on node objects alone (node affinity, volume topology,
- * declared features) joins the mask and its key; one that depends on placements (host ports, device
- * claims) is compared per row behind the resources; one that depends on domains (spread, inter-pod
- * terms) is a bitmap of its own, changed with each placement and ANDed to the mask.
+ * Where later filters go: one that depends on node objects alone (volume topology, declared
+ * features) joins the mask and its key; one that depends on placements (host ports, device claims)
+ * is compared per row behind the resources; one that depends on domains (spread, inter-pod terms) is
+ * a bitmap of its own, changed with each placement and ANDed to the mask.
  *
- * A mask is valid for one static generation. Symbol ids in its key cannot change their meaning
- * within one: a symbol that any node refers to is not reclaimed, and the others match no node.
+ * A mask is valid for one static generation. Its key is ids, which are never used again.
  */
 #include "engine/scan.h"
 #include "engine/snapshot.h"
@@ -49,7 +49,7 @@ void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapsho
 void mu_filter_drop(struct mu_filter *filter);
 /* Moves whenever masks are forgotten: one obtained under another epoch must not be used. */
 uint64_t mu_filter_epoch(const struct mu_filter *filter);
-/* The mask of a class, hostname left out. Errors: MU_ENOMEM. Cost: O(1), or O(rows) the first
+/* The mask of a class, pins left out. Errors: MU_ENOMEM. Cost: O(1), or O(rows) the first
  * time in a static generation. */
 int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
                    const struct mu_filter_mask **out);
@@ -69,7 +69,5 @@ static inline bool mu_filter_known(const struct mu_snapshot *snapshot,
 {
     return resource.v < snapshot->resource_count;
 }
-/* True when no node can have what the class asks, whatever its labels: a contradictory selector. */
-bool mu_filter_contradicts(const struct mu_class *class_);
 
 #endif

@@ -163,8 +163,14 @@ static void number_take(struct mu_intern *table, uint32_t ix)
         atomic_store_explicit(&table->bound, ix + 1, memory_order_release);
 }
 
-int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, uint32_t *ix,
-                     void **head)
+/* Where the room behind the key begins, from the head. */
+static size_t extra_offset(const struct mu_intern *table, uint32_t key_bytes)
+{
+    return ((size_t)table->head_bytes + key_bytes + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+}
+
+int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, uint32_t extra_bytes,
+                     uint32_t *ix, void **head)
 {
     MU_VERIFY(mu_intern_find(table, key) == MU_INTERN_NONE);
     MU_ASSERT(table->head_bytes + key->bytes > 0);
@@ -172,7 +178,10 @@ int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, u
     int status = number_find_free(table, &number);
     if (status != 0)
         return status;
-    unsigned char *block = mu_mem_alloc((size_t)table->head_bytes + key->bytes);
+    size_t bytes = (size_t)table->head_bytes + key->bytes;
+    if (extra_bytes != 0)
+        bytes = extra_offset(table, key->bytes) + extra_bytes;
+    unsigned char *block = mu_mem_alloc(bytes);
     if (block == NULL)
         return MU_ENOMEM;
     status = mu_index_insert(table->index, key->hash, number);
@@ -183,6 +192,8 @@ int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, u
     memset(block, 0, table->head_bytes);
     if (key->bytes > 0)
         memcpy(block + table->head_bytes, key->data, key->bytes);
+    if (extra_bytes != 0)
+        memset(block + extra_offset(table, key->bytes), 0, extra_bytes);
     number_take(table, number);
     *meta_of(table, number) = (struct mu_intern_meta){
         .hash = key->hash,
@@ -195,6 +206,12 @@ int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, u
     *ix = number;
     *head = block;
     return 0;
+}
+
+void *mu_intern_extra(const struct mu_intern *table, uint32_t ix)
+{
+    return (unsigned char *)mu_intern_head(table, ix) +
+           extra_offset(table, meta_of(table, ix)->key_bytes);
 }
 
 void mu_intern_ref(struct mu_intern *table, uint32_t ix)

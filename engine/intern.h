@@ -2,10 +2,11 @@
 #define MU_ENGINE_INTERN_H
 /*
  * An interning table: content, given as bytes, becomes a numbered, immutable, shared entry. Equal
- * bytes have equal numbers. The model's four tables are of this kind; it is private to the engine.
+ * bytes have equal numbers. The model's tables are of this kind; it is private to the engine.
  *
- * An entry is one block: a head of the table's own (a struct that points into the key), then the
- * key itself, aligned to 16. Blocks and the directory that finds them never move.
+ * An entry is one block: a head of the table's own (a struct that points into the rest), then the
+ * key itself, aligned to 16, then room for what is decoded from it, aligned to 16. Blocks and the
+ * directory that finds them never move.
  *
  * One writer makes every call but the inline readers at the end. Those may run in any thread that
  * learned the number by a hand-over, until the entry is freed.
@@ -53,9 +54,12 @@ void mu_intern_fini(struct mu_intern *table);
 /* The number of an entry, retired ones included, without a reference; MU_INTERN_NONE: absent. */
 uint32_t mu_intern_find(const struct mu_intern *table, const struct mu_intern_key *key);
 /* Add a key that is absent, with one reference. *head is zeroed, for the caller to fill before
- * anyone can read it. Errors: MU_ENOMEM, MU_ELIMIT; nothing changed. Cost: O(bytes). */
-int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, uint32_t *ix,
-                     void **head);
+ * anyone can read it, and so are `extra_bytes` behind the key. Errors: MU_ENOMEM, MU_ELIMIT;
+ * nothing changed. Cost: O(bytes). */
+int mu_intern_insert(struct mu_intern *table, const struct mu_intern_key *key, uint32_t extra_bytes,
+                     uint32_t *ix, void **head);
+/* The room behind the key of an entry. Thread: the writer's; its address stays for all. */
+void *mu_intern_extra(const struct mu_intern *table, uint32_t ix);
 /* One reference more; revives a retired entry. */
 void mu_intern_ref(struct mu_intern *table, uint32_t ix);
 /* One less. At zero the entry is retired: kept, and found by its key, until it is freed. */

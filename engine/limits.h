@@ -21,6 +21,7 @@
 #define MU_KINS_MAX            (1u << 22) /* distinct (namespace, labels) of pods */
 #define MU_NAMESPACES_MAX      (1u << 20)
 #define MU_AFFINITIES_MAX      (1u << 20)
+#define MU_TOLERANCES_MAX      (1u << 18)
 #define MU_MATCHERS_MAX        (1u << 16)
 #define MU_CENSUSES_MAX        (1u << 16)
 #define MU_TOPOLOGIES_MAX      64u   /* distinct topology keys in use */

@@ -10,7 +10,7 @@
 
 /*
  * The model interns at two levels. Texts become symbols; whatever is made of symbols and amounts
- * becomes canonical bytes, and those become an entry of one of four tables (engine/intern.h). The
+ * becomes canonical bytes, and those become an entry of one of eight tables (engine/intern.h). The
  * canonical bytes are the content itself, in sorted order: an entry is stored once, compared by
  * memcmp, and read through a head that points into it.
  *
@@ -22,8 +22,9 @@
  * that generation. Its symbols are released when it is reclaimed, at the generation at which it
  * was retired, and may go in the same pass.
  *
- * How the passes over scratch work is described in model_priv.h; classes are in model_class.c and
- * the rules that read entries in model_rules.c.
+ * How the passes over scratch work is described in model_priv.h. Classes are in model_class.c, what
+ * they are made of in model_select.c (its words in model_words.c), namespaces in model_namespace.c,
+ * and the rules that read entries in select.c.
  */
 
 static const char unschedulable_key[] = "node.kubernetes.io/unschedulable";
@@ -31,8 +32,12 @@ static const char unschedulable_key[] = "node.kubernetes.io/unschedulable";
 /* Keys are compared byte by byte, so nothing that goes into one may have padding. */
 _Static_assert(sizeof(struct mu_label_pair) == 8, "no padding in a label pair");
 _Static_assert(sizeof(struct mu_taint_item) == 12, "no padding in a taint");
-_Static_assert(MU_LABELS_PER_OBJECT * sizeof(struct mu_label_pair) <= MU_SCRATCH_BYTES, "labels");
-_Static_assert(MU_TAINTS_PER_NODE * sizeof(struct mu_taint_item) <= MU_SCRATCH_BYTES, "taints");
+_Static_assert(MU_LABELS_PER_OBJECT * sizeof(struct mu_label_pair) <=
+                   MU_SCRATCH_WORDS * sizeof(uint32_t),
+               "labels fit");
+_Static_assert(MU_TAINTS_PER_NODE * sizeof(struct mu_taint_item) <=
+                   MU_SCRATCH_WORDS * sizeof(uint32_t),
+               "taints fit");
 
 /* ---- scratch ---- */
 
@@ -59,7 +64,10 @@ void mu_scratch_drop(struct mu_model *model)
     struct mu_scratch *s = model->scratch;
     for (uint32_t i = 0; i < s->noted_count; i++)
         mu_symbol_unref(model->symbols, s->noted[i], 0);
+    for (uint32_t i = 0; i < s->entry_count; i++)
+        mu_intern_unref(s->entries[i].table, s->entries[i].ix, 0);
     s->noted_count = 0;
+    s->entry_count = 0;
 }
 
 static bool item_before(const struct mu_sort_item *a, const struct mu_sort_item *b)
@@ -104,16 +112,32 @@ void mu_scratch_sort(struct mu_scratch *scratch, uint32_t count)
 }
 
 int mu_model_enter(struct mu_model *model, struct mu_intern *table, const void *data,
-                   uint32_t bytes, uint32_t *ix, void **head)
+                   uint32_t bytes, uint32_t extra_bytes, uint32_t *ix, void **head)
 {
     struct mu_intern_key key = {data, bytes, mu_hash_bytes(data, bytes, model->seed)};
     uint32_t found = mu_intern_find(table, &key);
     if (found == MU_INTERN_NONE)
-        return mu_intern_insert(table, &key, ix, head);
+        return mu_intern_insert(table, &key, extra_bytes, ix, head);
     mu_intern_ref(table, found);
     *ix = found;
     *head = NULL;
     return 0;
+}
+
+int mu_scratch_enter(struct mu_model *model, struct mu_intern *table, const void *data,
+                     uint32_t bytes, uint32_t extra_bytes, uint32_t *ix, void **head)
+{
+    struct mu_scratch *s = model->scratch;
+    struct mu_intern_key key = {data, bytes, mu_hash_bytes(data, bytes, model->seed)};
+    *head = NULL;
+    *ix = mu_intern_find(table, &key);
+    if (*ix != MU_INTERN_NONE)
+        return 0;
+    MU_ASSERT(s->entry_count < MU_SCRATCH_ENTRIES);
+    int status = mu_intern_insert(table, &key, extra_bytes, ix, head);
+    if (status == 0)
+        s->entries[s->entry_count++] = (struct mu_noted){table, *ix};
+    return status;
 }
 
 /* ---- create, destroy ---- */
@@ -133,6 +157,8 @@ static int enter_fixed(struct mu_model *model)
     if (status == 0)
         status = mu_model_taint_set(model, NULL, 0, &taints);
     MU_ASSERT(status != 0 || (labels.v == 0 && taints.v == 0));
+    if (status == 0)
+        status = mu_select_enter_fixed(model);
     return status;
 }
 
@@ -147,14 +173,25 @@ struct mu_model *mu_model_create(void)
     m->scratch = mu_mem_zalloc(sizeof *m->scratch);
     m->symbols = mu_symtab_create(MU_SYMBOLS_MAX);
     m->resources = mu_resources_create();
-    bool complete = m->scratch != NULL && m->symbols != NULL && m->resources != NULL;
-    complete = complete &&
-               mu_intern_init(&m->label_sets, MU_LABEL_SETS_MAX, sizeof(struct mu_label_set)) == 0;
-    complete = complete &&
-               mu_intern_init(&m->taint_sets, MU_TAINT_SETS_MAX, sizeof(struct mu_taint_set)) == 0;
-    complete = complete && mu_intern_init(&m->capacities, MU_CAPACITIES_MAX, 0) == 0;
-    complete = complete && mu_intern_init(&m->classes, MU_CLASSES_MAX,
-                                          (sizeof(struct mu_class) + 15u) & ~15u) == 0;
+    const struct {
+        struct mu_intern *table;
+        uint32_t entries_max;
+        size_t head_bytes;
+    } tables[] = {
+        {&m->label_sets, MU_LABEL_SETS_MAX, sizeof(struct mu_label_set)},
+        {&m->taint_sets, MU_TAINT_SETS_MAX, sizeof(struct mu_taint_set)},
+        {&m->capacities, MU_CAPACITIES_MAX, 0},
+        {&m->affinities, MU_AFFINITIES_MAX, sizeof(struct mu_affinity)},
+        {&m->tolerances, MU_TOLERANCES_MAX, sizeof(struct mu_tolerance)},
+        {&m->matchers, MU_MATCHERS_MAX, sizeof(struct mu_matcher)},
+        {&m->kins, MU_KINS_MAX, sizeof(struct mu_kin)},
+        {&m->classes, MU_CLASSES_MAX, sizeof(struct mu_class)},
+    };
+    bool complete = m->scratch != NULL && m->symbols != NULL && m->resources != NULL &&
+                    mu_namespaces_init(m) == 0;
+    for (size_t i = 0; complete && i < sizeof tables / sizeof tables[0]; i++)
+        complete = mu_intern_init(tables[i].table, tables[i].entries_max,
+                                  ((uint32_t)tables[i].head_bytes + 15u) & ~15u) == 0;
     if (!complete || enter_fixed(m) != 0) {
         mu_model_destroy(m);
         return NULL;
@@ -166,7 +203,12 @@ void mu_model_destroy(struct mu_model *model)
 {
     if (model == NULL)
         return;
+    mu_namespaces_fini(model);
     mu_intern_fini(&model->classes);
+    mu_intern_fini(&model->kins);
+    mu_intern_fini(&model->matchers);
+    mu_intern_fini(&model->tolerances);
+    mu_intern_fini(&model->affinities);
     mu_intern_fini(&model->capacities);
     mu_intern_fini(&model->taint_sets);
     mu_intern_fini(&model->label_sets);
@@ -208,8 +250,7 @@ static uint32_t label_set_symbols(const struct mu_label_set *set,
     return 2 * set->count;
 }
 
-/* Labels to items, ordered by key and then by position. */
-static int labels_borrow(struct mu_model *model, const struct mu_label *labels, uint32_t count)
+int mu_labels_borrow(struct mu_model *model, const struct mu_label *labels, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         struct mu_symbol key, value;
@@ -231,7 +272,7 @@ static uint32_t labels_to_pairs(const struct mu_model *model, uint32_t count,
                                 struct mu_symbol *hostname)
 {
     const struct mu_sort_item *items = model->scratch->items;
-    struct mu_label_pair *pairs = (struct mu_label_pair *)(void *)model->scratch->key;
+    struct mu_label_pair *pairs = (struct mu_label_pair *)(void *)model->scratch->key.at;
     uint32_t pair_count = 0;
     hostname->v = 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -252,14 +293,14 @@ int mu_model_label_set(struct mu_model *model, const struct mu_label *labels, ui
 {
     if (count > MU_LABELS_PER_OBJECT)
         return MU_ELIMIT;
-    int status = labels_borrow(model, labels, count);
+    int status = mu_labels_borrow(model, labels, count);
     if (status == 0) {
         struct mu_symbol host;
         uint32_t pair_count = labels_to_pairs(model, count, &host);
         void *head;
         status =
-            mu_model_enter(model, &model->label_sets, model->scratch->key,
-                           pair_count * (uint32_t)sizeof(struct mu_label_pair), &out->v, &head);
+            mu_model_enter(model, &model->label_sets, model->scratch->key.at,
+                           pair_count * (uint32_t)sizeof(struct mu_label_pair), 0, &out->v, &head);
         if (status == 0) {
             mu_symbol_ref(model->symbols, host);
             *hostname = host;
@@ -314,7 +355,7 @@ static int taints_borrow(struct mu_model *model, const struct mu_taint *taints, 
 static uint32_t taints_to_items(struct mu_scratch *scratch, uint32_t count)
 {
     const struct mu_sort_item *items = scratch->items;
-    struct mu_taint_item *taints = (struct mu_taint_item *)(void *)scratch->key;
+    struct mu_taint_item *taints = (struct mu_taint_item *)(void *)scratch->key.at;
     uint32_t taint_count = 0;
     for (uint32_t i = 0; i < count; i++) {
         if (i > 0 && items[i].major == items[i - 1].major && items[i].minor == items[i - 1].minor)
@@ -338,8 +379,8 @@ int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, ui
         uint32_t taint_count = taints_to_items(model->scratch, count);
         void *head;
         status =
-            mu_model_enter(model, &model->taint_sets, model->scratch->key,
-                           taint_count * (uint32_t)sizeof(struct mu_taint_item), &out->v, &head);
+            mu_model_enter(model, &model->taint_sets, model->scratch->key.at,
+                           taint_count * (uint32_t)sizeof(struct mu_taint_item), 0, &out->v, &head);
         struct mu_taint_set *set = status == 0 ? head : NULL;
         if (set != NULL) {
             set->count = taint_count;
@@ -364,7 +405,7 @@ int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
 {
     void *head;
     return mu_model_enter(model, &model->capacities, allocatable,
-                          MU_RESOURCES_MAX * (uint32_t)sizeof *allocatable, &out->v, &head);
+                          MU_RESOURCES_MAX * (uint32_t)sizeof *allocatable, 0, &out->v, &head);
 }
 
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation)
@@ -372,7 +413,7 @@ void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, u
     mu_intern_unref(&model->capacities, ix.v, generation);
 }
 
-/* ---- classes: references only ---- */
+/* ---- classes and what they are made of: references only ---- */
 
 void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix)
 {
@@ -384,26 +425,77 @@ void mu_model_class_unref(struct mu_model *model, struct mu_class_ix ix, uint64_
     mu_intern_unref(&model->classes, ix.v, generation);
 }
 
+void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix)
+{
+    mu_intern_ref(&model->kins, ix.v);
+}
+
+void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation)
+{
+    mu_intern_unref(&model->kins, ix.v, generation);
+}
+
+void mu_model_affinity_ref(struct mu_model *model, struct mu_affinity_ix ix)
+{
+    mu_intern_ref(&model->affinities, ix.v);
+}
+
+void mu_model_affinity_unref(struct mu_model *model, struct mu_affinity_ix ix, uint64_t generation)
+{
+    mu_intern_unref(&model->affinities, ix.v, generation);
+}
+
+void mu_model_tolerance_ref(struct mu_model *model, struct mu_tolerance_ix ix)
+{
+    mu_intern_ref(&model->tolerances, ix.v);
+}
+
+void mu_model_tolerance_unref(struct mu_model *model, struct mu_tolerance_ix ix,
+                              uint64_t generation)
+{
+    mu_intern_unref(&model->tolerances, ix.v, generation);
+}
+
+void mu_model_matcher_ref(struct mu_model *model, struct mu_matcher_ix ix)
+{
+    mu_intern_ref(&model->matchers, ix.v);
+}
+
+void mu_model_matcher_unref(struct mu_model *model, struct mu_matcher_ix ix, uint64_t generation)
+{
+    mu_intern_unref(&model->matchers, ix.v, generation);
+}
+
 /* ---- reclaiming ---- */
 
-/* Release the symbols of an entry; returns how many. */
-static uint32_t entry_symbols(const struct mu_model *model, const struct mu_intern *table,
-                              uint32_t ix, const struct mu_symbol_change *change)
+/* Release what an entry refers to; returns how many things. */
+static uint32_t entry_parts(struct mu_model *model, const struct mu_intern *table, uint32_t ix,
+                            const struct mu_symbol_change *change)
 {
     if (table == &model->label_sets)
         return label_set_symbols(mu_intern_head(table, ix), change);
     if (table == &model->taint_sets)
         return taint_set_symbols(mu_intern_head(table, ix), change);
     if (table == &model->classes)
-        return mu_class_symbols(mu_intern_head(table, ix), change);
+        return mu_class_parts(model, mu_intern_head(table, ix), change);
+    if (table == &model->affinities)
+        return mu_affinity_parts(model, ix, change);
+    if (table == &model->tolerances)
+        return mu_tolerance_parts(mu_intern_head(table, ix), change);
+    if (table == &model->matchers)
+        return mu_matcher_parts(mu_intern_head(table, ix), change);
+    if (table == &model->kins)
+        return mu_kin_parts(mu_intern_head(table, ix), change);
     MU_ASSERT(table == &model->capacities);
     return 0;
 }
 
 void mu_model_reclaim(struct mu_model *model, uint64_t safe_generation, uint32_t budget)
 {
-    struct mu_intern *tables[] = {&model->classes, &model->label_sets, &model->taint_sets,
-                                  &model->capacities};
+    /* Classes before what they hold: it may go in the same pass. */
+    struct mu_intern *tables[] = {&model->classes,    &model->affinities, &model->tolerances,
+                                  &model->matchers,   &model->kins,       &model->label_sets,
+                                  &model->taint_sets, &model->capacities};
     uint32_t steps = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         while (steps < budget) {
@@ -411,7 +503,7 @@ void mu_model_reclaim(struct mu_model *model, uint64_t safe_generation, uint32_t
             uint32_t ix = mu_intern_oldest(tables[i], safe_generation, &release.generation);
             if (ix == MU_INTERN_NONE)
                 break;
-            steps += 1 + entry_symbols(model, tables[i], ix, &release);
+            steps += 1 + entry_parts(model, tables[i], ix, &release);
             mu_intern_free(tables[i], ix);
         }
     }
@@ -432,6 +524,34 @@ const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
     return mu_intern_head(&m->taint_sets, ix.v);
 }
 
+struct mu_labels_view mu_model_labels(const struct mu_model *m, struct mu_label_set_ix labels,
+                                      struct mu_symbol hostname)
+{
+    return (struct mu_labels_view){mu_intern_head(&m->label_sets, labels.v), m->hostname_key,
+                                   hostname};
+}
+
+const struct mu_affinity *mu_model_get_affinity(const struct mu_model *m, struct mu_affinity_ix ix)
+{
+    return mu_intern_head(&m->affinities, ix.v);
+}
+
+const struct mu_tolerance *mu_model_get_tolerance(const struct mu_model *m,
+                                                  struct mu_tolerance_ix ix)
+{
+    return mu_intern_head(&m->tolerances, ix.v);
+}
+
+const struct mu_matcher *mu_model_get_matcher(const struct mu_model *m, struct mu_matcher_ix ix)
+{
+    return mu_intern_head(&m->matchers, ix.v);
+}
+
+const struct mu_kin *mu_model_get_kin(const struct mu_model *m, struct mu_kin_ix ix)
+{
+    return mu_intern_head(&m->kins, ix.v);
+}
+
 const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix)
 {
     return mu_intern_head(&m->classes, ix.v);
@@ -445,6 +565,26 @@ const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacit
 uint32_t mu_model_class_bound(const struct mu_model *m)
 {
     return mu_intern_bound(&m->classes);
+}
+
+uint32_t mu_model_affinity_bound(const struct mu_model *m)
+{
+    return mu_intern_bound(&m->affinities);
+}
+
+uint32_t mu_model_tolerance_bound(const struct mu_model *m)
+{
+    return mu_intern_bound(&m->tolerances);
+}
+
+uint32_t mu_model_matcher_bound(const struct mu_model *m)
+{
+    return mu_intern_bound(&m->matchers);
+}
+
+uint32_t mu_model_kin_bound(const struct mu_model *m)
+{
+    return mu_intern_bound(&m->kins);
 }
 
 uint32_t mu_model_label_set_bound(const struct mu_model *m)

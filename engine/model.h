@@ -1,7 +1,8 @@
 #ifndef MU_ENGINE_MODEL_H
 #define MU_ENGINE_MODEL_H
 /*
- * The interned parts of the model: label sets, taint sets, capacities and pod classes. Equal
+ * The interned parts of the model: label sets, taint sets, capacities, pod classes and what those
+ * are made of (engine/select.h). Equal
  * content has equal id; content is immutable. One writer (the DB); any thread that learned an id
  * by hand-over may read it until the id is reclaimed (generations as in engine/base/symbol.h).
  */
@@ -27,21 +28,6 @@ struct mu_capacity_ix {
     uint32_t v;
 };
 
-struct mu_taint_item {
-    struct mu_symbol key;
-    struct mu_symbol value;
-    enum mu_taint_effect effect;
-};
-struct mu_taint_set {
-    uint32_t count;
-    const struct mu_taint_item *items; /* sorted by key, value, effect; no duplicates */
-};
-struct mu_toleration_item {
-    struct mu_symbol key; /* 0: every key */
-    struct mu_symbol value;
-    enum mu_toleration_op op;
-    enum mu_taint_effect effect;
-};
 struct mu_demand {
     struct mu_resource_ix resource;
     int64_t amount; /* > 0 */
@@ -76,8 +62,8 @@ struct mu_class {
     uint32_t selector_count; /* sorted by key id; kubernetes.io/hostname pairs are kept apart */
     const struct mu_label_pair *selector;
     struct mu_symbol hostname; /* required hostname label, 0: none */
-    bool impossible;           /* contradictory selector or saturated request: fits nowhere. A
-                                * key of the selector that contradicts itself is left out */
+    bool impossible;           /* its affinity matches nothing, a request is saturated, or asks for
+                                * a resource that has no number: fits nowhere */
     uint32_t toleration_count;
     const struct mu_toleration_item *tolerations; /* sorted, no duplicates; those that can tolerate
                                                    * nothing that matters are left out */
@@ -98,7 +84,7 @@ struct mu_class {
     uint64_t id; /* unique over the process's life: an index may be reused, an id is not */
 };
 
-struct mu_model; /* opaque: symbols, resources and the four tables */
+struct mu_model; /* opaque: symbols, resources, namespaces and the tables of entries */
 
 /* The label key whose values are per node and therefore never enter a label set. */
 #define MU_HOSTNAME_KEY "kubernetes.io/hostname"
@@ -132,11 +118,17 @@ int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
 
 /* Who the pod is to selectors. Errors: as above. */
 int mu_model_kin(struct mu_model *model, const struct mu_pod_object *pod, struct mu_kin_ix *out);
-/* The labels of a namespace, from now on; count 0 and present false: it is gone. Matchers with a
+/* The labels of a namespace, from now on; present false: it is gone, and has none. Matchers with a
  * namespace selector may match otherwise afterwards: *changed says whether any label changed.
- * Errors: MU_ENOMEM, MU_ELIMIT; nothing changed. */
+ * `generation` as at unref: what the namespace had is released. Errors: MU_ENOMEM, MU_ELIMIT
+ * (labels, or MU_NAMESPACES_MAX); nothing changed. */
 int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
-                       const struct mu_label *labels, uint32_t count, bool *changed);
+                       const struct mu_label *labels, uint32_t count, uint64_t generation,
+                       bool *changed);
+/* The labels of a namespace; false when it is not known. Thread: the writer. */
+bool mu_model_get_namespace(const struct mu_model *m, struct mu_symbol name,
+                            struct mu_labels_view *out);
+uint32_t mu_model_namespace_count(const struct mu_model *m);
 
 /* Drop a reference. At zero the entry is readable until mu_model_reclaim(generation or later). */
 void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,
@@ -146,9 +138,12 @@ void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
 void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix);
 void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation);
-/* A class holds its affinity and its matchers; who keeps one longer takes a reference. */
+/* A class holds its affinity, its tolerance and its matchers; who keeps one longer takes a reference. */
 void mu_model_affinity_ref(struct mu_model *model, struct mu_affinity_ix ix);
 void mu_model_affinity_unref(struct mu_model *model, struct mu_affinity_ix ix, uint64_t generation);
+void mu_model_tolerance_ref(struct mu_model *model, struct mu_tolerance_ix ix);
+void mu_model_tolerance_unref(struct mu_model *model, struct mu_tolerance_ix ix,
+                              uint64_t generation);
 void mu_model_matcher_ref(struct mu_model *model, struct mu_matcher_ix ix);
 void mu_model_matcher_unref(struct mu_model *model, struct mu_matcher_ix ix, uint64_t generation);
 void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix);
@@ -162,6 +157,8 @@ const struct mu_label_set *mu_model_get_label_set(const struct mu_model *m,
 const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
                                                   struct mu_taint_set_ix ix);
 const struct mu_affinity *mu_model_get_affinity(const struct mu_model *m, struct mu_affinity_ix ix);
+const struct mu_tolerance *mu_model_get_tolerance(const struct mu_model *m,
+                                                  struct mu_tolerance_ix ix);
 const struct mu_kin *mu_model_get_kin(const struct mu_model *m, struct mu_kin_ix ix);
 const struct mu_matcher *mu_model_get_matcher(const struct mu_model *m, struct mu_matcher_ix ix);
 const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix);
@@ -171,17 +168,22 @@ const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacit
  * Thread: any. */
 uint32_t mu_model_class_bound(const struct mu_model *m);
 uint32_t mu_model_affinity_bound(const struct mu_model *m);
+uint32_t mu_model_tolerance_bound(const struct mu_model *m);
 uint32_t mu_model_kin_bound(const struct mu_model *m);
 uint32_t mu_model_matcher_bound(const struct mu_model *m);
 uint32_t mu_model_label_set_bound(const struct mu_model *m);
 uint32_t mu_model_taint_set_bound(const struct mu_model *m);
 
+/* A label set as selectors see it, with the hostname label that is kept apart. */
+struct mu_labels_view mu_model_labels(const struct mu_model *m, struct mu_label_set_ix labels,
+                                      struct mu_symbol hostname);
+
 /* Static rules, on interned content. Source: kubernetes TaintToleration, NodeAffinity. */
 bool mu_class_tolerates(const struct mu_class *c, const struct mu_taint_set *taints);
 /* Tolerates the taint node.kubernetes.io/unschedulable:NoSchedule, value "". */
 bool mu_class_tolerates_unschedulable(const struct mu_model *m, const struct mu_class *c);
-/* False for an impossible class, whatever the labels. */
-bool mu_class_selects(const struct mu_class *c, const struct mu_label_set *labels,
-                      struct mu_symbol hostname);
+/* False for an impossible class, whatever the labels. `name`: the node's. */
+bool mu_class_selects(const struct mu_model *m, const struct mu_class *c,
+                      const struct mu_labels_view *labels, struct mu_symbol name);
 
 #endif

@@ -5,20 +5,25 @@
 #include "engine/model_priv.h"
 
 /*
- * Classes: one pass over the pod's spec writes the canonical key into scratch,
+ * Classes: passes over the pod's spec write the canonical key into scratch,
  *
- *     class_key | demands, by resource number | selector, by key | tolerations
+ *     class_key | demands, by resource number | preferred nodes | terms | spreads | ports | images
  *
  * and a lookup by it finds the class; most pods of a cluster share a few thousand, so the hit is
- * what has to be fast: it allocates nothing and takes one reference.
+ * what has to be fast: it allocates nothing and takes one reference. Selector and tolerations are
+ * entries of their own (model_select.c), and so is what terms and spreads match: the key has their
+ * numbers, which are stable because the class holds them.
  *
  * What makes two specs one class:
  *   demands       zero amounts drop out; an amount named twice is added up; `pods` is not a
  *                 demand (each pod takes one slot)
- *   selector      the hostname pair is kept apart from the others. A key that must have two
- *                 values at once drops out and makes the class impossible, whatever the values
- *   tolerations   without duplicates; EXISTS has no value; those that can tolerate no taint that
- *                 matters (operator NEVER, unknown effect) drop out
+ *   preferences   sorted; those that match no node or weigh nothing drop out; equal ones stay,
+ *                 since each adds its weight
+ *   terms         sorted by kind, then weight; those of required affinity share the matcher of all
+ *                 of them
+ *   spreads       the hard ones first
+ *   ports         sorted, distinct
+ *   images        sorted, with repetition: each container pulls its own
  *
  * Resources unknown so far get the next numbers, provisionally: they are registered only when the
  * class has been inserted. Pods may not use up the numbers that are kept for nodes; a pod that
@@ -28,22 +33,23 @@
 
 struct class_key {
     uint32_t demand_count;
-    uint32_t selector_count;
-    uint32_t toleration_count;
-    struct mu_symbol hostname;
-    uint32_t impossible;
+    uint32_t impossible; /* by its demands */
+    uint32_t affinity;
+    uint32_t tolerance;
+    uint32_t preferred_count;
+    uint32_t preferred_words;
+    uint32_t term_count;
+    uint32_t spread_count;
+    uint32_t hard_spread_count;
+    uint32_t port_count;
+    uint32_t image_count;
     uint32_t zero;
 };
 
 enum { RESOURCES_FOR_PODS = MU_RESOURCES_MAX - MU_RESOURCES_FOR_NODES };
 
 _Static_assert(sizeof(struct class_key) % _Alignof(struct mu_demand) == 0, "demands follow");
-_Static_assert(sizeof(struct mu_toleration_item) == 16, "no padding in a toleration");
-_Static_assert(sizeof(struct class_key) + MU_RESOURCES_MAX * sizeof(struct mu_demand) +
-                       MU_LABELS_PER_OBJECT * sizeof(struct mu_label_pair) +
-                       MU_TOLERATIONS_PER_POD * sizeof(struct mu_toleration_item) <=
-                   MU_SCRATCH_BYTES,
-               "the largest class fits the scratch");
+_Static_assert(sizeof(struct mu_demand) % sizeof(uint32_t) == 0, "words follow the demands");
 
 struct demands {
     int64_t amounts[MU_RESOURCES_MAX]; /* set where mask has a bit */
@@ -102,133 +108,318 @@ static int demands_collect(const struct mu_model *model, const struct mu_pod_obj
     return 0;
 }
 
-static int selector_borrow(struct mu_model *model, const struct mu_pod_object *pod)
+/* ---- the key ---- */
+
+static void *words_reserve(struct mu_words *words, size_t bytes)
 {
-    if (pod->selector_count > MU_LABELS_PER_OBJECT)
-        return MU_ELIMIT;
-    for (uint32_t i = 0; i < pod->selector_count; i++) {
-        struct mu_symbol key, value;
-        int status = mu_scratch_borrow(model, pod->selector[i].key, &key);
-        if (status == 0)
-            status = mu_scratch_borrow(model, pod->selector[i].value, &value);
-        if (status != 0)
-            return status;
-        model->scratch->items[i] = (struct mu_sort_item){.major = key.v, .minor = value.v};
-    }
-    mu_scratch_sort(model->scratch, pod->selector_count);
-    return 0;
+    void *at = &words->at[words->count];
+    MU_ASSERT(words->count + bytes / sizeof(uint32_t) <= MU_SCRATCH_WORDS);
+    memset(at, 0, bytes); /* padding is compared too */
+    words->count += (uint32_t)(bytes / sizeof(uint32_t));
+    return at;
 }
 
-/* Items to pairs at `out`; hostname and contradictions go into *key. */
-static void selector_write(const struct mu_model *model, uint32_t count, struct class_key *key,
-                           struct mu_label_pair *out)
+static void put_demands(const struct demands *d, struct class_key *key, struct mu_words *words)
 {
-    const struct mu_sort_item *items = model->scratch->items;
-    for (uint32_t begin = 0, end; begin < count; begin = end) {
-        bool agreed = true;
-        for (end = begin + 1; end < count && items[end].major == items[begin].major; end++)
-            agreed = agreed && items[end].minor == items[begin].minor;
-        struct mu_label_pair pair = {{(uint32_t)items[begin].major},
-                                     {(uint32_t)items[begin].minor}};
-        if (!agreed)
-            key->impossible = 1;
-        else if (pair.key.v == model->hostname_key.v && pair.value.v != 0)
-            key->hostname = pair.value;
-        else
-            out[key->selector_count++] = pair;
-    }
-}
-
-/* Tolerations to items; *count: those that can matter. */
-static int tolerations_borrow(struct mu_model *model, const struct mu_pod_object *pod,
-                              uint32_t *count)
-{
-    if (pod->toleration_count > MU_TOLERATIONS_PER_POD)
-        return MU_ELIMIT;
-    *count = 0;
-    for (uint32_t i = 0; i < pod->toleration_count; i++) {
-        const struct mu_toleration *t = &pod->tolerations[i];
-        if (t->op == MU_TOLERATE_NEVER || t->effect == MU_EFFECT_OTHER)
-            continue;
-        struct mu_symbol key, value = {0};
-        int status = mu_scratch_borrow(model, t->key, &key);
-        if (status == 0 && t->op == MU_TOLERATE_EQUAL)
-            status = mu_scratch_borrow(model, t->value, &value);
-        if (status != 0)
-            return status;
-        model->scratch->items[(*count)++] =
-            (struct mu_sort_item){.major = (uint64_t)key.v << 32 | value.v,
-                                  .minor = (uint64_t)t->op << 32 | (uint64_t)t->effect};
-    }
-    mu_scratch_sort(model->scratch, *count);
-    return 0;
-}
-
-static void tolerations_write(const struct mu_scratch *scratch, uint32_t count,
-                              struct class_key *key, struct mu_toleration_item *out)
-{
-    const struct mu_sort_item *items = scratch->items;
-    for (uint32_t i = 0; i < count; i++) {
-        if (i > 0 && items[i].major == items[i - 1].major && items[i].minor == items[i - 1].minor)
-            continue;
-        out[key->toleration_count++] = (struct mu_toleration_item){
-            .key = {(uint32_t)(items[i].major >> 32)},
-            .value = {(uint32_t)items[i].major},
-            .op = (enum mu_toleration_op)(items[i].minor >> 32),
-            .effect = (enum mu_taint_effect)(uint32_t)items[i].minor,
-        };
-    }
-}
-
-/* Write the key into scratch; *bytes: its length. */
-static int key_write(struct mu_model *model, const struct mu_pod_object *pod,
-                     const struct demands *d, uint32_t *bytes)
-{
-    struct mu_scratch *scratch = model->scratch;
-    struct class_key *key = (struct class_key *)(void *)scratch->key;
-    *key = (struct class_key){.impossible = d->impossible};
-    struct mu_demand *demand = (struct mu_demand *)(void *)(key + 1);
     for (uint64_t rest = d->mask; rest != 0; rest &= rest - 1) {
         uint32_t number = (uint32_t)__builtin_ctzll(rest);
-        memset(demand, 0, sizeof *demand); /* its padding is compared too */
+        struct mu_demand *demand = words_reserve(words, sizeof *demand);
         demand->resource.v = number;
         demand->amount = d->amounts[number];
-        demand++;
         key->demand_count++;
     }
-    struct mu_label_pair *pairs = (struct mu_label_pair *)(void *)demand;
-    int status = selector_borrow(model, pod);
-    if (status != 0)
-        return status;
-    selector_write(model, pod->selector_count, key, pairs);
-    uint32_t count;
-    status = tolerations_borrow(model, pod, &count);
-    if (status != 0)
-        return status;
-    struct mu_toleration_item *tolerations =
-        (struct mu_toleration_item *)(void *)(pairs + key->selector_count);
-    tolerations_write(scratch, count, key, tolerations);
-    *bytes = (uint32_t)((unsigned char *)(tolerations + key->toleration_count) - scratch->key);
-    MU_ASSERT(*bytes <= sizeof scratch->key);
+}
+
+/* *items: no fewer than the requirements of the preferences. */
+static int put_preferred(struct mu_model *model, const struct mu_pod_object *pod,
+                         struct class_key *key, struct mu_words *words, uint32_t *items)
+{
+    struct mu_scratch *scratch = model->scratch;
+    uint32_t begin_words = words->count;
+    uint32_t count = 0;
+    scratch->terms.count = 0;
+    for (uint32_t i = 0; i < pod->preferred_node_count; i++) {
+        const struct mu_preferred_node *preferred = &pod->preferred_nodes[i];
+        uint32_t begin = scratch->terms.count;
+        bool never;
+        if (preferred->weight <= 0)
+            continue;
+        mu_words_put(&scratch->terms, (uint32_t)preferred->weight);
+        int status = mu_words_node_term(model, &preferred->term, &scratch->terms, &never, items);
+        if (status != 0)
+            return status;
+        if (never)
+            scratch->terms.count = begin;
+        else
+            scratch->term_spans[count++] = (struct mu_span){begin, scratch->terms.count - begin};
+    }
+    key->preferred_count =
+        mu_words_sort(scratch, &scratch->terms, scratch->term_spans, count, false, words);
+    key->preferred_words = words->count - begin_words;
     return 0;
+}
+
+enum { TERM_ITEM_WORDS = 4, SPREAD_ITEM_WORDS = 6, PORT_ITEM_WORDS = 3 };
+
+/* Every matcher is entered before the first word is put: entering uses the same scratch. */
+static int put_terms(struct mu_model *model, const struct mu_pod_object *pod, struct class_key *key,
+                     struct mu_words *words)
+{
+    struct mu_scratch *scratch = model->scratch;
+    uint32_t matchers[MU_SELECTOR_TERMS_MAX];
+    struct mu_matcher_ix all = {MU_INTERN_NONE};
+    for (uint32_t i = 0; i < pod->term_count; i++) {
+        const struct mu_pod_term *term = &pod->terms[i];
+        struct mu_matcher_ix matcher = all;
+        int status = 0;
+        if (term->kind != MU_TERM_AFFINITY)
+            status = mu_select_term_matcher(model, term, &matcher);
+        else if (all.v == MU_INTERN_NONE)
+            status = mu_select_affinity_matcher(model, pod, &matcher);
+        if (status != 0)
+            return status;
+        if (term->kind == MU_TERM_AFFINITY)
+            all = matcher;
+        matchers[i] = matcher.v;
+    }
+    uint32_t count = 0;
+    scratch->terms.count = 0;
+    for (uint32_t i = 0; i < pod->term_count; i++) {
+        const struct mu_pod_term *term = &pod->terms[i];
+        bool required = term->kind == MU_TERM_AFFINITY || term->kind == MU_TERM_ANTI_AFFINITY;
+        struct mu_symbol topology_key;
+        if (!required && term->weight <= 0)
+            continue;
+        int status = mu_scratch_borrow(model, term->topology_key, &topology_key);
+        if (status != 0)
+            return status;
+        scratch->term_spans[count++] = (struct mu_span){scratch->terms.count, TERM_ITEM_WORDS};
+        mu_words_put(&scratch->terms, (uint32_t)term->kind);
+        mu_words_put(&scratch->terms, required ? 0 : (uint32_t)term->weight);
+        mu_words_put(&scratch->terms, topology_key.v);
+        mu_words_put(&scratch->terms, matchers[i]);
+    }
+    key->term_count =
+        mu_words_sort(scratch, &scratch->terms, scratch->term_spans, count, false, words);
+    return 0;
+}
+
+enum {
+    SPREAD_SOFT = 1,
+    SPREAD_HONOR_AFFINITY = 2,
+    SPREAD_HONOR_TAINTS = 4,
+    SPREAD_COUNTS_NONE = 8
+};
+
+static int put_spreads(struct mu_model *model, const struct mu_pod_object *pod,
+                       struct class_key *key, struct mu_words *words)
+{
+    struct mu_scratch *scratch = model->scratch;
+    uint32_t matchers[MU_SELECTOR_TERMS_MAX];
+    for (uint32_t i = 0; i < pod->spread_count; i++) {
+        struct mu_matcher_ix matcher;
+        int status = mu_select_spread_matcher(model, pod, &pod->spreads[i], &matcher);
+        if (status != 0)
+            return status;
+        matchers[i] = matcher.v;
+    }
+    scratch->terms.count = 0;
+    for (uint32_t i = 0; i < pod->spread_count; i++) {
+        const struct mu_spread *spread = &pod->spreads[i];
+        struct mu_symbol topology_key;
+        int status = mu_scratch_borrow(model, spread->topology_key, &topology_key);
+        if (status != 0)
+            return status;
+        bool empty = !spread->selector.nothing && spread->selector.requirement_count == 0;
+        scratch->term_spans[i] = (struct mu_span){scratch->terms.count, SPREAD_ITEM_WORDS};
+        mu_words_put(&scratch->terms, spread->hard ? 0 : SPREAD_SOFT);
+        mu_words_put(&scratch->terms, topology_key.v);
+        mu_words_put(&scratch->terms, matchers[i]);
+        mu_words_put(&scratch->terms, (uint32_t)spread->max_skew);
+        mu_words_put(&scratch->terms, (uint32_t)spread->min_domains);
+        mu_words_put(&scratch->terms, (spread->honor_affinity ? SPREAD_HONOR_AFFINITY : 0u) |
+                                          (spread->honor_taints ? SPREAD_HONOR_TAINTS : 0u) |
+                                          (empty ? SPREAD_COUNTS_NONE : 0u));
+        key->hard_spread_count += spread->hard;
+    }
+    key->spread_count = mu_words_sort(scratch, &scratch->terms, scratch->term_spans,
+                                      pod->spread_count, false, words);
+    return 0;
+}
+
+static int put_ports(struct mu_model *model, const struct mu_pod_object *pod, struct class_key *key,
+                     struct mu_words *words)
+{
+    struct mu_sort_item *items = model->scratch->items;
+    for (uint32_t i = 0; i < pod->port_count; i++) {
+        struct mu_symbol ip;
+        int status = mu_scratch_borrow(model, pod->ports[i].ip, &ip);
+        if (status != 0)
+            return status;
+        items[i] = (struct mu_sort_item){
+            .major = ip.v, .minor = (uint64_t)pod->ports[i].protocol << 32 | pod->ports[i].port};
+    }
+    mu_scratch_sort(model->scratch, pod->port_count);
+    for (uint32_t i = 0; i < pod->port_count; i++) {
+        if (i > 0 && items[i].major == items[i - 1].major && items[i].minor == items[i - 1].minor)
+            continue;
+        mu_words_put(words, (uint32_t)items[i].major);
+        mu_words_put(words, (uint32_t)(items[i].minor >> 32));
+        mu_words_put(words, (uint32_t)items[i].minor);
+        key->port_count++;
+    }
+    return 0;
+}
+
+static int put_images(struct mu_model *model, const struct mu_pod_object *pod,
+                      struct class_key *key, struct mu_words *words)
+{
+    struct mu_sort_item *items = model->scratch->items;
+    for (uint32_t i = 0; i < pod->image_count; i++) {
+        struct mu_symbol name;
+        int status = mu_scratch_borrow(model, pod->images[i].name, &name);
+        if (status != 0)
+            return status;
+        items[i] = (struct mu_sort_item){.major = name.v};
+    }
+    mu_scratch_sort(model->scratch, pod->image_count);
+    for (uint32_t i = 0; i < pod->image_count; i++)
+        mu_words_put(words, (uint32_t)items[i].major);
+    key->image_count = pod->image_count;
+    return 0;
+}
+
+/* Write the key into scratch->class_key; *items as in put_preferred. */
+static int key_write(struct mu_model *model, const struct mu_pod_object *pod,
+                     const struct demands *d, uint32_t *items)
+{
+    struct mu_words *words = &model->scratch->class_key;
+    struct mu_affinity_ix affinity;
+    struct mu_tolerance_ix tolerance;
+    words->count = 0;
+    *items = 0;
+    struct class_key *key = words_reserve(words, sizeof *key);
+    int status = mu_select_affinity(model, pod, &affinity);
+    if (status == 0)
+        status = mu_select_tolerance(model, pod, &tolerance);
+    if (status != 0)
+        return status;
+    key->impossible = d->impossible;
+    key->affinity = affinity.v;
+    key->tolerance = tolerance.v;
+    put_demands(d, key, words);
+    if (pod->preferred_node_count != 0)
+        status = put_preferred(model, pod, key, words, items);
+    if (status == 0 && pod->term_count != 0)
+        status = put_terms(model, pod, key, words);
+    if (status == 0 && pod->spread_count != 0)
+        status = put_spreads(model, pod, key, words);
+    if (status == 0)
+        status = put_ports(model, pod, key, words);
+    if (status == 0)
+        status = put_images(model, pod, key, words);
+    return status;
+}
+
+/* ---- a new entry ---- */
+
+/* What a class has behind its key. */
+static uint32_t room_bytes(const struct class_key *key, uint32_t items)
+{
+    return key->preferred_count * (uint32_t)sizeof(struct mu_preferred_node_item) +
+           items * (uint32_t)sizeof(struct mu_requirement_item) +
+           key->term_count * (uint32_t)sizeof(struct mu_term_item) +
+           key->spread_count * (uint32_t)sizeof(struct mu_spread_item) +
+           key->port_count * (uint32_t)sizeof(struct mu_port_item);
+}
+
+static void fill_terms(struct mu_class *c, const struct class_key *key, const uint32_t *at,
+                       struct mu_term_item *terms)
+{
+    c->term_count = key->term_count;
+    c->terms = terms;
+    for (uint32_t i = 0; i < c->term_count; i++, at += TERM_ITEM_WORDS)
+        terms[i] =
+            (struct mu_term_item){(enum mu_term_kind)at[0], (int32_t)at[1], {at[2]}, {at[3]}};
+}
+
+static void fill_spreads(struct mu_class *c, const struct class_key *key, const uint32_t *at,
+                         struct mu_spread_item *spreads)
+{
+    c->spread_count = key->spread_count;
+    c->hard_spread_count = key->hard_spread_count;
+    c->spreads = spreads;
+    for (uint32_t i = 0; i < c->spread_count; i++, at += SPREAD_ITEM_WORDS)
+        spreads[i] = (struct mu_spread_item){
+            .topology_key = {at[1]},
+            .matcher = {at[2]},
+            .max_skew = (int32_t)at[3],
+            .min_domains = (int32_t)at[4],
+            .hard = (at[0] & SPREAD_SOFT) == 0,
+            .honor_affinity = (at[5] & SPREAD_HONOR_AFFINITY) != 0,
+            .honor_taints = (at[5] & SPREAD_HONOR_TAINTS) != 0,
+            .counts_none = (at[5] & SPREAD_COUNTS_NONE) != 0,
+        };
+}
+
+static void fill_ports(struct mu_class *c, const struct class_key *key, const uint32_t *at,
+                       struct mu_port_item *ports)
+{
+    c->port_count = key->port_count;
+    c->ports = ports;
+    for (uint32_t i = 0; i < c->port_count; i++, at += PORT_ITEM_WORDS)
+        ports[i] = (struct mu_port_item){{at[0]}, (enum mu_protocol)at[1], at[2]};
+}
+
+/* What lies behind the demands: decoded into the room behind the key. */
+static void fill_rules(struct mu_class *c, const struct class_key *key, const uint32_t *at,
+                       void *room, uint32_t items)
+{
+    struct mu_preferred_node_item *preferred = room;
+    struct mu_requirement_item *requirements =
+        (struct mu_requirement_item *)(void *)(preferred + key->preferred_count);
+    struct mu_term_item *terms = (struct mu_term_item *)(void *)(requirements + items);
+    struct mu_spread_item *spreads = (struct mu_spread_item *)(void *)(terms + key->term_count);
+    struct mu_port_item *ports = (struct mu_port_item *)(void *)(spreads + key->spread_count);
+    struct mu_decoder d = {at, requirements};
+    c->preferred_node_count = key->preferred_count;
+    c->preferred_nodes = preferred;
+    for (uint32_t i = 0; i < key->preferred_count; i++) {
+        preferred[i].weight = (int32_t)*d.at++;
+        mu_decode_node_term(&d, &preferred[i].term);
+    }
+    MU_ASSERT(d.at == at + key->preferred_words && d.items <= requirements + items);
+    at = d.at;
+    fill_terms(c, key, at, terms);
+    at += key->term_count * TERM_ITEM_WORDS;
+    fill_spreads(c, key, at, spreads);
+    at += key->spread_count * SPREAD_ITEM_WORDS;
+    fill_ports(c, key, at, ports);
+    at += key->port_count * PORT_ITEM_WORDS;
+    c->image_count = key->image_count;
+    c->images = (const struct mu_symbol *)(const void *)at;
 }
 
 /* Point the head of a new entry into its key and take what it refers to. Cannot fail. */
 static void class_fill(struct mu_model *model, struct mu_class *c, const struct class_key *key,
-                       const struct demands *d)
+                       void *room, uint32_t items, const struct demands *d)
 {
+    const struct mu_affinity *affinity = mu_intern_head(&model->affinities, key->affinity);
+    const struct mu_tolerance *tolerance = mu_intern_head(&model->tolerances, key->tolerance);
     c->demand_count = key->demand_count;
     c->demands = (const struct mu_demand *)(const void *)(key + 1);
-    c->selector_count = key->selector_count;
-    c->selector = (const struct mu_label_pair *)(const void *)(c->demands + c->demand_count);
-    c->toleration_count = key->toleration_count;
-    c->tolerations =
-        (const struct mu_toleration_item *)(const void *)(c->selector + c->selector_count);
-    c->hostname = key->hostname;
-    c->impossible = key->impossible != 0;
+    c->affinity.v = key->affinity;
+    c->selector_count = affinity->selector_count;
+    c->selector = affinity->selector;
+    c->hostname = affinity->hostname;
+    c->tolerance.v = key->tolerance;
+    c->toleration_count = tolerance->count;
+    c->tolerations = tolerance->items;
+    c->impossible = key->impossible != 0 || affinity->nothing;
     c->resource_mask = d->mask;
-    c->id = ++model->class_id_last;
-    (void)mu_class_symbols(c, &(struct mu_symbol_change){model->symbols, true, 0});
+    c->id = ++model->id_last;
+    fill_rules(c, key, (const uint32_t *)(const void *)(c->demands + c->demand_count), room, items);
+    (void)mu_class_parts(model, c, &(struct mu_symbol_change){model->symbols, true, 0});
     for (uint32_t i = 0; i < d->new_count; i++) {
         struct mu_resource_ix ix;
         int status = mu_resource_intern(model->resources, d->new_names[i], &ix);
@@ -239,31 +430,52 @@ static void class_fill(struct mu_model *model, struct mu_class *c, const struct 
 int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod, struct mu_class_ix *out)
 {
     struct demands demands;
-    uint32_t bytes = 0;
-    int status = demands_collect(model, pod, &demands);
+    uint32_t items = 0;
+    int status = mu_select_check(pod);
+    if (status == 0)
+        status = demands_collect(model, pod, &demands);
     if (status != 0)
         return status;
-    status = key_write(model, pod, &demands, &bytes);
+    status = key_write(model, pod, &demands, &items);
     if (status == 0) {
+        const struct mu_words *words = &model->scratch->class_key;
+        uint32_t extra = room_bytes((const struct class_key *)(const void *)words->at, items);
+        uint32_t ix;
         void *head;
-        status = mu_model_enter(model, &model->classes, model->scratch->key, bytes, &out->v, &head);
-        if (status == 0 && head != NULL)
-            class_fill(model, head, mu_intern_key_data(&model->classes, out->v), &demands);
+        status = mu_model_enter(model, &model->classes, words->at,
+                                words->count * (uint32_t)sizeof(uint32_t), extra, &ix, &head);
+        if (status == 0) {
+            if (head != NULL)
+                class_fill(model, head, mu_intern_key_data(&model->classes, ix),
+                           mu_intern_extra(&model->classes, ix), items, &demands);
+            out->v = ix;
+        }
     }
     mu_scratch_drop(model);
     return status;
 }
 
-uint32_t mu_class_symbols(const struct mu_class *c, const struct mu_symbol_change *change)
+uint32_t mu_class_parts(struct mu_model *model, const struct mu_class *c,
+                        const struct mu_symbol_change *change)
 {
-    mu_symbol_apply(change, c->hostname);
-    for (uint32_t i = 0; i < c->selector_count; i++) {
-        mu_symbol_apply(change, c->selector[i].key);
-        mu_symbol_apply(change, c->selector[i].value);
+    mu_part_apply(change, &model->affinities, c->affinity.v);
+    mu_part_apply(change, &model->tolerances, c->tolerance.v);
+    uint32_t count = 2 + 2 * c->term_count + 2 * c->spread_count + c->port_count + c->image_count;
+    for (uint32_t i = 0; i < c->preferred_node_count; i++) {
+        count += mu_conjunction_symbols(&c->preferred_nodes[i].term.labels, change);
+        count += mu_conjunction_symbols(&c->preferred_nodes[i].term.names, change);
     }
-    for (uint32_t i = 0; i < c->toleration_count; i++) {
-        mu_symbol_apply(change, c->tolerations[i].key);
-        mu_symbol_apply(change, c->tolerations[i].value);
+    for (uint32_t i = 0; i < c->term_count; i++) {
+        mu_symbol_apply(change, c->terms[i].topology_key);
+        mu_part_apply(change, &model->matchers, c->terms[i].matcher.v);
     }
-    return 1 + 2 * c->selector_count + 2 * c->toleration_count;
+    for (uint32_t i = 0; i < c->spread_count; i++) {
+        mu_symbol_apply(change, c->spreads[i].topology_key);
+        mu_part_apply(change, &model->matchers, c->spreads[i].matcher.v);
+    }
+    for (uint32_t i = 0; i < c->port_count; i++)
+        mu_symbol_apply(change, c->ports[i].ip);
+    for (uint32_t i = 0; i < c->image_count; i++)
+        mu_symbol_apply(change, c->images[i]);
+    return count;
 }

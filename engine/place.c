@@ -23,7 +23,9 @@ struct place_class {
     uint64_t session; /* in which mask and feasibility were last looked up */
     uint64_t mask_epoch;
     const struct mu_filter_mask *mask;
-    struct mu_symbol hostname;
+    struct mu_affinity_ix affinity;
+    struct mu_symbol hostname; /* pinned to nodes of it, or to the one of this name; 0: not so */
+    struct mu_symbol only_name;
     uint64_t resources; /* bits of all resources it asks for, pods included */
     bool nowhere;       /* impossible, or asks for a resource that no node has */
     /* "Fits nowhere" holds: in this session; until this trial is rolled back; for the snapshots
@@ -205,11 +207,14 @@ void mu_place_end(struct mu_place *place)
 
 /* ---- classes ------------------------------------------------------------------------------ */
 
-static void known_fill(const struct mu_class *class_, struct place_class *known)
+static void known_fill(const struct mu_model *model, const struct mu_class *class_,
+                       struct place_class *known)
 {
     known->id = class_->id;
     known->none_kin = MU_NONE;
+    known->affinity = class_->affinity;
     known->hostname = class_->hostname;
+    known->only_name = mu_model_get_affinity(model, class_->affinity)->only_name;
     known->nowhere = class_->impossible;
     known->resources = UINT64_C(1) << MU_RES_PODS;
     for (uint32_t d = 0; d < class_->demand_count; d++) {
@@ -240,7 +245,7 @@ static __attribute__((noinline)) struct place_class *class_meet(struct mu_place 
         if (fresh == NULL)
             return NULL;
         fresh->need = (struct mu_scan_need *)(void *)(fresh + 1);
-        known_fill(class_, fresh);
+        known_fill(place->model, class_, fresh);
         if (known != NULL)
             mu_mem_free(known->refusals);
         mu_mem_free(known);
@@ -353,6 +358,24 @@ static void none_remember(struct mu_place *place, struct place_class *known,
 
 /* ---- picking ------------------------------------------------------------------------------ */
 
+static bool is_pinned(const struct place_class *known)
+{
+    return (known->hostname.v | known->only_name.v) != 0;
+}
+
+/* A row of the mask, which knows of no pins, against those of the class. */
+static bool is_its_pin(const struct mu_place *place, const struct place_class *known, uint32_t row)
+{
+    const struct mu_node_static *n = &place->snapshot->nodes[row];
+    if ((known->hostname.v != 0 && n->hostname.v != known->hostname.v) ||
+        (known->only_name.v != 0 && n->name.v != known->only_name.v))
+        return false;
+    const struct mu_labels_view labels =
+        mu_snapshot_labels(place->snapshot, (struct mu_node_ix){row});
+    return mu_affinity_selects(place->model, mu_model_get_affinity(place->model, known->affinity),
+                               &labels, n->name);
+}
+
 static uint32_t pick_pinned(const struct mu_place *place, const struct place_class *known,
                             const struct mu_filter_mask *mask)
 {
@@ -360,8 +383,7 @@ static uint32_t pick_pinned(const struct mu_place *place, const struct place_cla
     uint32_t best = MU_NONE;
     int64_t best_key = MU_SCORE_KEY_NONE;
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        if (snapshot->nodes[row].hostname.v != known->hostname.v ||
-            !mu_bitset_test(mask->bits[0], row))
+        if (!mu_bitset_test(mask->bits[0], row) || !is_its_pin(place, known, row))
             continue;
         int64_t key = mu_room_key(&place->room, known->need, row);
         if (key > best_key ||
@@ -377,7 +399,7 @@ static uint32_t pick_pinned(const struct mu_place *place, const struct place_cla
 static uint32_t pick_row(struct mu_place *place, const struct place_class *known,
                          const struct mu_filter_mask *mask)
 {
-    if (known->hostname.v != 0) {
+    if (is_pinned(known)) {
         place->counts.pinned++;
         return pick_pinned(place, known, mask);
     }
@@ -444,14 +466,14 @@ static uint64_t fits_in(const struct mu_place *place, const struct place_class *
                         const struct mu_filter_mask *mask, uint32_t begin)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
+    const bool pinned = is_pinned(known);
     uint64_t bits = mask->bits[0][begin / MU_NODE_CHUNK];
     for (uint32_t d = 0; d < known->need->count && bits != 0; d++) {
         const struct mu_scan_demand *demand = &known->need->demands[d];
         bits &= ~place->room.ops->less(snapshot->free[demand->resource] + begin, demand->amount);
     }
-    for (uint64_t left = known->hostname.v != 0 ? bits : 0; left != 0; left &= left - 1)
-        if (snapshot->nodes[begin + (uint32_t)__builtin_ctzll(left)].hostname.v !=
-            known->hostname.v)
+    for (uint64_t left = pinned ? bits : 0; left != 0; left &= left - 1)
+        if (!is_its_pin(place, known, begin + (uint32_t)__builtin_ctzll(left)))
             bits &= ~(left & -left);
     return bits;
 }

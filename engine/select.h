@@ -4,12 +4,13 @@
  * Selectors on interned content: what node affinity, pod terms and spread constraints match.
  *
  *     affinity    which nodes: node selector, hostname and required node terms
+ *     tolerance   which taints: all tolerations of a pod
  *     kin         who a pod is to selectors: its namespace and its labels. Pods that differ in
  *                 neither are one kin
  *     matcher     which pods: one part, or several that must all match (the required affinity terms
  *                 of one pod count a pod only if it matches all of them)
  *
- * All three are interned (engine/model.h): equal content, equal number. They compare symbols only
+ * All four are interned (engine/model.h): equal content, equal number. They compare symbols only
  * and run in any thread that may read the entries.
  */
 #include <stdbool.h>
@@ -62,9 +63,36 @@ struct mu_affinity {
     const struct mu_label_pair *selector;
     struct mu_symbol hostname; /* required hostname label, 0: none */
     bool nothing;
-    bool has_terms;
+    bool
+        has_terms; /* required node affinity; without a term no node matches, and `nothing` is set */
     uint32_t term_count;
     const struct mu_node_term_item *terms;
+    struct mu_symbol only_name; /* the one node name that can match, by a lone term; 0: any */
+    /* The same without hostname and only_name: what pods that are pinned to different nodes have
+     * in common. Itself when it has neither. */
+    struct mu_affinity_ix bare;
+    uint64_t id; /* unique over the process's life */
+};
+struct mu_taint_item {
+    struct mu_symbol key;
+    struct mu_symbol value;
+    enum mu_taint_effect effect;
+};
+struct mu_taint_set {
+    uint32_t count;
+    const struct mu_taint_item *items; /* sorted by key, value, effect; no duplicates */
+};
+struct mu_toleration_item {
+    struct mu_symbol key; /* 0: every key */
+    struct mu_symbol value;
+    enum mu_toleration_op op;
+    enum mu_taint_effect effect;
+};
+struct mu_tolerance {
+    uint32_t count; /* sorted, no duplicates; those that can tolerate nothing are left out */
+    const struct mu_toleration_item *items;
+    bool unschedulable; /* tolerates node.kubernetes.io/unschedulable:NoSchedule, value "" */
+    uint64_t id;        /* unique over the process's life */
 };
 struct mu_kin {
     struct mu_symbol ns;
@@ -96,6 +124,9 @@ bool mu_affinity_selects(const struct mu_model *model, const struct mu_affinity 
                          const struct mu_labels_view *labels, struct mu_symbol name);
 bool mu_node_term_holds(const struct mu_model *model, const struct mu_node_term_item *term,
                         const struct mu_labels_view *labels, struct mu_symbol name);
+/* Whether no taint that filters (NoSchedule, NoExecute) is left untolerated. */
+bool mu_tolerance_tolerates(const struct mu_tolerance *tolerance,
+                            const struct mu_taint_set *taints);
 /* Depends on the labels of namespaces where a part has a namespace selector. An unknown namespace
  * has none. Thread: the writer. */
 bool mu_matcher_matches(const struct mu_model *model, const struct mu_matcher *matcher,

@@ -144,4 +144,12 @@ struct mu_snapshot {
     uint32_t pending_gangs; /* rows with MU_GANG_PENDING */
 };
 
+/* The labels of a present row, as selectors see them. */
+static inline struct mu_labels_view mu_snapshot_labels(const struct mu_snapshot *snapshot,
+                                                       struct mu_node_ix node)
+{
+    const struct mu_node_static *n = &snapshot->nodes[node.v];
+    return mu_model_labels(snapshot->model, n->labels, n->hostname);
+}
+
 #endif

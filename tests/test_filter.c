@@ -155,8 +155,8 @@ static void check_class(struct mu_test_run *run, const struct mu_cluster *cluste
     uint32_t rows_above[MU_LEVELS_MAX] = {s->node_rows};
     for (uint32_t row = 0; row < s->node_rows; row++) {
         bool present = (s->nodes[row].flags & MU_NODE_PRESENT) != 0;
-        struct mu_class bare = *c; /* the hostname and contradictions are not the mask's business */
-        bare.hostname.v = 0;
+        struct mu_class bare = *c; /* pins are not the mask's business */
+        bare.affinity = mu_model_get_affinity(s->model, c->affinity)->bare;
         bare.impossible = false;
         bool passes = present && (mu_oracle_verdict(s, &bare, row).kind == MU_FITS ||
                                   mu_oracle_verdict(s, &bare, row).kind >= MU_NO_PORTS);

@@ -49,6 +49,14 @@ static const struct mu_class *class_new(struct mu_model *m, const struct mu_pod_
     return mu_model_get_class(m, *ix);
 }
 
+/* Of a node without a name. */
+static bool selects(const struct mu_model *m, const struct mu_class *c,
+                    struct mu_label_set_ix labels, struct mu_symbol hostname)
+{
+    const struct mu_labels_view view = mu_model_labels(m, labels, hostname);
+    return mu_class_selects(m, c, &view, (struct mu_symbol){0});
+}
+
 /* ---- errors first ---- */
 
 static void test_model_create__out_of_memory_anywhere__null_and_no_leak(void **state)
@@ -73,15 +81,18 @@ static void test_model_create__out_of_memory_anywhere__null_and_no_leak(void **s
 
 /* Everything that a failed call could have left behind. */
 struct footprint {
-    uint32_t symbols, resources, classes, labels, taints;
+    uint32_t symbols, resources, classes, labels, taints, namespaces;
 };
 
 static struct footprint footprint_of(struct mu_model *m)
 {
     mu_model_reclaim(m, 0, UINT32_MAX); /* symbols that nothing took, at generation 0 */
     return (struct footprint){mu_symtab_count(mu_model_symbols(m)),
-                              mu_resource_count(mu_model_resources(m)), mu_model_class_bound(m),
-                              mu_model_label_set_bound(m), mu_model_taint_set_bound(m)};
+                              mu_resource_count(mu_model_resources(m)),
+                              mu_model_class_bound(m),
+                              mu_model_label_set_bound(m),
+                              mu_model_taint_set_bound(m),
+                              mu_model_namespace_count(m)};
 }
 
 static void assert_same_footprint(struct mu_model *m, struct footprint before)
@@ -387,7 +398,7 @@ static void test_model_class__contradictory_selector__impossible(void **state)
     struct mu_label_set_ix set;
     struct mu_symbol host;
     assert_int_equal(mu_model_label_set(m, hosts + 1, 1, &set, &host), 0);
-    assert_false(mu_class_selects(mu_model_get_class(m, c), mu_model_get_label_set(m, set), host));
+    assert_false(selects(m, mu_model_get_class(m, c), set, host));
     mu_model_destroy(m);
 }
 
@@ -598,13 +609,12 @@ static void test_class_selects__labels_and_hostname__all_must_match(void **state
     for (uint32_t i = 0; i < COUNT(rows); i++) {
         struct mu_pod_object pod = {.selector = rows[i].pairs, .selector_count = 2};
         struct mu_class_ix ix;
-        if (mu_class_selects(class_new(m, &pod, &ix), mu_model_get_label_set(m, set), host) !=
-            rows[i].selected)
+        if (selects(m, class_new(m, &pod, &ix), set, host) != rows[i].selected)
             fail_msg("row %u", i);
     }
     struct mu_pod_object any = {0};
     struct mu_class_ix ix;
-    assert_true(mu_class_selects(class_new(m, &any, &ix), mu_model_get_label_set(m, set), host));
+    assert_true(selects(m, class_new(m, &any, &ix), set, host));
     mu_model_destroy(m);
 }
 

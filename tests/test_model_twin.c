@@ -179,9 +179,10 @@ static bool selector_parts(const struct sample *s, struct parts *p)
 static void class_text(const struct sample *s, char text[TEXT_BYTES])
 {
     struct parts p = {.count = 0};
-    bool impossible = request_parts(s, &p);
-    if (selector_parts(s, &p) || impossible)
-        part_add(&p, "impossible");
+    if (request_parts(s, &p))
+        part_add(&p, "endless");
+    if (selector_parts(s, &p))
+        part_add(&p, "nothing");
     for (uint32_t i = 0; i < s->toleration_count; i++) {
         const struct mu_toleration *t = &s->tolerations[i];
         if (t->op == MU_TOLERATE_EXISTS && t->effect != MU_EFFECT_OTHER)
@@ -204,11 +205,13 @@ static void read_class(struct mu_model *m, uint32_t ix, struct parts *p)
 {
     const struct mu_class *c = mu_model_get_class(m, (struct mu_class_ix){ix});
     uint64_t mask = 0;
+    bool nothing = mu_model_get_affinity(m, c->affinity)->nothing, endless = false;
     for (uint32_t i = 0; i < c->demand_count; i++) {
         struct mu_str name = mu_resource_name(mu_model_resources(m), c->demands[i].resource);
         part_add(p, "demand %.*s=%lld", MU_STR_ARGS(name), (long long)c->demands[i].amount);
         assert_true(i == 0 || c->demands[i - 1].resource.v < c->demands[i].resource.v);
         mask |= UINT64_C(1) << c->demands[i].resource.v;
+        endless = endless || c->demands[i].amount == MU_AMOUNT_MAX;
     }
     assert_true(mask == c->resource_mask);
     for (uint32_t i = 0; i < c->selector_count; i++) {
@@ -218,8 +221,11 @@ static void read_class(struct mu_model *m, uint32_t ix, struct parts *p)
     }
     if (c->hostname.v != 0)
         part_add(p, "label %s=%s", MU_HOSTNAME_KEY, symbol_text(m, c->hostname));
-    if (c->impossible)
-        part_add(p, "impossible");
+    assert_int_equal(c->impossible, nothing || endless);
+    if (endless)
+        part_add(p, "endless");
+    if (nothing)
+        part_add(p, "nothing");
     for (uint32_t i = 0; i < c->toleration_count; i++) {
         const struct mu_toleration_item *t = &c->tolerations[i];
         if (t->op == MU_TOLERATE_EXISTS)
@@ -478,9 +484,9 @@ static void step_rules(struct twin *t)
         return;
     const struct mu_class *c = mu_model_get_class(t->model, (struct mu_class_ix){a->entry->ix});
     if (b->entry->kind == LABELS) {
-        const struct mu_label_set *set =
-            mu_model_get_label_set(t->model, (struct mu_label_set_ix){b->entry->ix});
-        assert_int_equal(mu_class_selects(c, set, b->hostname),
+        const struct mu_labels_view labels =
+            mu_model_labels(t->model, (struct mu_label_set_ix){b->entry->ix}, b->hostname);
+        assert_int_equal(mu_class_selects(t->model, c, &labels, (struct mu_symbol){0}),
                          naive_selects(&a->sample, &b->sample));
     } else if (b->entry->kind == TAINTS) {
         const struct mu_taint_set *set =

@@ -1,7 +1,9 @@
 #include "tests/support/oracle.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
@@ -35,22 +37,105 @@ static bool tolerated(const struct mu_snapshot *s, const struct mu_class *c, str
     return false;
 }
 
-static bool has_label(const struct mu_label_set *set, struct mu_label_pair wanted)
+/* The text of a node's label; NULL: absent. */
+static const struct mu_str *label_text(const struct mu_snapshot *s, uint32_t row, struct mu_str key,
+                                       struct mu_str *storage)
 {
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    const struct mu_node_static *n = &s->nodes[row];
+    const struct mu_label_set *set = mu_model_get_label_set(s->model, n->labels);
+    if (n->hostname.v != 0 && mu_str_equal(key, mu_str_of(MU_HOSTNAME_KEY))) {
+        *storage = mu_symbol_str(symbols, n->hostname);
+        return storage;
+    }
     for (uint32_t i = 0; i < set->count; i++) {
-        if (set->pairs[i].key.v == wanted.key.v)
-            return set->pairs[i].value.v == wanted.value.v;
+        if (mu_str_equal(mu_symbol_str(symbols, set->pairs[i].key), key)) {
+            *storage = mu_symbol_str(symbols, set->pairs[i].value);
+            return storage;
+        }
+    }
+    return NULL;
+}
+
+static bool parse_number(struct mu_str text, int64_t *out)
+{
+    char copy[32];
+    if (text.len == 0 || text.len >= sizeof copy || text.data[0] == ' ')
+        return false;
+    memcpy(copy, text.data, text.len);
+    copy[text.len] = '\0';
+    char *end;
+    errno = 0;
+    long long value = strtoll(copy, &end, 10);
+    *out = value;
+    return *end == '\0' && errno == 0;
+}
+
+static bool requirement_holds(const struct mu_symtab *symbols,
+                              const struct mu_requirement_item *item, const struct mu_str *text)
+{
+    bool among = false;
+    int64_t number;
+    for (uint32_t v = 0; v < item->value_count && text != NULL; v++)
+        among = among || mu_str_equal(mu_symbol_str(symbols, item->values[v]), *text);
+    switch (item->op) {
+    case MU_OP_IN:
+        return among;
+    case MU_OP_NOT_IN:
+        return !among;
+    case MU_OP_EXISTS:
+        return text != NULL;
+    case MU_OP_DOES_NOT_EXIST:
+        return text == NULL;
+    case MU_OP_GT:
+        return text != NULL && parse_number(*text, &number) && number > item->number;
+    case MU_OP_LT:
+        return text != NULL && parse_number(*text, &number) && number < item->number;
+    case MU_OP_NEVER:
+        break;
     }
     return false;
 }
 
-static bool saturated(const struct mu_class *c)
+static bool term_holds(const struct mu_snapshot *s, const struct mu_node_term_item *term,
+                       uint32_t row)
 {
-    for (uint32_t d = 0; d < c->demand_count; d++) {
-        if (c->demands[d].amount == MU_AMOUNT_MAX)
-            return true;
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    struct mu_str storage, name = mu_symbol_str(symbols, s->nodes[row].name);
+    bool holds =
+        !term->labels.nothing && !term->names.nothing && term->labels.count + term->names.count > 0;
+    for (uint32_t i = 0; i < term->labels.count; i++) {
+        const struct mu_requirement_item *item = &term->labels.items[i];
+        holds = holds &&
+                requirement_holds(symbols, item,
+                                  label_text(s, row, mu_symbol_str(symbols, item->key), &storage));
     }
-    return false;
+    for (uint32_t i = 0; i < term->names.count; i++)
+        holds = holds && requirement_holds(symbols, &term->names.items[i], &name);
+    return holds;
+}
+
+/* Selector and required terms, by the texts. */
+static bool selected(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row)
+{
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    const struct mu_affinity *a = mu_model_get_affinity(s->model, c->affinity);
+    bool holds = !a->nothing;
+    struct mu_str storage;
+    for (uint32_t i = 0; i < a->selector_count; i++) {
+        const struct mu_str *text =
+            label_text(s, row, mu_symbol_str(symbols, a->selector[i].key), &storage);
+        holds = holds && text != NULL &&
+                mu_str_equal(*text, mu_symbol_str(symbols, a->selector[i].value));
+    }
+    if (a->hostname.v != 0) {
+        const struct mu_str *text = label_text(s, row, mu_str_of(MU_HOSTNAME_KEY), &storage);
+        holds = holds && text != NULL && mu_str_equal(*text, mu_symbol_str(symbols, a->hostname));
+    }
+    bool any = !a->has_terms;
+    for (uint32_t i = 0; i < a->term_count; i++)
+        any = any || term_holds(s, &a->terms[i], row);
+    return holds && any;
 }
 
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
@@ -72,11 +157,7 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
                        mu_symbol_str(symbols, taint->value), taint->effect))
             return (struct mu_verdict){MU_NO_TAINT, none};
     }
-    const struct mu_label_set *labels = mu_model_get_label_set(snapshot->model, n->labels);
-    bool selected = c->hostname.v == 0 || c->hostname.v == n->hostname.v;
-    for (uint32_t i = 0; i < c->selector_count; i++)
-        selected = selected && has_label(labels, c->selector[i]);
-    if (!selected || (c->impossible && !saturated(c)))
+    if (!selected(snapshot, c, row))
         return (struct mu_verdict){MU_NO_NODE_AFFINITY, none};
     if (snapshot->free[MU_RES_PODS][row] <= 0)
         return (struct mu_verdict){MU_NO_PODS, none};
@@ -96,6 +177,8 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
                 verdict.kind = MU_NO_RESOURCE_EVER;
         }
     }
+    if (verdict.kind == MU_FITS && c->impossible)
+        verdict.kind = MU_NO_RESOURCE_NAMED;
     return verdict;
 }
 

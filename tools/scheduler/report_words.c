@@ -219,10 +219,10 @@ static uint64_t count_slots(const struct mu_snapshot *snapshot, const struct mu_
             int64_t fit = free / c->demands[d].amount;
             here = fit < here ? fit : here;
         }
+        const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
         if (here > 0 &&
             mu_class_tolerates(c, mu_model_get_taint_set(snapshot->model, node->taints)) &&
-            mu_class_selects(c, mu_model_get_label_set(snapshot->model, node->labels),
-                             node->hostname))
+            mu_class_selects(snapshot->model, c, &labels, node->name))
             slots += (uint64_t)here;
     }
     return slots;
