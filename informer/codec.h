@@ -1,8 +1,8 @@
 #ifndef MU_INFORMER_CODEC_H
 #define MU_INFORMER_CODEC_H
 /*
- * Kubernetes on the wire: envelope, lists, watch frames, Status, and the translation of Pods and
- * Nodes into the engine's neutral objects. Input is hostile: every size is capped, every error
+ * Kubernetes on the wire: envelope, lists, watch frames, Status, and the translation of Pods,
+ * Nodes and Namespaces into the engine's neutral objects. Input is hostile: every size is capped, every error
  * names the object and field.
  */
 #include "engine/base/arena.h"
@@ -111,6 +111,9 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
 uint64_t mu_pod_report_digest(struct mu_str reason, struct mu_str message);
 int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
                    struct mu_error *warn, struct mu_error *error);
+/* The same for a namespace; too many labels are left out, with a warning. */
+int mu_namespace_decode(struct mu_str raw, struct mu_arena *arena, struct mu_namespace_object *out,
+                        struct mu_error *warn, struct mu_error *error);
 /* On a bound pod: numbers of the devices that it was given ("0,3"). */
 #define MU_DEVICE_ANNOTATION "muster.dev/gpu-index"
 /* On a node, "true": its devices (the one resource named <vendor>/gpu) are tracked one by one. */

@@ -1,11 +1,11 @@
 /*
- * Pods and nodes from hostile bytes: no crash, no unbounded memory, and what comes out keeps the
- * promises of engine/object.h. The same bytes are read as a pod, as a node and as a pod that the
- * binder reads back.
+ * Pods, nodes and namespaces from hostile bytes: no crash, no unbounded memory, and what comes out
+ * keeps the promises of engine/object.h. The same bytes are read as each of the three, and as a pod
+ * that the binder reads back.
  *
  * covers: informer/codec_pod.c informer/codec_node.c informer/tally.c informer/dialect.c
  * covers: informer/codec_placement.c informer/codec_selector.c informer/codec_device.c
- * covers: informer/decode.c informer/names.c
+ * covers: informer/codec_namespace.c informer/decode.c informer/names.c
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -167,6 +167,18 @@ static void try_node(struct mu_str raw, struct mu_arena *arena)
     MU_ASSERT(!node.devices_whole || node.device_count > 0);
 }
 
+static void try_namespace(struct mu_str raw, struct mu_arena *arena)
+{
+    struct mu_namespace_object ns;
+    struct mu_error warn;
+    struct mu_error error = {.code = 0};
+    int rc = mu_namespace_decode(raw, arena, &ns, &warn, &error);
+    if (rc != 0)
+        check_refusal(rc, &error);
+    else
+        MU_ASSERT(ns.name.len > 0 && ns.uid.len > 0 && ns.label_count <= MU_LABELS_PER_OBJECT);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     size_t arena_bytes = MU_DECODE_BYTES_MAX;
@@ -185,6 +197,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_pod(raw, arena);
     mu_arena_reset(arena);
     try_node(raw, arena);
+    mu_arena_reset(arena);
+    try_namespace(raw, arena);
     mu_arena_reset(arena);
     int rc = mu_pod_bound_decode(raw, arena, &bound, &error);
     if (rc != 0)
