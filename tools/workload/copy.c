@@ -74,6 +74,114 @@ copy_tolerations(struct copier *c, const struct mu_toleration *tolerations, uint
     return copy;
 }
 
+/* --- placement rules ----------------------------------------------------------------------- */
+
+static const struct mu_str *copy_strs(struct copier *c, const struct mu_str *from, uint32_t count)
+{
+    struct mu_str *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++)
+        copy[i] = copy_str(c, from[i]);
+    return copy;
+}
+
+static struct mu_selector copy_selector(struct copier *c, const struct mu_selector *from)
+{
+    struct mu_selector selector = *from;
+    struct mu_requirement *copy =
+        copy_array(c, from->requirements, from->requirement_count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < from->requirement_count; i++) {
+        copy[i].key = copy_str(c, copy[i].key);
+        copy[i].values = copy_strs(c, copy[i].values, copy[i].value_count);
+    }
+    selector.requirements = copy;
+    return selector;
+}
+
+static const struct mu_node_term *copy_node_terms(struct copier *c, const struct mu_node_term *from,
+                                                  uint32_t count)
+{
+    struct mu_node_term *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i].labels = copy_selector(c, &from[i].labels);
+        copy[i].fields = copy_selector(c, &from[i].fields);
+    }
+    return copy;
+}
+
+static const struct mu_preferred_node *
+copy_preferred(struct copier *c, const struct mu_preferred_node *from, uint32_t count)
+{
+    struct mu_preferred_node *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i].term.labels = copy_selector(c, &from[i].term.labels);
+        copy[i].term.fields = copy_selector(c, &from[i].term.fields);
+    }
+    return copy;
+}
+
+static const struct mu_pod_term *copy_terms(struct copier *c, const struct mu_pod_term *from,
+                                            uint32_t count)
+{
+    struct mu_pod_term *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i].topology_key = copy_str(c, from[i].topology_key);
+        copy[i].selector = copy_selector(c, &from[i].selector);
+        copy[i].namespaces = copy_strs(c, from[i].namespaces, from[i].namespace_count);
+        if (from[i].namespace_selector == NULL)
+            continue;
+        struct mu_selector *selector =
+            copy_array(c, from[i].namespace_selector, 1, sizeof *selector);
+        if (selector != NULL)
+            *selector = copy_selector(c, from[i].namespace_selector);
+        copy[i].namespace_selector = selector;
+    }
+    return copy;
+}
+
+static const struct mu_spread *copy_spreads(struct copier *c, const struct mu_spread *from,
+                                            uint32_t count)
+{
+    struct mu_spread *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++) {
+        copy[i].topology_key = copy_str(c, from[i].topology_key);
+        copy[i].selector = copy_selector(c, &from[i].selector);
+    }
+    return copy;
+}
+
+static const struct mu_host_port *copy_ports(struct copier *c, const struct mu_host_port *from,
+                                             uint32_t count)
+{
+    struct mu_host_port *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++)
+        copy[i].ip = copy_str(c, from[i].ip);
+    return copy;
+}
+
+static const struct mu_image *copy_images(struct copier *c, const struct mu_image *from,
+                                          uint32_t count)
+{
+    struct mu_image *copy = copy_array(c, from, count, sizeof *copy);
+    for (uint32_t i = 0; copy != NULL && i < count; i++)
+        copy[i].name = copy_str(c, from[i].name);
+    return copy;
+}
+
+static void copy_placement(struct copier *c, const struct mu_pod_object *from,
+                           struct mu_pod_object *to)
+{
+    to->labels = copy_labels(c, from->labels, from->label_count);
+    to->node_terms = copy_node_terms(c, from->node_terms, from->node_term_count);
+    to->preferred_nodes = copy_preferred(c, from->preferred_nodes, from->preferred_node_count);
+    to->terms = copy_terms(c, from->terms, from->term_count);
+    to->spreads = copy_spreads(c, from->spreads, from->spread_count);
+    to->ports = copy_ports(c, from->ports, from->port_count);
+    to->images = copy_images(c, from->images, from->image_count);
+    to->nominated_node = copy_str(c, from->nominated_node);
+}
+
+/* --- objects ------------------------------------------------------------------------------- */
+
 bool mu_copy_node(struct mu_arena *arena, const struct mu_node_object *from,
                   struct mu_node_object *to)
 {
@@ -84,6 +192,8 @@ bool mu_copy_node(struct mu_arena *arena, const struct mu_node_object *from,
     copy.labels = copy_labels(&c, from->labels, from->label_count);
     copy.taints = copy_taints(&c, from->taints, from->taint_count);
     copy.allocatable = copy_amounts(&c, from->allocatable, from->allocatable_count);
+    copy.images = copy_images(&c, from->images, from->image_count);
+    copy.device_resource = copy_str(&c, from->device_resource);
     if (!c.failed)
         *to = copy;
     return !c.failed;
@@ -101,6 +211,7 @@ bool mu_copy_pod(struct mu_arena *arena, const struct mu_pod_object *from, struc
     copy.requests = copy_amounts(&c, from->requests, from->request_count);
     copy.selector = copy_labels(&c, from->selector, from->selector_count);
     copy.tolerations = copy_tolerations(&c, from->tolerations, from->toleration_count);
+    copy_placement(&c, from, &copy);
     copy.gang.name = copy_str(&c, from->gang.name);
     copy.gang.subgroup = copy_str(&c, from->gang.subgroup);
     if (!c.failed)
@@ -112,9 +223,7 @@ bool mu_copy_strings(struct mu_arena *arena, const struct mu_str *from, uint32_t
                      const struct mu_str **to)
 {
     struct copier c = {.arena = arena};
-    struct mu_str *copy = copy_array(&c, from, count, sizeof *copy);
-    for (uint32_t i = 0; copy != NULL && i < count; i++)
-        copy[i] = copy_str(&c, from[i]);
+    const struct mu_str *copy = copy_strs(&c, from, count);
     if (!c.failed)
         *to = copy;
     return !c.failed;

@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_WORKLOAD_ENCODE_H
 #define MU_TOOLS_WORKLOAD_ENCODE_H
-/* A workload's objects as the API takes them: enveloped Node, Pod and PriorityClass, the bodies of
- * creates. */
+/* A workload's objects as the API takes them: enveloped Node, Namespace, Pod and PriorityClass, the
+ * bodies of creates. */
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
 #include "tools/workload/workload.h"
@@ -18,11 +18,15 @@
  * MU_ELIMIT (the buffer's bound); *out is unchanged. Cost: one protobuf-c packing. */
 int mu_workload_encode_node(const struct mu_node_object *node, struct mu_arena *scratch,
                             struct mu_buf *out);
+/* Append a Namespace. Otherwise as above. */
+int mu_workload_encode_namespace(const struct mu_namespace_object *ns, struct mu_arena *scratch,
+                                 struct mu_buf *out);
 /* Append the PriorityClass that pods of this priority name. Otherwise as above. */
 int mu_workload_encode_priority_class(int32_t priority, struct mu_arena *scratch,
                                       struct mu_buf *out);
-/* Append a Pod of one container for `scheduler_name`. durations: write MU_DURATION_ANNOTATION where
- * the pod has one. Otherwise as above. */
+/* Append a Pod for `scheduler_name`: one container, or as many as it has images, of which the first
+ * asks for everything. Decoded again, its placement rules are the same. durations: write
+ * MU_DURATION_ANNOTATION where the pod has one. Otherwise as above. */
 int mu_workload_encode_pod(const struct mu_workload_pod *pod, struct mu_str scheduler_name,
                            bool durations, struct mu_arena *scratch, struct mu_buf *out);
 
