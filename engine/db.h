@@ -52,10 +52,12 @@ struct mu_db_counts {
     uint64_t stale_ignored; /* objects older than the one held */
     uint64_t
         versions_moved; /* pending pods that came in another version and are otherwise the same */
-    uint64_t limit_refused; /* objects refused by a bound: MU_ELIMIT */
-    uint64_t limit_reduced; /* objects held without what a bound or a bad part kept out */
-    uint64_t audit_rows;    /* rows recomputed by the audit so far */
-    uint64_t audit_drift;   /* rows whose sums were wrong and were repaired */
+    uint64_t limit_refused;    /* objects refused by a bound: MU_ELIMIT */
+    uint64_t limit_reduced;    /* objects held without what a bound or a bad part kept out */
+    uint64_t device_conflicts; /* devices of bound pods that their nodes lack, or do not have so
+                                * much of left */
+    uint64_t audit_rows;       /* rows recomputed by the audit so far */
+    uint64_t audit_drift;      /* rows whose sums were wrong and were repaired */
 };
 
 struct mu_db *mu_db_create(const struct mu_db_config *config);
@@ -68,7 +70,7 @@ void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out);
 /* Add or replace. now_ns is the time of arrival (quiet time). Returns 0, also when an older
  * version was ignored, or when a bound kept a part out:
  *   a node whose labels or taints cannot be had offers nothing and has neither; a resource that
- *   has no number left, or a bad name, is not offered;
+ *   has no number left, or a bad name, is not offered; devices that cannot be tracked are not;
  *   a pod whose class cannot be had is MU_RULE_OVERSIZED (never placed) and charged for those of
  *   its requests that can be read; when the table of classes is full, for what it had before.
  * Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL with *error naming object and field (may be NULL);

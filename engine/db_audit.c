@@ -5,7 +5,7 @@
 #include "engine/base/hash.h"
 
 /*
- * The audit recomputes node sums from pods and ledger entries, the digest condenses what the DB
+ * The audit recomputes node sums and devices from pods and ledger entries, the digest condenses what the DB
  * holds so that it can be compared with another DB, or with one fed from the server's own list.
  */
 
@@ -13,10 +13,12 @@ static bool audit_row(struct mu_db *db, uint32_t row)
 {
     int64_t sums[MU_RESOURCES_MAX];
     size_t bytes = mu_row_chunk(db, row)->stride * sizeof *sums;
-    mu_row_sum(db, row, sums);
-    if (memcmp(sums, mu_row_free(db, row), bytes) == 0)
+    struct mu_device_row devices;
+    mu_row_sum(db, row, sums, &devices);
+    if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
+        (devices.count == 0 || memcmp(&devices, mu_row_devices(db, row), sizeof devices) == 0))
         return false;
-    memcpy(mu_row_free(db, row), sums, bytes);
+    mu_row_restore(db, row);
     mu_row_mark_free(db, row);
     db->capacity_generation++; /* the repaired room may be larger */
     return true;

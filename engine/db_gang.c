@@ -367,6 +367,7 @@ static struct mu_gang_member member_of(const struct mu_db *db, uint32_t pod)
         if ((rec->flags & MU_NODE_PRESENT) != 0) {
             m.held = p->node;
             m.held_generation = rec->generation;
+            m.held_devices = p->devices;
         }
     }
     return m;

@@ -123,22 +123,39 @@ static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang 
 
 /* --- trying out room ------------------------------------------------------------------------ */
 
-static bool fits(const struct mu_class *c, const int64_t *free)
+static bool fits(const struct mu_db *db, const struct mu_plan_bind *bind, const struct mu_class *c)
 {
+    const int64_t *free = mu_row_free(db, bind->node.v);
     if (free[MU_RES_PODS] < 1)
         return false;
     for (uint32_t i = 0; i < c->demand_count; i++)
         if (free[c->demands[i].resource.v] < c->demands[i].amount)
             return false;
-    return true;
+    const struct mu_device_row *devices = mu_row_devices(db, bind->node.v);
+    struct mu_device_ask ask = {0, 0};
+    if (devices != NULL)
+        ask = mu_device_ask(devices, db->share_resource, c);
+    return ask.count == 0 ? bind->devices == 0 : mu_device_fits(devices, ask, bind->devices);
 }
 
-/* Add (+1) or take off (-1) a class's demands; neither overflows where it is called. */
-static void shift(const struct mu_class *c, int64_t *free, int sign)
+/* Add (+1) or take off (-1) a class's demands, with these devices; neither overflows where it is
+ * called. */
+static void shift(struct mu_db *db, uint32_t row, const struct mu_class *c, uint64_t devices,
+                  int sign)
 {
+    int64_t *free = mu_row_free(db, row);
     free[MU_RES_PODS] += sign;
     for (uint32_t i = 0; i < c->demand_count; i++)
         free[c->demands[i].resource.v] += sign * c->demands[i].amount;
+    struct mu_device_row *tracked = mu_row_devices(db, row);
+    if (tracked == NULL)
+        return;
+    struct mu_device_ask ask = mu_device_ask(tracked, db->share_resource, c);
+    if (ask.count != 0 && sign > 0)
+        mu_device_give(tracked, ask, (uint16_t)devices);
+    else if (ask.count != 0)
+        mu_device_take(tracked, ask, (uint16_t)devices);
+    mu_row_devices_derive(db, tracked, mu_row_chunk(db, row)->stride, free);
 }
 
 /* Give back (+1) or take again (-1) the room that the binds' own pods hold. A sum on the floor has
@@ -149,7 +166,7 @@ static void shift_holds(struct mu_db *db, const struct mu_plan_gang *plan, int s
         const struct mu_pod_rec *p = mu_pod_at(db, plan->binds[i].pod.v);
         if (p->ledger != MU_LEDGER_HELD || mu_row_floored(db, p->node.v))
             continue;
-        shift(mu_model_get_class(db->model, p->class_ix), mu_row_free(db, p->node.v), sign);
+        shift(db, p->node.v, mu_model_get_class(db->model, p->class_ix), p->devices, sign);
     }
 }
 
@@ -162,16 +179,16 @@ static int check_room(struct mu_db *db, const struct mu_plan_gang *plan, struct 
         const struct mu_plan_bind *bind = &plan->binds[taken];
         const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
         const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
-        if (!fits(c, mu_row_free(db, bind->node.v))) {
+        if (!fits(db, bind, c)) {
             rc = conflict(db, why, p, "its node has no room for it");
             break;
         }
-        shift(c, mu_row_free(db, bind->node.v), -1);
+        shift(db, bind->node.v, c, bind->devices, -1);
     }
     while (taken-- > 0) {
         const struct mu_plan_bind *bind = &plan->binds[taken];
         const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
-        shift(mu_model_get_class(db->model, p->class_ix), mu_row_free(db, bind->node.v), 1);
+        shift(db, bind->node.v, mu_model_get_class(db->model, p->class_ix), bind->devices, 1);
     }
     shift_holds(db, plan, -1);
     return rc;
@@ -202,7 +219,7 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
         mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->flags,
-                     MU_LEDGER_IN_FLIGHT);
+                     MU_LEDGER_IN_FLIGHT, (uint16_t)gang->binds[i].devices);
     }
     if ((g->row.flags & MU_GANG_SETTLED) == 0)
         g->frozen = gang->size;
@@ -217,7 +234,8 @@ static void set_state(struct mu_db *db, uint32_t pod, enum mu_ledger_state state
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
     uint32_t gang = p->gang.v;
     mu_pod_place(db, pod, state == MU_LEDGER_NONE ? MU_NONE : p->node.v, p->class_ix,
-                 (uint16_t)(p->flags & ~(unsigned)MU_POD_CONFIRMED), state);
+                 (uint16_t)(p->flags & ~(unsigned)MU_POD_CONFIRMED), state,
+                 state == MU_LEDGER_NONE ? 0 : p->devices);
     if (gang != MU_NONE)
         mu_gang_touch(db, gang);
 }

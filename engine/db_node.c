@@ -1,7 +1,5 @@
 #include "engine/db_priv.h"
 
-#include <string.h>
-
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
@@ -172,8 +170,9 @@ struct node_facts {
     struct mu_label_set_ix labels;
     struct mu_taint_set_ix taints;
     struct mu_capacity_ix capacity;
-    bool reduced;  /* a part was left out */
-    unsigned have; /* HAVE_* */
+    struct mu_device_row devices; /* all free; count 0: not tracked */
+    bool reduced;                 /* a part was left out */
+    unsigned have;                /* HAVE_* */
 };
 enum { HAVE_UID = 1, HAVE_NAME = 2, HAVE_LABELS = 4, HAVE_TAINTS = 8, HAVE_CAPACITY = 16 };
 
@@ -197,6 +196,36 @@ static bool is_reducible(int rc)
     return rc == MU_ELIMIT || rc == MU_EINVAL;
 }
 
+/* Devices that are tracked one by one, and what the node then has of their two resources. Devices
+ * that cannot be tracked are not offered at all: pods that share one would be put on top. */
+static int facts_devices(struct mu_db *db, const struct mu_node_object *node, int64_t *amounts,
+                         struct node_facts *f)
+{
+    struct mu_resources *resources = mu_model_resources(db->model);
+    struct mu_resource_ix whole, share;
+    if (node->device_count == 0)
+        return 0;
+    if (!mu_resource_find(resources, node->device_resource, &whole)) {
+        f->reduced = true;
+        return 0;
+    }
+    amounts[whole.v] = 0;
+    int rc = mu_resource_intern(resources, MU_STR(MU_GPU_SHARE_RESOURCE), &share);
+    if (is_reducible(rc) || node->device_count > MU_DEVICES_PER_NODE ||
+        !mu_is_device_resource(node->device_resource)) {
+        f->reduced = true;
+        return 0;
+    }
+    if (rc != 0)
+        return rc;
+    db->share_resource = share.v;
+    db->devices_tracked = true;
+    mu_device_init(&f->devices, node->device_count, whole.v, node->devices_whole);
+    amounts[share.v] = MU_DEVICE_MILLIS;
+    amounts[whole.v] = node->devices_whole ? node->device_count : 0;
+    return 0;
+}
+
 static int facts_capacity(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f)
 {
     int64_t amounts[MU_RESOURCES_MAX] = {0};
@@ -213,9 +242,12 @@ static int facts_capacity(struct mu_db *db, const struct mu_node_object *node, s
         /* A negative amount is a source's mistake: no room is the safe reading. */
         amounts[ix.v] = node->allocatable[i].value < 0 ? 0 : node->allocatable[i].value;
     }
-    int rc = mu_model_capacity(db->model, amounts, &f->capacity);
+    int rc = facts_devices(db, node, amounts, f);
+    if (rc == 0)
+        rc = mu_model_capacity(db->model, amounts, &f->capacity);
     if (is_reducible(rc)) {
         f->reduced = true;
+        f->devices.count = 0;
         f->capacity = db->capacity_none;
         return 0;
     }
@@ -358,14 +390,13 @@ static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *
     rec->uid = f->uid;
     rec->version = node->version;
     mu_row_list(db, row);
-    if (moved || !was_present) {
-        int64_t sums[MU_RESOURCES_MAX];
-        mu_row_sum(db, row, sums);
-        memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
+    bool retracked = mu_row_devices_configure(db, row, &f->devices);
+    if (moved || !was_present || retracked) {
+        mu_row_restore(db, row);
         mu_row_mark_free(db, row);
         db->capacity_generation++;
     }
-    if (!same_shown) {
+    if (!same_shown || retracked) {
         mu_row_mark_static(db, row);
         touch_holders(db, row);
     }
@@ -386,10 +417,16 @@ static int upsert(struct mu_db *db, const struct mu_node_object *node, uint32_t 
     if (moved) {
         *what = "node row";
         rc = obtain_row(db, &f, old, &row);
-        if (rc != 0) {
-            facts_release(db, &f);
-            return rc;
-        }
+    }
+    if (rc == 0 && f.devices.count != 0) {
+        *what = "devices";
+        rc = mu_row_devices_reserve(db, row);
+        if (rc != 0 && moved)
+            mu_row_cancel(db, f.capacity, row);
+    }
+    if (rc != 0) {
+        facts_release(db, &f);
+        return rc;
     }
     if (old != MU_NONE) {
         /* The row had a reference to its name already. */
@@ -446,9 +483,8 @@ void mu_node_remove_row(struct mu_db *db, uint32_t row)
     rec->uid = (struct mu_uid){0, 0};
     rec->version = 0;
     rec->generation++;
-    int64_t sums[MU_RESOURCES_MAX];
-    mu_row_sum(db, row, sums);
-    memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
+    (void)mu_row_devices_configure(db, row, &(struct mu_device_row){.count = 0});
+    mu_row_restore(db, row);
     mu_row_mark_free(db, row);
     mu_row_mark_static(db, row);
     touch_holders(db, row);
@@ -473,6 +509,7 @@ void mu_node_destroy_all(struct mu_db *db)
     for (uint32_t i = 0; i < db->chunk_count; i++) {
         mu_mem_free(db->chunks[i].recs);
         mu_mem_free(db->chunks[i].free);
+        mu_mem_free(db->chunks[i].devices);
     }
     for (uint32_t i = 0; i < MU_NODE_PAGES; i++)
         mu_mem_free(db->node_pages[i]);

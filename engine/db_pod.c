@@ -120,7 +120,7 @@ static void count(struct mu_db *db, const struct mu_pod_rec *p, uint32_t step)
 }
 
 void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
-                  uint16_t flags, enum mu_ledger_state ledger)
+                  uint16_t flags, enum mu_ledger_state ledger, uint16_t devices)
 {
     struct mu_pod_rec *p = mu_pod_at(db, pod);
     const struct mu_pod_rec after = {.flags = flags, .ledger = (uint8_t)ledger};
@@ -128,21 +128,23 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     struct mu_class_ix old_class = p->class_ix;
     bool was_charged = old_row != MU_NONE && mu_pod_charged(p);
     bool charged = mu_pod_charged(&after);
-    bool same = old_row == row && was_charged == charged && old_class.v == class_ix.v;
+    bool same = old_row == row && was_charged == charged && old_class.v == class_ix.v &&
+                p->devices == devices;
     MU_ASSERT(!charged || row != MU_NONE);
     count(db, p, UINT32_MAX); /* minus one */
     /* Off the list before the sums are touched: a recount must not see a half-changed pod. */
     if (!same && old_row != MU_NONE)
         mu_node_detach(db, pod);
     if (!same && was_charged)
-        mu_row_uncharge(db, old_row, old_class);
+        mu_row_uncharge(db, old_row, old_class, p->devices);
     p->class_ix = class_ix;
     p->flags = flags;
     p->ledger = (uint8_t)ledger;
     if (!same && row != MU_NONE)
         mu_node_attach(db, row, pod);
+    p->devices = devices;
     if (!same && charged)
-        mu_row_charge(db, row, class_ix);
+        p->devices = mu_row_charge(db, row, class_ix, devices);
     if (old_row != MU_NONE && old_row != row)
         mu_node_drop_if_empty(db, old_row);
     count(db, p, 1);
@@ -162,6 +164,7 @@ struct pod_facts {
     uint32_t unbuilt;
     uint16_t flags;
     enum mu_ledger_state ledger;
+    uint16_t devices;
     bool reduced; /* the class is not the object's own */
     char *name;
     unsigned have;
@@ -209,6 +212,19 @@ static bool is_ours(const struct mu_db *db, struct mu_str scheduler_name)
     return false;
 }
 
+/* True when it asks for a part of a device and for whole ones: the columns of a node cannot say
+ * whether both are there (engine/device.h). */
+static bool asks_both(const struct mu_pod_object *pod)
+{
+    bool part = false, whole = false;
+    for (uint32_t i = 0; i < pod->request_count; i++) {
+        part |= pod->requests[i].value > 0 &&
+                mu_str_equal(pod->requests[i].resource, MU_STR(MU_GPU_SHARE_RESOURCE));
+        whole |= pod->requests[i].value > 0 && mu_is_device_resource(pod->requests[i].resource);
+    }
+    return part && whole;
+}
+
 /* Flags, ledger state and gang of the object, which need no memory. `p`: the held record, or
  * NULL. A gang that cannot be had as stated blocks its pod alone. */
 static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod,
@@ -246,6 +262,11 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
         flags |= p->flags & MU_POD_CONFIRMED;
     f->flags = (uint16_t)flags;
     f->node = f->ledger == MU_LEDGER_NONE ? MU_NONE : p->node.v;
+    f->devices = f->ledger == MU_LEDGER_NONE ? 0 : p->devices;
+    if (bound && pod->devices <= UINT16_MAX)
+        f->devices = (uint16_t)pod->devices;
+    if (asks_both(pod))
+        f->unbuilt |= MU_RULE_REQUEST;
     f->gang = MU_NONE;
     f->slot = MU_NONE;
 }
@@ -424,7 +445,10 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     const struct mu_pod_rec before = *p;
     if (before.gang.v != MU_NONE && before.gang.v != f->gang)
         mu_gang_leave(db, pod);
-    mu_pod_place(db, pod, f->node, f->class_ix, f->flags, f->ledger);
+    /* Devices that nobody named stay as they were given. */
+    bool stays = before.node.v != MU_NONE && before.node.v == f->node;
+    mu_pod_place(db, pod, f->node, f->class_ix, f->flags, f->ledger,
+                 f->devices == 0 && stays ? before.devices : f->devices);
     p->version = object->version;
     p->created_s = object->created_s;
     p->subgroup = f->subgroup;
@@ -516,7 +540,7 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     mu_index_remove(db->pod_by_name, pod_name_hash(db, p->ns, mu_pod_name(p)), pod);
     if (gang != MU_NONE)
         mu_gang_leave(db, pod);
-    mu_pod_place(db, pod, MU_NONE, class_ix, 0, MU_LEDGER_NONE);
+    mu_pod_place(db, pod, MU_NONE, class_ix, 0, MU_LEDGER_NONE, 0);
     if (gang != MU_NONE)
         mu_gang_drop_if_empty(db, gang);
     mu_model_class_unref(db->model, class_ix, db->reach);

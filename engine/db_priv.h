@@ -8,6 +8,7 @@
  *   db_pod.c      pod objects                   db_view.c  looking up, UIDs
  *   db_gang.c     gang rows, members, blocks
  *   db_ledger.c   admitting plans, outcomes of binds
+ *   db_device.c   devices of rows, and which pods have which
  *   db_replica.c  replicas and their sync
  *   db_audit.c    audit and digest
  *
@@ -21,6 +22,7 @@
  */
 #include "engine/base/index.h"
 #include "engine/db.h"
+#include "engine/device.h"
 #include "engine/limits.h"
 #include "engine/rowset.h"
 #include "engine/slab.h"
@@ -52,12 +54,13 @@ _Static_assert(MU_TAINT_SETS_MAX <= UINT16_MAX + 1u, "a taint set's number fits 
 /* 64 rows. Owned by one capacity class, or shared by all small ones. */
 struct mu_chunk {
     struct mu_node_rec *recs;
-    int64_t *free;   /* row-major, `stride` values a row: the master of the replicas' columns */
-    uint64_t used;   /* bit per row in use */
-    uint64_t listed; /* bit per row: its node was named since the last relist began */
-    uint32_t stride; /* resources beyond it are 0 in every row; never shrinks */
-    uint32_t owner;  /* capacity class, or MU_CHUNK_SHARED */
-    uint32_t next;   /* list of the owner's chunks that have a hole, or of unused chunks */
+    int64_t *free; /* row-major, `stride` values a row: the master of the replicas' columns */
+    struct mu_device_row *devices; /* by row; NULL: none of them is tracked */
+    uint64_t used;                 /* bit per row in use */
+    uint64_t listed;               /* bit per row: its node was named since the last relist began */
+    uint32_t stride;               /* resources beyond it are 0 in every row; never shrinks */
+    uint32_t owner;                /* capacity class, or MU_CHUNK_SHARED */
+    uint32_t next; /* list of the owner's chunks that have a hole, or of unused chunks */
     uint32_t prev;
 };
 #define MU_CHUNK_SHARED UINT32_MAX
@@ -103,10 +106,11 @@ struct mu_pod_rec {
     uint32_t mark;
     uint16_t flags;
     uint8_t name_len;
-    uint8_t ledger; /* enum mu_ledger_state */
+    uint8_t ledger;   /* enum mu_ledger_state */
+    uint16_t devices; /* named or chosen; what they are for follows from class and node */
 };
 _Static_assert(MU_NAME_BYTES_MAX <= UINT8_MAX, "a name's length is one byte");
-_Static_assert(sizeof(struct mu_pod_rec) == 104, "a pod with everything stays below 256 bytes");
+_Static_assert(sizeof(struct mu_pod_rec) == 112, "a pod with everything stays below 256 bytes");
 
 /* What a live pod of ours is to its gang. */
 enum mu_role { MU_ROLE_NONE, MU_ROLE_PENDING, MU_ROLE_BLOCKED, MU_ROLE_PLACED };
@@ -182,6 +186,9 @@ struct mu_db {
     struct mu_block *released_first;
     struct mu_block *released_last;
 
+    uint32_t share_resource; /* MU_GPU_SHARE_RESOURCE's number, once a row is tracked */
+    bool devices_tracked;    /* some row is, or was */
+
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
     uint64_t capacity_generation;
@@ -234,14 +241,39 @@ void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t ro
 int mu_row_reserve(struct mu_db *db, uint32_t row, uint32_t resources);
 /* Resources that this class's charge touches: a stride. */
 uint32_t mu_row_class_stride(const struct mu_db *db, struct mu_class_ix class_ix);
-void mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix);
-void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix);
-/* True when some sum of the row is on the floor (MU_FREE_MIN). */
+/* `named`: devices of the pod, 0: none. Returns those that it was charged for. */
+uint16_t mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix, uint16_t named);
+void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix, uint16_t devices);
+/* True when some sum of the row has lost its true value: on the floor (MU_FREE_MIN), or a device
+ * that is over-committed. */
 bool mu_row_floored(const struct mu_db *db, uint32_t row);
-/* The true sums of a row from its pods: MU_RESOURCES_MAX values. Cost: O(its pods). */
-void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out);
+/* The true sums of a row from its pods: MU_RESOURCES_MAX values, and its devices where they are
+ * tracked (count 0: not). Cost: O(its pods). */
+void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_device_row *devices);
+/* Make them the row's. */
+void mu_row_restore(struct mu_db *db, uint32_t row);
 void mu_row_mark_free(struct mu_db *db, uint32_t row);
 void mu_row_mark_static(struct mu_db *db, uint32_t row);
+
+/* --- devices (db_device.c) ------------------------------------------------------------------ */
+
+/* Room for the devices of a row. Errors: MU_ENOMEM. */
+int mu_row_devices_reserve(struct mu_db *db, uint32_t row);
+/* NULL: not tracked. */
+struct mu_device_row *mu_row_devices(const struct mu_db *db, uint32_t row);
+struct mu_device_ask mu_row_device_ask(const struct mu_db *db, const struct mu_device_row *devices,
+                                       struct mu_class_ix class_ix);
+/* Write the columns that follow from the devices into the `stride` sums of their row. */
+void mu_row_devices_derive(const struct mu_db *db, const struct mu_device_row *devices,
+                           uint32_t stride, int64_t *free);
+/* As mu_row_charge, of the devices alone. */
+uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
+                               uint16_t named);
+/* The devices of a tracked row from its pods. */
+void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out);
+/* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its sums
+ * are the caller's to restore. True when anything changed. Cost: O(its pods). */
+bool mu_row_devices_configure(struct mu_db *db, uint32_t row, const struct mu_device_row *as);
 
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 
@@ -273,10 +305,10 @@ static inline bool mu_pod_charged(const struct mu_pod_rec *p)
 }
 enum mu_role mu_pod_role(const struct mu_pod_rec *p);
 uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: none */
-/* Set what decides where a pod is charged, and move charge, node list and counts accordingly. The
- * node's chunk has room for the class (mu_row_reserve). Does not touch the gang. */
+/* Set what decides where a pod is charged, and move charge, node list and counts accordingly.
+ * `devices`: those that it is known to have; 0: not known. The node's chunk has room for the class (mu_row_reserve). Does not touch the gang. */
 void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
-                  uint16_t flags, enum mu_ledger_state ledger);
+                  uint16_t flags, enum mu_ledger_state ledger, uint16_t devices);
 void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns);
 void mu_pod_destroy_all(struct mu_db *db);
 bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key);

@@ -44,6 +44,7 @@ static void replica_free(struct mu_replica *r)
         mu_mem_free(r->shown.alloc[i]);
     }
     mu_mem_free(r->shown.nodes);
+    mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
     mu_rowset_fini(&r->free_dirty);
     mu_rowset_fini(&r->static_dirty);
@@ -127,6 +128,8 @@ static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
         return MU_ENOMEM;
     s->nodes = wide.nodes;
     s->node_cap = cap;
+    mu_mem_free(s->devices); /* reserve_devices makes them anew */
+    s->devices = NULL;
     mu_rowset_fill(&r->free_dirty, rows);
     mu_rowset_fill(&r->static_dirty, rows);
     return 0;
@@ -149,6 +152,20 @@ static int reserve_resources(struct mu_db *db, struct mu_replica *r)
         s->alloc[s->resource_count] = alloc;
         s->resource_count++;
     }
+    return 0;
+}
+
+/* Once some node's devices are tracked. */
+static int reserve_devices(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    if (!db->devices_tracked || s->devices != NULL)
+        return 0;
+    s->devices = mu_mem_zalloc_aligned(ALIGN, s->node_cap * sizeof *s->devices);
+    if (s->devices == NULL)
+        return MU_ENOMEM;
+    s->share_resource = db->share_resource;
+    mu_rowset_fill(&r->free_dirty, mu_row_count(db));
     return 0;
 }
 
@@ -202,11 +219,15 @@ static void batch_prefetch(const struct mu_db *db, const struct mu_snapshot *s, 
 }
 
 /* Stage 3. */
-static void batch_copy(const struct mu_snapshot *s, const struct batch *b)
+static void batch_copy(const struct mu_db *db, const struct mu_snapshot *s, const struct batch *b)
 {
     for (uint32_t i = 0; i < b->count; i++)
         for (uint32_t c = 0; c < b->strides[i]; c++)
             s->free[c][b->rows[i]] = b->from[i][c];
+    for (uint32_t i = 0; s->devices != NULL && i < b->count; i++) {
+        const struct mu_device_row *devices = mu_row_devices(db, b->rows[i]);
+        s->devices[b->rows[i]] = devices != NULL ? *devices : (struct mu_device_row){.count = 0};
+    }
 }
 
 /* Copy at most `max` dirty rows of sums. Three batches are under way, one in each stage, so that
@@ -224,7 +245,7 @@ static uint32_t copy_free(const struct mu_db *db, struct mu_replica *r, uint32_t
         batch_take(db, r, first, max - taken);
         taken += first->count;
         batch_prefetch(db, s, second);
-        batch_copy(s, third);
+        batch_copy(db, s, third);
         if (first->count + second->count == 0)
             return taken;
     }
@@ -319,6 +340,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
     int rc = reserve_nodes(db, r);
     if (rc == 0)
         rc = reserve_resources(db, r);
+    if (rc == 0)
+        rc = reserve_devices(db, r);
     uint64_t budget64 = (uint64_t)(row_budget != 0 ? row_budget : MU_SYNC_ROWS_PER_STEP)
                         << r->effort;
     uint32_t budget = budget64 > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)budget64;

@@ -21,7 +21,8 @@
  *
  * Sums. free[r] = max(allocatable - charges, MU_FREE_MIN), where an absent node has allocatable 0.
  * The floor keeps hostile requests from overflowing; a value on the floor has lost what lies below
- * it, so a row that leaves the floor is recomputed from its pods.
+ * it, so a row that leaves the floor is recomputed from its pods. Where devices are tracked
+ * one by one, the sums of their two resources are derived from them instead (engine/device.h).
  */
 
 /* --- lists of chunks ----------------------------------------------------------------------- */
@@ -166,6 +167,8 @@ void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t ro
     MU_ASSERT(rec->pods == MU_NONE);
     *rec = (struct mu_node_rec){.generation = rec->generation, .pods = MU_NONE};
     memset(mu_row_free(db, row), 0, c->stride * sizeof(int64_t));
+    if (c->devices != NULL)
+        c->devices[row % MU_NODE_CHUNK] = (struct mu_device_row){.count = 0};
     if (c->used == UINT64_MAX)
         list_push(db, owner_list(db, c->owner), chunk);
     c->used &= ~(UINT64_C(1) << (row % MU_NODE_CHUNK));
@@ -240,7 +243,15 @@ static int64_t subtract(int64_t value, int64_t amount)
     return rest;
 }
 
-void mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix)
+/* The sums of the devices' resources follow from the devices, whatever was done to them before. */
+static void derive(struct mu_db *db, uint32_t row)
+{
+    const struct mu_device_row *devices = mu_row_devices(db, row);
+    if (devices != NULL)
+        mu_row_devices_derive(db, devices, mu_row_chunk(db, row)->stride, mu_row_free(db, row));
+}
+
+uint16_t mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix, uint16_t named)
 {
     const struct mu_class *c = mu_model_get_class(db->model, class_ix);
     int64_t *free = mu_row_free(db, row);
@@ -250,31 +261,37 @@ void mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix)
         *value = subtract(*value, c->demands[i].amount);
     }
     free[MU_RES_PODS] = subtract(free[MU_RES_PODS], 1);
+    uint16_t charged = mu_row_devices_charge(db, row, class_ix, named);
+    derive(db, row);
     mu_row_mark_free(db, row);
+    return charged;
 }
 
 bool mu_row_floored(const struct mu_db *db, uint32_t row)
 {
     const int64_t *free = mu_row_free(db, row);
-    bool floored = false;
+    const struct mu_device_row *devices = mu_row_devices(db, row);
+    bool floored = devices != NULL && (devices->flags & MU_DEVICE_OVER) != 0;
     for (uint32_t r = 0; r < mu_row_chunk(db, row)->stride; r++)
         floored |= free[r] == MU_FREE_MIN;
     return floored;
 }
 
 /* The pod is no longer on the row's list, or no longer charged: a recount must not see it. */
-void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix)
+void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix, uint16_t devices)
 {
     const struct mu_class *c = mu_model_get_class(db->model, class_ix);
     int64_t *free = mu_row_free(db, row);
+    struct mu_device_row *tracked = mu_row_devices(db, row);
     if (mu_row_floored(db, row)) {
-        int64_t sums[MU_RESOURCES_MAX];
-        mu_row_sum(db, row, sums);
-        memcpy(free, sums, mu_row_chunk(db, row)->stride * sizeof *free);
+        mu_row_restore(db, row);
     } else {
         for (uint32_t i = 0; i < c->demand_count; i++)
             free[c->demands[i].resource.v] += c->demands[i].amount;
         free[MU_RES_PODS]++;
+        if (tracked != NULL)
+            mu_device_give(tracked, mu_row_device_ask(db, tracked, class_ix), devices);
+        derive(db, row);
     }
     if ((mu_row_rec(db, row)->flags & MU_NODE_PRESENT) != 0)
         db->capacity_generation++;
@@ -283,7 +300,7 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
 
 __extension__ typedef __int128 wide; /* GNU extension: sums of hostile requests */
 
-void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out)
+void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_device_row *devices)
 {
     const struct mu_node_rec *rec = mu_row_rec(db, row);
     wide sums[MU_RESOURCES_MAX] = {0};
@@ -305,4 +322,19 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out)
     }
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
         out[r] = sums[r] < MU_FREE_MIN ? MU_FREE_MIN : (int64_t)sums[r];
+    *devices = (struct mu_device_row){.count = 0};
+    if (mu_row_devices(db, row) == NULL)
+        return;
+    mu_row_devices_sum(db, row, devices);
+    mu_row_devices_derive(db, devices, MU_RESOURCES_MAX, out);
+}
+
+void mu_row_restore(struct mu_db *db, uint32_t row)
+{
+    int64_t sums[MU_RESOURCES_MAX];
+    struct mu_device_row devices;
+    mu_row_sum(db, row, sums, &devices);
+    memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
+    if (devices.count != 0)
+        *mu_row_devices(db, row) = devices;
 }

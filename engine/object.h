@@ -7,6 +7,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 #include "engine/base/str.h"
 
 struct mu_label {
@@ -109,6 +110,13 @@ struct mu_image {
 /* Asked for in thousandths, it is a part of one device; how much of it a node has follows from its
  * devices where these are tracked one by one, else from `allocatable` as for any resource. */
 #define MU_GPU_SHARE_RESOURCE "muster.dev/gpu-milli"
+/* Resources of whole devices, of which a pod asks for some or for a part of one, but not both. */
+static inline bool mu_is_device_resource(struct mu_str name)
+{
+    static const char end[] = "/gpu";
+    const uint32_t len = sizeof end - 1;
+    return name.len > len && memcmp(name.data + name.len - len, end, len) == 0;
+}
 
 struct mu_amount {
     struct mu_str resource; /* name */
@@ -166,7 +174,7 @@ struct mu_node_object {
     const struct mu_image *images; /* present on the node, one entry a name; the largest ones */
     uint32_t image_count;
     /* Devices that are tracked one by one (engine/device.h). 0: whole ones by count alone. */
-    struct mu_str device_resource; /* the whole ones, in `allocatable` */
+    struct mu_str device_resource; /* the whole ones, in `allocatable`: mu_is_device_resource() */
     uint32_t device_count;         /* at most MU_DEVICES_PER_NODE */
     bool devices_whole;            /* takes pods that ask for whole devices, at our choice */
 };

@@ -6,6 +6,7 @@
 #include "engine/base/bitset.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/device.h"
 #include "engine/hot.h"
 
 /* A tree costs about as much as this many searches: build it when a run is that long. */
@@ -53,8 +54,9 @@ struct place_class {
 struct log_entry {
     struct mu_place_pod pod;
     uint32_t row;
-    int32_t sign;
-    uint64_t state; /* of the terms, before */
+    int16_t sign;
+    uint16_t devices; /* that go with it */
+    uint64_t state;   /* of the terms, before */
 };
 
 /* What the rows are that pass all rules but room, for the last pod that such rules concerned. */
@@ -84,7 +86,8 @@ struct mu_place {
     struct log_entry *log;
     uint32_t log_count;
     uint32_t log_cap;
-    uint64_t digest; /* MU_VERIFY: of the free columns as they came */
+    uint16_t devices; /* of the last take */
+    uint64_t digest;  /* MU_VERIFY: of the free columns as they came */
     struct mu_place_counts counts;
 };
 
@@ -152,6 +155,9 @@ static uint64_t touched_digest(const struct mu_snapshot *snapshot)
     uint64_t digest = 0;
     for (uint32_t r = 0; r < snapshot->resource_count; r++)
         digest = mu_hash_bytes(snapshot->free[r], snapshot->node_rows * sizeof(int64_t), digest);
+    if (snapshot->devices != NULL)
+        digest = mu_hash_bytes(snapshot->devices, snapshot->node_rows * sizeof *snapshot->devices,
+                               digest);
     for (uint32_t c = 0; c < snapshot->census_count; c++) {
         const struct mu_census *census = &snapshot->censuses[c];
         digest =
@@ -173,6 +179,27 @@ void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
     mu_room_begin(&place->room, snapshot);
     if (MU_VERIFY_ON)
         place->digest = touched_digest(snapshot);
+}
+
+/* What a class asks of a row's devices; count 0 where none are tracked. */
+static struct mu_device_ask device_ask(const struct mu_place *place, struct mu_class_ix class_ix,
+                                       uint32_t row)
+{
+    const struct mu_snapshot *s = place->snapshot;
+    if (s->devices == NULL || s->devices[row].count == 0)
+        return (struct mu_device_ask){0, 0};
+    return mu_device_ask(&s->devices[row], s->share_resource,
+                         mu_model_get_class(place->model, class_ix));
+}
+
+/* Take (sign 1) or give back devices; the columns are the caller's. */
+static void devices_move(struct mu_device_row *row, struct mu_device_ask ask, uint16_t devices,
+                         int sign)
+{
+    if (sign > 0)
+        mu_device_take(row, ask, devices);
+    else
+        mu_device_give(row, ask, devices);
 }
 
 /* Take back what an entry counted, to the state that it found. */
@@ -197,6 +224,13 @@ void mu_place_end(struct mu_place *place)
         for (uint32_t d = 0; d < need->count; d++)
             snapshot->free[need->demands[d].resource][entry->row] +=
                 entry->sign * need->demands[d].amount;
+        struct mu_device_ask ask = device_ask(place, entry->pod.class_ix, entry->row);
+        if (ask.count != 0) {
+            struct mu_device_row *devices = &snapshot->devices[entry->row];
+            devices_move(devices, ask, entry->devices, -entry->sign);
+            snapshot->free[snapshot->share_resource][entry->row] = mu_device_most_left(devices);
+            snapshot->free[devices->resource][entry->row] = mu_device_whole_free(devices);
+        }
         uncount(place, entry);
     }
     mu_terms_end(place->terms);
@@ -511,6 +545,8 @@ static uint32_t slots_count(const struct mu_place *place, const struct place_cla
             for (uint32_t d = 0; d < known->need->count; d++) {
                 const struct mu_scan_demand *demand = &known->need->demands[d];
                 int64_t room = snapshot->free[demand->resource][row] / demand->amount;
+                if (snapshot->devices != NULL && demand->resource == snapshot->share_resource)
+                    room = mu_device_slots(&snapshot->devices[row], demand->amount, room);
                 slots = room < slots ? room : slots;
             }
             MU_ASSERT(slots > 0);
@@ -553,8 +589,36 @@ int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t wan
 
 /* ---- taking and giving back ---------------------------------------------------------------- */
 
-static int change(struct mu_place *place, struct mu_place_pod pod, const struct place_class *known,
-                  uint32_t row, int sign)
+static int64_t demand_of(const struct mu_scan_need *need, uint32_t resource)
+{
+    for (uint32_t d = 0; d < need->count; d++)
+        if (need->demands[d].resource == resource)
+            return need->demands[d].amount;
+    return 0;
+}
+
+/* Change the room of a row, with these devices of it. Their columns are set to what they will be,
+ * and what is asked for besides: the change then takes that off again. */
+static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uint32_t row,
+                        uint16_t devices, int sign)
+{
+    const struct mu_scan_need *need = place->classes[class_ix.v]->need;
+    struct mu_device_ask ask = device_ask(place, class_ix, row);
+    if (ask.count != 0) {
+        struct mu_device_row *tracked = &place->snapshot->devices[row];
+        uint32_t share = place->snapshot->share_resource;
+        devices_move(tracked, ask, devices, sign);
+        mu_room_set(&place->room, share, row,
+                    mu_device_most_left(tracked) + sign * demand_of(need, share));
+        mu_room_set(&place->room, tracked->resource, row,
+                    mu_device_whole_free(tracked) + sign * demand_of(need, tracked->resource));
+    }
+    mu_room_change(&place->room, need, row, sign);
+}
+
+/* `devices`: of the row, where the class asks for some. */
+static int change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
+                  int sign)
 {
     if (place->log_count == place->log_cap) {
         void *array = place->log;
@@ -567,8 +631,8 @@ static int change(struct mu_place *place, struct mu_place_pod pod, const struct 
     int error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign);
     if (error != 0)
         return error;
-    place->log[place->log_count++] = (struct log_entry){pod, row, sign, state};
-    mu_room_change(&place->room, known->need, row, sign);
+    place->log[place->log_count++] = (struct log_entry){pod, row, (int16_t)sign, devices, state};
+    room_change(place, pod.class_ix, row, devices, sign);
     return 0;
 }
 
@@ -579,15 +643,20 @@ static int take(struct mu_place *place, struct mu_place_pod pod, const struct pl
         const struct mu_scan_demand *demand = &known->need->demands[d];
         MU_ASSERT(place->snapshot->free[demand->resource][row] >= demand->amount);
     }
-    return change(place, pod, known, row, 1);
+    struct mu_device_ask ask = device_ask(place, pod.class_ix, row);
+    place->devices = 0;
+    if (ask.count != 0) {
+        place->devices = mu_device_choose(&place->snapshot->devices[row], ask);
+        MU_ASSERT(mu_device_fits(&place->snapshot->devices[row], ask, place->devices));
+    }
+    return change(place, pod, row, place->devices, 1);
 }
 
 static void undo(struct mu_place *place, uint32_t log_count)
 {
     while (place->log_count > log_count) {
         const struct log_entry *entry = &place->log[--place->log_count];
-        mu_room_change(&place->room, place->classes[entry->pod.class_ix.v]->need, entry->row,
-                       -entry->sign);
+        room_change(place, entry->pod.class_ix, entry->row, entry->devices, -entry->sign);
         uncount(place, entry);
     }
 }
@@ -611,10 +680,19 @@ int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node
     return error;
 }
 
+uint16_t mu_place_devices(const struct mu_place *place)
+{
+    return place->devices;
+}
+
 int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
-                       struct mu_node_ix *out)
+                       uint16_t devices, struct mu_node_ix *out)
 {
     MU_ASSERT(!place->given);
+    /* Of over-committed devices nothing can be given back. */
+    struct mu_device_ask ask = device_ask(place, pod.class_ix, held.v);
+    if (ask.count != 0 && (place->snapshot->devices[held.v].flags & MU_DEVICE_OVER) != 0)
+        return mu_place_put(place, pod, out);
     struct place_class *known = class_get(place, pod.class_ix);
     int error = known == NULL ? MU_ENOMEM : 0;
     out->v = MU_NONE;
@@ -624,7 +702,8 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
     if (error != 0)
         return error;
     uint32_t mark = place->log_count;
-    error = change(place, pod, known, held.v, -1);
+    devices = ask.count != 0 ? devices : 0;
+    error = change(place, pod, held.v, devices, -1);
     if (error != 0)
         return error;
     place->given = true;
@@ -632,6 +711,7 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
     place->given = false;
     undo(place, mark);
     /* On the held node, giving back and taking cancel out. */
+    place->devices = devices;
     if (error == 0 && out->v != MU_NONE && out->v != held.v)
         error = take(place, pod, known, out->v);
     if (error != 0)

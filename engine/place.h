@@ -12,6 +12,9 @@
  *     a run of one class, or a tree that is nearly current            its tree (engine/hot.h)
  *     else                                                            bounds (engine/room.h)
  *
+ * Where devices are tracked one by one, taking room chooses some of them (engine/device.h) and the two
+ * columns that follow from them are derived anew; undoing puts back the same ones.
+ *
  * Every change is logged. A trial is the part of the log behind its mark: mu_place_rollback()
  * undoes it in reverse, mu_place_commit() keeps it, and mu_place_end() undoes everything, so that
  * the snapshot goes back byte by byte as it came.
@@ -62,11 +65,14 @@ int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_nod
 int mu_place_take(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node);
 /* Pick and take. *out is MU_NONE when it fits nowhere. Errors: MU_ENOMEM; nothing has changed. */
 int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
-/* The same for the member that holds `charged` room on `held`: its room there counts as free for
- * it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
+/* Devices that the last take gave, 0 where none are tracked: of mu_place_take(), mu_place_put() and
+ * mu_place_pick_held() with a node. */
+uint16_t mu_place_devices(const struct mu_place *place);
+/* The same for the member that holds `charged` room on `held`, with `devices` of it: its room there
+ * counts as free for it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
  * room stays charged for this session. */
 int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
-                       struct mu_node_ix *out);
+                       uint16_t devices, struct mu_node_ix *out);
 
 /* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a multiple
  * of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */

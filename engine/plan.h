@@ -14,6 +14,7 @@ struct mu_plan_bind {
     uint64_t version; /* precondition of the bind */
     struct mu_node_ix node;
     uint32_t node_generation;
+    uint64_t devices; /* bit per device of the node that the pod gets; 0: none is tracked */
 };
 struct mu_plan_gang {
     struct mu_gang_ix gang;

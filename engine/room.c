@@ -352,6 +352,21 @@ static int64_t base_of(const struct mu_room *room, uint32_t f, uint32_t row)
     return mu_score_base(room->score.offset, (int64_t)parts, room->tie_key[row]);
 }
 
+static void mark(struct mu_room *room, uint32_t row, uint64_t touched)
+{
+    uint64_t *stale = &room->stale[row / BLOCK];
+    if (*stale == 0)
+        room->stale_blocks[room->stale_count++] = row / BLOCK;
+    *stale |= touched;
+}
+
+void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount)
+{
+    MU_ASSERT(room->fresh && row < room->rows);
+    room->snapshot->free[resource][row] = amount;
+    mark(room, row, UINT64_C(1) << resource);
+}
+
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign)
 {
     MU_ASSERT(room->fresh && row < room->rows);
@@ -364,10 +379,7 @@ void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint3
     }
     for (uint32_t f = 0; f < room->score.form_count; f++)
         room->base[f][0][row] = base_of(room, f, row);
-    uint64_t *stale = &room->stale[row / BLOCK];
-    if (*stale == 0)
-        room->stale_blocks[room->stale_count++] = row / BLOCK;
-    *stale |= touched;
+    mark(room, row, touched);
     room->log[room->changes++ & (MU_ROOM_LOG - 1)] = row;
 }
 

@@ -87,6 +87,8 @@ static inline int mu_room_prepare(struct mu_room *room, uint64_t resources)
  * demand_count + 1. Preferences are left as they are. Cost: O(requests). */
 void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
                   struct mu_scan_need *need);
+/* One amount is another, for a reason of its own (devices); a change of the row follows. */
+void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount);
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
 /* The best row of a class, MU_NONE when it fits nowhere. `mask`: rows to look at. */

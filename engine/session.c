@@ -49,8 +49,9 @@ struct mu_session {
     struct mu_profile profile;
     struct mu_arena *arena;
     struct mu_place *place;
-    uint32_t *nodes; /* scratch: the row of each member of the gang in hand, or MU_NONE */
-    uint32_t *order; /* scratch: its members in the order of the attempt, within sub-groups */
+    uint32_t *nodes;   /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    uint16_t *devices; /* scratch: and which of the row's devices */
+    uint32_t *order;   /* scratch: its members in the order of the attempt, within sub-groups */
     struct gang_memo *memos;
     uint32_t memo_cap;
     const struct mu_model *model; /* of the memos */
@@ -105,9 +106,10 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     session->arena = mu_arena_create(session->config.arena_bytes_max);
     session->place = mu_place_create(&session->profile, NULL);
     session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
+    session->devices = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->devices);
     session->order = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->order);
     if (session->arena == NULL || session->place == NULL || session->nodes == NULL ||
-        session->order == NULL) {
+        session->devices == NULL || session->order == NULL) {
         mu_session_destroy(session);
         return NULL;
     }
@@ -121,6 +123,7 @@ void mu_session_destroy(struct mu_session *session)
     mu_place_destroy(session->place);
     mu_arena_destroy(session->arena);
     mu_mem_free(session->nodes);
+    mu_mem_free(session->devices);
     mu_mem_free(session->order);
     mu_mem_free(session->memos);
     mu_mem_free(session);
@@ -445,7 +448,8 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
     int error;
     if (holds) {
         a->last_row = MU_NONE; /* this may fill another node further */
-        error = mu_place_pick_held(session->place, pod_of(member), member->held, &node);
+        error = mu_place_pick_held(session->place, pod_of(member), member->held,
+                                   member->held_devices, &node);
     } else {
         bool scored = a->way == BY_SCORE || a->way == LARGEST_BY_SCORE;
         if (scored) {
@@ -464,6 +468,7 @@ static int member_place(struct mu_session *session, struct attempt *a, uint32_t 
         return 0;
     }
     session->nodes[m] = node.v;
+    session->devices[m] = mu_place_devices(session->place);
     a->placed++;
     return 0;
 }
@@ -524,6 +529,7 @@ static int gang_add(struct mu_session *session, const struct attempt *a)
             .version = member->version,
             .node = {node},
             .node_generation = snapshot->nodes[node].generation,
+            .devices = session->devices[m],
         };
     }
     MU_ASSERT(count == a->placed);

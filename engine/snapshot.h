@@ -68,6 +68,7 @@ struct mu_gang_member {
     uint64_t version;       /* as last seen: the precondition of its bind */
     struct mu_node_ix held; /* room that the ledger holds for this pod; MU_NONE: none */
     uint32_t held_generation;
+    uint16_t held_devices; /* of them, where the held room has any */
 };
 struct mu_gang_subgroup {
     uint32_t min;          /* members of this sub-group that must run; 0: all of them */
@@ -123,6 +124,7 @@ struct mu_snapshot {
      * and the shared device resource follow from them: entirely free devices (0 where whole ones
      * are not ours to choose), and the most that one device has left (engine/device.h). */
     struct mu_device_row *devices;
+    uint32_t share_resource; /* with devices: the number of MU_GPU_SHARE_RESOURCE */
     /* Topology keys in use: the domain of each row, MU_NONE where the node lacks the label. */
     uint32_t topology_count;
     struct mu_symbol topology_keys[MU_TOPOLOGIES_MAX];

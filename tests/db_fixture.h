@@ -178,7 +178,7 @@ static inline void fixture_plan(struct fixture_plan *plan, const struct mu_snaps
     for (uint32_t i = 0; i < g->block->member_count; i++) {
         const struct mu_gang_member *m = &g->block->members[i];
         plan->binds[i] =
-            (struct mu_plan_bind){m->pod, m->uid, m->version, {row}, s->nodes[row].generation};
+            (struct mu_plan_bind){m->pod, m->uid, m->version, {row}, s->nodes[row].generation, 0};
     }
     plan->gang = (struct mu_plan_gang){.gang = {gang},
                                        .gang_generation = g->generation,

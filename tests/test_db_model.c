@@ -53,7 +53,7 @@ static bool make_plan(struct twin *t, struct twin_replica *r, struct twin_plan *
         if (chance(t, 50))
             continue;
         out->binds[n++] =
-            (struct mu_plan_bind){m->pod, m->uid, m->version, {row}, s->nodes[row].generation};
+            (struct mu_plan_bind){m->pod, m->uid, m->version, {row}, s->nodes[row].generation, 0};
     }
     if (n != 0 && chance(t, 30)) {
         out->binds[n] = out->binds[below(t, n)];

@@ -264,7 +264,8 @@ static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void 
     mu_place_begin(place, &cluster.snapshot);
     assert_int_equal(mu_place_pick(place, pod_of(all), &node), 0);
     assert_int_equal(node.v, MU_NONE); /* for others there is none, and that is remembered */
-    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, 0, &node),
+                     0);
     assert_int_equal(node.v, full);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0); /* charged once */
     assert_true(mu_place_untouched(place));
@@ -272,7 +273,8 @@ static void test_place_pick_held__room_held_on_a_full_node__counts_as_free(void 
     /* A better node is taken instead; the held room stays charged meanwhile. */
     uint32_t big = mu_cluster_plain_node(&cluster, "big", 64000, 64 * GI, 10, 0);
     mu_place_begin(place, &cluster.snapshot);
-    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, &node), 0);
+    assert_int_equal(mu_place_pick_held(place, pod_of(all), (struct mu_node_ix){full}, 0, &node),
+                     0);
     assert_int_equal(node.v, big);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][big], 63000);
     assert_int_equal(cluster.snapshot.free[MU_RES_CPU][full], 0);
