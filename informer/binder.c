@@ -48,6 +48,7 @@ struct bind {
     uint64_t id;
     struct mu_str ns, name, uid, node;
     uint64_t version;
+    uint64_t devices;
     struct mu_link link;         /* WAITING: the group's list, READY: the binder's */
     struct mu_wheel_entry timer; /* ASLEEP */
     struct mu_buf body;          /* of the reply */
@@ -298,7 +299,8 @@ static struct group *group_create(const struct mu_bind_group *in)
                                         .name = put_text(&text, from->name),
                                         .uid = put_text(&text, from->uid),
                                         .node = put_text(&text, from->node),
-                                        .version = from->version};
+                                        .version = from->version,
+                                        .devices = from->devices};
         mu_link_init(&group->binds[i].link);
         mu_wheel_entry_init(&group->binds[i].timer, 0);
     }
@@ -406,6 +408,7 @@ static int put_body(const struct bind *bind, struct mu_buf *body)
         .version = bind->version,
         .node = bind->node,
         .plan = bind->group->plan,
+        .devices = bind->devices,
     };
     return bind->step == STEP_POST ? mu_binding_encode(body, &binding) : 0;
 }

@@ -5,7 +5,8 @@
  *
  * A group is one gang's binds of one plan. `claim` groups (none of the gang's members is bound)
  * send their first bind alone and wait for its answer: a cheap early 409; the rest then go at once.
- * Every bind carries UID and resourceVersion, and the plan's name as annotation.
+ * Every bind carries UID and resourceVersion, and the plan's name as annotation, and the pod's
+ * devices as another where it has some.
  *
  * A reply that did not arrive, 429 and 5xx mean unknown: the SAME write (same resourceVersion) is
  * repeated after back-off, which needs no further check. A 409 is judged by a consistent GET:
@@ -25,6 +26,7 @@ struct mu_bind {
     uint64_t id; /* caller's, unique among open binds; returned in the outcome */
     struct mu_str ns, name, uid, node; /* copied */
     uint64_t version;                  /* > 0 */
+    uint64_t devices;                  /* of the node, that the pod gets; 0: not said */
 };
 struct mu_bind_group {
     struct mu_str plan; /* annotation value; copied */

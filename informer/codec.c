@@ -312,23 +312,56 @@ static void put_optional(struct mu_buf *out, uint32_t number, struct mu_str byte
         mu_wire_put_bytes(out, number, bytes);
 }
 
+/* "0,3" into `text`, which has room for the numbers of 64 devices. */
+static struct mu_str device_list(uint64_t devices, char text[64 * 3])
+{
+    uint32_t len = 0;
+    for (; devices != 0; devices &= devices - 1) {
+        int device = __builtin_ctzll(devices);
+        if (len > 0)
+            text[len++] = ',';
+        if (device >= 10)
+            text[len++] = (char)('0' + device / 10);
+        text[len++] = (char)('0' + device % 10);
+    }
+    return (struct mu_str){text, len};
+}
+
+/* An annotation, unless it is empty. */
+static size_t annotation_size(struct mu_str key, struct mu_str value)
+{
+    return value.len == 0 ? 0
+                          : mu_wire_bytes_size(ENTRY_KEY, key.len) +
+                                mu_wire_bytes_size(ENTRY_VALUE, value.len);
+}
+
+static void put_annotation(struct mu_buf *raw, struct mu_str key, struct mu_str value)
+{
+    if (value.len == 0)
+        return;
+    mu_wire_put_head(raw, META_ANNOTATIONS, annotation_size(key, value));
+    mu_wire_put_bytes(raw, ENTRY_KEY, key);
+    mu_wire_put_bytes(raw, ENTRY_VALUE, value);
+}
+
 int mu_binding_encode(struct mu_buf *out, const struct mu_binding *binding)
 {
     MU_ASSERT(binding->name.len > 0 && binding->node.len > 0 && binding->uid.len > 0);
-    const struct mu_str key = MU_STR(MU_PLAN_ANNOTATION);
+    const struct mu_str keys[] = {MU_STR(MU_PLAN_ANNOTATION), MU_STR(MU_DEVICE_ANNOTATION)};
+    char list[64 * 3];
+    const struct mu_str values[] = {binding->plan, device_list(binding->devices, list)};
     const struct mu_str kind = MU_STR("Node");
     char digits[24] = "";
     if (binding->version > 0)
         (void)snprintf(digits, sizeof digits, "%" PRIu64, binding->version);
     struct mu_str version = mu_str_of(digits);
-    size_t entry =
-        mu_wire_bytes_size(ENTRY_KEY, key.len) + mu_wire_bytes_size(ENTRY_VALUE, binding->plan.len);
     size_t meta = mu_wire_bytes_size(META_NAME, binding->name.len) +
                   mu_wire_bytes_size(META_NAMESPACE, binding->ns.len) +
                   mu_wire_bytes_size(META_UID, binding->uid.len) +
                   optional_size(META_VERSION, version);
-    if (binding->plan.len > 0)
-        meta += mu_wire_bytes_size(META_ANNOTATIONS, entry);
+    for (uint32_t i = 0; i < 2; i++)
+        if (values[i].len > 0)
+            meta += mu_wire_bytes_size(META_ANNOTATIONS, annotation_size(keys[i], values[i]));
     size_t target = mu_wire_bytes_size(REFERENCE_KIND, kind.len) +
                     mu_wire_bytes_size(REFERENCE_NAME, binding->node.len);
 
@@ -338,11 +371,8 @@ int mu_binding_encode(struct mu_buf *out, const struct mu_binding *binding)
     mu_wire_put_bytes(&raw, META_NAMESPACE, binding->ns);
     mu_wire_put_bytes(&raw, META_UID, binding->uid);
     put_optional(&raw, META_VERSION, version);
-    if (binding->plan.len > 0) {
-        mu_wire_put_head(&raw, META_ANNOTATIONS, entry);
-        mu_wire_put_bytes(&raw, ENTRY_KEY, key);
-        mu_wire_put_bytes(&raw, ENTRY_VALUE, binding->plan);
-    }
+    for (uint32_t i = 0; i < 2; i++)
+        put_annotation(&raw, keys[i], values[i]);
     mu_wire_put_head(&raw, BINDING_TARGET, target);
     mu_wire_put_bytes(&raw, REFERENCE_KIND, kind);
     mu_wire_put_bytes(&raw, REFERENCE_NAME, binding->node);

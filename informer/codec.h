@@ -122,12 +122,14 @@ int mu_namespace_decode(struct mu_str raw, struct mu_arena *arena, struct mu_nam
  * may take pods that ask for whole ones. */
 #define MU_DEVICE_LABEL "muster.dev/gpu-index"
 
-/* A v1 Binding in its envelope. annotations carry the plan's name (`muster.dev/plan`). */
+/* A v1 Binding in its envelope. Annotations carry the plan's name (`muster.dev/plan`) and the
+ * devices that the pod gets (MU_DEVICE_ANNOTATION, "0,3"); the server copies them to the pod. */
 struct mu_binding {
     struct mu_str ns, name, uid;
     uint64_t version; /* 0: no precondition */
     struct mu_str node;
     struct mu_str plan; /* empty: no annotation */
+    uint64_t devices;   /* bit per device; 0: no annotation */
 };
 #define MU_PLAN_ANNOTATION "muster.dev/plan"
 int mu_binding_encode(struct mu_buf *out, const struct mu_binding *binding);

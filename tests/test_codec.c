@@ -626,6 +626,37 @@ static void test_binding_encode__version_and_plan__read_back(void **state)
     mu_buf_fini(&out);
 }
 
+static void test_binding_encode__devices__as_a_list(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t devices;
+        const char *list;
+    } cases[] = {{1, "0"}, {9, "0,3"}, {0x8400, "10,15"}, {UINT64_C(1) << 63 | 2, "1,63"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_binding binding = PLAIN;
+        struct mu_buf out = {0};
+        struct mu_envelope envelope;
+        binding.plan = MU_STR("p");
+        binding.devices = cases[i].devices;
+        assert_int_equal(mu_binding_encode(&out, &binding), 0);
+        assert_int_equal(mu_envelope_open(fixture_str(&out), &envelope, NULL), 0);
+        Kube__Binding *back =
+            kube__binding__unpack(NULL, envelope.raw.len, (const uint8_t *)envelope.raw.data);
+        assert_non_null(back);
+        assert_int_equal(back->metadata->n_annotations, 2);
+        assert_string_equal(back->metadata->annotations[1]->key, MU_DEVICE_ANNOTATION);
+        assert_string_equal(back->metadata->annotations[1]->value, cases[i].list);
+        kube__binding__free_unpacked(back, NULL);
+        mu_buf_fini(&out);
+    }
+    struct mu_binding all = PLAIN;
+    struct mu_buf out = {0};
+    all.devices = UINT64_MAX;
+    assert_int_equal(mu_binding_encode(&out, &all), 0);
+    mu_buf_fini(&out);
+}
+
 static bool encode_binding(void *context)
 {
     struct mu_buf out = {0};
@@ -711,6 +742,7 @@ int main(void)
         cmocka_unit_test(test_status_decode__no_memory_or_too_long__refused),
         cmocka_unit_test(test_binding_encode__plain__the_vector),
         cmocka_unit_test(test_binding_encode__version_and_plan__read_back),
+        cmocka_unit_test(test_binding_encode__devices__as_a_list),
         cmocka_unit_test(test_binding_encode__out_of_memory__nothing_appended),
         cmocka_unit_test(test_pod_bound_decode__bound_pod__node_and_plan),
     };

@@ -24,6 +24,87 @@ static void test_scheduler__solo_pod__is_bound_under_a_plan(void **state)
     rig_fini(&r);
 }
 
+/* --- devices --- */
+
+struct devices_seen {
+    struct mu_arena *arena;
+    uint32_t bound, with_devices;
+    uint64_t devices; /* of all bound pods */
+};
+
+static int see_devices(void *context, struct mu_str raw)
+{
+    struct devices_seen *seen = context;
+    struct mu_pod_object pod;
+    struct mu_error warn;
+    mu_arena_reset(seen->arena);
+    assert_int_equal(mu_pod_decode(raw, seen->arena, &pod, &warn, NULL), 0);
+    seen->bound += pod.node_name.len > 0;
+    seen->with_devices += pod.devices != 0;
+    assert_true((seen->devices & pod.devices) == 0); /* none is given twice */
+    seen->devices |= pod.devices;
+    return 0;
+}
+
+static void assert_devices(struct rig *r, uint32_t bound, uint64_t devices)
+{
+    struct devices_seen seen = {.arena = mu_arena_create(MU_DECODE_ARENA_BYTES)};
+    assert_int_equal(mu_apiserver_each(r->server, "pods", see_devices, &seen), 0);
+    assert_int_equal(seen.bound, bound);
+    assert_int_equal(seen.with_devices, bound);
+    assert_int_equal(seen.devices, devices);
+    mu_arena_destroy(seen.arena);
+}
+
+static void add_sharer(struct rig *r, const char *name, const char *resource, int64_t amount)
+{
+    const struct mu_amount request = {mu_str_of(resource), amount};
+    struct mu_workload_pod pod = {.object = {.ns = MU_STR("default"),
+                                             .name = mu_str_of(name),
+                                             .requests = &request,
+                                             .request_count = 1}};
+    struct mu_buf body = {0};
+    struct mu_api_response response;
+    assert_int_equal(mu_workload_encode_pod(&pod, MU_STR("muster"), false, r->scratch, &body), 0);
+    assert_int_equal(call(r, MU_POST, "/api/v1/namespaces/default/pods", &body, &response), 201);
+    mu_buf_fini(&body);
+    mu_buf_fini(&response.body);
+}
+
+/* Three devices: two are shared, by pods of which no two fit one device, and one is given whole; the
+ * fourth and fifth pod fit nowhere, not even for a scheduler that has just started and knows the
+ * devices from the annotations alone. */
+static void test_scheduler__shared_devices__travel_with_the_binding(void **state)
+{
+    struct rig r;
+    const struct mu_amount allocatable[] = {
+        {MU_STR("cpu"), 8000}, {MU_STR("pods"), 110}, {MU_STR("nvidia.com/gpu"), 3}};
+    const struct mu_label labels[] = {{MU_STR(MU_SHARING_LABEL), MU_STR("true")},
+                                      {MU_STR(MU_DEVICE_LABEL), MU_STR("honored")}};
+    struct mu_node_object node = {.name = MU_STR("n1"),
+                                  .labels = labels,
+                                  .label_count = 2,
+                                  .allocatable = allocatable,
+                                  .allocatable_count = 3};
+    (void)state;
+    rig_init(&r, &mu_profile_spread);
+    post_node(&r, &node);
+    add_sharer(&r, "a", MU_GPU_SHARE_RESOURCE, 600);
+    add_sharer(&r, "b", MU_GPU_SHARE_RESOURCE, 600);
+    add_sharer(&r, "c", "nvidia.com/gpu", 1);
+    start(&r);
+    assert_devices(&r, 3, 7);
+    add_sharer(&r, "d", MU_GPU_SHARE_RESOURCE, 500);
+    add_sharer(&r, "e", "nvidia.com/gpu", 1);
+    run_for(&r, 2 * MU_NS_PER_S);
+    assert_devices(&r, 3, 7);
+    rig_restart(&r, &mu_profile_spread, 0);
+    start(&r);
+    assert_devices(&r, 3, 7);
+    assert_int_equal(stats_of(&r).db.device_conflicts, 0);
+    rig_fini(&r);
+}
+
 static void test_scheduler__gang_without_room__waits_whole_until_a_node_comes(void **state)
 {
     struct rig r;
@@ -347,6 +428,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduler__solo_pod__is_bound_under_a_plan),
+        cmocka_unit_test(test_scheduler__shared_devices__travel_with_the_binding),
         cmocka_unit_test(test_scheduler__gang_without_room__waits_whole_until_a_node_comes),
         cmocka_unit_test(test_scheduler__incomplete_gang__waits_for_its_members),
         cmocka_unit_test(test_scheduler__unsized_gang__is_placed_after_its_quiet_time),

@@ -153,6 +153,7 @@ static int group_fill(struct mu_scheduler *s, struct mu_commit_group *group,
                                       .serial = ++s->bind_serial,
                                       .uid = planned->uid,
                                       .version = planned->version,
+                                      .devices = planned->devices,
                                       .node = {name_at, node.len},
                                       .group = group};
         memcpy(name_at, node.data, node.len);
@@ -351,7 +352,8 @@ static int group_submit(struct mu_scheduler *s, struct mu_commit_group *group)
                                           .name = pod.name,
                                           .uid = {uids[i], len},
                                           .node = bind->node,
-                                          .version = bind->version};
+                                          .version = bind->version,
+                                          .devices = bind->devices};
     }
     if (rc == 0 && count > 0) {
         struct mu_bind_group out = {

@@ -46,6 +46,7 @@ struct mu_open_bind {
     uint32_t serial; /* id = serial << 32 | slot: an old id never names a new bind */
     struct mu_uid uid;
     uint64_t version; /* of the write; REFUSED: what our view must reach */
+    uint64_t devices; /* that the pod gets of its node */
     uint64_t entry;   /* journal id */
     struct mu_str node;
     struct mu_commit_group *group;
