@@ -27,15 +27,77 @@ static int parse_even(void *target, const char *value, struct mu_error *error)
     return 0;
 }
 
+/* Collects values, joined by spaces. */
+static int parse_word(void *target, const char *value, struct mu_error *error)
+{
+    if (value[0] == '\0') {
+        return mu_error_set(error, MU_EINVAL, "expected a word");
+    }
+    if (target != NULL) {
+        size_t at = strlen(target);
+        (void)snprintf((char *)target + at, 32 - at, "%s%s", at > 0 ? " " : "", value);
+    }
+    return 0;
+}
+
+static int parse_words(char words[32], char files[32], bool *yes, struct mu_error *error, int argc,
+                       const char *const *argv)
+{
+    const struct mu_flag flags[] = {
+        {.name = "file",
+         .letter = 'f',
+         .kind = MU_FLAG_CALL,
+         .target = files,
+         .value = "FILE",
+         .help = "files",
+         .parse = parse_word},
+        {.name = "yes", .letter = 'y', .kind = MU_FLAG_BOOL, .target = yes, .help = "yes"},
+        {.name = "WORD...",
+         .kind = MU_FLAG_OPERANDS,
+         .target = words,
+         .value = "WORD",
+         .help = "words",
+         .parse = parse_word},
+    };
+    return mu_flags_parse(flags, 3, argc, (char *const *)(uintptr_t)argv, error);
+}
+
+static void test_flags_parse__letters_and_operands__collected_in_order(void **state)
+{
+    (void)state;
+    char words[32] = "", files[32] = "";
+    bool yes = false;
+    struct mu_error error = {0, ""};
+    const char *line[] = {"p", "one", "-f", "a", "-y", "-", "--file=b", "two", "-f", "-"};
+    assert_int_equal(parse_words(words, files, &yes, &error, 10, line), 0);
+    assert_string_equal(words, "one - two");
+    assert_string_equal(files, "a b -");
+    assert_true(yes);
+    const char *wrong[][3] = {{"p", "-x",
+                               "unexpected argument '-x'; flags start with -- (see "
+                               "--help)"},
+                              {"p", "-fa",
+                               "unexpected argument '-fa'; flags start with -- (see "
+                               "--help)"},
+                              {"p", "-f", "--file: expects FILE, got nothing"},
+                              {"p", "", "WORD...: expected a word"},
+                              {"p", "--WORD...", "unknown flag --WORD... (see --help)"}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        assert_int_equal(parse_words(words, files, &yes, &error, 2, wrong[i]), MU_EINVAL);
+        assert_string_equal(error.text, wrong[i][2]);
+        assert_string_equal(words, "one - two");
+    }
+}
+
 static int parse(struct values *v, struct mu_error *error, int argc, const char *const *argv)
 {
     const struct mu_flag flags[] = {
-        {"json", MU_FLAG_BOOL, &v->json, NULL, "print JSON", 0, 0, NULL, NULL},
-        {"port", MU_FLAG_U32, &v->port, "N", "port", 0, 65535, NULL, NULL},
-        {"seed", MU_FLAG_U64, &v->seed, "N", "seed", 1, 0, NULL, NULL},
-        {"file", MU_FLAG_TEXT, &v->file, "FILE", "file", 0, 0, NULL, NULL},
-        {"score", MU_FLAG_CHOICE, &v->score, "NAME", "score", 0, 0, scores, NULL},
-        {"even", MU_FLAG_CALL, v->called, "TEXT", "even", 0, 0, NULL, parse_even},
+        {"json", MU_FLAG_BOOL, &v->json, NULL, "print JSON", 0, 0, NULL, NULL, 0},
+        {"port", MU_FLAG_U32, &v->port, "N", "port", 0, 65535, NULL, NULL, 0},
+        {"seed", MU_FLAG_U64, &v->seed, "N", "seed", 1, 0, NULL, NULL, 0},
+        {"file", MU_FLAG_TEXT, &v->file, "FILE", "file", 0, 0, NULL, NULL, 0},
+        {"score", MU_FLAG_CHOICE, &v->score, "NAME", "score", 0, 0, scores, NULL, 0},
+        {"even", MU_FLAG_CALL, v->called, "TEXT", "even", 0, 0, NULL, parse_even, 0},
     };
     return mu_flags_parse(flags, 6, argc, (char *const *)(uintptr_t)argv, error);
 }
@@ -109,8 +171,8 @@ static void test_flags_help__table__names_every_flag(void **state)
     static uint32_t port;
     static const char *name;
     const struct mu_flag flags[] = {
-        {"port", MU_FLAG_U32, &port, "N", "TCP port", 0, 0, NULL, NULL},
-        {"a-name-of-some-length", MU_FLAG_TEXT, &name, "NAME", "a name", 0, 0, NULL, NULL}};
+        {"port", MU_FLAG_U32, &port, "N", "TCP port", 0, 0, NULL, NULL, 0},
+        {"a-name-of-some-length", MU_FLAG_TEXT, &name, "NAME", "a name", 0, 0, NULL, NULL, 0}};
     char text[512] = "";
     FILE *out = fmemopen(text, sizeof text, "w");
     assert_non_null(out);
@@ -125,6 +187,7 @@ static void test_flags_help__table__names_every_flag(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_flags_parse__letters_and_operands__collected_in_order),
         cmocka_unit_test(test_flags_parse__wrong_line__one_line_and_nothing_stored),
         cmocka_unit_test(test_flags_parse__both_spellings__all_stored),
         cmocka_unit_test(test_flags_parse__help__wins_and_stores_nothing),

@@ -11,7 +11,30 @@ static const struct mu_flag *find(const struct mu_flag *flags, uint32_t count, c
                                   size_t len)
 {
     for (uint32_t i = 0; i < count; i++) {
-        if (strlen(flags[i].name) == len && memcmp(flags[i].name, name, len) == 0) {
+        if (flags[i].kind != MU_FLAG_OPERANDS && strlen(flags[i].name) == len &&
+            memcmp(flags[i].name, name, len) == 0) {
+            return &flags[i];
+        }
+    }
+    return NULL;
+}
+
+/* The flag with this letter, or NULL. */
+static const struct mu_flag *find_letter(const struct mu_flag *flags, uint32_t count, char letter)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (flags[i].letter != 0 && flags[i].letter == letter) {
+            return &flags[i];
+        }
+    }
+    return NULL;
+}
+
+/* What stands for the operands, or NULL: there are none. */
+static const struct mu_flag *operands_of(const struct mu_flag *flags, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (flags[i].kind == MU_FLAG_OPERANDS) {
             return &flags[i];
         }
     }
@@ -77,7 +100,8 @@ static int set_call(const struct mu_flag *flag, const char *value, bool store,
     struct mu_error why = {0, ""};
     int code = flag->parse(store ? flag->target : NULL, value, &why);
     if (code != 0) {
-        return mu_error_set(error, MU_EINVAL, "--%s: %.200s", flag->name, why.text);
+        return mu_error_set(error, MU_EINVAL, "%s%s: %.200s",
+                            flag->kind == MU_FLAG_OPERANDS ? "" : "--", flag->name, why.text);
     }
     return 0;
 }
@@ -89,7 +113,7 @@ static int set(const struct mu_flag *flag, const char *value, bool store, struct
         return set_bool(flag, value, store, error);
     }
     MU_ASSERT(value != NULL);
-    if (value[0] == '\0') {
+    if (value[0] == '\0' && flag->kind != MU_FLAG_OPERANDS) {
         return mu_error_set(error, MU_EINVAL, "--%s: expects %s, got nothing", flag->name,
                             flag->value);
     }
@@ -100,6 +124,7 @@ static int set(const struct mu_flag *flag, const char *value, bool store, struct
     case MU_FLAG_CHOICE:
         return set_choice(flag, value, store, error);
     case MU_FLAG_CALL:
+    case MU_FLAG_OPERANDS:
         return set_call(flag, value, store, error);
     default:
         MU_ASSERT(flag->kind == MU_FLAG_TEXT);
@@ -110,30 +135,59 @@ static int set(const struct mu_flag *flag, const char *value, bool store, struct
     }
 }
 
+/* A word that is not `--name`: an operand, or a flag by its letter. */
+static int find_short(const struct mu_flag *flags, uint32_t count, const char *word,
+                      const struct mu_flag **out, struct mu_error *error)
+{
+    bool dashed = word[0] == '-' && word[1] != '\0';
+    *out = dashed && word[2] == '\0' ? find_letter(flags, count, word[1]) : NULL;
+    if (!dashed) {
+        *out = operands_of(flags, count);
+    }
+    return *out != NULL ? 0
+                        : mu_error_set(error, MU_EINVAL,
+                                       "unexpected argument '%.64s'; flags start with -- (see "
+                                       "--help)",
+                                       word);
+}
+
+/* The flag that `word` names, and its value where that is part of the word. */
+static int find_flag(const struct mu_flag *flags, uint32_t count, const char *word,
+                     const struct mu_flag **out, const char **value, struct mu_error *error)
+{
+    *value = NULL;
+    if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
+        int code = find_short(flags, count, word, out, error);
+        if (code == 0 && (*out)->kind == MU_FLAG_OPERANDS) {
+            *value = word;
+        }
+        return code;
+    }
+    const char *name = word + 2;
+    const char *equals = strchr(name, '=');
+    size_t len = equals != NULL ? (size_t)(equals - name) : strlen(name);
+    *out = find(flags, count, name, len);
+    *value = equals != NULL ? equals + 1 : NULL;
+    return *out != NULL ? 0
+                        : mu_error_set(error, MU_EINVAL, "unknown flag --%.*s (see --help)",
+                                       (int)(len < 64 ? len : 64), name);
+}
+
 /* One pass over the line. The first pass only checks, the second stores: that is what makes a
  * failing parse leave no trace. */
 static int pass(const struct mu_flag *flags, uint32_t count, int argc, char *const *argv,
                 bool store, struct mu_error *error)
 {
     for (int i = 1; i < argc; i++) {
-        const char *word = argv[i];
-        if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             return MU_FLAGS_HELP;
         }
-        if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
-            return mu_error_set(error, MU_EINVAL,
-                                "unexpected argument '%.64s'; flags start with -- (see --help)",
-                                word);
+        const struct mu_flag *flag;
+        const char *value;
+        int code = find_flag(flags, count, argv[i], &flag, &value, error);
+        if (code != 0) {
+            return code;
         }
-        const char *name = word + 2;
-        const char *equals = strchr(name, '=');
-        size_t len = equals != NULL ? (size_t)(equals - name) : strlen(name);
-        const struct mu_flag *flag = find(flags, count, name, len);
-        if (flag == NULL) {
-            return mu_error_set(error, MU_EINVAL, "unknown flag --%.*s (see --help)",
-                                (int)(len < 64 ? len : 64), name);
-        }
-        const char *value = equals != NULL ? equals + 1 : NULL;
         if (value == NULL && flag->kind != MU_FLAG_BOOL) {
             if (i + 1 >= argc) {
                 return mu_error_set(error, MU_EINVAL, "--%s: expects %s, got nothing", flag->name,
@@ -141,7 +195,7 @@ static int pass(const struct mu_flag *flags, uint32_t count, int argc, char *con
             }
             value = argv[++i];
         }
-        int code = set(flag, value, store, error);
+        code = set(flag, value, store, error);
         if (code != 0) {
             return code;
         }
@@ -156,10 +210,17 @@ int mu_flags_parse(const struct mu_flag *flags, uint32_t count, int argc, char *
     return code == 0 ? pass(flags, count, argc, argv, true, error) : code;
 }
 
-/* "--name VALUE"; returns its length. */
+/* "-n, --name VALUE", or what stands for the operands; returns its length. */
 static int left_of(const struct mu_flag *flag, char *text, size_t bytes)
 {
-    return snprintf(text, bytes, "--%s%s%s", flag->name, flag->value != NULL ? " " : "",
+    if (flag->kind == MU_FLAG_OPERANDS) {
+        return snprintf(text, bytes, "%s", flag->name);
+    }
+    char letter[8] = "";
+    if (flag->letter != 0) {
+        (void)snprintf(letter, sizeof letter, "-%c, ", flag->letter);
+    }
+    return snprintf(text, bytes, "%s--%s%s%s", letter, flag->name, flag->value != NULL ? " " : "",
                     flag->value != NULL ? flag->value : "");
 }
 
@@ -171,7 +232,9 @@ void mu_flags_help(FILE *out, const char *program, const char *summary, const st
         int wide = left_of(&flags[i], NULL, 0);
         width = wide > width ? wide : width;
     }
-    (void)fprintf(out, "usage: %s [flags]\n\n%s\n\n", program, summary);
+    const struct mu_flag *operands = operands_of(flags, count);
+    (void)fprintf(out, "usage: %s %s%s[flags]\n\n%s\n\n", program,
+                  operands != NULL ? operands->name : "", operands != NULL ? " " : "", summary);
     for (uint32_t i = 0; i < count; i++) {
         char left[64];
         (void)left_of(&flags[i], left, sizeof left);

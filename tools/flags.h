@@ -9,8 +9,10 @@
  *     };
  *
  * Accepted: `--name value`, `--name=value`; a switch is `--name`, `--name=true` or `--name=false`.
- * The last of several wins. `--help` and `-h` are built in. Nothing is stored unless the whole
- * command line is right, so a failing parse leaves every target as it was.
+ * A flag with a letter is also `-f value` or, a switch, `-f`. The last of several wins; a
+ * MU_FLAG_CALL may collect them instead. `--help` and `-h` are built in. One flag of the table may
+ * stand for the operands, the words that no flag takes. Nothing is stored unless the whole command
+ * line is right, so a failing parse leaves every target as it was.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,12 +20,14 @@
 #include "engine/base/error.h"
 
 enum mu_flag_kind {
-    MU_FLAG_BOOL,   /* bool * */
-    MU_FLAG_U32,    /* uint32_t *, within [min, max] */
-    MU_FLAG_U64,    /* uint64_t *, within [min, max] */
-    MU_FLAG_TEXT,   /* const char **: points into argv; never empty */
-    MU_FLAG_CHOICE, /* uint32_t *: index into `choices` */
-    MU_FLAG_CALL    /* by `parse` */
+    MU_FLAG_BOOL,    /* bool * */
+    MU_FLAG_U32,     /* uint32_t *, within [min, max] */
+    MU_FLAG_U64,     /* uint64_t *, within [min, max] */
+    MU_FLAG_TEXT,    /* const char **: points into argv; never empty */
+    MU_FLAG_CHOICE,  /* uint32_t *: index into `choices` */
+    MU_FLAG_CALL,    /* by `parse`, once for each time it is given */
+    MU_FLAG_OPERANDS /* the words without dashes ("-" is one): by `parse`, in order; its name stands
+                      * for them in messages and in the usage line */
 };
 
 /* Reads one value. With target NULL it only checks. Returns 0, or an error whose text says what is
@@ -38,7 +42,8 @@ struct mu_flag {
     const char *help;
     uint64_t min, max;          /* numbers only; max 0: no upper bound of its own */
     const char *const *choices; /* MU_FLAG_CHOICE: ends with NULL */
-    mu_flag_parse_fn parse;     /* MU_FLAG_CALL */
+    mu_flag_parse_fn parse;     /* MU_FLAG_CALL, MU_FLAG_OPERANDS */
+    char letter;                /* its short form; 0: it has none */
 };
 
 #define MU_FLAGS_HELP 1 /* the line asks for help */
