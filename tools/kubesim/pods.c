@@ -1,6 +1,6 @@
 /*
- * Rules of pods: the defaults and admission steps that scheduling depends on, validation, what an
- * update may change, and binding.
+ * Rules of pods: the admission steps that scheduling depends on, validation, what an update may
+ * change, and binding. Defaults: pod_defaults.h.
  *
  * Defaults that no rule here reads are not stored but added when a pod is shown (shown.h). Left out
  * on purpose, and said so in the README: quotas, limit ranges, and validation of fields that no
@@ -13,6 +13,7 @@
 #include "engine/base/assert.h"
 #include "engine/quantity.h"
 #include "tools/kubesim/limits.h"
+#include "tools/kubesim/pod_defaults.h"
 #include "tools/kubesim/validate.h"
 
 static bool empty(const char *text)
@@ -25,14 +26,7 @@ static bool is(const char *text, const char *word)
     return text != NULL && strcmp(text, word) == 0;
 }
 
-static void default_text(struct mu_apiserver *server, char **field, const char *value)
-{
-    if (empty(*field)) {
-        *field = mu_api_text(server, mu_str_of(value));
-    }
-}
-
-/* ---- defaults ----------------------------------------------------------------------------- */
+/* ---- quality of service ---------------------------------------------------------------------- */
 
 static const Kube__QuantityEntry *find_quantity(Kube__QuantityEntry *const *entries, size_t count,
                                                 const char *name)
@@ -44,150 +38,6 @@ static const Kube__QuantityEntry *find_quantity(Kube__QuantityEntry *const *entr
     }
     return NULL;
 }
-
-/* A resource with a limit and no request requests its limit. */
-static int default_requests(struct mu_apiserver *server, Kube__ResourceRequirements *resources)
-{
-    if (resources == NULL) {
-        return 0;
-    }
-    for (size_t i = 0; i < resources->n_limits; i++) {
-        Kube__QuantityEntry *limit = resources->limits[i];
-        if (limit->key != NULL &&
-            find_quantity(resources->requests, resources->n_requests, limit->key) == NULL &&
-            mu_api_push(server, &resources->requests, &resources->n_requests, limit) != 0) {
-            return MU_ENOMEM;
-        }
-    }
-    return 0;
-}
-
-static int default_containers(struct mu_apiserver *server, const Kube__PodSpec *spec,
-                              Kube__Container **containers, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (default_requests(server, containers[i]->resources) != 0) {
-            return MU_ENOMEM;
-        }
-        for (size_t j = 0; j < containers[i]->n_ports; j++) {
-            Kube__ContainerPort *port = containers[i]->ports[j];
-            default_text(server, &port->protocol, "TCP");
-            if (spec->has_hostnetwork && spec->hostnetwork &&
-                !(port->has_hostport && port->hostport != 0)) {
-                port->has_hostport = port->has_containerport;
-                port->hostport = port->containerport;
-            }
-        }
-    }
-    return 0;
-}
-
-/* Append "key op [own value]" for each listed key that the pod has. */
-static int merge_keys(struct mu_apiserver *server, const Kube__Pod *pod,
-                      Kube__LabelSelector *selector, char *const *keys, size_t count,
-                      const char *op)
-{
-    for (size_t i = 0; selector != NULL && i < count; i++) {
-        struct mu_str value =
-            mu_api_map_get(pod->metadata->labels, pod->metadata->n_labels, keys[i]);
-        if (value.data == NULL) {
-            continue;
-        }
-        Kube__LabelSelectorRequirement *requirement = (Kube__LabelSelectorRequirement *)mu_api_new(
-            server, &kube__label_selector_requirement__descriptor);
-        if (requirement == NULL) {
-            return MU_ENOMEM;
-        }
-        requirement->key = keys[i];
-        requirement->operator_ = mu_api_text(server, mu_str_of(op));
-        int code = mu_api_push(server, &requirement->values, &requirement->n_values,
-                               mu_api_text(server, value));
-        if (code == 0) {
-            code = mu_api_push(server, &selector->matchexpressions, &selector->n_matchexpressions,
-                               requirement);
-        }
-        if (code != 0) {
-            return code;
-        }
-    }
-    return 0;
-}
-
-static int merge_term(struct mu_apiserver *server, const Kube__Pod *pod,
-                      Kube__PodAffinityTerm *term)
-{
-    if (term == NULL) {
-        return 0;
-    }
-    int code = merge_keys(server, pod, term->labelselector, term->matchlabelkeys,
-                          term->n_matchlabelkeys, "In");
-    return code != 0 ? code
-                     : merge_keys(server, pod, term->labelselector, term->mismatchlabelkeys,
-                                  term->n_mismatchlabelkeys, "NotIn");
-}
-
-static int merge_terms(struct mu_apiserver *server, const Kube__Pod *pod,
-                       Kube__PodAffinityTerm **required, size_t required_count,
-                       Kube__WeightedPodAffinityTerm **preferred, size_t preferred_count)
-{
-    int code = 0;
-    for (size_t i = 0; code == 0 && i < required_count; i++) {
-        code = merge_term(server, pod, required[i]);
-    }
-    for (size_t i = 0; code == 0 && i < preferred_count; i++) {
-        code = merge_term(server, pod, preferred[i]->podaffinityterm);
-    }
-    return code;
-}
-
-/* matchLabelKeys and mismatchLabelKeys become part of the selectors: schedulers read only those. */
-static int merge_label_keys(struct mu_apiserver *server, const Kube__Pod *pod)
-{
-    const Kube__Affinity *affinity = pod->spec->affinity;
-    int code = 0;
-    if (affinity != NULL && affinity->podaffinity != NULL) {
-        Kube__PodAffinity *a = affinity->podaffinity;
-        code = merge_terms(server, pod, a->requiredduringschedulingignoredduringexecution,
-                           a->n_requiredduringschedulingignoredduringexecution,
-                           a->preferredduringschedulingignoredduringexecution,
-                           a->n_preferredduringschedulingignoredduringexecution);
-    }
-    if (code == 0 && affinity != NULL && affinity->podantiaffinity != NULL) {
-        Kube__PodAntiAffinity *a = affinity->podantiaffinity;
-        code = merge_terms(server, pod, a->requiredduringschedulingignoredduringexecution,
-                           a->n_requiredduringschedulingignoredduringexecution,
-                           a->preferredduringschedulingignoredduringexecution,
-                           a->n_preferredduringschedulingignoredduringexecution);
-    }
-    for (size_t i = 0; code == 0 && i < pod->spec->n_topologyspreadconstraints; i++) {
-        Kube__TopologySpreadConstraint *spread = pod->spec->topologyspreadconstraints[i];
-        code = merge_keys(server, pod, spread->labelselector, spread->matchlabelkeys,
-                          spread->n_matchlabelkeys, "In");
-    }
-    return code;
-}
-
-static int default_spec(struct mu_apiserver *server, const Kube__Pod *pod)
-{
-    Kube__PodSpec *spec = pod->spec;
-    default_text(server, &spec->schedulername, "default-scheduler");
-    default_text(server, &spec->restartpolicy, "Always");
-    default_text(server, &spec->serviceaccountname, "default");
-    if (!spec->has_terminationgraceperiodseconds) {
-        spec->has_terminationgraceperiodseconds = 1;
-        spec->terminationgraceperiodseconds = 30;
-    }
-    int code = default_containers(server, spec, spec->containers, spec->n_containers);
-    if (code == 0) {
-        code = default_containers(server, spec, spec->initcontainers, spec->n_initcontainers);
-    }
-    if (code == 0) {
-        code = default_requests(server, spec->resources);
-    }
-    return code != 0 ? code : merge_label_keys(server, pod);
-}
-
-/* ---- quality of service ---------------------------------------------------------------------- */
 
 static bool same_quantity(const Kube__QuantityEntry *a, const Kube__QuantityEntry *b)
 {
@@ -449,7 +299,8 @@ int mu_pod_create(struct mu_call *call, ProtobufCMessage *fresh)
     if (pod->spec == NULL) {
         return mu_api_invalid(call, "spec.containers", "is required");
     }
-    int code = default_spec(call->server, pod);
+    int code = mu_pod_default(call->server->arena, pod);
+    call->server->arena_full |= code != 0;
     if (code == 0) {
         code = reset_status(call, pod);
     }
