@@ -669,3 +669,25 @@ int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct
     *out = verdict.kind;
     return error;
 }
+
+struct row_verdicts {
+    uint32_t row;
+    uint32_t kinds;
+};
+
+static void collect_row(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct row_verdicts *verdicts = context;
+    if (mu_bitset_test(words, verdicts->row) != keep)
+        verdicts->kinds |= 1u << kind;
+}
+
+int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                      uint32_t row, uint32_t *out)
+{
+    MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
+    struct row_verdicts verdicts = {row, 0};
+    int error = cut_all(terms, class_ix, kin, collect_row, &verdicts);
+    *out = verdicts.kinds;
+    return error;
+}

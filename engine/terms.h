@@ -51,6 +51,9 @@ int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu
 /* Whether the rules pass one row, or the first that refuses it. Errors: MU_ENOMEM. */
 int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                      uint32_t row, enum mu_verdict_kind *out);
+/* All that refuse it: a bit per enum mu_verdict_kind. Errors: MU_ENOMEM. */
+int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                      uint32_t row, uint32_t *out);
 /* A pod was placed on a row (sign 1), or is taken back (-1). Errors: MU_ENOMEM; nothing is counted.
  * Taking back what was counted in this session cannot fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,

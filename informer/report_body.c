@@ -76,6 +76,11 @@ struct mu_report_text *mu_report_text_ref(struct mu_report_text *text)
     return text;
 }
 
+struct mu_str mu_report_text_message(const struct mu_report_text *text)
+{
+    return (struct mu_str){text->data, text->len};
+}
+
 void mu_report_text_unref(struct mu_report_text *text)
 {
     if (text == NULL)

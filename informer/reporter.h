@@ -36,6 +36,8 @@ struct mu_report_text;
 struct mu_report_text *mu_report_text_create(enum mu_report_reason reason, struct mu_str message);
 struct mu_report_text *mu_report_text_ref(struct mu_report_text *text); /* NULL is fine */
 void mu_report_text_unref(struct mu_report_text *text);
+/* The message. Valid while the text is referenced. */
+struct mu_str mu_report_text_message(const struct mu_report_text *text);
 
 /* A pod, at the moment of writing. Strings are valid until the next call into the DB. */
 struct mu_report_subject {
