@@ -5,7 +5,7 @@
 
 #include "engine/session.h"
 #include "informer/report_priv.h"
-#include "tools/scheduler/report_priv.h"
+#include "tools/scheduler/report_words.h"
 
 struct words_rig {
     struct mu_db *db;

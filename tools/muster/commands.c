@@ -1,6 +1,8 @@
 #include "tools/muster/commands.h"
 #include "tools/flags.h"
 #include "tools/muster/demo.h"
+#include "tools/muster/offline.h"
+#include "tools/muster/offline_commands.h"
 #include "tools/muster/replay.h"
 #include "tools/muster/sim_command.h"
 
@@ -97,6 +99,64 @@ int mu_command_sim(int argc, char **argv)
     if (status >= 0)
         return status;
     return mu_sim_command_run(&o);
+}
+
+#define OFFLINE_FLAGS(o)                                                                           \
+    {.name = "file",                                                                               \
+     .letter = 'f',                                                                                \
+     .kind = MU_FLAG_CALL,                                                                         \
+     .target = &(o),                                                                               \
+     .value = "FILE",                                                                              \
+     .help = "manifests in YAML or JSON (or .xz), - for standard input; may be repeated",          \
+     .parse = mu_offline_file},                                                                    \
+        {.name = "output",                                                                         \
+         .letter = 'o',                                                                            \
+         .kind = MU_FLAG_CHOICE,                                                                   \
+         .target = &(o).output,                                                                    \
+         .value = "table|json",                                                                    \
+         .help = "form of the answer (table)",                                                     \
+         .choices = mu_output_names},                                                              \
+        PROFILE_FLAGS(o)
+
+int mu_command_place(int argc, char **argv)
+{
+    struct mu_offline_options o = {.profile = &mu_profile_spread};
+    const struct mu_flag flags[] = {OFFLINE_FLAGS(o),
+                                    {.name = "[FILE...]",
+                                     .kind = MU_FLAG_OPERANDS,
+                                     .target = &o,
+                                     .value = "FILE",
+                                     .help = "more manifests",
+                                     .parse = mu_offline_file}};
+    int status =
+        mu_flags_main("muster place",
+                      "Where the pods of manifests would go: sessions until nothing changes. No\n"
+                      "cluster is needed. Manifests are nodes and pods, and with them namespaces "
+                      "and\npriority classes; other kinds are skipped. Pods with a nodeName run "
+                      "already.\n"
+                      "Exit status: 0, or 2 when a manifest is wrong (file:line: Kind ns/name: "
+                      "field: problem).",
+                      flags, sizeof flags / sizeof flags[0], argc, argv);
+    return status >= 0 ? status : mu_place_command_run(&o);
+}
+
+int mu_command_explain(int argc, char **argv)
+{
+    struct mu_offline_options o = {.profile = &mu_profile_spread};
+    const struct mu_flag flags[] = {{.name = "NAMESPACE/NAME [FILE...]",
+                                     .kind = MU_FLAG_OPERANDS,
+                                     .target = &o,
+                                     .value = "POD",
+                                     .help = "the pod; then more manifests",
+                                     .parse = mu_offline_pod},
+                                    OFFLINE_FLAGS(o)};
+    int status =
+        mu_flags_main("muster explain",
+                      "Which nodes could take a pod by itself, beside the pods that run, and what "
+                      "would have\nto change on the others. Manifests as for 'muster place'. A pod "
+                      "that runs is looked at\nas if it were still to be placed.",
+                      flags, sizeof flags / sizeof flags[0], argc, argv);
+    return status >= 0 ? status : mu_explain_command_run(&o);
 }
 
 int mu_command_version(int argc, char **argv)

@@ -15,6 +15,8 @@ static int help(int argc, char **argv);
 static const struct command commands[] = {
     {"demo", mu_command_demo, "run a scheduler against an embedded API server and report"},
     {"sim", mu_command_sim, "run the same under virtual time, or check seeds of small clusters"},
+    {"place", mu_command_place, "where the pods of manifests would go, without a cluster"},
+    {"explain", mu_command_explain, "why a pod of manifests fits or does not fit each node"},
     {"version", mu_command_version, "print the version"},
     {"help", help, "print this"},
     {MU_CHILD_TETHER, mu_child_tether, NULL},

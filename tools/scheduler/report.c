@@ -20,7 +20,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
-#include "tools/scheduler/report_priv.h"
+#include "tools/scheduler/report_words.h"
 #include "tools/scheduler/scheduler_priv.h"
 
 #define FIRST_NS      (500 * MU_NS_PER_MS)

@@ -4,7 +4,7 @@
  * counts come with the plan; which taint it was, and how many members of a gang fit at once, is
  * counted here, once per class and plan, because only text needs it.
  */
-#include "tools/scheduler/report_priv.h"
+#include "tools/scheduler/report_words.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -134,6 +134,15 @@ static const struct mu_taint_item *untolerated(const struct mu_class *c,
     return NULL;
 }
 
+/* "key: value" */
+static void put_taint(struct mu_buf *out, const struct mu_snapshot *snapshot,
+                      const struct mu_taint_item *taint)
+{
+    const struct mu_symtab *symbols = mu_model_names(snapshot->model);
+    (void)mu_buf_printf(out, "%.*s: %.*s", MU_STR_ARGS(mu_symbol_str(symbols, taint->key)),
+                        MU_STR_ARGS(mu_symbol_str(symbols, taint->value)));
+}
+
 static bool same_taint(const struct mu_taint_item *a, const struct mu_taint_item *b)
 {
     return a->key.v == b->key.v && a->value.v == b->value.v;
@@ -165,12 +174,9 @@ static void reasons_taints(struct reasons *r, const struct mu_snapshot *snapshot
         kinds += k == kinds;
         counts[k]++;
     }
-    const struct mu_symtab *symbols = mu_model_names(snapshot->model);
     for (uint32_t k = 0; k < kinds; k++) {
         struct mu_buf taint = {.max = 0};
-        (void)mu_buf_printf(&taint, "%.*s: %.*s",
-                            MU_STR_ARGS(mu_symbol_str(symbols, named[k]->key)),
-                            MU_STR_ARGS(mu_symbol_str(symbols, named[k]->value)));
+        put_taint(&taint, snapshot, named[k]);
         r->failed = r->failed || taint.failed != 0;
         reason_add(r, counts[k], MU_STR("node(s) had untolerated taint {"),
                    (struct mu_str){(const char *)taint.data, (uint32_t)taint.len}, "}");
@@ -200,6 +206,26 @@ static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapsho
         reason_add(r, wait->nodes_by_resource[i], MU_STR("Insufficient "),
                    mu_resource_name(names, (struct mu_resource_ix){i}), "");
     qsort(r->items, r->count, sizeof r->items[0], reason_compare);
+}
+
+void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snapshot,
+                             const struct mu_class *class_, struct mu_node_ix node,
+                             struct mu_verdict verdict)
+{
+    const struct mu_resources *names =
+        mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
+    (void)mu_buf_append_text(out, mu_verdict_text(verdict.kind));
+    if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
+        (void)mu_buf_append_str(out, mu_resource_name(names, verdict.resource));
+    if (verdict.kind != MU_NO_TAINT)
+        return;
+    const struct mu_taint_item *taint = untolerated(
+        class_, mu_model_get_taint_set(snapshot->model, snapshot->nodes[node.v].taints));
+    if (taint == NULL)
+        return;
+    (void)mu_buf_append_text(out, " {");
+    put_taint(out, snapshot, taint);
+    (void)mu_buf_append_text(out, "}");
 }
 
 /* Pods of the class that fit at once, by room alone on the nodes whose rules allow them. */

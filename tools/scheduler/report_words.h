@@ -1,6 +1,7 @@
-#ifndef MU_TOOLS_SCHEDULER_REPORT_PRIV_H
-#define MU_TOOLS_SCHEDULER_REPORT_PRIV_H
+#ifndef MU_TOOLS_SCHEDULER_REPORT_WORDS_H
+#define MU_TOOLS_SCHEDULER_REPORT_WORDS_H
 /* What waits are called in words, in kube-scheduler's form where it has one. */
+#include "engine/base/buf.h"
 #include "engine/db.h"
 #include "informer/reporter.h"
 
@@ -22,5 +23,10 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *words, struc
                                             const struct mu_plan_wait *wait);
 /* Why a pod is held back by itself: a set of enum mu_rule. Errors: NULL. */
 struct mu_report_text *mu_report_words_pod(uint32_t rules);
+
+/* One verdict on one node. Appends; the buffer's sticky error tells. Cost: O(taints). */
+void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snapshot,
+                             const struct mu_class *class_, struct mu_node_ix node,
+                             struct mu_verdict verdict);
 
 #endif

@@ -1,0 +1,225 @@
+/*
+ * The row is judged again and again by the engine's own filter, each time with the cause it named
+ * taken away: on the row, which is scratch, or in a copy of the class. What is static comes first,
+ * then room, then the rules about other pods, which name all that refuse the row at once.
+ */
+#include "tools/answer/change.h"
+
+#include <string.h>
+#include "engine/base/assert.h"
+#include "engine/filter.h"
+
+#define CHANGES_MAX (MU_TAINTS_PER_NODE + MU_LABELS_PER_OBJECT + MU_RESOURCES_MAX + 16)
+
+struct finder {
+    const struct mu_changer *c;
+    uint32_t row;
+    struct mu_class class_; /* copy, without what was waved away */
+    bool steered;           /* the pod may now look at other nodes than before */
+    bool hopeless;
+    uint32_t count;
+    struct mu_change changes[CHANGES_MAX];
+};
+
+static struct mu_change *put(struct finder *f, enum mu_change_kind kind, struct mu_str key)
+{
+    MU_ASSERT(f->count < CHANGES_MAX);
+    struct mu_change *change = &f->changes[f->count++];
+    *change = (struct mu_change){.kind = kind, .key = key};
+    return change;
+}
+
+static const struct mu_symtab *names_of(const struct finder *f)
+{
+    return mu_model_names(f->c->snapshot->model);
+}
+
+/* ---- taints ------------------------------------------------------------------------------- */
+
+static void waive_taints(struct finder *f)
+{
+    struct mu_node_static *node = &f->c->snapshot->nodes[f->row];
+    const struct mu_taint_set *set = mu_model_get_taint_set(f->c->snapshot->model, node->taints);
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct mu_taint_set one = {.count = 1, .items = &set->items[i]};
+        if (mu_class_tolerates(&f->class_, &one))
+            continue;
+        struct mu_change *change =
+            put(f, MU_CHANGE_TOLERATION, mu_symbol_str(names_of(f), one.items->key));
+        change->value = mu_symbol_str(names_of(f), one.items->value);
+        change->effect = one.items->effect;
+    }
+    node->taints.v = 0;
+    f->steered = true;
+}
+
+/* ---- room --------------------------------------------------------------------------------- */
+
+static struct mu_str resource_name(const struct finder *f, struct mu_resource_ix resource)
+{
+    struct mu_model *model = (struct mu_model *)(uintptr_t)f->c->snapshot->model; /* to read */
+    return mu_resource_name(mu_model_resources(model), resource);
+}
+
+/* What has to be freed, once the node has as much as is asked at all. */
+static void put_room(struct finder *f, struct mu_str resource, int64_t asked, int64_t alloc,
+                     int64_t free)
+{
+    int64_t grow = asked > alloc ? asked - alloc : 0;
+    if (grow > 0)
+        put(f, MU_CHANGE_GROW, resource)->amount = grow;
+    if (free + grow < asked)
+        put(f, MU_CHANGE_FREE, resource)->amount = asked - free - grow;
+}
+
+/* The demand is met from now on: it is left out of the copy. */
+static void waive_resource(struct finder *f, struct mu_resource_ix resource)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    uint32_t d = 0;
+    while (d < f->class_.demand_count && f->class_.demands[d].resource.v != resource.v)
+        d++;
+    MU_ASSERT(d < f->class_.demand_count); /* the filter has just named it */
+    int64_t asked = f->class_.demands[d].amount;
+    bool known = mu_filter_known(s, resource);
+    int64_t alloc = known ? s->alloc[resource.v][f->row] : 0;
+    int64_t free = known ? s->free[resource.v][f->row] : 0;
+    if (asked == MU_AMOUNT_MAX) { /* no amount is enough */
+        f->hopeless = true;
+        return;
+    }
+    put_room(f, resource_name(f, resource), asked, alloc, free);
+    struct mu_demand *rest =
+        mu_arena_alloc(f->c->arena, (f->class_.demand_count + 1) * sizeof *rest);
+    if (rest == NULL) {
+        f->hopeless = true;
+        return;
+    }
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < f->class_.demand_count; i++)
+        if (i != d)
+            rest[count++] = f->class_.demands[i];
+    f->class_.demands = rest;
+    f->class_.demand_count = count;
+}
+
+static void waive_pods(struct finder *f)
+{
+    int64_t *free = &f->c->snapshot->free[MU_RES_PODS][f->row];
+    int64_t alloc = f->c->snapshot->alloc[MU_RES_PODS][f->row];
+    put_room(f, MU_STR("pods"), 1, alloc, *free);
+    *free = 1;
+}
+
+/* ---- node affinity ------------------------------------------------------------------------ */
+
+static void waive_affinity(struct finder *f)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    const struct mu_node_static *node = &s->nodes[f->row];
+    const struct mu_label_set *labels = mu_model_get_label_set(s->model, node->labels);
+    bool renamed = f->class_.hostname.v != 0 && f->class_.hostname.v != node->hostname.v;
+    if (f->class_.impossible || renamed) {
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.nodeSelector"));
+    } else {
+        for (uint32_t i = 0; i < f->class_.selector_count; i++) {
+            const struct mu_label_pair *want = &f->class_.selector[i];
+            bool has = false;
+            for (uint32_t l = 0; l < labels->count && !has; l++)
+                has = labels->pairs[l].key.v == want->key.v &&
+                      labels->pairs[l].value.v == want->value.v;
+            if (!has)
+                put(f, MU_CHANGE_LABEL, mu_symbol_str(names_of(f), want->key))->value =
+                    mu_symbol_str(names_of(f), want->value);
+        }
+    }
+    f->class_.impossible = false;
+    f->class_.selector_count = 0;
+    f->class_.hostname.v = 0;
+    f->class_.affinity.v = 0;
+    f->steered = true;
+}
+
+/* ---- rules about other pods --------------------------------------------------------------- */
+
+static int waive_terms(struct finder *f)
+{
+    uint32_t kinds = 0;
+    int rc = mu_terms_verdicts(f->c->terms, f->c->class_ix, f->c->kin, f->row, &kinds);
+    const uint32_t spread = 1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD;
+    /* A pod that may look at other nodes than before counts their domains too. */
+    if ((kinds & spread) != 0 || (f->steered && f->class_.hard_spread_count > 0))
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.topologySpreadConstraints"));
+    if ((kinds & 1u << MU_NO_PORTS) != 0)
+        (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
+    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0)
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity"));
+    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity"));
+    f->hopeless = f->hopeless || (kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0;
+    return rc;
+}
+
+/* ---- all ---------------------------------------------------------------------------------- */
+
+/* Take away what the verdict names. */
+static void waive(struct finder *f, struct mu_verdict verdict)
+{
+    switch (verdict.kind) {
+    case MU_NO_UNSCHEDULABLE:
+        (void)put(f, MU_CHANGE_UNCORDON, MU_STR(""));
+        f->c->snapshot->nodes[f->row].flags &= ~(uint32_t)MU_NODE_UNSCHEDULABLE;
+        break;
+    case MU_NO_TAINT:
+        waive_taints(f);
+        break;
+    case MU_NO_NODE_AFFINITY:
+        waive_affinity(f);
+        break;
+    case MU_NO_PODS:
+        waive_pods(f);
+        break;
+    case MU_NO_RESOURCE:
+    case MU_NO_RESOURCE_EVER:
+        waive_resource(f, verdict.resource);
+        break;
+    default: /* what no change to this node mends */
+        f->hopeless = true;
+    }
+}
+
+int mu_change_find(struct mu_changer *changer, struct mu_node_ix node,
+                   const struct mu_change **changes, uint32_t *count)
+{
+    struct mu_snapshot *s = changer->snapshot;
+    if (changer->finder == NULL)
+        changer->finder = mu_arena_alloc(changer->arena, sizeof(struct finder));
+    struct finder *f = changer->finder;
+    if (f == NULL)
+        return MU_ENOMEM;
+    f->c = changer;
+    f->row = node.v;
+    f->class_ = *mu_model_get_class(s->model, changer->class_ix);
+    f->steered = f->hopeless = false;
+    f->count = 0;
+    const struct mu_node_static before = s->nodes[node.v];
+    const int64_t pods_before = s->free[MU_RES_PODS][node.v];
+    uint32_t steps = 4 + MU_RESOURCES_MAX;
+    for (;;) {
+        struct mu_verdict verdict = mu_filter_verdict(s, &f->class_, node);
+        if (verdict.kind == MU_FITS || f->hopeless)
+            break;
+        MU_ASSERT(steps-- > 0);
+        waive(f, verdict);
+    }
+    s->nodes[node.v] = before;
+    s->free[MU_RES_PODS][node.v] = pods_before;
+    int rc = waive_terms(f);
+    *count = rc != 0 || f->hopeless ? 0 : f->count;
+    struct mu_change *copy = mu_arena_calloc(changer->arena, (size_t)*count + 1, sizeof *copy);
+    if (copy == NULL)
+        return MU_ENOMEM;
+    memcpy(copy, f->changes, *count * sizeof *copy);
+    *changes = copy;
+    return rc;
+}

@@ -1,0 +1,66 @@
+#ifndef MU_TOOLS_ANSWER_EXPLAIN_H
+#define MU_TOOLS_ANSWER_EXPLAIN_H
+/*
+ * Why a pod can or cannot go to each node, by itself: the engine's own verdict and score for every
+ * node of a snapshot, and for a node that is refused, what would have to change.
+ *
+ * Changes. The first filter that refuses a node is its verdict, but often not the only one that
+ * would. So the row is looked at again as if the cause were gone, until nothing refuses it: what
+ * was waved away on the way, taken together, is the change. Each step takes a cause away that is
+ * never met again, so that the steps are bounded by the rules of the pod.
+ *
+ * No input or output of its own: the offline command and a live daemon answer with this.
+ */
+#include "engine/base/arena.h"
+#include "engine/db.h"
+#include "engine/profile.h"
+
+enum mu_change_kind {
+    MU_CHANGE_UNCORDON,   /* the node */
+    MU_CHANGE_TOLERATION, /* the pod gets one: key, value, effect */
+    MU_CHANGE_LABEL,      /* the node gets key = value */
+    MU_CHANGE_UNLABEL,    /* the node loses key */
+    MU_CHANGE_FREE,       /* `amount` more of `key` is freed on the node */
+    MU_CHANGE_GROW,       /* the node has `amount` more of `key` */
+    MU_CHANGE_PORTS,      /* the pod's host ports are freed on the node */
+    MU_CHANGE_DEVICE,     /* one device of the node has that much left: key, amount */
+    MU_CHANGE_REMOVE,     /* pods (key: "ns/name") whose rules keep this one away are gone */
+    MU_CHANGE_DROP        /* the pod goes without what key names: "spec.nodeSelector" */
+};
+struct mu_change {
+    enum mu_change_kind kind;
+    struct mu_str key, value;
+    enum mu_taint_effect effect;
+    int64_t amount; /* in the scheduler's unit: cpu in millicores */
+};
+
+struct mu_explain_row {
+    struct mu_node_ix node;
+    struct mu_str name;
+    struct mu_verdict verdict;
+    int64_t score;         /* feasible: the engine's; larger is better */
+    int64_t key;           /* feasible: score with the tie-break */
+    struct mu_str message; /* refused: in kube-scheduler's words */
+    uint32_t change_count; /* refused: 0 when nothing that is known here would help */
+    const struct mu_change *changes;
+};
+
+/* The answer. Lives in the arena and in the DB. */
+struct mu_explanation {
+    struct mu_str pod;  /* ns/name */
+    struct mu_str gang; /* ns/name of its gang; empty: it is alone */
+    uint32_t gang_size; /* members that are known */
+    uint32_t rules;     /* set of enum mu_rule: never placed, all rows are refused */
+    bool gated, ours, running;
+    uint32_t feasible_count; /* rows[0 .. feasible_count): best first */
+    uint32_t row_count;      /* then those refused, by name */
+    const struct mu_explain_row *rows;
+};
+
+/* Explain a pod of `db` on `snapshot`, a replica of it that is in sync: looked at as scratch, and
+ * as it was on return. Errors: MU_ENOENT (no such pod), MU_ENOMEM. Thread: the DB's writer.
+ * Cost: O(nodes * the pod's rules). */
+int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_profile *profile,
+               struct mu_uid pod, struct mu_arena *arena, struct mu_explanation *out);
+
+#endif

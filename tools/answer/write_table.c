@@ -1,0 +1,266 @@
+/*
+ * Tables. Nodes that refuse a pod for one reason are one entry: how many, which, and what would
+ * have to change on the one of them that is nearest to taking it. The nearest is the node with the
+ * fewest changes, then with the least to free, by name.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include "engine/base/mem.h"
+#include "tools/answer/words.h"
+#include "tools/answer/write.h"
+
+#define NODES_NAMED 5u
+
+/* ---- columns ------------------------------------------------------------------------------ */
+
+static uint32_t wider(uint32_t width, struct mu_str text)
+{
+    return text.len > width ? text.len : width;
+}
+
+static void put_cell(struct mu_buf *out, struct mu_str text, uint32_t width)
+{
+    (void)mu_buf_printf(out, "%-*.*s  ", (int)width, MU_STR_ARGS(text));
+}
+
+/* A lone pod's gang is itself: nothing to say. */
+static struct mu_str shown_gang(struct mu_str pod, struct mu_str gang)
+{
+    return mu_str_equal(pod, gang) ? MU_STR("-") : gang;
+}
+
+static void put_bindings(const struct mu_settled *settled, struct mu_buf *out)
+{
+    uint32_t pods = 3, nodes = 4;
+    for (uint32_t i = 0; i < settled->binding_count; i++) {
+        pods = wider(pods, settled->bindings[i].pod);
+        nodes = wider(nodes, settled->bindings[i].node);
+    }
+    if (settled->binding_count > 0)
+        (void)mu_buf_printf(out, "%-*s  %-*s  GANG\n", (int)pods, "POD", (int)nodes, "NODE");
+    for (uint32_t i = 0; i < settled->binding_count; i++) {
+        const struct mu_settled_binding *b = &settled->bindings[i];
+        put_cell(out, b->pod, pods);
+        put_cell(out, b->node, nodes);
+        (void)mu_buf_append_str(out, shown_gang(b->pod, b->gang));
+        (void)mu_buf_append_text(out, "\n");
+    }
+}
+
+static void put_evictions(const struct mu_settled *settled, struct mu_buf *out)
+{
+    uint32_t pods = 7;
+    for (uint32_t i = 0; i < settled->eviction_count; i++)
+        pods = wider(pods, settled->evictions[i].pod);
+    if (settled->eviction_count > 0)
+        (void)mu_buf_printf(out, "\n%-*s  FOR\n", (int)pods, "EVICTED");
+    for (uint32_t i = 0; i < settled->eviction_count; i++) {
+        put_cell(out, settled->evictions[i].pod, pods);
+        (void)mu_buf_append_str(out, settled->evictions[i].by);
+        (void)mu_buf_append_text(out, "\n");
+    }
+}
+
+static void put_pending(const struct mu_settled *settled, struct mu_buf *out)
+{
+    uint32_t pods = 7, reasons = 6, gangs = 4;
+    for (uint32_t i = 0; i < settled->pending_count; i++) {
+        const struct mu_settled_pending *p = &settled->pending[i];
+        pods = wider(pods, p->pod);
+        gangs = wider(gangs, shown_gang(p->pod, p->gang));
+        reasons = wider(reasons, mu_str_of(mu_pending_reason_text(p->reason)));
+    }
+    if (settled->pending_count > 0)
+        (void)mu_buf_printf(out, "%s%-*s  %-*s  %-*s  MESSAGE\n",
+                            settled->binding_count > 0 ? "\n" : "", (int)pods, "PENDING",
+                            (int)gangs, "GANG", (int)reasons, "REASON");
+    for (uint32_t i = 0; i < settled->pending_count; i++) {
+        const struct mu_settled_pending *p = &settled->pending[i];
+        put_cell(out, p->pod, pods);
+        put_cell(out, shown_gang(p->pod, p->gang), gangs);
+        put_cell(out, mu_str_of(mu_pending_reason_text(p->reason)), reasons);
+        (void)mu_buf_append_str(out, p->message);
+        (void)mu_buf_append_text(out, "\n");
+    }
+}
+
+int mu_settled_write_table(const struct mu_settled *settled, struct mu_buf *out)
+{
+    put_bindings(settled, out);
+    put_evictions(settled, out);
+    put_pending(settled, out);
+    return mu_buf_printf(out, "%s%" PRIu32 " placed, %" PRIu32 " evicted, %" PRIu32 " pending\n",
+                         settled->binding_count + settled->pending_count > 0 ? "\n" : "",
+                         settled->binding_count, settled->eviction_count, settled->pending_count);
+}
+
+/* ---- explain: changes --------------------------------------------------------------------- */
+
+static int64_t change_cost(const struct mu_explain_row *row)
+{
+    int64_t sum = 0;
+    for (uint32_t c = 0; c < row->change_count; c++)
+        sum = mu_amount_add(sum, row->changes[c].amount > 0 ? row->changes[c].amount : 0);
+    return sum;
+}
+
+/* Whether a is nearer to taking the pod than b. Rows without a change are farthest. */
+static bool nearer(const struct mu_explain_row *a, const struct mu_explain_row *b)
+{
+    uint32_t a_count = a->change_count - 1;
+    uint32_t b_count = b->change_count - 1;
+    return a_count != b_count ? a_count < b_count : change_cost(a) < change_cost(b);
+}
+
+static void put_taint(struct mu_buf *out, const struct mu_change *change)
+{
+    (void)mu_buf_append_str(out, change->key);
+    if (change->value.len > 0)
+        (void)mu_buf_printf(out, "=%.*s", MU_STR_ARGS(change->value));
+    (void)mu_buf_append_text(out,
+                             change->effect == MU_EFFECT_NO_EXECUTE ? ":NoExecute" : ":NoSchedule");
+}
+
+static void put_amount(struct mu_buf *out, const struct mu_change *change)
+{
+    mu_answer_amount(out, change->key, change->amount, true);
+    (void)mu_buf_printf(out, " more %.*s", MU_STR_ARGS(change->key));
+}
+
+static void put_change(struct mu_buf *out, const struct mu_change *change)
+{
+    switch (change->kind) {
+    case MU_CHANGE_UNCORDON:
+        (void)mu_buf_append_text(out, "if it is uncordoned");
+        break;
+    case MU_CHANGE_TOLERATION:
+        (void)mu_buf_append_text(out, "with toleration ");
+        put_taint(out, change);
+        break;
+    case MU_CHANGE_LABEL:
+        (void)mu_buf_printf(out, "if it is labelled %.*s=%.*s", MU_STR_ARGS(change->key),
+                            MU_STR_ARGS(change->value));
+        break;
+    case MU_CHANGE_UNLABEL:
+        (void)mu_buf_printf(out, "if it loses its label %.*s", MU_STR_ARGS(change->key));
+        break;
+    case MU_CHANGE_FREE:
+        (void)mu_buf_append_text(out, "if ");
+        put_amount(out, change);
+        (void)mu_buf_append_text(out, change->amount == 1 ? " frees up" : " free up");
+        break;
+    case MU_CHANGE_GROW:
+        (void)mu_buf_append_text(out, "if it had ");
+        put_amount(out, change);
+        break;
+    case MU_CHANGE_PORTS:
+        (void)mu_buf_append_text(out, "if the host ports are freed");
+        break;
+    case MU_CHANGE_DEVICE:
+        (void)mu_buf_append_text(out, "if one device has ");
+        put_amount(out, change);
+        break;
+    case MU_CHANGE_REMOVE:
+        (void)mu_buf_printf(out, "if %.*s leaves", MU_STR_ARGS(change->key));
+        break;
+    case MU_CHANGE_DROP:
+        (void)mu_buf_printf(out, "without %.*s", MU_STR_ARGS(change->key));
+        break;
+    }
+}
+
+/* ---- explain: groups ---------------------------------------------------------------------- */
+
+static int compare_group(const void *left, const void *right)
+{
+    const struct mu_explain_row *a = *(const struct mu_explain_row *const *)left;
+    const struct mu_explain_row *b = *(const struct mu_explain_row *const *)right;
+    if (a->verdict.kind != b->verdict.kind)
+        return a->verdict.kind < b->verdict.kind ? -1 : 1;
+    int order = mu_str_compare(a->message, b->message);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+static bool same_group(const struct mu_explain_row *a, const struct mu_explain_row *b)
+{
+    return a->verdict.kind == b->verdict.kind && mu_str_equal(a->message, b->message);
+}
+
+/* rows[0 .. count) are one group. */
+static void put_group(struct mu_buf *out, const struct mu_explain_row *const *rows, uint32_t count)
+{
+    const struct mu_explain_row *nearest = rows[0];
+    (void)mu_buf_printf(out,
+                        "  %s: %.*s\n    %" PRIu32 " node%s: ", mu_answer_filter(rows[0]->verdict),
+                        MU_STR_ARGS(rows[0]->message), count, count == 1 ? "" : "s");
+    for (uint32_t i = 0; i < count; i++) {
+        if (i < NODES_NAMED)
+            (void)mu_buf_printf(out, "%s%.*s", i == 0 ? "" : ", ", MU_STR_ARGS(rows[i]->name));
+        nearest = nearer(rows[i], nearest) ? rows[i] : nearest;
+    }
+    if (count > NODES_NAMED)
+        (void)mu_buf_printf(out, " and %" PRIu32 " more", count - NODES_NAMED);
+    (void)mu_buf_append_text(out, "\n    ");
+    if (nearest->change_count == 0)
+        (void)mu_buf_append_text(out, "no change of a node would help");
+    else
+        (void)mu_buf_printf(out, "fits on %.*s ", MU_STR_ARGS(nearest->name));
+    for (uint32_t c = 0; c < nearest->change_count; c++) {
+        (void)mu_buf_append_text(out, c == 0 ? "" : " and ");
+        put_change(out, &nearest->changes[c]);
+    }
+    (void)mu_buf_append_text(
+        out, mu_answer_may_preempt(rows[0]->verdict) ? "; preemption may help\n" : "\n");
+}
+
+static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
+{
+    uint32_t count = x->row_count - x->feasible_count;
+    if (count == 0)
+        return 0;
+    const struct mu_explain_row **rows = mu_mem_calloc(count, sizeof *rows);
+    if (rows == NULL)
+        return MU_ENOMEM;
+    for (uint32_t i = 0; i < count; i++)
+        rows[i] = &x->rows[x->feasible_count + i];
+    qsort(rows, count, sizeof *rows, compare_group);
+    (void)mu_buf_append_text(out, "\nrejected:\n");
+    for (uint32_t begin = 0, end; begin < count; begin = end) {
+        for (end = begin + 1; end < count && same_group(rows[begin], rows[end]); end++) {
+        }
+        put_group(out, rows + begin, end - begin);
+    }
+    mu_mem_free(rows);
+    return 0;
+}
+
+static void put_notes(const struct mu_explanation *x, struct mu_buf *out)
+{
+    if (!x->ours)
+        (void)mu_buf_append_text(out, "another scheduler places it\n");
+    if (x->gated)
+        (void)mu_buf_append_text(out, "it has scheduling gates: nobody places it before they go\n");
+    if (x->gang.len > 0)
+        (void)mu_buf_printf(out,
+                            "one of %" PRIu32 " pods of gang %.*s, looked at by itself here "
+                            "(see `muster place`)\n",
+                            x->gang_size, MU_STR_ARGS(x->gang));
+}
+
+int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *out)
+{
+    uint32_t width = 4;
+    (void)mu_buf_printf(out, "%.*s fits on %" PRIu32 " of %" PRIu32 " nodes\n", MU_STR_ARGS(x->pod),
+                        x->feasible_count, x->row_count);
+    put_notes(x, out);
+    for (uint32_t i = 0; i < x->feasible_count; i++)
+        width = wider(width, x->rows[i].name);
+    if (x->feasible_count > 0)
+        (void)mu_buf_printf(out, "\n%-*s  SCORE (best first)\n", (int)width, "NODE");
+    for (uint32_t i = 0; i < x->feasible_count; i++) {
+        put_cell(out, x->rows[i].name, width);
+        (void)mu_buf_printf(out, "%" PRId64 "\n", x->rows[i].score);
+    }
+    int rc = put_rejected(x, out);
+    return rc != 0 ? rc : out->failed;
+}

@@ -1,0 +1,177 @@
+/*
+ * Objects into the DB: nodes first, then pods in the order of their arrival, so that the order of
+ * first sight, which decides between pods of one second, is the order of the input.
+ *
+ * Priorities are resolved here, since the class of a pod may stand behind it. A pod that states its
+ * priority keeps it: so does one that an API server has admitted, and then its class may be absent.
+ */
+#include "tools/manifest/manifest_priv.h"
+
+#include "informer/codec.h"
+
+#define PROGRESS_EVERY 4096u
+
+_Static_assert(MU_DECODE_ARENA_BYTES <= MU_MANIFEST_ARENA_MAX, "what is decoded fits the scratch");
+
+struct loader {
+    struct mu_manifest *m;
+    struct mu_db *db;
+    struct mu_uid unbound;
+    uint64_t now_ns;
+};
+
+/* A decode or the DB has refused an object: a line, unless it is for lack of memory. */
+static int refused(struct loader *l, const struct mu_manifest_object *object, int rc,
+                   const struct mu_error *error)
+{
+    struct mu_manifest_place place = mu_manifest_place_of(l->m, object);
+    if (rc != MU_ENOMEM)
+        mu_manifest_error(l->m, &place, "%s",
+                          error->text[0] != '\0' ? error->text : mu_error_text(rc));
+    return rc == MU_ENOMEM ? rc : 0;
+}
+
+static void warned(struct loader *l, const struct mu_manifest_object *object,
+                   const struct mu_error *warn)
+{
+    struct mu_manifest_place place = mu_manifest_place_of(l->m, object);
+    if (warn->code != 0)
+        mu_manifest_note(l->m, &place, "%s", warn->text);
+}
+
+static int load_node(struct loader *l, const struct mu_manifest_object *object)
+{
+    struct mu_node_object node;
+    struct mu_error warn = {0, ""};
+    struct mu_error error = {0, ""};
+    mu_arena_reset(l->m->scratch);
+    int rc = mu_node_decode(object->raw, l->m->scratch, &node, &warn, &error);
+    if (rc == 0) {
+        warned(l, object, &warn);
+        node.version = 1;
+        rc = mu_db_node_upsert(l->db, &node, l->now_ns, &error);
+    }
+    return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
+/* ---- pods --------------------------------------------------------------------------------- */
+
+/* The two classes that every cluster has. */
+static bool find_system_class(struct mu_str name, int32_t *priority)
+{
+    bool cluster = mu_str_equal(name, MU_STR("system-cluster-critical"));
+    bool node = mu_str_equal(name, MU_STR("system-node-critical"));
+    if (cluster || node)
+        *priority = node ? 2000001000 : 2000000000;
+    return cluster || node;
+}
+
+/* Of several default classes the lowest counts, as it does for the admission plugin. */
+static int32_t default_priority(const struct mu_manifest *m)
+{
+    int32_t lowest = 0;
+    bool found = false;
+    for (uint32_t i = 0; m->counts[MU_OBJECT_PRIORITY] > 0 && i < m->object_count; i++) {
+        const struct mu_manifest_object *o = &m->objects[i];
+        if (o->kind != MU_OBJECT_PRIORITY || !o->has_priority)
+            continue;
+        lowest = !found || o->priority < lowest ? o->priority : lowest;
+        found = true;
+    }
+    return lowest;
+}
+
+void mu_manifest_resolve(struct mu_manifest *m)
+{
+    int32_t lowest = default_priority(m);
+    for (uint32_t i = 0; i < m->object_count; i++) {
+        struct mu_manifest_object *o = &m->objects[i];
+        if (o->kind != MU_OBJECT_POD || o->has_priority)
+            continue;
+        uint32_t found = mu_manifest_lookup(m, MU_OBJECT_PRIORITY, MU_STR(""), o->priority_class);
+        o->has_priority = true;
+        if (o->priority_class.len == 0)
+            o->priority = lowest;
+        else if (found != MU_INDEX_NONE)
+            o->priority = m->objects[found].priority;
+        else if (!find_system_class(o->priority_class, &o->priority)) {
+            struct mu_manifest_place place = mu_manifest_place_of(m, o);
+            mu_manifest_error(m, &place,
+                              "spec.priorityClassName: '%.*s' is no PriorityClass of the input",
+                              (int)(o->priority_class.len < 80 ? o->priority_class.len : 80),
+                              o->priority_class.data);
+        }
+    }
+}
+
+/* Put the pod in, on this node if there is one. */
+static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind *bind)
+{
+    const struct mu_manifest_object *object = &l->m->objects[number];
+    struct mu_pod_object pod;
+    struct mu_error warn = {0, ""};
+    struct mu_error error = {0, ""};
+    mu_arena_reset(l->m->scratch);
+    int rc = mu_pod_decode(object->raw, l->m->scratch, &pod, &warn, &error);
+    if (rc != 0)
+        return refused(l, object, rc, &error);
+    pod.version = bind != NULL ? bind->version + 1 : 1;
+    pod.priority = object->priority;
+    pod.created_s = object->created_s != 0 ? object->created_s : l->m->created_max_s + 1;
+    if (bind != NULL) {
+        pod.node_name = mu_db_node_name(l->db, bind->node);
+        pod.phase = MU_POD_RUNNING;
+    } else {
+        warned(l, object, &warn);
+    }
+    if (l->unbound.lo == (uint64_t)number + 1) {
+        pod.node_name = (struct mu_str){NULL, 0};
+        pod.phase = MU_POD_PENDING;
+        pod.terminating = false;
+    }
+    rc = mu_db_pod_upsert(l->db, &pod, l->now_ns, &error);
+    return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
+/* ---- all ---------------------------------------------------------------------------------- */
+
+static int load_kind(struct loader *l, enum mu_manifest_kind kind, mu_manifest_progress_fn progress,
+                     void *context)
+{
+    int rc = 0;
+    uint32_t done = 0;
+    for (uint32_t i = 0; i < l->m->object_count && rc == 0; i++) {
+        const struct mu_manifest_object *object = &l->m->objects[i];
+        if (object->kind != kind)
+            continue;
+        rc = kind == MU_OBJECT_NODE ? load_node(l, object) : put_pod(l, i, NULL);
+        done++;
+        if (done % PROGRESS_EVERY == 0 && progress != NULL)
+            progress(context, done, l->m->counts[kind]);
+        if (done % PROGRESS_EVERY == 0)
+            mu_db_batch_end(l->db);
+    }
+    return rc;
+}
+
+int mu_manifest_load(struct mu_manifest *m, struct mu_db *db, struct mu_uid unbound,
+                     uint64_t now_ns, mu_manifest_progress_fn progress, void *context)
+{
+    struct loader l = {.m = m, .db = db, .unbound = unbound, .now_ns = now_ns};
+    int rc = load_kind(&l, MU_OBJECT_NODE, progress, context);
+    if (rc == 0)
+        rc = load_kind(&l, MU_OBJECT_POD, progress, context);
+    if (rc == 0)
+        mu_db_batch_end(db);
+    return rc;
+}
+
+int mu_manifest_bind(struct mu_manifest *m, struct mu_db *db, const struct mu_plan_bind *bind,
+                     uint64_t now_ns)
+{
+    if (bind->uid.hi != MU_MANIFEST_UID_HI || bind->uid.lo == 0 || bind->uid.lo > m->object_count ||
+        m->objects[bind->uid.lo - 1].kind != MU_OBJECT_POD)
+        return MU_ENOENT;
+    struct loader l = {.m = m, .db = db, .now_ns = now_ns};
+    return put_pod(&l, (uint32_t)bind->uid.lo - 1, bind);
+}
