@@ -267,9 +267,6 @@ static uint32_t affinity_rules(const Kube__Affinity *affinity)
     uint32_t rules = 0;
     if (affinity == NULL)
         return 0;
-    const Kube__NodeAffinity *node = affinity->nodeaffinity;
-    if (node != NULL && node->requiredduringschedulingignoredduringexecution != NULL)
-        rules |= MU_RULE_NODE_AFFINITY;
     const Kube__PodAffinity *pod = affinity->podaffinity;
     if (pod != NULL && pod->n_requiredduringschedulingignoredduringexecution > 0)
         rules |= MU_RULE_POD_AFFINITY;

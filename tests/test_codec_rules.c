@@ -38,7 +38,7 @@ static void test_pod_rules__affinity__required_only(void **state)
     against.preferredduringschedulingignoredduringexecution = softs;
     assert_rule(kit, 0);
     node.requiredduringschedulingignoredduringexecution = &selector; /* empty matches nothing */
-    assert_rule(kit, MU_RULE_NODE_AFFINITY);
+    assert_rule(kit, 0);
     node.requiredduringschedulingignoredduringexecution = NULL;
     with.n_requiredduringschedulingignoredduringexecution = 1;
     with.requiredduringschedulingignoredduringexecution = terms;

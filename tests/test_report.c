@@ -31,7 +31,7 @@ struct test_pod {
     const char *tolerated; /* taint key; NULL: none */
     const char *resource;  /* what `cpu` is of instead; NULL: cpu */
     int32_t priority;
-    bool gated, deleting, affinity;
+    bool gated, deleting, claim;
 };
 
 #define TEXT(text) FIXTURE_TEXT(text)
@@ -105,23 +105,19 @@ static struct mu_buf pod_bytes(const struct test_pod *p)
     toleration.key = TEXT(p->tolerated), toleration.operator_ = "Exists";
     Kube__PodSchedulingGate gate = KUBE__POD_SCHEDULING_GATE__INIT, *gates[] = {&gate};
     gate.name = "gate";
-    Kube__NodeSelectorRequirement in = KUBE__NODE_SELECTOR_REQUIREMENT__INIT, *ins[] = {&in};
-    in.key = "zone", in.operator_ = "Exists";
-    Kube__NodeSelectorTerm term = KUBE__NODE_SELECTOR_TERM__INIT, *terms[] = {&term};
-    term.matchexpressions = ins, term.n_matchexpressions = 1;
-    Kube__NodeSelector required = KUBE__NODE_SELECTOR__INIT;
-    required.nodeselectorterms = terms, required.n_nodeselectorterms = 1;
-    Kube__NodeAffinity node_affinity = KUBE__NODE_AFFINITY__INIT;
-    node_affinity.requiredduringschedulingignoredduringexecution = &required;
-    Kube__Affinity affinity = KUBE__AFFINITY__INIT;
-    affinity.nodeaffinity = &node_affinity;
+    Kube__PersistentVolumeClaimVolumeSource claim =
+        KUBE__PERSISTENT_VOLUME_CLAIM_VOLUME_SOURCE__INIT;
+    Kube__VolumeSource source = KUBE__VOLUME_SOURCE__INIT;
+    source.persistentvolumeclaim = &claim;
+    Kube__Volume volume = KUBE__VOLUME__INIT, *volumes[] = {&volume};
+    volume.volumesource = &source;
     Kube__PodSpec spec = KUBE__POD_SPEC__INIT;
     spec.containers = containers, spec.n_containers = 1;
     spec.nodename = TEXT(p->node);
     spec.nodeselector = selector, spec.n_nodeselector = p->zone != NULL;
     spec.tolerations = tolerations, spec.n_tolerations = p->tolerated != NULL;
     spec.schedulinggates = gates, spec.n_schedulinggates = p->gated;
-    spec.affinity = p->affinity ? &affinity : NULL;
+    spec.volumes = volumes, spec.n_volumes = p->claim;
     spec.has_priority = 1, spec.priority = p->priority;
     Kube__PodStatus status = KUBE__POD_STATUS__INIT;
     status.phase = TEXT(p->phase != NULL ? p->phase : "Pending");
@@ -348,7 +344,7 @@ static void test_report_compute__may_not_be_placed__is_not_said_to_fit(void **st
     const struct test_pod pods[] = {
         {.name = "gated", .gated = true},
         {.name = "leaving", .deleting = true},
-        {.name = "affine", .affinity = true},
+        {.name = "claiming", .claim = true},
         {.name = "few-0", .gang = "few", .size = "3"},
         {.name = "few-1", .gang = "few", .size = "3"},
         {.name = "mix-0", .gang = "mix", .size = "2"}, /* its other member is gated */
@@ -360,7 +356,7 @@ static void test_report_compute__may_not_be_placed__is_not_said_to_fit(void **st
     assert_int_equal(reason_pods(&r, "being deleted"), 1);
     assert_int_equal(reason_pods(&r, "scheduling gates"), 3);
     assert_int_equal(reason_pods(&r, "gang is incomplete"), 2);
-    assert_int_equal(reason_pods(&r, "not built yet: required node affinity"), 1);
+    assert_int_equal(reason_pods(&r, "not built yet: volumes that bind to nodes"), 1);
     assert_true(r.reasons[0].pods >= r.reasons[1].pods); /* most frequent first */
 }
 
