@@ -1,31 +1,38 @@
 /*
  * Placing pods in sessions: lone pods of `classes` classes, one after the other in turn, on nodes
- * of three kinds that start empty. Requests of cpu, memory, one extended resource and a pod slot. A
- * round is one session: queue, placement, plan, and the snapshot put back.
+ * of three kinds that start empty; or gangs of one class. Requests of cpu, memory, one extended
+ * resource and a pod slot. A round is one session: queue, placement, plan, and the snapshot put
+ * back.
  *
- * Checked: every pod is placed, no node is over-committed, and the first placements (all of them in
- * the small twins) are those of the naive twin.
+ * Checked: every pod is placed and no node is over-committed. And the same shape at a hundredth of
+ * its size gives the placements of the naive twin, by their hash: for the twin looks at every node
+ * for every pod.
  */
 #include "bench/bench.h"
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/clock.h"
+#include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/random.h"
 #include "tests/support/cluster.h"
 #include "tests/support/oracle.h"
 
-#define MI INT64_C(1048576)
+#define MI        INT64_C(1048576)
+#define HUNDREDTH 100u
 
 struct shape {
     uint32_t nodes;
     uint32_t classes;
     uint32_t pods;
-    uint32_t checked; /* placements held to the naive twin */
-    const struct mu_profile *score;
+    uint32_t gang; /* pods of a gang */
+    const struct mu_profile *profile;
+    bool latency; /* report the time of a round: one gang in each */
 };
 
 static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
@@ -33,7 +40,7 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
     static const int64_t cores[] = {32, 64, 96};
     struct mu_random random;
     mu_random_init_seed(&random, 1);
-    mu_cluster_init(cluster, shape->nodes, shape->pods);
+    mu_cluster_init(cluster, shape->nodes, shape->pods / shape->gang);
     for (uint32_t n = 0; n < shape->nodes; n++) {
         /* Rows of one kind together, as the cluster DB keeps them. */
         int64_t kind = cores[(uint64_t)n * 3 / shape->nodes];
@@ -41,78 +48,166 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
         (void)snprintf(name, sizeof name, "node-%" PRIu32, n);
         (void)mu_cluster_plain_node(cluster, name, kind * 1000, kind * 4096 * MI, 110, 8000);
     }
-    MU_ASSERT(shape->classes > 0);
+    MU_ASSERT(shape->classes > 0 && shape->gang > 0);
     struct mu_class_ix *classes = mu_mem_calloc(shape->classes, sizeof *classes);
-    MU_ASSERT(classes != NULL && shape->classes > 0);
+    MU_ASSERT(classes != NULL);
     for (uint32_t c = 0; c < shape->classes; c++)
         classes[c] = mu_cluster_plain_class(cluster, mu_random_between(&random, 2, 40) * 50,
                                             mu_random_between(&random, 2, 64) * 64 * MI,
                                             mu_random_between(&random, 1, 200));
-    for (uint32_t p = 0; p < shape->pods; p++)
-        (void)mu_cluster_plain_gang(cluster, classes[p % shape->classes], 1);
+    for (uint32_t g = 0; g < shape->pods / shape->gang; g++)
+        (void)mu_cluster_plain_gang(cluster, classes[g % shape->classes], shape->gang);
     mu_mem_free(classes);
 }
 
-/* Nothing below zero once the plan is charged, and the first nodes are the naive twin's. */
+static struct mu_class_ix class_of(const struct mu_snapshot *s, const struct mu_plan_gang *gang)
+{
+    return s->gangs[gang->gang.v].block->members[0].class_ix;
+}
+
+/* All pods placed, and nothing below zero once the plan is charged. */
 static bool plan_right(struct mu_cluster *cluster, const struct shape *shape,
                        const struct mu_plan *plan)
 {
     struct mu_snapshot *s = &cluster->snapshot;
-    bool right = plan->gang_count == shape->pods;
-    for (uint32_t g = 0; g < plan->gang_count; g++) {
-        uint32_t row = plan->gangs[g].binds[0].node.v;
-        struct mu_class_ix class_ix = s->gangs[plan->gangs[g].gang.v].block->members[0].class_ix;
-        if (g < shape->checked && mu_oracle_pick(s, shape->score, class_ix) != row)
-            right = false;
-        mu_oracle_charge(s, class_ix, row, 1);
+    bool right = plan->gang_count == shape->pods / shape->gang;
+    for (int sign = 1; sign >= -1; sign -= 2) {
+        for (uint32_t g = 0; g < plan->gang_count; g++) {
+            right = right && plan->gangs[g].bind_count == shape->gang;
+            for (uint32_t b = 0; b < plan->gangs[g].bind_count; b++)
+                mu_oracle_charge(s, class_of(s, &plan->gangs[g]), plan->gangs[g].binds[b].node.v,
+                                 sign);
+        }
+        for (uint32_t r = 0; sign > 0 && r < s->resource_count; r++) {
+            for (uint32_t row = 0; row < s->node_rows; row++)
+                right = right && s->free[r][row] >= 0;
+        }
     }
-    for (uint32_t r = 0; r < s->resource_count; r++) {
-        for (uint32_t row = 0; row < s->node_rows; row++)
-            right = right && s->free[r][row] >= 0;
-    }
-    for (uint32_t g = 0; g < plan->gang_count; g++)
-        mu_oracle_charge(s, s->gangs[plan->gangs[g].gang.v].block->members[0].class_ix,
-                         plan->gangs[g].binds[0].node.v, -1);
     return right;
+}
+
+static struct mu_session *session_make(const struct shape *shape)
+{
+    const struct mu_session_config config = {.profile = shape->profile};
+    struct mu_session *session = mu_session_create(&config);
+    MU_ASSERT(session != NULL);
+    return session;
+}
+
+/* The shape at a hundredth: hash of the session's placements against that of the naive scan's. */
+static bool hundredth_right(const struct shape *whole)
+{
+    struct shape shape = *whole;
+    shape.nodes = whole->nodes / HUNDREDTH > 0 ? whole->nodes / HUNDREDTH : 1;
+    shape.pods = whole->pods / HUNDREDTH / whole->gang * whole->gang;
+    shape.pods = shape.pods > 0 ? shape.pods : whole->gang;
+    struct mu_cluster cluster;
+    cluster_make(&cluster, &shape);
+    struct mu_snapshot *s = &cluster.snapshot;
+    struct mu_session *session = session_make(&shape);
+    const struct mu_plan *plan = NULL;
+    uint64_t got = 0, want = 0;
+    MU_ASSERT(mu_session_run(session, s, 0, &plan) == 0);
+    for (uint32_t g = 0; g < plan->gang_count; g++) {
+        for (uint32_t b = 0; b < plan->gangs[g].bind_count; b++)
+            got = mu_hash_mix(got, plan->gangs[g].binds[b].node.v);
+    }
+    for (uint32_t g = 0; g < plan->gang_count; g++) {
+        for (uint32_t b = 0; b < plan->gangs[g].bind_count; b++) {
+            uint32_t row = mu_oracle_pick(s, shape.profile, class_of(s, &plan->gangs[g]));
+            want = mu_hash_mix(want, row);
+            if (row != MU_NONE)
+                mu_oracle_charge(s, class_of(s, &plan->gangs[g]), row, 1);
+        }
+    }
+    bool right = got == want && plan->gang_count == shape.pods / shape.gang;
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+    return right;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+#define ROUNDS_KEPT 65536u
+
+static void latency_report(struct mu_bench *bench, uint64_t *round_ns, uint32_t rounds)
+{
+    qsort(round_ns, rounds, sizeof *round_ns, by_value);
+    mu_bench_counter(bench, "p50_ms", (double)round_ns[rounds / 2] / 1e6);
+    mu_bench_counter(bench, "p99_ms", (double)round_ns[(uint64_t)rounds * 99 / 100] / 1e6);
 }
 
 static void body(struct mu_bench *bench, const void *argument)
 {
     const struct shape *shape = argument;
-    const struct mu_session_config config = {.profile = shape->score};
     struct mu_cluster cluster;
     cluster_make(&cluster, shape);
-    struct mu_session *session = mu_session_create(&config);
-    MU_ASSERT(session != NULL);
+    struct mu_session *session = session_make(shape);
+    uint64_t *round_ns = mu_mem_calloc(ROUNDS_KEPT, sizeof *round_ns);
+    MU_ASSERT(round_ns != NULL);
+    const struct mu_clock *clock = mu_clock_real();
     const struct mu_plan *plan = NULL;
-    uint64_t placed = 0;
+    uint64_t placed = 0, rounds = 0;
     while (mu_bench_running(bench)) {
+        uint64_t begin_ns = clock->now_ns(clock);
         int error = mu_session_run(session, &cluster.snapshot, 0, &plan);
+        round_ns[rounds++ % ROUNDS_KEPT] = clock->now_ns(clock) - begin_ns;
         if (error != 0) {
             mu_bench_fail(bench, "the session ran out of memory");
             break;
         }
-        placed += plan->gang_count;
+        placed += plan->gang_count * (shape->gang > 1 && !shape->latency ? 1 : shape->gang);
     }
+    if (shape->latency && rounds > 0)
+        latency_report(bench, round_ns, (uint32_t)(rounds < ROUNDS_KEPT ? rounds : ROUNDS_KEPT));
     if (plan != NULL)
         MU_BENCH_CHECK(bench, plan_right(&cluster, shape, plan));
+    MU_BENCH_CHECK(bench, hundredth_right(shape));
     mu_bench_items(bench, placed);
+    mu_mem_free(round_ns);
     mu_session_destroy(session);
     mu_cluster_fini(&cluster);
 }
 
-#define PLACE(id, name, ...)                                                                       \
+#define BENCH(id, name, ...)                                                                       \
     static const struct shape shape_##id = {__VA_ARGS__};                                          \
     MU_BENCH(id, name, body, &shape_##id)
+#define PLACE(nodes, classes, score)                                                               \
+    BENCH(nodes##_##classes##_##score,                                                             \
+          "place/nodes:" #nodes "/classes:" #classes "/score:" #score, nodes, classes, 100000, 1,  \
+          &mu_profile_##score, false)
+#define PLACE_SMALL(nodes, classes, score)                                                         \
+    BENCH(nodes##_##classes##_##score##_small,                                                     \
+          "place/nodes:" #nodes "/classes:" #classes "/score:" #score "/small", 400, classes,      \
+          6000, 1, &mu_profile_##score, false)
+#define PLACE_NODES(nodes, classes)                                                                \
+    PLACE(nodes, classes, spread)                                                                  \
+    PLACE(nodes, classes, pack)                                                                    \
+    PLACE(nodes, classes, default)
 
-PLACE(spread_1, "place/nodes:5000/classes:1/score:spread", 5000, 1, 100000, 100, &mu_profile_spread)
-PLACE(spread_1_small, "place/nodes:5000/classes:1/score:spread/small", 200, 1, 3000, 3000,
-      &mu_profile_spread)
-PLACE(spread_1000, "place/nodes:5000/classes:1000/score:spread", 5000, 1000, 100000, 100,
-      &mu_profile_spread)
-PLACE(spread_1000_small, "place/nodes:5000/classes:1000/score:spread/small", 200, 1000, 3000, 3000,
-      &mu_profile_spread)
-PLACE(pack_1000, "place/nodes:5000/classes:1000/score:pack", 5000, 1000, 100000, 100,
-      &mu_profile_pack)
-PLACE(pack_1000_small, "place/nodes:5000/classes:1000/score:pack/small", 200, 1000, 3000, 3000,
-      &mu_profile_pack)
+PLACE_NODES(5000, 1)
+PLACE_NODES(5000, 16)
+PLACE_NODES(5000, 1000)
+PLACE_NODES(100000, 1)
+PLACE_NODES(100000, 16)
+PLACE_NODES(100000, 1000)
+PLACE_NODES(1000000, 1)
+PLACE_NODES(1000000, 16)
+PLACE_NODES(1000000, 1000)
+PLACE_SMALL(5000, 1, spread)
+PLACE_SMALL(5000, 16, pack)
+PLACE_SMALL(5000, 16, default)
+PLACE_SMALL(5000, 1000, spread)
+PLACE_SMALL(5000, 1000, pack)
+PLACE_SMALL(5000, 1000, default)
+
+/* Items: pods of the one gang of a round; gangs. */
+BENCH(gang_1000, "gang/nodes:100000/size:1000", 100000, 1, 1000, 1000, &mu_profile_spread, true)
+BENCH(gang_1000_small, "gang/nodes:100000/size:1000/small", 1000, 1, 100, 100, &mu_profile_spread,
+      true)
+BENCH(gangs_4, "gangs/nodes:5000/size:4", 5000, 16, 100000, 4, &mu_profile_spread, false)
+BENCH(gangs_4_small, "gangs/nodes:5000/size:4/small", 200, 16, 3000, 4, &mu_profile_spread, false)

@@ -162,6 +162,8 @@ uint32_t mu_hot_best(struct mu_hot *hot, struct mu_hot_tree *tree, const struct 
     tree->used = ++hot->stamp;
     for (; tree->changes < room->changes; tree->changes++) {
         uint32_t row = room->log[tree->changes & (MU_ROOM_LOG - 1)];
+        if (room->last[row] != (uint32_t)tree->changes)
+            continue; /* changed again later */
         bool in_mask = mu_bitset_test(mask->bits[0], row);
         int64_t key = in_mask ? mu_room_key(room, need, row) : MU_SCORE_KEY_NONE;
         tree->best = room->ops->climb(&tree->levels, row, key);

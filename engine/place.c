@@ -6,14 +6,12 @@
 #include "engine/base/bitset.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/choose.h"
 #include "engine/device.h"
-#include "engine/hot.h"
 
-/* A tree costs about as much as this many searches: build it when a run is that long. */
-#define RUN_FOR_TREE 32u
-/* A tree is brought up to date rather than passed over when it misses no more changes than this. */
-#define MISSING_FOR_TREE 8u
-#define LOG_MAX          (1u << 25)
+#define LOG_MAX (1u << 25)
+/* Undoing a change costs about as much as computing so many rows anew. */
+#define ENTRIES_WORTH_UNDOING 16u
 
 _Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,
                "host ports come behind the static rules and before the room");
@@ -48,6 +46,7 @@ struct place_class {
     bool refusals_untouched;
     uint64_t refusals_generation, refusals_static;
     struct mu_place_refusals *refusals;
+    struct mu_choose_class choose;
     struct mu_scan_need *need; /* behind this struct, in the same block */
 };
 
@@ -68,7 +67,7 @@ struct concerned_mask {
 
 struct mu_place {
     struct mu_room room;
-    struct mu_hot hot;
+    struct mu_choose choose;
     struct mu_filter *filter;
     struct mu_terms *terms;
     struct concerned_mask concerned;
@@ -79,8 +78,6 @@ struct mu_place {
     bool in_trial;
     bool given; /* held room is handed back: the state is not one to remember */
     uint32_t trial_begin;
-    uint64_t run_class; /* id of the last class picked, and how often in a row */
-    uint32_t run_length;
     struct place_class **classes; /* by class index */
     uint32_t class_cap;
     struct log_entry *log;
@@ -101,7 +98,7 @@ struct mu_place *mu_place_create(const struct mu_profile *profile, const struct 
     if (ops == NULL)
         ops = mu_scan_best();
     mu_room_init(&place->room, ops, profile);
-    mu_hot_init(&place->hot);
+    mu_choose_init(&place->choose);
     place->filter = mu_filter_create(ops);
     place->terms = mu_terms_create();
     if (place->filter == NULL || place->terms == NULL) {
@@ -132,7 +129,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_mem_free(place->log);
     mu_filter_destroy(place->filter);
     mu_terms_destroy(place->terms);
-    mu_hot_fini(&place->hot);
+    mu_choose_fini(&place->choose);
     mu_room_fini(&place->room);
     mu_mem_free(place);
 }
@@ -143,10 +140,8 @@ void mu_place_drop_caches(struct mu_place *place)
     classes_forget(place);
     mu_filter_drop(place->filter);
     mu_terms_drop(place->terms);
-    mu_hot_drop(&place->hot);
+    mu_choose_drop(&place->choose);
     mu_room_drop(&place->room);
-    place->run_class = 0;
-    place->run_length = 0;
 }
 
 /* Of all that a session may touch. */
@@ -211,12 +206,17 @@ static void uncount(struct mu_place *place, const struct log_entry *entry)
     mu_terms_restore(place->terms, entry->state);
 }
 
+static void undo(struct mu_place *place, uint32_t log_count);
+
 void mu_place_end(struct mu_place *place)
 {
     MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     struct mu_snapshot *snapshot = place->snapshot;
-    /* Columns alone: the next snapshot will differ anyway, since this one's plan will be in it. */
-    if (place->log_count > 0)
+    /* A few changes are undone in the summaries too, for a session over the same snapshot; of many,
+     * the columns alone, and the summaries are computed anew. */
+    if (place->log_count <= snapshot->node_rows / ENTRIES_WORTH_UNDOING)
+        undo(place, 0);
+    else
         place->room.fresh = false;
     while (place->log_count > 0) {
         const struct log_entry *entry = &place->log[--place->log_count];
@@ -430,7 +430,7 @@ static uint32_t pick_pinned(const struct mu_place *place, const struct place_cla
 }
 
 /* `mask` is the class's own, or what rules about other pods leave of it. */
-static uint32_t pick_row(struct mu_place *place, const struct place_class *known,
+static uint32_t pick_row(struct mu_place *place, struct place_class *known,
                          const struct mu_filter_mask *mask)
 {
     if (is_pinned(known)) {
@@ -441,27 +441,8 @@ static uint32_t pick_row(struct mu_place *place, const struct place_class *known
         place->counts.by_search++;
         return mu_room_best(&place->room, known->need, mask);
     }
-    if (place->run_class != known->id) {
-        place->run_class = known->id;
-        place->run_length = 0;
-    }
-    if (place->run_length < RUN_FOR_TREE)
-        place->run_length++;
-    bool run = place->run_length == RUN_FOR_TREE;
-    struct mu_hot_tree *tree = mu_hot_find(&place->hot, &place->room, known->id, known->mask_epoch,
-                                           run ? RUN_FOR_TREE : MISSING_FOR_TREE);
-    if (tree == NULL && run) {
-        /* Without memory for a tree the search answers as well. */
-        tree = mu_hot_build(&place->hot, &place->room, known->id, known->mask_epoch, known->need,
-                            known->mask);
-        place->counts.trees_built += tree != NULL;
-    }
-    if (tree != NULL) {
-        place->counts.by_tree++;
-        return mu_hot_best(&place->hot, tree, &place->room, known->need, known->mask);
-    }
-    place->counts.by_search++;
-    return mu_room_best(&place->room, known->need, known->mask);
+    return mu_choose_best(&place->choose, &place->room, &known->choose, known->id,
+                          known->mask_epoch, known->need, known->mask);
 }
 
 static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
@@ -829,4 +810,9 @@ int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
 void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out)
 {
     *out = place->counts;
+    out->by_tree = place->choose.by_tree;
+    out->by_search += place->choose.by_search;
+    out->by_bounds = place->choose.by_bounds;
+    out->visits = place->room.visits;
+    out->trees_built = place->choose.trees_built;
 }

@@ -9,8 +9,8 @@
  *     the class was found to fit nowhere, and no room grew since     nothing
  *     the class is pinned by its hostname                             its rows
  *     rules about other pods concern it                               bounds, under their mask
- *     a run of one class, or a tree that is nearly current            its tree (engine/hot.h)
- *     else                                                            bounds (engine/room.h)
+ *     else                    what is cheapest by measure (engine/choose.h): the search over all
+ *                             summaries, the class's own bounds, or its tree
  *
  * Where devices are tracked one by one, taking room chooses some of them (engine/device.h) and the two
  * columns that follow from them are derived anew; undoing puts back the same ones.
@@ -109,6 +109,8 @@ struct mu_place_counts {
     uint64_t pinned;
     uint64_t by_tree;
     uint64_t by_search;
+    uint64_t by_bounds;
+    uint64_t visits; /* blocks of 64 nodes or summaries that they looked at */
     uint64_t trees_built;
 };
 void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out);

@@ -5,8 +5,9 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-#define STALE_BASE (UINT64_C(1) << 63)
-#define BLOCK      MU_NODE_CHUNK
+#define STALE_BASE    (UINT64_C(1) << 63)
+#define BLOCK         MU_NODE_CHUNK
+#define ROWS_IN_CACHE 32768u
 
 _Static_assert(MU_RESOURCES_MAX < 63, "bit 63 is the node term");
 _Static_assert((MU_ROOM_LOG & (MU_ROOM_LOG - 1)) == 0, "used as a mask");
@@ -48,9 +49,11 @@ static void levels_free(struct mu_room *room)
     mu_mem_free(room->tie_key);
     mu_mem_free(room->stale);
     mu_mem_free(room->stale_blocks);
+    mu_mem_free(room->last);
     room->tie_key = NULL;
     room->stale = NULL;
     room->stale_blocks = NULL;
+    room->last = NULL;
 }
 
 void mu_room_drop(struct mu_room *room)
@@ -124,7 +127,9 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
         room->tie_key = column_alloc(room->cap[0]);
         room->stale = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale);
         room->stale_blocks = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale_blocks);
-        complete = room->tie_key != NULL && room->stale != NULL && room->stale_blocks != NULL;
+        room->last = mu_mem_calloc(room->cap[0], sizeof *room->last);
+        complete = room->tie_key != NULL && room->stale != NULL && room->stale_blocks != NULL &&
+                   room->last != NULL;
     }
     if (!complete) {
         levels_free(room);
@@ -352,6 +357,12 @@ static int64_t base_of(const struct mu_room *room, uint32_t f, uint32_t row)
     return mu_score_base(room->score.offset, (int64_t)parts, room->tie_key[row]);
 }
 
+static void bases_update(struct mu_room *room, uint32_t row)
+{
+    for (uint32_t f = 0; f < room->score.form_count; f++)
+        room->base[f][0][row] = base_of(room, f, row);
+}
+
 static void mark(struct mu_room *room, uint32_t row, uint64_t touched)
 {
     uint64_t *stale = &room->stale[row / BLOCK];
@@ -364,7 +375,8 @@ void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t 
 {
     MU_ASSERT(room->fresh && row < room->rows);
     room->snapshot->free[resource][row] = amount;
-    mark(room, row, UINT64_C(1) << resource);
+    bases_update(room, row);
+    mark(room, row, STALE_BASE | UINT64_C(1) << resource);
 }
 
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign)
@@ -377,14 +389,14 @@ void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint3
         *amount -= sign * need->demands[d].amount;
         touched |= UINT64_C(1) << need->demands[d].resource;
     }
-    for (uint32_t f = 0; f < room->score.form_count; f++)
-        room->base[f][0][row] = base_of(room, f, row);
+    bases_update(room, row);
     mark(room, row, touched);
+    room->last[row] = (uint32_t)room->changes;
     room->log[room->changes++ & (MU_ROOM_LOG - 1)] = row;
 }
 
 /* Sum up the marked blocks again. A resource without summaries is left for resource_prepare(). */
-static void refresh(struct mu_room *room)
+void mu_room_refresh(struct mu_room *room)
 {
     for (uint32_t i = 0; i < room->stale_count; i++) {
         uint32_t entry = room->stale_blocks[i];
@@ -419,38 +431,66 @@ bool mu_room_wins_tie(const struct mu_room *room, uint32_t a, uint32_t b)
     return order != 0 ? order < 0 : a < b;
 }
 
-struct search {
-    struct mu_room *room;
-    const struct mu_scan_need *need;
-    const struct mu_filter_mask *mask;
-    int64_t best; /* key of `row`, or none */
-    uint32_t row;
-};
-
-static void visit(struct search *search, uint32_t level, uint32_t block)
+static inline void fetch(const int64_t *column, uint32_t block)
 {
+    for (uint32_t line = 0; line < BLOCK * sizeof *column / 64; line++)
+        __builtin_prefetch(column + block * BLOCK + line * 8);
+}
+
+/* All columns of a block at once: one after the other they would be waited for in turn. Of few rows
+ * they are in the cache anyway. */
+static void block_fetch(const struct mu_room *room, const struct mu_scan_need *need, uint32_t block)
+{
+    if (room->rows < ROWS_IN_CACHE)
+        return;
+    const struct mu_scan_columns *columns = &room->columns[0];
+    for (uint32_t d = 0; d < need->count; d++)
+        fetch(columns->free[need->demands[d].resource], block);
+    for (uint32_t f = 0; f < need->form_count; f++) {
+        fetch(columns->base[f], block);
+        for (uint32_t c = 0; c < need->cost_count[f]; c++)
+            fetch(columns->weight[f][need->costs[f][c].slot], block);
+    }
+}
+
+int64_t mu_room_visit_rows(struct mu_room_search *search, uint32_t block)
+{
+    block_fetch(search->room, search->need, block);
+
     int64_t keys[BLOCK] __attribute__((aligned(64)));
     struct mu_room *room = search->room;
-    const struct mu_scan_ops *ops = room->ops;
-    uint64_t mask = search->mask->bits[level][block];
-    int64_t largest = ops->keys(search->need, &room->columns[level], block * BLOCK, mask, keys);
-    if (level > 0) {
-        while (largest >= 0 && largest >= search->best) {
-            uint32_t i = (uint32_t)__builtin_ctzll(ops->equal(keys, largest));
-            visit(search, level - 1, block * BLOCK + i);
-            keys[i] = MU_SCORE_KEY_NONE;
-            largest = ops->max(keys);
-        }
-        return;
-    }
+    int64_t largest = room->ops->keys(search->need, &room->columns[0], block * BLOCK,
+                                      search->mask->bits[0][block], keys);
+    room->visits++;
     if (largest < 0 || largest < search->best)
-        return;
-    for (uint64_t equal = ops->equal(keys, largest); equal != 0; equal &= equal - 1) {
+        return largest;
+    for (uint64_t equal = room->ops->equal(keys, largest); equal != 0; equal &= equal - 1) {
         uint32_t row = block * BLOCK + (uint32_t)__builtin_ctzll(equal);
         if (largest > search->best || mu_room_wins_tie(room, row, search->row)) {
             search->best = largest;
             search->row = row;
         }
+    }
+    return largest;
+}
+
+static void visit(struct mu_room_search *search, uint32_t level, uint32_t block)
+{
+    if (level == 0) {
+        (void)mu_room_visit_rows(search, block);
+        return;
+    }
+    int64_t keys[BLOCK] __attribute__((aligned(64)));
+    struct mu_room *room = search->room;
+    const struct mu_scan_ops *ops = room->ops;
+    room->visits++;
+    int64_t largest = ops->keys(search->need, &room->columns[level], block * BLOCK,
+                                search->mask->bits[level][block], keys);
+    while (largest >= 0 && largest >= search->best) {
+        uint32_t i = (uint32_t)__builtin_ctzll(ops->equal(keys, largest));
+        visit(search, level - 1, block * BLOCK + i);
+        keys[i] = MU_SCORE_KEY_NONE;
+        largest = ops->max(keys);
     }
 }
 
@@ -458,8 +498,8 @@ uint32_t mu_room_best(struct mu_room *room, const struct mu_scan_need *need,
                       const struct mu_filter_mask *mask)
 {
     MU_ASSERT(room->fresh);
-    refresh(room);
-    struct search search = {room, need, mask, MU_SCORE_KEY_NONE, MU_NONE};
+    mu_room_refresh(room);
+    struct mu_room_search search = {room, need, mask, MU_SCORE_KEY_NONE, MU_NONE};
     visit(&search, room->level_count - 1, 0);
     return search.row;
 }

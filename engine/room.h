@@ -33,7 +33,9 @@
 #include "engine/scan.h"
 #include "engine/score.h"
 
-#define MU_ROOM_LOG 1024u /* last changes remembered; a power of two */
+/* Last changes remembered: more than there are between two pods of one of a thousand classes that
+ * come in any order. A power of two. */
+#define MU_ROOM_LOG 16384u
 
 struct mu_room {
     const struct mu_scan_ops *ops;
@@ -62,8 +64,11 @@ struct mu_room {
     uint64_t *stale; /* resource bits, and bit 63 for the node term */
     uint32_t *stale_blocks;
     uint32_t stale_count;
-    /* Changes: row of change number n is log[n % MU_ROOM_LOG], for the last MU_ROOM_LOG ones. */
+    /* Changes: row of change number n is log[n % MU_ROOM_LOG], for the last MU_ROOM_LOG ones, and
+     * last[row] is the low half of the number of its last one. */
     uint64_t changes;
+    uint32_t *last;
+    uint64_t visits; /* blocks that searches have looked at: what they cost */
     uint32_t log[MU_ROOM_LOG];
 };
 
@@ -91,6 +96,18 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
 void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount);
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
+/* Sum up what changed since. What reads summaries by itself calls it first. */
+void mu_room_refresh(struct mu_room *room);
+/* A search in progress: the best row so far. */
+struct mu_room_search {
+    struct mu_room *room;
+    const struct mu_scan_need *need;
+    const struct mu_filter_mask *mask;
+    int64_t best; /* key of `row`, or MU_SCORE_KEY_NONE */
+    uint32_t row;
+};
+/* Look at the 64 rows of a block. Returns the largest key of them. */
+int64_t mu_room_visit_rows(struct mu_room_search *search, uint32_t block);
 /* The best row of a class, MU_NONE when it fits nowhere. `mask`: rows to look at. */
 uint32_t mu_room_best(struct mu_room *room, const struct mu_scan_need *need,
                       const struct mu_filter_mask *mask);

@@ -165,6 +165,7 @@ static void random_clusters(struct mu_test_run *run, const struct mu_scan_ops *o
         mu_place_counts(f.place, &counts);
         sum->by_tree += counts.by_tree;
         sum->by_search += counts.by_search;
+        sum->by_bounds += counts.by_bounds;
         sum->recalled += counts.recalled;
         sum->pinned += counts.pinned;
         sum->trees_built += counts.trees_built;
