@@ -273,6 +273,16 @@ static void copy_static_row(const struct mu_db *db, struct mu_snapshot *s, uint3
     }
 }
 
+/* Sessions bring what they know of static columns up to date by the rows that a sync has copied:
+ * a superset of those that differ from what the replica showed last. */
+static void note_changed(struct mu_replica *r, uint32_t row)
+{
+    if (r->static_changed_count < MU_STATIC_CHANGED_MAX)
+        r->static_changed[r->static_changed_count] = row;
+    if (r->static_changed_count <= MU_STATIC_CHANGED_MAX)
+        r->static_changed_count++;
+}
+
 static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32_t max)
 {
     uint32_t rows[BATCH];
@@ -282,8 +292,10 @@ static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32
         uint32_t n = mu_rowset_take(&r->static_dirty, rows, left < BATCH ? left : BATCH);
         if (n == 0)
             break;
-        for (uint32_t i = 0; i < n; i++)
+        for (uint32_t i = 0; i < n; i++) {
             copy_static_row(db, &r->shown, rows[i]);
+            note_changed(r, rows[i]);
+        }
         copied += n;
     }
     return copied;
@@ -322,7 +334,12 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->generation = db->counts.generation;
     s->node_rows = mu_row_count(db);
     s->node_count = db->nodes_present;
+    s->static_base = s->static_generation;
     s->static_generation = db->static_generation;
+    bool listed = r->static_changed_count <= MU_STATIC_CHANGED_MAX;
+    s->static_changed = listed ? r->static_changed : NULL;
+    s->static_changed_count = listed ? r->static_changed_count : 0;
+    r->shows = true;
     s->capacity_generation = db->capacity_generation;
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
@@ -337,6 +354,9 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
     struct mu_replica *r = replica_of(replica);
     mu_db_batch_end(db);
     r->reach = UINT64_MAX; /* nobody reads it until it is handed back */
+    if (r->shows)
+        r->static_changed_count = 0;
+    r->shows = false;
     int rc = reserve_nodes(db, r);
     if (rc == 0)
         rc = reserve_resources(db, r);

@@ -8,7 +8,21 @@
 #include "engine/base/index.h"
 #include "engine/base/mem.h"
 
+/*
+ * Masks and the log. Rows that changed go into a ring, each with a number of its own; a mask
+ * remembers how far it has read. Whoever asks for it has a class, and so its affinity and tolerance
+ * are there to judge the rows that it has not read; nobody asks for masks of classes that are gone,
+ * and those cost nothing. Where the ring has gone round, or a good part of all rows has changed, the
+ * mask is filled anew.
+ *
+ * Counts by verdict are a by-product of filling. A row that is judged again may leave one kind of
+ * refusal for another, which the bits do not show: the counts are then made again when needed.
+ */
+
 #define MASKS_MAX (1u << 20)
+#define LOG_ROWS  (2 * MU_STATIC_CHANGED_MAX) /* a power of two */
+_Static_assert((LOG_ROWS & (LOG_ROWS - 1)) == 0, "used as a mask");
+enum { REFILL_SHARE = 8 }; /* more than one row in so many changed: fill anew */
 
 /* What a mask depends on. */
 struct mask_key {
@@ -18,9 +32,14 @@ struct mask_key {
 /* A mask with its bits behind it, in one block. */
 struct mask {
     struct mu_filter_mask public;
+    uint64_t *words[MU_LEVELS_MAX]; /* the same as public.bits */
+    size_t word_count;              /* of all levels, one behind another */
     struct mask_key key;
     uint64_t hash;
     size_t bytes;
+    uint64_t read; /* rows of the log */
+    bool counted;
+    uint32_t refused[MU_VERDICT_KINDS]; /* counted: nodes by static verdict; MU_FITS: that pass */
 };
 
 struct mu_filter {
@@ -28,8 +47,12 @@ struct mu_filter {
     const struct mu_snapshot *snapshot;
     const struct mu_model *model; /* of the masks, with static_generation and rows */
     uint64_t static_generation;
-    uint32_t rows;
+    uint32_t row_cap;
     uint64_t epoch;
+    uint64_t version_last;
+    uint64_t judged;
+    uint32_t log[LOG_ROWS]; /* row n at n % LOG_ROWS */
+    uint64_t logged;        /* rows ever put there */
     struct mu_index *index;
     struct mask **masks;
     uint32_t mask_count;
@@ -110,16 +133,36 @@ void mu_filter_destroy(struct mu_filter *filter)
     mu_mem_free(filter);
 }
 
+/* True when the snapshot says which rows have changed since the filter's generation. */
+static bool is_listed(const struct mu_filter *filter, const struct mu_snapshot *snapshot)
+{
+    return snapshot->static_changed != NULL && filter->model == snapshot->model &&
+           filter->row_cap == snapshot->node_cap &&
+           filter->static_generation >= snapshot->static_base &&
+           filter->static_generation <= snapshot->static_generation;
+}
+
 void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot)
 {
     filter->snapshot = snapshot;
-    if (filter->model == snapshot->model && filter->rows == snapshot->node_rows &&
+    if (filter->model == snapshot->model && filter->row_cap == snapshot->node_cap &&
         filter->static_generation == snapshot->static_generation)
         return;
-    mu_filter_drop(filter);
+    if (is_listed(filter, snapshot)) {
+        for (uint32_t i = 0; i < snapshot->static_changed_count; i++)
+            filter->log[filter->logged++ & (LOG_ROWS - 1)] = snapshot->static_changed[i];
+        filter->epoch++;
+    } else {
+        mu_filter_drop(filter);
+    }
     filter->model = snapshot->model;
-    filter->rows = snapshot->node_rows;
+    filter->row_cap = snapshot->node_cap;
     filter->static_generation = snapshot->static_generation;
+}
+
+uint64_t mu_filter_judged(const struct mu_filter *filter)
+{
+    return filter->judged;
 }
 
 uint64_t mu_filter_epoch(const struct mu_filter *filter)
@@ -223,11 +266,10 @@ static int scratch_reset(struct mu_filter *filter)
 }
 
 /* One block: mask, words of all levels. */
-static struct mask *mask_alloc(const struct mask_key *key, uint32_t rows,
-                               uint64_t *words[MU_LEVELS_MAX])
+static struct mask *mask_alloc(const struct mask_key *key, uint64_t hash, uint32_t row_cap)
 {
     size_t level_words[MU_LEVELS_MAX];
-    size_t entries = rows, total_words = 0;
+    size_t entries = row_cap, total_words = 0;
     for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
         level_words[l] = entries == 0 ? 1 : MU_BITSET_WORDS(entries);
         total_words += level_words[l];
@@ -239,63 +281,105 @@ static struct mask *mask_alloc(const struct mask_key *key, uint32_t rows,
         return NULL;
     mask->bytes = bytes;
     mask->key = *key;
+    mask->hash = hash;
+    mask->word_count = total_words;
     uint64_t *at = (uint64_t *)(void *)(mask + 1);
     for (uint32_t l = 0; l < MU_LEVELS_MAX; l++) {
-        words[l] = at;
+        mask->words[l] = at;
         mask->public.bits[l] = at;
         at += level_words[l];
     }
     return mask;
 }
 
-static void mask_fill(struct mu_filter *filter, struct mask *mask, uint64_t *words[MU_LEVELS_MAX],
-                      const struct rules *rules)
+/* Judge every row: bits and counts. */
+static void mask_fill(struct mu_filter *filter, struct mask *mask, const struct rules *rules)
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
-    struct mu_symbol hostname_key =
-        mu_model_labels(snapshot->model, (struct mu_label_set_ix){0}, (struct mu_symbol){0})
-            .hostname_key;
-    bool by_sets =
-        !looks_at_names(rules->affinity) && !looks_at_hostnames(rules->affinity, hostname_key);
+    const struct mu_labels_view empty =
+        mu_model_labels(snapshot->model, (struct mu_label_set_ix){0}, (struct mu_symbol){0});
+    bool by_sets = !looks_at_names(rules->affinity) &&
+                   !looks_at_hostnames(rules->affinity, empty.hostname_key);
+    memset(mask->words[0], 0, mask->word_count * sizeof *mask->words[0]);
+    memset(mask->refused, 0, sizeof mask->refused);
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
         enum mu_verdict_kind kind =
             by_sets ? judge_by_sets(filter, rules, row) : judge_row(snapshot, rules, row);
-        mask->public.refused[kind]++;
+        mask->refused[kind]++;
         if (kind != MU_FITS)
             continue;
         uint32_t bit = row;
         for (uint32_t l = 0; l < MU_LEVELS_MAX; l++, bit /= 64)
-            mu_bitset_set(words[l], bit);
+            mu_bitset_set(mask->words[l], bit);
+    }
+    filter->judged += snapshot->node_rows;
+    mask->counted = true;
+    mask->read = filter->logged;
+    mask->public.version = ++filter->version_last;
+}
+
+/* Judge one row again. */
+static void mask_row(struct mu_filter *filter, struct mask *mask, const struct rules *rules,
+                     uint32_t row)
+{
+    const struct mu_snapshot *snapshot = filter->snapshot;
+    bool present = row < snapshot->node_rows && (snapshot->nodes[row].flags & MU_NODE_PRESENT) != 0;
+    bool fits = present && judge_row(snapshot, rules, row) == MU_FITS;
+    bool fitted = mu_bitset_test(mask->words[0], row);
+    filter->judged++;
+    mask->counted = mask->counted && fits && fitted;
+    if (fits == fitted)
+        return;
+    mask->public.version = ++filter->version_last;
+    uint32_t bit = row;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++, bit /= 64) {
+        if (fits) {
+            mu_bitset_set(mask->words[l], bit);
+            continue;
+        }
+        mu_bitset_clear(mask->words[l], bit);
+        if (mask->words[l][bit / 64] != 0)
+            break; /* its summary stays set */
     }
 }
 
-int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
-                   const struct mu_filter_mask **out)
+/* Bring a mask up to date, its counts included if `counts`. Errors: MU_ENOMEM; it is then as old as
+ * it was. */
+static int mask_renew(struct mu_filter *filter, struct mask *mask, const struct rules *rules,
+                      bool counts)
 {
-    const struct rules rules = {bare_of(filter->model, class_),
-                                mu_model_get_tolerance(filter->model, class_->tolerance)};
-    const struct mask_key key = {rules.affinity->id, rules.tolerance->id};
+    uint64_t behind = filter->logged - mask->read;
+    bool fill = behind > LOG_ROWS || behind > filter->snapshot->node_rows / REFILL_SHARE;
+    for (; !fill && mask->read < filter->logged; mask->read++)
+        mask_row(filter, mask, rules, filter->log[mask->read & (LOG_ROWS - 1)]);
+    if (!fill && (mask->counted || !counts))
+        return 0;
+    int error = scratch_reset(filter);
+    if (error == 0)
+        mask_fill(filter, mask, rules);
+    return error;
+}
+
+/* The mask of a class, as up to date as can be told without its rules. NULL: out of memory. A new
+ * one has read nothing, not even what there was at first. */
+static struct mask *mask_get(struct mu_filter *filter, const struct rules *rules, bool *fresh)
+{
+    const struct mask_key key = {rules->affinity->id, rules->tolerance->id};
     uint64_t hash = key_hash(&key);
     uint32_t found = mu_index_find(filter->index, hash, &key);
-    if (found != MU_INDEX_NONE) {
-        *out = &filter->masks[found]->public;
-        return 0;
-    }
-    int error = scratch_reset(filter);
-    if (error != 0)
-        return error;
-    uint64_t *words[MU_LEVELS_MAX];
-    struct mask *mask = mask_alloc(&key, filter->rows, words);
+    *fresh = found == MU_INDEX_NONE;
+    if (!*fresh)
+        return filter->masks[found];
+    struct mask *mask = scratch_reset(filter) == 0 ? mask_alloc(&key, hash, filter->row_cap) : NULL;
     if (mask == NULL)
-        return MU_ENOMEM;
-    mask->hash = hash;
+        return NULL;
     if (filter->mask_count == MASKS_MAX || filter->bytes + mask->bytes > MU_FILTER_BYTES_MAX)
         mu_filter_drop(filter);
     void *array = filter->masks;
-    error = mu_mem_grow(&array, &filter->mask_cap, filter->mask_count + 1, MASKS_MAX,
-                        sizeof *filter->masks);
+    int error = mu_mem_grow(&array, &filter->mask_cap, filter->mask_count + 1, MASKS_MAX,
+                            sizeof *filter->masks);
     filter->masks = array;
     if (error == 0) {
         filter->masks[filter->mask_count] = mask; /* the index asks for it while inserting */
@@ -303,13 +387,36 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
     }
     if (error != 0) {
         mu_mem_free(mask);
-        return MU_ENOMEM;
+        return NULL;
     }
-    mask_fill(filter, mask, words, &rules);
     filter->mask_count++;
     filter->bytes += mask->bytes;
-    *out = &mask->public;
+    return mask;
+}
+
+static int mask_obtain(struct mu_filter *filter, const struct mu_class *class_, bool counts,
+                       struct mask **out)
+{
+    const struct rules rules = {bare_of(filter->model, class_),
+                                mu_model_get_tolerance(filter->model, class_->tolerance)};
+    bool fresh;
+    *out = mask_get(filter, &rules, &fresh);
+    if (*out == NULL)
+        return MU_ENOMEM;
+    if (!fresh)
+        return mask_renew(filter, *out, &rules, counts);
+    mask_fill(filter, *out, &rules);
     return 0;
+}
+
+int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
+                   const struct mu_filter_mask **out)
+{
+    struct mask *mask;
+    int error = mask_obtain(filter, class_, false, &mask);
+    if (error == 0)
+        *out = &mask->public;
+    return error;
 }
 
 /* ---- verdicts ----------------------------------------------------------------------------- */
@@ -371,13 +478,13 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
                     uint32_t *by_resource)
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
-    const struct mu_filter_mask *mask = NULL;
+    struct mask *mask = NULL;
     const struct mu_affinity *affinity = mu_model_get_affinity(snapshot->model, class_->affinity);
     bool masked = affinity->bare.v == class_->affinity.v && !class_->impossible;
     for (uint32_t d = 0; d < class_->demand_count; d++)
         masked = masked && mu_filter_known(snapshot, class_->demands[d].resource);
     if (masked) {
-        int error = mu_filter_mask(filter, class_, &mask);
+        int error = mask_obtain(filter, class_, true, &mask);
         if (error != 0)
             return error;
     }
@@ -388,7 +495,7 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
         return 0;
     }
     for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
-        uint64_t left = mask->bits[0][begin / MU_NODE_CHUNK];
+        uint64_t left = mask->words[0][begin / MU_NODE_CHUNK];
         uint64_t refused = left & filter->ops->less(snapshot->free[MU_RES_PODS] + begin, 1);
         by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(refused);
         left &= ~refused;

@@ -23,7 +23,9 @@
  * is compared per row behind the resources; one that depends on domains (spread, inter-pod terms) is
  * a bitmap of its own, changed with each placement and ANDed to the mask.
  *
- * A mask is valid for one static generation. Its key is ids, which are never used again.
+ * A mask is valid for one static generation. It outlives it where the snapshot lists the rows that
+ * have changed: those rows alone are judged again, when the mask is next asked for. Its key is ids,
+ * which are never used again, so that a mask whose affinity is gone is merely never asked for.
  */
 #include "engine/scan.h"
 #include "engine/snapshot.h"
@@ -35,7 +37,7 @@
 /* Static feasibility. Level 0 has a bit per row, level l + 1 a bit per word of level l. */
 struct mu_filter_mask {
     const uint64_t *bits[MU_LEVELS_MAX];
-    uint32_t refused[MU_VERDICT_KINDS]; /* nodes by static verdict; MU_FITS: those that pass */
+    uint64_t version; /* unique over the filter's life; another one whenever a bit changes */
 };
 
 struct mu_filter; /* opaque */
@@ -43,16 +45,22 @@ struct mu_filter; /* opaque */
 /* Owns: caller. Errors: NULL when out of memory. Thread: one. */
 struct mu_filter *mu_filter_create(const struct mu_scan_ops *ops);
 void mu_filter_destroy(struct mu_filter *filter);
-/* Work on this snapshot from now on; masks of another static generation are forgotten. */
+/* Work on this snapshot from now on. Masks of another static generation are brought up to date when
+ * they are asked for, or forgotten where the snapshot does not say what has changed. Cost: O(changed
+ * rows). */
 void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot);
 /* Forget all masks. */
 void mu_filter_drop(struct mu_filter *filter);
-/* Moves whenever masks are forgotten: one obtained under another epoch must not be used. */
+/* Moves whenever masks are forgotten or need to be asked for again: one obtained under another epoch
+ * must not be used. */
 uint64_t mu_filter_epoch(const struct mu_filter *filter);
-/* The mask of a class, pins left out. Errors: MU_ENOMEM. Cost: O(1), or O(rows) the first
- * time in a static generation. */
+/* The mask of a class, pins left out. Errors: MU_ENOMEM. Cost: O(1), O(changed rows) the first time
+ * in a static generation, or O(rows) the first time of all. */
 int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
                    const struct mu_filter_mask **out);
+
+/* Rows judged for masks so far: what they have cost. */
+uint64_t mu_filter_judged(const struct mu_filter *filter);
 
 /* The verdict of one class on one present row, by the rules above and the snapshot's present room.
  * Thread: any that may read the snapshot. Cost: O(labels + taints + requests). */

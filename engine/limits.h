@@ -41,6 +41,8 @@
 #define MU_IMAGE_BYTES_MAX      (INT64_C(1) << 50)
 /* Rows copied by one writer step of a snapshot sync: well below 1 ms of work. */
 #define MU_SYNC_ROWS_PER_STEP 8192u
+/* Rows that a snapshot lists as changed since the one before; beyond it, all count as changed. */
+#define MU_STATIC_CHANGED_MAX 4096u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
 #define MU_RESOURCES_FOR_NODES     12u
 #define MU_RESOURCE_NAME_BYTES_MAX 317u /* qualified name: 253 + '/' + 63 */

@@ -442,7 +442,7 @@ static uint32_t pick_row(struct mu_place *place, struct place_class *known,
         return mu_room_best(&place->room, known->need, mask);
     }
     return mu_choose_best(&place->choose, &place->room, &known->choose, known->id,
-                          known->mask_epoch, known->need, known->mask);
+                          known->mask->version, known->need, known->mask);
 }
 
 static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,

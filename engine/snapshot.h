@@ -136,8 +136,13 @@ struct mu_snapshot {
     uint32_t class_census_count;
     const struct mu_kin_census *const *kin_census; /* by kin index; NULL: none matches it */
     uint32_t kin_census_count;
-    uint64_t term_generation;     /* moves when a count, a domain or a census changes */
-    uint64_t static_generation;   /* moves when any static column of any row changes */
+    uint64_t term_generation;   /* moves when a count, a domain or a census changes */
+    uint64_t static_generation; /* moves when any static column of any row changes */
+    /* The rows whose static columns changed after generation static_base, in no order and perhaps
+     * more than once. NULL: too many to list, or nobody knows: any row may have. */
+    uint64_t static_base;
+    const uint32_t *static_changed;
+    uint32_t static_changed_count;
     uint64_t capacity_generation; /* moves when room grows on any node */
     /* Gangs: rows [0, gang_rows). */
     uint32_t gang_rows;

@@ -287,6 +287,65 @@ static void test_snapshot_reach__no_replica_or_unsynced__pins_nothing(void **sta
     mu_db_destroy(db);
 }
 
+static void put_cordoned(struct mu_db *db, const char *name, uint64_t version)
+{
+    struct fixture_node n;
+    fixture_node(&n, name, version, 4, 0);
+    n.object.unschedulable = true;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+}
+
+static bool is_listed(const struct mu_snapshot *s, uint32_t row)
+{
+    for (uint32_t i = 0; i < s->static_changed_count; i++) {
+        if (s->static_changed[i] == row)
+            return true;
+    }
+    return false;
+}
+
+static void test_snapshot_static_changed__between_two_syncs__those_rows(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    put_nodes(db, 0, 100, 1);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_snapshot *late = mu_db_replica_create(db);
+    fixture_sync(db, s);
+    assert_true(s->static_changed != NULL && s->static_changed_count >= 100);
+    uint64_t first = s->static_generation;
+    put_cordoned(db, "n0", 2);
+    put_bound(db, 1, 1, 7); /* room is no static column */
+    fixture_sync(db, s);
+    assert_true(s->static_base == first && s->static_generation > first);
+    assert_int_equal(s->static_changed_count, 1);
+    assert_true(is_listed(s, fixture_row(db, s, "n0")));
+    fixture_sync(db, s);
+    assert_int_equal(s->static_changed_count, 0);
+    assert_true(s->static_base == s->static_generation);
+    /* In slices: what changes in between is listed too. */
+    put_cordoned(db, "n3", 2);
+    put_nodes(db, 100, 160, 1);
+    assert_int_equal(mu_db_replica_sync(db, s, 1), 1);
+    put_cordoned(db, "n6", 2);
+    fixture_sync(db, s);
+    assert_true(is_listed(s, fixture_row(db, s, "n3")));
+    assert_true(is_listed(s, fixture_row(db, s, "n6")));
+    assert_true(is_listed(s, fixture_row(db, s, "n159")));
+    /* One that is synced seldom lists what it has missed. */
+    fixture_sync(db, late);
+    assert_int_equal(late->static_base, 0);
+    assert_true(late->static_changed_count >= 160);
+    /* More than a list holds. */
+    put_nodes(db, 0, MU_STATIC_CHANGED_MAX + 1, 3);
+    fixture_sync(db, s);
+    assert_null(s->static_changed);
+    put_cordoned(db, "n0", 4);
+    fixture_sync(db, s);
+    assert_int_equal(s->static_changed_count, 1);
+    mu_db_destroy(db);
+}
+
 static void test_snapshot_create__more_than_the_bound__null(void **state)
 {
     (void)state;
@@ -379,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_snapshot_growth__beyond_the_hint__all_shown),
         cmocka_unit_test(test_snapshot_reach__held_replica__keeps_its_blocks),
         cmocka_unit_test(test_snapshot_reach__no_replica_or_unsynced__pins_nothing),
+        cmocka_unit_test(test_snapshot_static_changed__between_two_syncs__those_rows),
         cmocka_unit_test(test_snapshot_create__more_than_the_bound__null),
         cmocka_unit_test(test_snapshot_sync__out_of_memory_anywhere__next_call_completes),
         cmocka_unit_test(test_snapshot_create__out_of_memory_anywhere__null),

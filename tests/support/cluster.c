@@ -52,13 +52,23 @@ static void columns_make(struct mu_cluster *cluster)
     }
 }
 
+static void static_moved(struct mu_cluster *cluster, uint32_t row)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    s->generation++;
+    s->static_generation++;
+    if (s->static_changed_count == MU_CLUSTER_CHANGED_MAX)
+        s->static_changed = NULL;
+    if (s->static_changed != NULL)
+        cluster->changed[s->static_changed_count++] = row;
+}
+
 uint32_t mu_cluster_hole(struct mu_cluster *cluster)
 {
     struct mu_snapshot *s = &cluster->snapshot;
     MU_ASSERT(s->node_rows < s->node_cap);
     columns_make(cluster);
-    s->generation++;
-    s->static_generation++;
+    static_moved(cluster, s->node_rows);
     return s->node_rows++;
 }
 
@@ -127,8 +137,41 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
 void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags)
 {
     cluster->snapshot.nodes[row].flags = flags;
-    cluster->snapshot.generation++;
-    cluster->snapshot.static_generation++;
+    static_moved(cluster, row);
+}
+
+void mu_cluster_relabel(struct mu_cluster *cluster, uint32_t row, const struct mu_label *labels,
+                        uint32_t count)
+{
+    struct mu_node_static *n = &cluster->snapshot.nodes[row];
+    int error = mu_model_label_set(cluster->model, labels, count, &n->labels, &n->hostname);
+    MU_ASSERT(error == 0);
+    static_moved(cluster, row);
+}
+
+void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_taint *taints,
+                      uint32_t count)
+{
+    struct mu_node_static *n = &cluster->snapshot.nodes[row];
+    int error = mu_model_taint_set(cluster->model, taints, count, &n->taints);
+    MU_ASSERT(error == 0);
+    static_moved(cluster, row);
+}
+
+void mu_cluster_track(struct mu_cluster *cluster)
+{
+    cluster->tracked = true;
+    mu_cluster_handed_over(cluster);
+}
+
+void mu_cluster_handed_over(struct mu_cluster *cluster)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    if (!cluster->tracked)
+        return;
+    s->static_base = s->static_generation;
+    s->static_changed = cluster->changed;
+    s->static_changed_count = 0;
 }
 
 struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_pod_object *pod)

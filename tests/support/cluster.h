@@ -10,11 +10,14 @@
  */
 #include "engine/snapshot.h"
 
+#define MU_CLUSTER_CHANGED_MAX 64u
 struct mu_cluster {
     struct mu_model *model;
     struct mu_snapshot snapshot;
     uint32_t pods; /* members made so far: their pod indexes and UIDs */
     uint64_t sequence;
+    bool tracked; /* the snapshot lists which rows' static columns have changed */
+    uint32_t changed[MU_CLUSTER_CHANGED_MAX];
 };
 
 void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap);
@@ -32,6 +35,15 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
                          int64_t amount);
 /* Change flags of a node, and move the static generation. */
 void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags);
+/* The same for labels, and for taints. */
+void mu_cluster_relabel(struct mu_cluster *cluster, uint32_t row, const struct mu_label *labels,
+                        uint32_t count);
+void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_taint *taints,
+                      uint32_t count);
+/* From now on the snapshot lists the rows that the three above change, as the DB's do: those since
+ * the last call of mu_cluster_handed_over. Without it any row may have changed. */
+void mu_cluster_track(struct mu_cluster *cluster);
+void mu_cluster_handed_over(struct mu_cluster *cluster);
 
 struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_pod_object *pod);
 /* A class of cpu, memory and devices; 0: not requested. */

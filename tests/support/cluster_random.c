@@ -21,6 +21,8 @@ static int64_t draw(struct mu_random *random, const int64_t *values, uint32_t co
     return values[below(random, mu_random_chance(random, 950) ? sane : count)];
 }
 
+static const char *const gens[] = {"7", "12", "-3", "new"};
+
 static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint32_t kinds,
                      uint32_t number, bool jitter)
 {
@@ -40,6 +42,7 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
         {MU_STR("zone"), mu_str_of(zone)},
         {MU_STR(MU_HOSTNAME_KEY), mu_str_of(name)},
         {MU_STR("disk"), mu_random_chance(random, 500) ? MU_STR("ssd") : MU_STR("hdd")},
+        {MU_STR("gen"), mu_str_of(gens[below(random, 4)])},
     };
     const struct mu_taint taints[] = {
         {MU_STR("dedicated"), MU_STR("gpu"), MU_EFFECT_NO_SCHEDULE},
@@ -50,7 +53,7 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
         .name = mu_str_of(name),
         .uid = mu_str_of(name),
         .labels = labels,
-        .label_count = below(random, 4),
+        .label_count = below(random, 5),
         .taints = taints + below(random, 3),
         .taint_count = mu_random_chance(random, 200) ? 1 : 0,
         .allocatable = amounts,
@@ -60,6 +63,53 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
     uint32_t row = mu_cluster_node(cluster, &node);
     if (mu_random_chance(random, 500)) /* equal ties: in all bits, or in all but the lowest */
         cluster->snapshot.nodes[row].tie = below(random, 6);
+}
+
+/* Required node affinity: terms of labels and names, some of which nothing matches. */
+struct affinity_draft {
+    struct mu_node_term terms[3];
+    struct mu_requirement requirements[3][3];
+    struct mu_str values[3][3][2];
+    char names[3][32];
+};
+
+static void draw_requirement(struct mu_random *random, struct mu_requirement *r,
+                             struct mu_str values[2])
+{
+    static const char *const keys[] = {"zone", "disk", "gen", MU_HOSTNAME_KEY, "absent"};
+    static const char *const texts[] = {"z0", "z1", "ssd", "hdd", "7", "node-3"};
+    *r = (struct mu_requirement){mu_str_of(keys[below(random, 5)]), (enum mu_op)below(random, 7),
+                                 values, 0};
+    if (r->op == MU_OP_IN || r->op == MU_OP_NOT_IN)
+        r->value_count = 1 + below(random, 2);
+    if (r->op == MU_OP_GT || r->op == MU_OP_LT)
+        r->value_count = 1;
+    for (uint32_t v = 0; v < r->value_count; v++)
+        values[v] = mu_str_of(texts[below(random, 6)]);
+}
+
+static void draw_affinity(struct mu_random *random, struct affinity_draft *draft,
+                          struct mu_pod_object *pod)
+{
+    pod->has_node_terms = true;
+    pod->node_terms = draft->terms;
+    pod->node_term_count = mu_random_chance(random, 50) ? 0 : 1 + below(random, 3);
+    for (uint32_t t = 0; t < pod->node_term_count; t++) {
+        uint32_t labels = below(random, 3);
+        for (uint32_t r = 0; r < labels; r++)
+            draw_requirement(random, &draft->requirements[t][r], draft->values[t][r]);
+        draft->terms[t] = (struct mu_node_term){
+            .labels = {.requirements = draft->requirements[t], .requirement_count = labels}};
+        if (mu_random_chance(random, 700))
+            continue;
+        (void)snprintf(draft->names[t], sizeof draft->names[t], "node-%u", below(random, 20));
+        draft->values[t][2][0] = mu_str_of(draft->names[t]);
+        draft->requirements[t][2] = (struct mu_requirement){
+            MU_STR("metadata.name"), mu_random_chance(random, 700) ? MU_OP_IN : MU_OP_NOT_IN,
+            draft->values[t][2], 1};
+        draft->terms[t].fields = (struct mu_selector){.requirements = &draft->requirements[t][2],
+                                                      .requirement_count = 1};
+    }
 }
 
 static void class_add(struct mu_cluster *cluster, struct mu_random *random, struct mu_class_ix *out)
@@ -101,7 +151,8 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
         selector_count =
             mu_random_chance(random, 900) ? 1 : 2; /* 2 from 2 on: contradicts itself */
     }
-    const struct mu_pod_object pod = {
+    struct affinity_draft draft;
+    struct mu_pod_object pod = {
         .requests = amounts,
         .request_count = count,
         .selector = selector + selector_begin,
@@ -109,6 +160,8 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
         .tolerations = tolerations + below(random, 3),
         .toleration_count = mu_random_chance(random, 250) ? 1 : 0,
     };
+    if (mu_random_chance(random, 250))
+        draw_affinity(random, &draft, &pod);
     *out = mu_cluster_class(cluster, &pod);
 }
 
