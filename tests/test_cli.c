@@ -45,6 +45,61 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("muster-kubesim", "speed", "--speed", "0");
 }
 
+static void test_cli__offline_wrong_input__one_line_and_status_2(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    REFUSES("muster", "-f FILE", "place");
+    REFUSES("muster", "NAMESPACE/NAME", "explain");
+    REFUSES("muster", "-f FILE", "explain", "default/p");
+    REFUSES("muster", "/nonexistent", "place", "-f", "/nonexistent");
+    REFUSES("muster", "--output", "place", "-o", "yaml");
+    REFUSES("muster", "unexpected argument '-x'", "place", "-x");
+    write_file(p.file, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: 5\n");
+    REFUSES("muster", "/file:5: Pod default/p: spec.containers: expected an array", "place", "-f",
+            p.file);
+    REFUSES("muster", "/file:5: Pod default/p: spec.containers: expected an array", "explain",
+            "default/p", "-f", p.file);
+    write_file(p.file, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+                       "spec: {containers: [{name: c}]}\n");
+    REFUSES("muster", "no pod default/q in the input", "explain", "default/q", "-f", p.file);
+    REFUSES("muster", "no pod x/p in the input", "explain", "x/p", p.file);
+    place_drop(&p);
+}
+
+static void test_cli__offline__answers_on_stdout_and_notes_on_stderr(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    write_file(p.file, "apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
+                       "status: {allocatable: {cpu: 4, memory: 8Gi, pods: 10}}\n"
+                       "---\napiVersion: v1\nkind: Service\nmetadata: {name: s}\n"
+                       "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p}\n"
+                       "spec: {containers: [{name: c}]}\n");
+    struct result r =
+        run("muster", (const char *const[]){"place", "-f", p.file, "-o", "json", NULL});
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "{\"bindings\":[{\"pod\":\"default/p\",\"node\":\"n1\",\"gang\":"
+                               "\"default/p\"}],\"evictions\":[],\"pending\":[]}\n");
+    assert_non_null(strstr(r.err, "/file:5: Service: skipped, no part in placing\n"));
+    assert_int_equal(lines_of(r.err), 1);
+    r = run("muster", (const char *const[]){"place", "--file", p.file, NULL});
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "POD        NODE  GANG\ndefault/p  n1    -\n\n"
+                               "1 placed, 0 evicted, 0 pending\n");
+    r = run("muster", (const char *const[]){"explain", "p", p.file, NULL});
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "default/p fits on 1 of 1 nodes\n"));
+    r = run("muster", (const char *const[]){"explain", "--help", NULL});
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "usage: muster explain NAMESPACE/NAME [FILE...] [flags]\n"));
+    /* standard input is /dev/null here: no objects at all */
+    r = run("muster", (const char *const[]){"place", "-f", "-", NULL});
+    assert_int_equal(r.status, 0);
+    assert_string_equal(r.out, "0 placed, 0 evicted, 0 pending\n");
+    place_drop(&p);
+}
+
 static void test_cli__bad_files__one_line_with_file_and_line(void **state)
 {
     struct place p = place_make();
@@ -408,6 +463,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cli__wrong_flags__one_line_and_status_2),
+        cmocka_unit_test(test_cli__offline_wrong_input__one_line_and_status_2),
+        cmocka_unit_test(test_cli__offline__answers_on_stdout_and_notes_on_stderr),
         cmocka_unit_test(test_cli__bad_files__one_line_with_file_and_line),
         cmocka_unit_test(test_cli__help_and_version__status_0),
         cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),

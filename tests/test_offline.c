@@ -250,6 +250,70 @@ static void test_explain__json__as_documented(void **state)
     rig_drop(&rig);
 }
 
+/* ---- memory ------------------------------------------------------------------------------- */
+
+static const char memory_text[] =
+    "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\nvalue: 1\n"
+    "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n" NODE("n1", "")
+        NODE("n2", "spec: {taints: [{key: a, effect: NoSchedule}]}\n")
+            POD("p", "", "priorityClassName: high, nodeSelector: {zone: b}, ")
+                POD("a", GANG("2"), "") POD("b", GANG("2"), "") POD("r", "", "nodeName: n1, ");
+
+/* One round under a failing allocation. True when it met none. A failure is told: none is taken for
+ * a fault of the input. */
+static bool memory_round(void *context)
+{
+    const struct mu_str names[] = {MU_STR("default-scheduler")};
+    struct mu_db_config config = {
+        .scheduler_names = names, .scheduler_name_count = 1, .quiet_ns = 1};
+    struct offline_rig rig = {.manifest = mu_manifest_create(),
+                              .db = mu_db_create(&config),
+                              .arena = mu_arena_create((size_t)64 << 20)};
+    (void)context;
+    bool made = rig.manifest != NULL && rig.db != NULL && rig.arena != NULL;
+    int rc = made ? mu_manifest_read(rig.manifest, "f", mu_str_of(memory_text)) : MU_ENOMEM;
+    if (rc == 0) {
+        mu_manifest_resolve(rig.manifest);
+        rc = mu_manifest_load(rig.manifest, rig.db, (struct mu_uid){0, 0}, 1, NULL, NULL);
+    }
+    struct mu_settle_config settle = {
+        .session = {.profile = &mu_profile_spread}, .now_ns = 2, .bind = rig_bind, .context = &rig};
+    struct mu_settled settled;
+    struct mu_error error = {0, ""};
+    if (rc == 0)
+        rc = mu_settle(rig.db, &settle, rig.arena, &settled, &error);
+    struct mu_explanation x;
+    struct mu_uid pod = {0, 0};
+    struct mu_snapshot *snapshot = rc == 0 ? mu_db_replica_create(rig.db) : NULL;
+    if (rc == 0)
+        rc = snapshot == NULL ? MU_ENOMEM : 1;
+    while (rc == 1)
+        rc = mu_db_replica_sync(rig.db, snapshot, 0);
+    if (rc == 0 && mu_manifest_find(rig.manifest, MU_STR("default"), MU_STR("p"), &pod))
+        rc = mu_explain(rig.db, snapshot, &mu_profile_spread, pod, rig.arena, &x);
+    struct mu_buf out = {.max = 0};
+    if (rc == 0)
+        rc = mu_settled_write_json(&settled, &out);
+    if (rc == 0)
+        rc = mu_explanation_write_table(&x, &out);
+    mu_buf_fini(&out);
+    if (snapshot != NULL)
+        mu_db_replica_destroy(rig.db, snapshot);
+    assert_true(rc == 0 || rc == MU_ENOMEM);
+    if (rc == 0) {
+        assert_int_equal(mu_manifest_error_count(rig.manifest), 0);
+        assert_true(settled.binding_count + settled.pending_count == 3);
+    }
+    rig_drop(&rig);
+    return rc == 0;
+}
+
+static void test_offline__memory_out__said_and_nothing_leaks(void **state)
+{
+    (void)state;
+    assert_true(mu_test_fail_each(memory_round, NULL) > 100);
+}
+
 /* ---- the stated change ---------------------------------------------------------------------- */
 
 static uint32_t below(struct mu_test_run *run, uint32_t n)
@@ -290,6 +354,40 @@ static json_t *random_node(struct mu_test_run *run, uint32_t n)
                      alloc);
 }
 
+/* One requirement on a label that nodes may have. */
+static json_t *random_expression(struct mu_test_run *run)
+{
+    static const char *const ops[] = {"In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt"};
+    const char *op = ops[below(run, 6)];
+    bool number = op[0] == 'G' || op[0] == 'L';
+    bool rank = number || below(run, 3) == 0;
+    json_t *values = json_array();
+    for (uint32_t i = number ? 1 : op[0] == 'I' || op[0] == 'N' ? 1 + below(run, 2) : 0; i > 0; i--)
+        (void)json_array_append_new(values, rank ? text_of("", below(run, 10), "")
+                                                 : json_string(zones[below(run, 3)]));
+    return json_pack("{s:s, s:s, s:o}", "key", rank ? "rank" : "zone", "operator", op, "values",
+                     values);
+}
+
+static json_t *random_affinity(struct mu_test_run *run, uint32_t nodes)
+{
+    json_t *terms = json_array();
+    for (uint32_t i = 1 + below(run, 3); i > 0; i--) {
+        json_t *expressions = json_array();
+        json_t *term = json_pack("{s:o}", "matchExpressions", expressions);
+        for (uint32_t e = below(run, 4); e > 0; e--)
+            (void)json_array_append_new(expressions, random_expression(run));
+        if (below(run, 4) == 0)
+            (void)json_object_set_new(term, "matchFields",
+                                      json_pack("[{s:s, s:s, s:[o]}]", "key", "metadata.name",
+                                                "operator", below(run, 2) ? "In" : "NotIn",
+                                                "values", text_of("n", below(run, nodes), "")));
+        (void)json_array_append_new(terms, term);
+    }
+    return json_pack("{s:{s:{s:o}}}", "nodeAffinity",
+                     "requiredDuringSchedulingIgnoredDuringExecution", "nodeSelectorTerms", terms);
+}
+
 static json_t *random_pod(struct mu_test_run *run, const char *name, uint32_t nodes, bool bound)
 {
     json_t *requests = json_object();
@@ -310,6 +408,8 @@ static json_t *random_pod(struct mu_test_run *run, const char *name, uint32_t no
         (void)json_object_set_new(spec, "tolerations",
                                   json_pack("[{s:o, s:s}]", "key", text_of("t", below(run, 3), ""),
                                             "operator", "Exists"));
+    if (!bound && below(run, 2) == 0)
+        (void)json_object_set_new(spec, "affinity", random_affinity(run, nodes));
     return json_pack("{s:s, s:s, s:{s:s}, s:o}", "apiVersion", "v1", "kind", "Pod", "metadata",
                      "name", name, "spec", spec);
 }
@@ -485,6 +585,7 @@ int main(void)
         cmocka_unit_test(test_place__defaults__as_an_api_server_sets_them),
         cmocka_unit_test(test_explain__table__groups_and_what_would_have_to_change),
         cmocka_unit_test(test_explain__json__as_documented),
+        cmocka_unit_test(test_offline__memory_out__said_and_nothing_leaks),
         cmocka_unit_test(test_explain__stated_change_made__pod_fits_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,6 +8,7 @@
 #include <string.h>
 #include "engine/base/assert.h"
 #include "engine/filter.h"
+#include "tools/answer/labels.h"
 
 #define CHANGES_MAX (MU_TAINTS_PER_NODE + MU_LABELS_PER_OBJECT + MU_RESOURCES_MAX + 16)
 
@@ -17,6 +18,7 @@ struct finder {
     struct mu_class class_; /* copy, without what was waved away */
     bool steered;           /* the pod may now look at other nodes than before */
     bool hopeless;
+    struct mu_label_want wants[MU_LABEL_WANTS_MAX];
     uint32_t count;
     struct mu_change changes[CHANGES_MAX];
 };
@@ -113,26 +115,53 @@ static void waive_pods(struct finder *f)
 
 /* ---- node affinity ------------------------------------------------------------------------ */
 
+/* The wanted labels as changes. Values that were made up live on in the arena. */
+static void put_labels(struct finder *f, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_label_want *want = &f->wants[i];
+        struct mu_change *change =
+            put(f, want->absent ? MU_CHANGE_UNLABEL : MU_CHANGE_LABEL, want->key);
+        change->value = want->value;
+        if (want->value.data != want->digits)
+            continue;
+        change->value = mu_arena_str(f->c->arena, want->value);
+        f->hopeless = f->hopeless || change->value.data == NULL;
+    }
+}
+
+#define REQUIRED ".requiredDuringSchedulingIgnoredDuringExecution"
+
+/* What is out of reach by labels: the selector when it names another node, or what contradicts
+ * itself without terms; else the terms, and the selector's labels by themselves. */
+static void drop_affinity(struct finder *f, const struct mu_affinity *affinity,
+                          const struct mu_labels_view *labels)
+{
+    struct mu_affinity rest = *affinity;
+    uint32_t count = 0;
+    bool elsewhere = affinity->hostname.v != 0 && affinity->hostname.v != labels->hostname.v;
+    if (affinity->has_terms) {
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.nodeAffinity" REQUIRED));
+        rest.has_terms = rest.nothing = false;
+    }
+    if (!elsewhere && mu_labels_wanted(f->c->snapshot->model, &rest, labels, (struct mu_symbol){0},
+                                       f->wants, &count))
+        put_labels(f, count);
+    else
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.nodeSelector"));
+}
+
 static void waive_affinity(struct finder *f)
 {
     const struct mu_snapshot *s = f->c->snapshot;
     const struct mu_node_static *node = &s->nodes[f->row];
-    const struct mu_label_set *labels = mu_model_get_label_set(s->model, node->labels);
-    bool renamed = f->class_.hostname.v != 0 && f->class_.hostname.v != node->hostname.v;
-    if (f->class_.impossible || renamed) {
-        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.nodeSelector"));
-    } else {
-        for (uint32_t i = 0; i < f->class_.selector_count; i++) {
-            const struct mu_label_pair *want = &f->class_.selector[i];
-            bool has = false;
-            for (uint32_t l = 0; l < labels->count && !has; l++)
-                has = labels->pairs[l].key.v == want->key.v &&
-                      labels->pairs[l].value.v == want->value.v;
-            if (!has)
-                put(f, MU_CHANGE_LABEL, mu_symbol_str(names_of(f), want->key))->value =
-                    mu_symbol_str(names_of(f), want->value);
-        }
-    }
+    const struct mu_affinity *affinity = mu_model_get_affinity(s->model, f->class_.affinity);
+    struct mu_labels_view labels = mu_model_labels(s->model, node->labels, node->hostname);
+    uint32_t count = 0;
+    if (mu_labels_wanted(s->model, affinity, &labels, node->name, f->wants, &count))
+        put_labels(f, count);
+    else
+        drop_affinity(f, affinity, &labels);
     f->class_.impossible = false;
     f->class_.selector_count = 0;
     f->class_.hostname.v = 0;
@@ -153,9 +182,9 @@ static int waive_terms(struct finder *f)
     if ((kinds & 1u << MU_NO_PORTS) != 0)
         (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
     if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0)
-        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity"));
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
     if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
-        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity"));
+        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity" REQUIRED));
     f->hopeless = f->hopeless || (kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0;
     return rc;
 }

@@ -121,6 +121,7 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
     if (bind != NULL) {
         pod.node_name = mu_db_node_name(l->db, bind->node);
         pod.phase = MU_POD_RUNNING;
+        pod.devices = bind->devices;
     } else {
         warned(l, object, &warn);
     }

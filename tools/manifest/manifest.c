@@ -65,8 +65,10 @@ void mu_manifest_destroy(struct mu_manifest *m)
 
 /* ---- complaints --------------------------------------------------------------------------- */
 
-static void put_line(struct mu_manifest *m, struct mu_buf *out,
-                     const struct mu_manifest_place *place, const char *format, va_list args)
+__attribute__((format(printf, 4, 0))) static void put_line(struct mu_manifest *m,
+                                                           struct mu_buf *out,
+                                                           const struct mu_manifest_place *place,
+                                                           const char *format, va_list args)
 {
     char line[LINE_BYTES];
     const struct mu_str none = {NULL, 0};
