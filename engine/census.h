@@ -27,6 +27,8 @@ struct mu_census_ix {
 };
 /* A topology key in use, by number. Domains of a key are numbered from 0; numbers are used again. */
 #define MU_TOPOLOGY_ROW UINT32_MAX /* not a key: each row is its own domain */
+/* No census for this rule: a table is full. It cannot be judged, so its class fits nowhere. */
+#define MU_CENSUS_NONE UINT32_MAX
 
 struct mu_census {
     uint64_t id; /* unique over the process's life; 0: this number is not in use */
@@ -40,12 +42,13 @@ struct mu_census {
     struct mu_tolerance_ix tolerance; /* SPREAD */
     bool honor_taints;                /* SPREAD */
     bool counts_none;                 /* SPREAD: an empty selector */
-    struct mu_port_item port;         /* PORT */
-    uint32_t domain_count;            /* entries of the arrays below */
-    int32_t *counts;                  /* pods by domain; the session may use it as scratch */
-    const uint32_t *domains;          /* SPREAD: eligible nodes by domain, else NULL */
-    const uint64_t *eligible;         /* SPREAD: bit per row, whole words up to node_cap */
-    int64_t total;                    /* of counts */
+    bool overflow;            /* not all matches could be kept: what asks it cannot be judged */
+    struct mu_port_item port; /* PORT */
+    uint32_t domain_count;    /* entries of the arrays below: domain numbers of all rows fit */
+    int32_t *counts;          /* pods by domain; the session may use it as scratch */
+    const uint32_t *domains;  /* SPREAD: eligible nodes by domain, else NULL */
+    const uint64_t *eligible; /* SPREAD: bit per row, whole words up to node_cap */
+    int64_t total;            /* of counts */
 };
 
 /* The censuses that a class asks: one per term, spread and port, in the order of the class. */
@@ -57,7 +60,7 @@ struct mu_class_census {
     const struct mu_census_ix *carry;
 };
 /* The censuses whose matcher matches a kin, by kind; a pod of this kin is counted in the first two
- * and met by the terms of the third. */
+ * and met by the terms of the third. Those with counts_none count nobody and are not listed. */
 struct mu_kin_census {
     uint32_t match_count, spread_count, carry_count;
     const struct mu_census_ix *match, *spread, *carry;

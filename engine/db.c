@@ -83,6 +83,7 @@ void mu_db_destroy(struct mu_db *db)
         return;
     while (db->replica_count != 0)
         mu_db_replica_destroy(db, &db->replicas[0]->shown);
+    mu_census_destroy(db);
     mu_gang_destroy_all(db);
     mu_pod_destroy_all(db);
     mu_node_destroy_all(db);
@@ -148,6 +149,7 @@ void mu_db_reclaim(struct mu_db *db)
             db->released_last = NULL;
         mu_mem_free(block);
     }
+    mu_census_reclaim(db, safe, RECLAIM_BUDGET);
     mu_model_reclaim(db->model, safe, RECLAIM_BUDGET);
 }
 

@@ -57,7 +57,7 @@ struct mu_db_counts {
     uint64_t device_conflicts; /* devices of bound pods that their nodes lack, or do not have so
                                 * much of left */
     uint64_t audit_rows;       /* rows recomputed by the audit so far */
-    uint64_t audit_drift;      /* rows whose sums were wrong and were repaired */
+    uint64_t audit_drift;      /* sums of rows and counts of domains that were wrong and repaired */
 };
 
 struct mu_db *mu_db_create(const struct mu_db_config *config);
@@ -79,6 +79,11 @@ int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint6
                       struct mu_error *error);
 int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t now_ns,
                      struct mu_error *error);
+/* The labels of a namespace, which selectors of namespaces look at, or that it is gone (it has none
+ * then, like one that was never seen). Errors: MU_ENOMEM, MU_ELIMIT; nothing has changed. */
+int mu_db_namespace_upsert(struct mu_db *db, struct mu_str name, const struct mu_label *labels,
+                           uint32_t label_count, struct mu_error *error);
+int mu_db_namespace_remove(struct mu_db *db, struct mu_str name);
 /* Remove. A removed node keeps its pods (they are charged again when it returns). Removing what
  * is absent is fine. `uid` empty: whatever has that name. */
 int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid);
@@ -173,8 +178,9 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
 
 /* --- audit --------------------------------------------------------------------------------- */
 
-/* Recompute the sums of the next `rows` node rows from their pods and ledger entries; repair and
- * count drift. Call in idle time. Returns drift found by this call. */
+/* Recompute the sums of the next `rows` node rows from their pods and ledger entries, one census
+ * after another from as many pods; repair and count drift. Call in idle time. Returns the drift
+ * found by this call. */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
 /* Order-independent digest of nodes and pods (names, uids, versions, binding): equal content,
  * equal digest (I7). Cost: O(objects). */

@@ -5,7 +5,8 @@
 #include "engine/base/hash.h"
 
 /*
- * The audit recomputes node sums and devices from pods and ledger entries, the digest condenses what the DB
+ * The audit recomputes node sums and devices from pods and ledger entries, and what pods count for
+ * from their and the nodes' contents (db_census_audit.c); the digest condenses what the DB
  * holds so that it can be compared with another DB, or with one fed from the server's own list.
  */
 
@@ -13,11 +14,12 @@ static bool audit_row(struct mu_db *db, uint32_t row)
 {
     int64_t sums[MU_RESOURCES_MAX];
     size_t bytes = mu_row_chunk(db, row)->stride * sizeof *sums;
+    bool placed_wrong = mu_census_audit_row(db, row) != 0;
     struct mu_device_row devices;
     mu_row_sum(db, row, sums, &devices);
     if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
         (devices.count == 0 || memcmp(&devices, mu_row_devices(db, row), sizeof devices) == 0))
-        return false;
+        return placed_wrong;
     mu_row_restore(db, row);
     mu_row_mark_free(db, row);
     db->capacity_generation++; /* the repaired room may be larger */
@@ -34,6 +36,7 @@ uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows)
         drift += audit_row(db, db->audit_next++);
         db->counts.audit_rows++;
     }
+    drift += mu_census_audit(db, rows);
     db->counts.audit_drift += drift;
     return drift;
 }

@@ -359,6 +359,7 @@ static struct mu_gang_member member_of(const struct mu_db *db, uint32_t pod)
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
     struct mu_gang_member m = {.pod = {pod},
                                .class_ix = p->class_ix,
+                               .kin = p->kin,
                                .uid = p->uid,
                                .version = p->version,
                                .held = {MU_NONE}};

@@ -218,7 +218,7 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
         return rc;
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
-        mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->flags,
+        mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->kin, p->flags,
                      MU_LEDGER_IN_FLIGHT, (uint16_t)gang->binds[i].devices);
     }
     if ((g->row.flags & MU_GANG_SETTLED) == 0)
@@ -233,7 +233,7 @@ static void set_state(struct mu_db *db, uint32_t pod, enum mu_ledger_state state
 {
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
     uint32_t gang = p->gang.v;
-    mu_pod_place(db, pod, state == MU_LEDGER_NONE ? MU_NONE : p->node.v, p->class_ix,
+    mu_pod_place(db, pod, state == MU_LEDGER_NONE ? MU_NONE : p->node.v, p->class_ix, p->kin,
                  (uint16_t)(p->flags & ~(unsigned)MU_POD_CONFIRMED), state,
                  state == MU_LEDGER_NONE ? 0 : p->devices);
     if (gang != MU_NONE)

@@ -344,6 +344,7 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
     struct mu_node_rec *from = mu_row_rec(db, old);
     struct mu_node_rec *to = mu_row_rec(db, row);
     struct mu_capacity_ix capacity = from->capacity;
+    mu_census_row_leave(db, old);
     to->pods = from->pods;
     from->pods = MU_NONE;
     for (uint32_t pod = to->pods; pod != MU_NONE;) {
@@ -372,6 +373,9 @@ static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *
     bool same_shown = !moved && same_object && rec->flags == flags &&
                       rec->labels.v == f->labels.v && rec->taints == f->taints.v &&
                       rec->hostname.v == f->hostname.v;
+    if (moved || !was_present || rec->labels.v != f->labels.v || rec->taints != f->taints.v ||
+        rec->hostname.v != f->hostname.v)
+        mu_census_row_leave(db, row);
     if (was_present)
         release_object(db, rec);
     else
@@ -474,6 +478,7 @@ void mu_node_remove_row(struct mu_db *db, uint32_t row)
     struct mu_node_rec *rec = mu_row_rec(db, row);
     MU_ASSERT((rec->flags & MU_NODE_PRESENT) != 0);
     MU_ASSERT(db->nodes_present > 0);
+    mu_census_row_leave(db, row);
     release_object(db, rec);
     db->nodes_present--;
     rec->flags = 0;

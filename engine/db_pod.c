@@ -119,8 +119,16 @@ static void count(struct mu_db *db, const struct mu_pod_rec *p, uint32_t step)
         db->counts.ledger += step;
 }
 
+/* Changes of these alone move nothing in the books: confirmed, gated, ours and the like. */
+static bool counts_alike(uint16_t before, uint16_t after)
+{
+    const unsigned asked = MU_POD_USED | MU_POD_TERMINAL | MU_POD_TERMINATING;
+    return ((before ^ after) & asked) == 0;
+}
+
 void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
-                  uint16_t flags, enum mu_ledger_state ledger, uint16_t devices)
+                  struct mu_kin_ix kin, uint16_t flags, enum mu_ledger_state ledger,
+                  uint16_t devices)
 {
     struct mu_pod_rec *p = mu_pod_at(db, pod);
     const struct mu_pod_rec after = {.flags = flags, .ledger = (uint8_t)ledger};
@@ -131,6 +139,11 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     bool same = old_row == row && was_charged == charged && old_class.v == class_ix.v &&
                 p->devices == devices;
     MU_ASSERT(!charged || row != MU_NONE);
+    if (!same || p->kin.v != kin.v || !counts_alike(p->flags, flags)) {
+        mu_census_pod_leave(db, pod);
+        if (!db->books_wanted)
+            mu_census_class_seen(db, class_ix);
+    }
     count(db, p, UINT32_MAX); /* minus one */
     /* Off the list before the sums are touched: a recount must not see a half-changed pod. */
     if (!same && old_row != MU_NONE)
@@ -138,6 +151,7 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     if (!same && was_charged)
         mu_row_uncharge(db, old_row, old_class, p->devices);
     p->class_ix = class_ix;
+    p->kin = kin;
     p->flags = flags;
     p->ledger = (uint8_t)ledger;
     if (!same && row != MU_NONE)
@@ -158,6 +172,7 @@ struct pod_facts {
     struct mu_symbol ns;
     struct mu_symbol subgroup;
     struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
     uint32_t node; /* row, or MU_NONE */
     uint32_t gang; /* row, or MU_NONE */
     uint32_t slot; /* record */
@@ -174,6 +189,7 @@ enum {
     HAVE_SUBGROUP = 1u << 1,
     HAVE_NODE = 1u << 2,
     HAVE_GANG = 1u << 3,
+    HAVE_KIN = 1u << 8,
     /* of a new pod only */
     HAVE_UID = 1u << 4,
     HAVE_NS = 1u << 5,
@@ -198,6 +214,8 @@ static void facts_cancel(struct mu_db *db, const struct pod_facts *f)
         mu_symbol_unref(db->symbols, f->subgroup, db->reach);
     if ((f->have & HAVE_CLASS) != 0)
         mu_model_class_unref(db->model, f->class_ix, db->reach);
+    if ((f->have & HAVE_KIN) != 0)
+        mu_model_kin_unref(db->model, f->kin, db->reach);
     if ((f->have & HAVE_NS) != 0)
         mu_symbol_unref(db->symbols, f->ns, db->reach);
     if ((f->have & HAVE_UID) != 0)
@@ -305,6 +323,24 @@ static int obtain_class(struct mu_db *db, const struct mu_pod_object *pod,
     return rc;
 }
 
+/* A pod whose labels cannot be had is of the kin that it was of, or of one without labels. */
+static int obtain_kin(struct mu_db *db, const struct mu_pod_object *pod, const struct mu_pod_rec *p,
+                      struct pod_facts *f)
+{
+    int rc = mu_model_kin(db->model, pod, &f->kin);
+    if (rc != MU_ELIMIT && rc != MU_EINVAL)
+        return rc;
+    f->unbuilt |= MU_RULE_OVERSIZED;
+    f->reduced = true;
+    if (p != NULL) {
+        f->kin = p->kin;
+        mu_model_kin_ref(db->model, f->kin);
+        return 0;
+    }
+    const struct mu_pod_object bare = {.ns = pod->ns};
+    return mu_model_kin(db->model, &bare, &f->kin);
+}
+
 static int obtain_node(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
 {
     if ((f->flags & MU_POD_BOUND) != 0) {
@@ -345,6 +381,9 @@ static int obtain_record(struct mu_db *db, const struct mu_pod_object *pod, stru
     if (rc != 0)
         return rc;
     f->have |= HAVE_SLOT;
+    rc = mu_census_pods_reserve(db, db->pods.high);
+    if (rc != 0)
+        return rc;
     *mu_pod_at(db, f->slot) = (struct mu_pod_rec){.uid = f->uid,
                                                   .ns = f->ns,
                                                   .name = f->name,
@@ -386,6 +425,11 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
         f->have |= rc == 0 ? HAVE_CLASS : 0;
     }
     if (rc == 0) {
+        *what = "metadata.labels";
+        rc = obtain_kin(db, pod, p, f);
+        f->have |= rc == 0 ? HAVE_KIN : 0;
+    }
+    if (rc == 0) {
         *what = "sub-group";
         rc = mu_symbol_intern(db->symbols, f->gang_ref.subgroup, &f->subgroup);
         f->have |= rc == 0 ? HAVE_SUBGROUP : 0;
@@ -420,7 +464,8 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
            before->priority != after->priority || before->created_s != after->created_s ||
            before->gang_size != after->gang_size || before->subgroup.v != after->subgroup.v ||
            before->unbuilt != after->unbuilt ||
-           (role == MU_ROLE_PENDING && before->class_ix.v != after->class_ix.v);
+           (role == MU_ROLE_PENDING &&
+            (before->class_ix.v != after->class_ix.v || before->kin.v != after->kin.v));
 }
 
 /* A refused binding is not tried again because the pod was written to: the refusal may itself be
@@ -429,7 +474,7 @@ static void keep_refusal(const struct mu_pod_rec *p, const struct mu_pod_object 
                          struct pod_facts *f)
 {
     const unsigned learned = MU_POD_CONFIRMED;
-    bool same = p->class_ix.v == f->class_ix.v && p->gang.v == f->gang &&
+    bool same = p->class_ix.v == f->class_ix.v && p->kin.v == f->kin.v && p->gang.v == f->gang &&
                 ((p->flags ^ f->flags) & ~learned) == 0 && p->subgroup.v == f->subgroup.v &&
                 p->gang_size == f->gang_ref.size && p->priority == pod->priority &&
                 (p->unbuilt & ~(uint32_t)MU_RULE_REFUSED) == f->unbuilt;
@@ -447,7 +492,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
         mu_gang_leave(db, pod);
     /* Devices that nobody named stay as they were given. */
     bool stays = before.node.v != MU_NONE && before.node.v == f->node;
-    mu_pod_place(db, pod, f->node, f->class_ix, f->flags, f->ledger,
+    mu_pod_place(db, pod, f->node, f->class_ix, f->kin, f->flags, f->ledger,
                  f->devices == 0 && stays ? before.devices : f->devices);
     p->version = object->version;
     p->created_s = object->created_s;
@@ -469,6 +514,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
         mu_gang_drop_if_empty(db, before.gang.v);
     if ((before.flags & MU_POD_USED) != 0) {
         mu_model_class_unref(db->model, before.class_ix, db->reach);
+        mu_model_kin_unref(db->model, before.kin, db->reach);
         mu_symbol_unref(db->symbols, before.subgroup, db->reach);
     }
 }
@@ -536,14 +582,16 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     MU_ASSERT((p->flags & MU_POD_USED) != 0);
     uint32_t gang = p->gang.v;
     struct mu_class_ix class_ix = p->class_ix;
+    struct mu_kin_ix kin = p->kin;
     mu_index_remove(db->pod_by_uid, uid_hash(db, p->uid), pod);
     mu_index_remove(db->pod_by_name, pod_name_hash(db, p->ns, mu_pod_name(p)), pod);
     if (gang != MU_NONE)
         mu_gang_leave(db, pod);
-    mu_pod_place(db, pod, MU_NONE, class_ix, 0, MU_LEDGER_NONE, 0);
+    mu_pod_place(db, pod, MU_NONE, class_ix, kin, 0, MU_LEDGER_NONE, 0);
     if (gang != MU_NONE)
         mu_gang_drop_if_empty(db, gang);
     mu_model_class_unref(db->model, class_ix, db->reach);
+    mu_model_kin_unref(db->model, kin, db->reach);
     mu_symbol_unref(db->symbols, p->subgroup, db->reach);
     mu_symbol_unref(db->symbols, p->ns, db->reach);
     mu_uid_release(db, p->uid);

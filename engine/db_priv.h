@@ -10,6 +10,7 @@
  *   db_ledger.c   admitting plans, outcomes of binds
  *   db_device.c   devices of rows, and which pods have which
  *   db_replica.c  replicas and their sync
+ *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
  *   db_audit.c    audit and digest
  *
  * Two halves. Every public call that can fail first prepares (takes references, rows, slots, index
@@ -93,6 +94,7 @@ struct mu_pod_rec {
     char *name; /* not NUL-terminated */
     struct mu_symbol ns;
     struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
     struct mu_node_ix node; /* bound to, else charged by the ledger; MU_NONE */
     uint32_t node_next;
     uint32_t node_prev;
@@ -136,8 +138,30 @@ struct mu_gang_rec {
 
 /* --- replicas ------------------------------------------------------------------------------ */
 
+/* A copy of counts by domain, and which of them are dirty (db_census_copy.c). */
+struct mu_twin {
+    uint64_t id; /* of what it is a copy of; 0: of nothing */
+    uint32_t *cells;
+    uint32_t cap;
+    struct mu_rowset dirty;
+    uint64_t *eligible; /* of a field: bit per row; as wide as the columns */
+};
+struct mu_twins {
+    struct mu_twin *twins; /* by number */
+    uint32_t cap;
+};
+struct mu_replica_counts {
+    struct mu_rowset census_dirty, field_dirty, class_dirty, kin_dirty;
+    struct mu_twins censuses, fields;
+    uint32_t node_cap;       /* what the copies of eligible nodes are made for */
+    uint32_t shown_cap;      /* room in the snapshot's list of censuses */
+    uint64_t topology_reset; /* columns to start anew */
+    uint64_t cells;          /* dirty ones of all twins */
+};
+
 struct mu_replica {
     struct mu_snapshot shown; /* first: the two pointers are one */
+    struct mu_replica_counts counts;
     struct mu_rowset free_dirty;
     struct mu_rowset static_dirty;
     struct mu_rowset gang_dirty;
@@ -151,6 +175,7 @@ struct mu_replica {
 };
 
 struct mu_member_key; /* db_gang.c: scratch for sorting */
+struct mu_books;      /* db_census.h */
 
 struct mu_db {
     struct mu_model *model;
@@ -183,6 +208,10 @@ struct mu_db {
     uint32_t pending_gangs;
     struct mu_member_key *keys;
     uint32_t key_cap;
+
+    struct mu_books *books; /* NULL: no pod with a rule about others has been seen */
+    bool books_wanted;      /* one has: they are opened by the next sync */
+    uint64_t term_generation;
 
     struct mu_replica *replicas[MU_REPLICAS_MAX];
     uint32_t replica_count;
@@ -312,7 +341,8 @@ uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: non
 /* Set what decides where a pod is charged, and move charge, node list and counts accordingly.
  * `devices`: those that it is known to have; 0: not known. The node's chunk has room for the class (mu_row_reserve). Does not touch the gang. */
 void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
-                  uint16_t flags, enum mu_ledger_state ledger, uint16_t devices);
+                  struct mu_kin_ix kin, uint16_t flags, enum mu_ledger_state ledger,
+                  uint16_t devices);
 void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns);
 void mu_pod_destroy_all(struct mu_db *db);
 bool mu_pod_uid_equal(const void *context, uint32_t value, const void *key);
@@ -357,6 +387,44 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang);
  * Errors: MU_ENOMEM (the rest stays stale). */
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 void mu_gang_destroy_all(struct mu_db *db);
+
+/* --- censuses (db_census.c, db_topology.c, db_census_copy.c, db_census_audit.c) -------------- */
+
+/* What an event must say before it changes anything that pods count by; without books, nothing
+ * happens. A pod: its place, kin, class or phase. A row: labels, hostname, taints, name, presence,
+ * or its number (with all of its pods). A namespace: its labels. */
+void mu_census_pod_leave(struct mu_db *db, uint32_t pod);
+void mu_census_row_leave(struct mu_db *db, uint32_t row);
+void mu_census_namespace(struct mu_db *db, struct mu_symbol ns);
+/* A pod of this class has come: the books are opened where its rules need them. */
+void mu_census_class_seen(struct mu_db *db, struct mu_class_ix class_ix);
+/* Room to mark numbers below `pods`, `rows`. Errors: MU_ENOMEM. */
+int mu_census_pods_reserve(struct mu_db *db, uint32_t pods);
+int mu_census_rows_reserve(struct mu_db *db, uint32_t rows);
+/* Enter what has left, build what is new, until *spent, raised by the cost in rows, reaches
+ * `budget`. Errors: MU_ENOMEM (the rest waits). */
+int mu_census_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
+/* What is left of that; 0: the counts are complete. */
+uint64_t mu_census_backlog(const struct mu_db *db);
+int mu_census_open(struct mu_db *db);
+void mu_census_destroy(struct mu_db *db);
+void mu_census_reclaim(struct mu_db *db, uint64_t safe, uint32_t budget);
+/* The part of a replica: everything dirty; room; copying; what is shown at the end of a sync. */
+int mu_census_replica_init(struct mu_db *db, struct mu_replica *r);
+void mu_census_replica_fini(struct mu_replica *r);
+int mu_census_replica_reserve(struct mu_db *db, struct mu_replica *r);
+int mu_census_copy(struct mu_db *db, struct mu_replica *r, uint32_t budget, uint32_t *spent);
+void mu_census_copy_row(const struct mu_db *db, struct mu_replica *r, uint32_t row);
+uint64_t mu_census_replica_backlog(const struct mu_replica *r);
+void mu_census_show(const struct mu_db *db, struct mu_replica *r);
+/* Recount part of one census after another, `pods` pods a call. Returns domains that were wrong and
+ * are repaired. Does nothing while the books are behind. */
+uint32_t mu_census_audit(struct mu_db *db, uint32_t pods);
+/* The same for the domains of a row: 1 when they were wrong. */
+uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row);
+/* For tests: make a count of pods, of eligible nodes, wrong. */
+void mu_census_debug_drift(struct mu_db *db, uint32_t census, uint32_t domain, int32_t by);
+void mu_census_debug_field_drift(struct mu_db *db, uint32_t census, uint32_t domain, int32_t by);
 
 /* --- db.c ------------------------------------------------------------------------------------ */
 

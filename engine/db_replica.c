@@ -46,6 +46,7 @@ static void replica_free(struct mu_replica *r)
     mu_mem_free(r->shown.nodes);
     mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
+    mu_census_replica_fini(r);
     mu_rowset_fini(&r->free_dirty);
     mu_rowset_fini(&r->static_dirty);
     mu_rowset_fini(&r->gang_dirty);
@@ -62,7 +63,8 @@ struct mu_snapshot *mu_db_replica_create(struct mu_db *db)
     uint32_t rows = mu_row_count(db);
     if (mu_rowset_reserve(&r->free_dirty, rows) != 0 ||
         mu_rowset_reserve(&r->static_dirty, rows) != 0 ||
-        mu_rowset_reserve(&r->gang_dirty, db->gangs.high) != 0) {
+        mu_rowset_reserve(&r->gang_dirty, db->gangs.high) != 0 ||
+        mu_census_replica_init(db, r) != 0) {
         replica_free(r);
         return NULL;
     }
@@ -126,6 +128,10 @@ static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
     mu_mem_free(dropped.nodes);
     if (failed)
         return MU_ENOMEM;
+    for (uint32_t t = 0; t < MU_TOPOLOGIES_MAX; t++) { /* made anew where they are in use */
+        mu_mem_free(s->topology[t]);
+        s->topology[t] = NULL;
+    }
     s->nodes = wide.nodes;
     s->node_cap = cap;
     mu_mem_free(s->devices); /* reserve_devices makes them anew */
@@ -251,9 +257,11 @@ static uint32_t copy_free(const struct mu_db *db, struct mu_replica *r, uint32_t
     }
 }
 
-static void copy_static_row(const struct mu_db *db, struct mu_snapshot *s, uint32_t row)
+static void copy_static_row(const struct mu_db *db, struct mu_replica *r, uint32_t row)
 {
+    struct mu_snapshot *s = &r->shown;
     const struct mu_node_rec *rec = mu_row_rec(db, row);
+    mu_census_copy_row(db, r, row);
     if ((rec->flags & MU_NODE_PRESENT) != 0) {
         const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
         for (uint32_t c = 0; c < s->resource_count; c++)
@@ -293,7 +301,7 @@ static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32
         if (n == 0)
             break;
         for (uint32_t i = 0; i < n; i++) {
-            copy_static_row(db, &r->shown, rows[i]);
+            copy_static_row(db, r, rows[i]);
             note_changed(r, rows[i]);
         }
         copied += n;
@@ -324,7 +332,7 @@ static uint32_t copy_gangs(const struct mu_db *db, struct mu_replica *r, uint32_
 static uint64_t backlog_of(const struct mu_db *db, const struct mu_replica *r)
 {
     return (uint64_t)r->free_dirty.count + r->static_dirty.count + r->gang_dirty.count +
-           db->gang_stale.count;
+           db->gang_stale.count + mu_census_backlog(db) + mu_census_replica_backlog(r);
 }
 
 static void show(struct mu_db *db, struct mu_replica *r)
@@ -343,6 +351,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->capacity_generation = db->capacity_generation;
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
+    mu_census_show(db, r);
     r->backlog = 0;
     r->effort = 0;
     r->reach = db->reach++;
@@ -369,7 +378,13 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
     if (rc == 0)
         rc = mu_gang_refresh(db, budget, &spent);
     if (rc == 0)
+        rc = mu_census_refresh(db, budget, &spent);
+    if (rc == 0)
         rc = reserve_gangs(db, r);
+    if (rc == 0)
+        rc = mu_census_replica_reserve(db, r);
+    if (rc == 0)
+        rc = mu_census_copy(db, r, budget, &spent);
     if (rc != 0)
         return rc;
     if (spent < budget)

@@ -72,8 +72,11 @@ static int chunk_add(struct mu_db *db)
         if (rc != 0)
             return rc;
     }
-    int rc = mu_mem_grow((void **)&db->chunks, &db->chunk_cap, db->chunk_count + 1,
-                         MU_NODES_MAX / MU_NODE_CHUNK, sizeof *db->chunks);
+    int rc = mu_census_rows_reserve(db, rows);
+    if (rc != 0)
+        return rc;
+    rc = mu_mem_grow((void **)&db->chunks, &db->chunk_cap, db->chunk_count + 1,
+                     MU_NODES_MAX / MU_NODE_CHUNK, sizeof *db->chunks);
     if (rc != 0)
         return rc;
     struct mu_chunk chunk = {.stride = MU_RES_EXTENDED, .owner = MU_CHUNK_SHARED};

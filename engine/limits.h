@@ -24,10 +24,13 @@
 #define MU_TOLERANCES_MAX      (1u << 18)
 #define MU_MATCHERS_MAX        (1u << 16)
 #define MU_CENSUSES_MAX        (1u << 16)
-#define MU_TOPOLOGIES_MAX      64u   /* distinct topology keys in use */
-#define MU_SELECTOR_TERMS_MAX  1024u /* of one pod: node terms; pod terms; spreads */
-#define MU_REQUIREMENTS_MAX    1024u /* of one pod, over all its selectors */
-#define MU_VALUES_MAX          4096u /* of one pod, over all its requirements */
+#define MU_CENSUS_CELLS_MAX    (UINT64_C(1) << 30) /* domains of all censuses together */
+#define MU_FIELDS_MAX          1024u      /* distinct sets of eligible nodes under spread */
+#define MU_MATCHES_MAX         (1u << 24) /* (kin, matcher) pairs that match */
+#define MU_TOPOLOGIES_MAX      64u        /* distinct topology keys in use */
+#define MU_SELECTOR_TERMS_MAX  1024u      /* of one pod: node terms; pod terms; spreads */
+#define MU_REQUIREMENTS_MAX    1024u      /* of one pod, over all its selectors */
+#define MU_VALUES_MAX          4096u      /* of one pod, over all its requirements */
 #define MU_PORTS_PER_POD       256u
 #define MU_IMAGES_PER_POD      64u
 #define MU_IMAGES_PER_NODE     256u

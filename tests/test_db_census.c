@@ -1,0 +1,358 @@
+/*
+ * The censuses of the cluster DB against a naive count (census_world.h): random nodes, pods,
+ * places, labels, taints and namespaces, rules that come late and go again; whenever a replica is
+ * complete, every census in it is counted anew. Then what must not go wrong: memory that runs out
+ * at any point, drift, numbers that are used again.
+ */
+#include "tests/census_world.h"
+
+enum { STEPS = 2500, SEEDS = 8 };
+
+static void run(uint64_t seed, uint64_t *checked)
+{
+    struct world w = {.db = fixture_create(0)};
+    mu_random_init_seed(&w.random, seed);
+    for (int i = 0; i < 2; i++) {
+        w.replicas[i] = mu_db_replica_create(w.db);
+        assert_non_null(w.replicas[i]);
+    }
+    for (uint32_t step = 0; step < STEPS; step++) {
+        /* Rules come late: first none, then more and more, then none are added again. */
+        uint32_t bound = step < 100 ? 1 : step > STEPS - 200 ? 1 : 1 + (step / 50) % RULES;
+        change(&w, bound == 1 && step > 100 && step < STEPS - 200 ? RULES : bound);
+        if (step % 97 == 0) /* only one of the two knows what it once knew */
+            (void)mu_db_audit_step(w.db, 1 + below(&w, 100));
+        struct mu_snapshot *s = w.replicas[below(&w, 2)];
+        int rc = 1;
+        for (uint32_t slices = below(&w, 4); slices > 0 && rc == 1; slices--)
+            rc = mu_db_replica_sync(w.db, s, 1 + below(&w, 40));
+        assert_true(rc >= 0);
+        if (rc == 0 || chance(&w, 300)) {
+            fixture_sync(w.db, s);
+            check(&w, s);
+        }
+    }
+    struct mu_db_counts counts;
+    mu_db_counts(w.db, &counts);
+    assert_int_equal(counts.audit_drift, 0);
+    assert_int_equal(counts.limit_reduced, 0);
+    for (int k = 0; k < 4; k++)
+        checked[k] += w.checked[k];
+    mu_db_destroy(w.db);
+}
+
+static uint64_t first_seed = 1;
+static uint64_t seed_count = SEEDS;
+
+static void test_db_census__random_changes__equals_the_naive_count(void **state)
+{
+    (void)state;
+    uint64_t checked[4] = {0};
+    mu_db_destroy(fixture_create(0)); /* warm whatever is made once a process */
+    size_t baseline = mu_mem_live_bytes();
+    for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
+        (void)fprintf(stderr, "seed %llu (again: test_db_census %llu)\n", (unsigned long long)seed,
+                      (unsigned long long)seed);
+        run(seed, checked);
+        assert_int_equal(mu_mem_live_bytes(), baseline);
+    }
+    for (int k = 0; k < 4; k++) {
+        print_message("kind %d: %llu censuses with pods\n", k, (unsigned long long)checked[k]);
+        assert_true(checked[k] > 100 * seed_count);
+    }
+}
+
+/* --- memory that runs out --------------------------------------------------------------------- */
+
+static void fail_nth(uint64_t nth)
+{
+    mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+}
+
+static void test_db_census__sync_without_memory__goes_on_where_it_was(void **state)
+{
+    (void)state;
+    uint32_t failures = 0;
+    size_t baseline = 0;
+    for (uint64_t nth = 1; nth < 4000; nth += 1 + nth / 40) {
+        struct world w;
+        make_world(&w, 7 + nth % 5, 0);
+        for (uint32_t i = 0; i < 300; i++) { /* nothing of it has been seen by any sync */
+            if (i % 3 == 0)
+                change_node(&w);
+            change_pod(&w, RULES);
+            if (i % 30 == 0)
+                change_space(&w);
+        }
+        fail_nth(nth);
+        for (int replica = 0; replica < 2; replica++) {
+            struct mu_snapshot *s = w.replicas[replica];
+            int rc = 1;
+            for (uint32_t calls = 0; rc != 0; calls++) {
+                assert_true(calls < 100000);
+                rc = mu_db_replica_sync(w.db, s, 25);
+                assert_true(rc == 0 || rc == 1 || rc == MU_ENOMEM);
+                if (rc == MU_ENOMEM)
+                    fail_nth(0);
+                failures += rc == MU_ENOMEM;
+            }
+            check(&w, s);
+        }
+        fail_nth(0);
+        mu_db_destroy(w.db);
+        baseline = baseline == 0 ? mu_mem_live_bytes() : baseline;
+        assert_int_equal(mu_mem_live_bytes(), baseline);
+    }
+    print_message("%u failures\n", failures);
+    assert_true(failures > 50);
+}
+
+static void test_db_census__pod_without_memory__has_changed_nothing(void **state)
+{
+    (void)state;
+    struct world w;
+    make_world(&w, 3, 120);
+    fixture_sync(w.db, w.replicas[0]);
+    const struct pod old = w.pods[5];
+    uint32_t failures = 0;
+    int rc = MU_ENOMEM;
+    for (uint64_t nth = 1; rc != 0; nth++) {
+        w.pods[5] = (struct pod){.exists = true, .uid = 9000, .node = 2, .rules = 11, .app = 1};
+        w.pods[5].version = ++w.version;
+        fail_nth(nth);
+        rc = try_pod(&w, 5);
+        fail_nth(0);
+        if (rc != 0) {
+            assert_int_equal(rc, MU_ENOMEM);
+            w.pods[5] = old;
+            failures++;
+        }
+        fixture_sync(w.db, w.replicas[0]);
+        check(&w, w.replicas[0]);
+    }
+    assert_true(failures > 2);
+    mu_db_destroy(w.db);
+}
+
+/* The books are opened by a sync, and rows and pods that come later need room in them. */
+static void test_db_census__new_rows_and_pods_without_memory__are_refused(void **state)
+{
+    (void)state;
+    for (uint64_t nth = 1; nth < 40; nth++) {
+        struct mu_db *db = fixture_create(0);
+        struct world w = {.db = db, .version = 1, .uid = 1};
+        w.replicas[0] = mu_db_replica_create(db);
+        w.pods[0] = (struct pod){
+            .exists = true, .uid = 1, .node = -1, .rules = 1, .app = 1, .version = 1, .ours = true};
+        send_pod(&w, 0);
+        fixture_sync(db, w.replicas[0]);
+        int rc = 0;
+        uint32_t stored = 0;
+        for (uint32_t i = 0; i < 5000 && rc == 0; i++) { /* beyond what a set begins with */
+            struct fixture_pod f;
+            fixture_pod(&f, 100 + i, 1);
+            if (i == 4000)
+                fail_nth(nth * 9);
+            rc = mu_db_pod_upsert(db, &f.object, 0, NULL);
+            stored += rc == 0;
+        }
+        fail_nth(0);
+        struct mu_db_counts counts;
+        mu_db_counts(db, &counts);
+        assert_true(rc == 0 || rc == MU_ENOMEM);
+        assert_int_equal(counts.pods, stored + 1);
+        fixture_sync(db, w.replicas[0]);
+        check(&w, w.replicas[0]);
+        mu_db_destroy(db);
+    }
+}
+
+/* --- the audit -------------------------------------------------------------------------------- */
+
+/* Until every census and every row has been looked at; returns the drift found. */
+static uint32_t audit_all(struct world *w)
+{
+    uint32_t drift = 0;
+    for (int i = 0; i < 3000; i++)
+        drift += mu_db_audit_step(w->db, 64);
+    return drift;
+}
+
+/* Some census of a kind in which somebody counts, and a domain where. */
+static uint32_t find_census(const struct mu_snapshot *s, enum mu_census_kind kind, uint32_t *domain)
+{
+    for (uint32_t i = 0; i < s->census_count; i++) {
+        const struct mu_census *c = &s->censuses[i];
+        if (c->id == 0 || c->kind != kind)
+            continue;
+        for (*domain = 0; *domain < c->domain_count; ++*domain)
+            if (c->counts[*domain] != 0)
+                return i;
+    }
+    fail_msg("expected a census with pods");
+    return 0;
+}
+
+static void test_db_census__planted_drift__is_repaired_and_counted(void **state)
+{
+    (void)state;
+    for (int kind = 0; kind < 5; kind++) { /* the fifth: eligible nodes of a spread */
+        struct world w;
+        struct mu_db_counts counts;
+        uint32_t domain = 0;
+        make_world(&w, 11, 200);
+        fixture_sync(w.db, w.replicas[0]);
+        assert_int_equal(audit_all(&w), 0);
+        enum mu_census_kind of = kind == 4 ? MU_CENSUS_SPREAD : (enum mu_census_kind)kind;
+        uint32_t census = find_census(w.replicas[0], of, &domain);
+        int32_t was = w.replicas[0]->censuses[census].counts[domain];
+        if (kind == 4)
+            mu_census_debug_field_drift(w.db, census, domain, 3);
+        else
+            mu_census_debug_drift(w.db, census, domain, 3);
+        fixture_sync(w.db, w.replicas[0]);
+        if (kind != 4)
+            assert_int_equal(w.replicas[0]->censuses[census].counts[domain], was + 3);
+        uint64_t term_generation = w.replicas[0]->term_generation;
+        uint32_t drift = audit_all(&w);
+        assert_int_equal(drift, 1);
+        mu_db_counts(w.db, &counts);
+        assert_int_equal(counts.audit_drift, 1);
+        fixture_sync(w.db, w.replicas[0]);
+        assert_true(w.replicas[0]->term_generation > term_generation);
+        check(&w, w.replicas[0]);
+        fixture_sync(w.db, w.replicas[1]);
+        check(&w, w.replicas[1]);
+        assert_int_equal(audit_all(&w), 0);
+        mu_db_destroy(w.db);
+    }
+}
+
+/* Pods come and go between the steps of an audit: nothing of that is drift. */
+static void test_db_census__changes_during_an_audit__are_no_drift(void **state)
+{
+    (void)state;
+    struct world w;
+    make_world(&w, 21, 150);
+    uint32_t drift = 0;
+    for (int i = 0; i < 4000; i++) {
+        if (i % 5 == 0)
+            change(&w, RULES);
+        fixture_sync(w.db, w.replicas[0]);
+        drift += mu_db_audit_step(w.db, 3);
+    }
+    assert_int_equal(drift, 0);
+    check(&w, w.replicas[0]);
+    mu_db_destroy(w.db);
+}
+
+/* --- edges ------------------------------------------------------------------------------------ */
+
+static void test_db_census__no_rules__nothing_is_kept(void **state)
+{
+    (void)state;
+    struct world w;
+    make_world(&w, 5, 0);
+    for (int i = 0; i < 300; i++)
+        change(&w, 1);
+    fixture_sync(w.db, w.replicas[0]);
+    const struct mu_snapshot *s = w.replicas[0];
+    assert_null(w.db->books);
+    assert_true(s->topology_count == 0 && s->census_count == 0 && s->term_generation == 0);
+    assert_true(s->class_census_count == 0 && s->kin_census_count == 0);
+    mu_db_destroy(w.db);
+}
+
+static void put_keyed(struct mu_db *db, uint32_t number, uint64_t version, const char *key)
+{
+    struct fixture_pod f;
+    const struct mu_str ns = MU_STR("default");
+    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                     .topology_key = mu_str_of(key),
+                                     .namespaces = &ns,
+                                     .namespace_count = 1};
+    fixture_pod(&f, number, version);
+    f.object.terms = &term;
+    f.object.term_count = 1;
+    fixture_put(db, &f, 0);
+}
+
+/* A key beyond the table leaves its class without an answer; one that is given up makes room. */
+static void test_db_census__more_keys_than_numbers__cannot_be_judged(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_db_counts counts;
+    char key[16];
+    for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
+        (void)snprintf(key, sizeof key, "key-%u", i);
+        put_keyed(db, 1 + i, 1, key);
+    }
+    fixture_sync(db, s);
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.limit_reduced, 1);
+    assert_int_equal(s->topology_count, MU_TOPOLOGIES_MAX);
+    struct mu_pod_view last = fixture_find(db, 1 + MU_TOPOLOGIES_MAX);
+    assert_int_equal(s->class_census[last.class_ix.v]->terms[0].v, MU_CENSUS_NONE);
+    assert_int_equal(s->class_census[last.class_ix.v]->carry_count, 0);
+    struct mu_pod_view first = fixture_find(db, 1);
+    assert_true(s->class_census[first.class_ix.v]->terms[0].v < s->census_count);
+    struct fixture_pod f;
+    fixture_pod(&f, 1, 2);
+    assert_int_equal(mu_db_pod_remove(db, f.object.ns, f.object.name, MU_STR(""), 0), 0);
+    fixture_sync(db, s); /* the number is free again */
+    put_keyed(db, 200, 1, "late");
+    fixture_sync(db, s);
+    struct mu_pod_view late = fixture_find(db, 200);
+    assert_true(s->class_census[late.class_ix.v]->terms[0].v < s->census_count);
+    mu_db_destroy(db);
+}
+
+/* A key's number goes to another key while a replica is half way: its column is not the old one. */
+static void test_db_census__number_used_again__shows_the_new_key(void **state)
+{
+    (void)state;
+    struct world w = {.db = fixture_create(0)};
+    struct mu_snapshot *s = mu_db_replica_create(w.db);
+    w.nodes[0] = (struct node){.present = true, .zone = 1, .cpus = 4, .version = 1};
+    w.nodes[1] = (struct node){.present = true, .rack = 1, .cpus = 4, .version = 1};
+    send_node(&w, 0);
+    send_node(&w, 1);
+    put_keyed(w.db, 1, 1, "zone");
+    fixture_sync(w.db, s);
+    uint32_t row0 = fixture_row(w.db, s, "node-0");
+    uint32_t row1 = fixture_row(w.db, s, "node-1");
+    assert_int_equal(s->topology[0][row0], 0);
+    assert_int_equal(s->topology[0][row1], MU_NONE);
+    struct fixture_pod f;
+    fixture_pod(&f, 1, 2);
+    assert_int_equal(mu_db_pod_remove(w.db, f.object.ns, f.object.name, MU_STR(""), 0), 0);
+    struct mu_snapshot *other = mu_db_replica_create(w.db);
+    fixture_sync(w.db, other); /* the books forget `zone` */
+    assert_int_equal(other->topology_count, 0);
+    put_keyed(w.db, 2, 1, "rack");
+    fixture_sync(w.db, s);
+    assert_int_equal(s->topology_count, 1);
+    assert_int_equal(s->topology[0][row0], MU_NONE);
+    assert_int_equal(s->topology[0][row1], 0);
+    mu_db_destroy(w.db);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && mu_str_to_u64(mu_str_of(argv[1]), &first_seed))
+        seed_count = 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_db_census__random_changes__equals_the_naive_count),
+        cmocka_unit_test(test_db_census__sync_without_memory__goes_on_where_it_was),
+        cmocka_unit_test(test_db_census__pod_without_memory__has_changed_nothing),
+        cmocka_unit_test(test_db_census__new_rows_and_pods_without_memory__are_refused),
+        cmocka_unit_test(test_db_census__planted_drift__is_repaired_and_counted),
+        cmocka_unit_test(test_db_census__changes_during_an_audit__are_no_drift),
+        cmocka_unit_test(test_db_census__no_rules__nothing_is_kept),
+        cmocka_unit_test(test_db_census__more_keys_than_numbers__cannot_be_judged),
+        cmocka_unit_test(test_db_census__number_used_again__shows_the_new_key),
+    };
+    return cmocka_run_group_tests_name("db_census", tests, NULL, NULL);
+}
