@@ -94,6 +94,7 @@ void mu_db_destroy(struct mu_db *db)
     for (uint32_t i = 0; i < db->scheduler_name_count; i++)
         mu_mem_free((void *)(uintptr_t)db->scheduler_names[i].data); /* our own copy */
     mu_mem_free(db->scheduler_names);
+    mu_mem_free(db->class_live);
     mu_mem_free(db);
 }
 

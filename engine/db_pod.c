@@ -109,8 +109,11 @@ static void count(struct mu_db *db, const struct mu_pod_rec *p, uint32_t step)
     const uint16_t gone = MU_POD_TERMINAL | MU_POD_TERMINATING;
     if ((p->flags & MU_POD_USED) == 0)
         return;
-    if ((p->flags & MU_POD_TERMINAL) == 0)
+    if ((p->flags & MU_POD_TERMINAL) == 0) {
         db->counts.pods += step;
+        db->class_live[p->class_ix.v] += step;
+        db->pod_moves++;
+    }
     if ((p->flags & (MU_POD_BOUND | MU_POD_TERMINAL)) == MU_POD_BOUND)
         db->counts.pods_bound += step;
     if ((p->flags & MU_POD_OURS) != 0 && (p->flags & (gone | MU_POD_BOUND)) == 0)
@@ -423,6 +426,8 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
         *what = "spec";
         rc = obtain_class(db, pod, p, f);
         f->have |= rc == 0 ? HAVE_CLASS : 0;
+        if (rc == 0)
+            rc = mu_typical_reserve(db, f->class_ix);
     }
     if (rc == 0) {
         *what = "metadata.labels";

@@ -9,6 +9,7 @@
  *   db_gang.c     gang rows, members, blocks
  *   db_ledger.c   admitting plans, outcomes of binds
  *   db_device.c   devices of rows, and which pods have which
+ *   db_typical.c  the requests by which fragmentation is judged
  *   db_replica.c  replicas and their sync
  *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
  *   db_audit.c    audit and digest
@@ -219,6 +220,12 @@ struct mu_db {
     struct mu_block *released_first;
     struct mu_block *released_last;
 
+    uint32_t *class_live; /* by class: pods of it that are not terminal */
+    uint32_t class_live_cap;
+    uint32_t typical_count; /* classes that ask for devices, the most common first, as of some */
+    uint64_t typical_moves; /* earlier moment: it comes when so many pods have come and gone */
+    uint64_t pod_moves;
+    struct mu_class_ix typical[MU_TYPICAL_MAX];
     uint32_t share_resource; /* MU_GPU_SHARE_RESOURCE's number, once a row is tracked */
     bool devices_tracked;    /* some row is, or was */
 
@@ -304,6 +311,11 @@ uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_i
                                uint16_t named);
 /* The devices of a tracked row from its pods. */
 void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out);
+/* A class whose pods can be counted (class_live). Errors: MU_ENOMEM. */
+int mu_typical_reserve(struct mu_db *db, struct mu_class_ix class_ix);
+/* Show the typical requests. Cost: O(MU_TYPICAL_MAX), and O(classes) each time that an eighth of the
+ * pods has come or gone. */
+void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot);
 /* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its sums
  * are the caller's to restore. True when anything changed. Cost: O(its pods). */
 bool mu_row_devices_configure(struct mu_db *db, uint32_t row, const struct mu_device_row *as);

@@ -349,6 +349,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->static_changed_count = listed ? r->static_changed_count : 0;
     r->shows = true;
     s->capacity_generation = db->capacity_generation;
+    mu_typical_show(db, s);
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
     mu_census_show(db, r);

@@ -8,6 +8,7 @@
 #include "engine/base/mem.h"
 #include "engine/choose.h"
 #include "engine/device.h"
+#include "engine/fragment.h"
 
 #define LOG_MAX (1u << 25)
 /* Undoing a change costs about as much as computing so many rows anew. */
@@ -68,6 +69,7 @@ struct concerned_mask {
 struct mu_place {
     struct mu_room room;
     struct mu_choose choose;
+    struct mu_fragment fragment;
     struct mu_filter *filter;
     struct mu_terms *terms;
     struct concerned_mask concerned;
@@ -99,6 +101,7 @@ struct mu_place *mu_place_create(const struct mu_profile *profile, const struct 
         ops = mu_scan_best();
     mu_room_init(&place->room, ops, profile);
     mu_choose_init(&place->choose);
+    mu_fragment_init(&place->fragment);
     place->filter = mu_filter_create(ops);
     place->terms = mu_terms_create();
     if (place->filter == NULL || place->terms == NULL) {
@@ -130,6 +133,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_filter_destroy(place->filter);
     mu_terms_destroy(place->terms);
     mu_choose_fini(&place->choose);
+    mu_fragment_fini(&place->fragment);
     mu_room_fini(&place->room);
     mu_mem_free(place);
 }
@@ -141,6 +145,7 @@ void mu_place_drop_caches(struct mu_place *place)
     mu_filter_drop(place->filter);
     mu_terms_drop(place->terms);
     mu_choose_drop(&place->choose);
+    mu_fragment_fini(&place->fragment);
     mu_room_drop(&place->room);
 }
 
@@ -437,12 +442,33 @@ static uint32_t pick_row(struct mu_place *place, struct place_class *known,
         place->counts.pinned++;
         return pick_pinned(place, known, mask);
     }
-    if (mask != known->mask) {
+    if (mask != known->mask || known->need->bonus[0] != NULL) {
         place->counts.by_search++;
         return mu_room_best(&place->room, known->need, mask);
     }
     return mu_choose_best(&place->choose, &place->room, &known->choose, known->id,
                           known->mask->version, known->need, known->mask);
+}
+
+/* True when the profile looks at fragmentation, and there is something to see. */
+static bool is_fragmenting(const struct mu_place *place)
+{
+    return place->room.score.fragmentation > 0 && place->snapshot->devices != NULL &&
+           place->snapshot->typical_count > 0;
+}
+
+/* What depends on the pods placed: current for the search that follows. */
+static int bonus_prepare(struct mu_place *place, struct mu_class_ix class_ix,
+                         struct place_class *known)
+{
+    known->need->bonus[0] = NULL;
+    if (!is_fragmenting(place))
+        return 0;
+    int64_t scale = place->room.score.fragmentation / (2 * MU_FRAGMENT_MAX);
+    known->need->bonus[0] = mu_fragment_bonus(&place->fragment, &place->room,
+                                              mu_model_get_class(place->model, class_ix), scale);
+    known->need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
+    return known->need->bonus[0] == NULL ? MU_ENOMEM : 0;
 }
 
 static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
@@ -458,6 +484,8 @@ static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct p
     int error = class_prepare(place, pod.class_ix, known);
     if (error == 0)
         error = pod_mask(place, pod, known, &mask);
+    if (error == 0)
+        error = bonus_prepare(place, pod.class_ix, known);
     if (error != 0)
         return error;
     place->counts.picks++;
@@ -617,6 +645,18 @@ static int change(struct mu_place *place, struct mu_place_pod pod, uint32_t row,
     return 0;
 }
 
+static uint16_t devices_choose(const struct mu_place *place, const struct place_class *known,
+                               uint32_t row, struct mu_device_ask ask)
+{
+    if (!is_fragmenting(place))
+        return mu_device_choose(&place->snapshot->devices[row], ask);
+    const struct mu_fragment_pod pod = {demand_of(known->need, MU_RES_CPU),
+                                        demand_of(known->need, MU_RES_MEMORY), ask};
+    uint16_t devices;
+    (void)mu_fragment_worth(place->snapshot, row, &pod, &devices);
+    return devices;
+}
+
 static int take(struct mu_place *place, struct mu_place_pod pod, const struct place_class *known,
                 uint32_t row)
 {
@@ -627,7 +667,7 @@ static int take(struct mu_place *place, struct mu_place_pod pod, const struct pl
     struct mu_device_ask ask = device_ask(place, pod.class_ix, row);
     place->devices = 0;
     if (ask.count != 0) {
-        place->devices = mu_device_choose(&place->snapshot->devices[row], ask);
+        place->devices = devices_choose(place, known, row, ask);
         MU_ASSERT(mu_device_fits(&place->snapshot->devices[row], ask, place->devices));
     }
     return change(place, pod, row, place->devices, 1);

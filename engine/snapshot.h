@@ -107,6 +107,13 @@ struct mu_gang_row {
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
 };
 
+/* A request for devices that is common among the live pods (engine/fragment.h). */
+struct mu_typical {
+    int64_t cpu, memory;
+    uint32_t devices, millis; /* so many, with so much left of each */
+    uint32_t permille;        /* of all that are listed, rounded down */
+};
+
 struct mu_snapshot {
     const struct mu_model *model;
     uint64_t generation; /* DB batch that it shows */
@@ -125,6 +132,8 @@ struct mu_snapshot {
      * are not ours to choose), and the most that one device has left (engine/device.h). */
     struct mu_device_row *devices;
     uint32_t share_resource; /* with devices: the number of MU_GPU_SHARE_RESOURCE */
+    uint32_t typical_count;  /* the most common first */
+    struct mu_typical typical[MU_TYPICAL_MAX];
     /* Topology keys in use: the domain of each row, MU_NONE where the node lacks the label. */
     uint32_t topology_count;
     struct mu_symbol topology_keys[MU_TOPOLOGIES_MAX];
