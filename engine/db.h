@@ -158,6 +158,7 @@ struct mu_pod_view {
     uint64_t version;
     struct mu_node_ix node; /* bound to; MU_NONE: unbound */
     struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
     struct mu_gang_ix gang; /* MU_NONE when it has none */
     int32_t priority;
     bool ours, terminating, terminal, gated, controlled;

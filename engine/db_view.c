@@ -138,6 +138,7 @@ bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_vi
         .version = p->version,
         .node = {bound ? p->node.v : MU_NONE},
         .class_ix = p->class_ix,
+        .kin = p->kin,
         .gang = p->gang,
         .priority = p->priority,
         .ours = (p->flags & MU_POD_OURS) != 0,

@@ -61,7 +61,7 @@ static inline void rig_load(struct offline_rig *rig, struct mu_uid unbound)
     assert_int_equal(mu_manifest_error_count(rig->manifest), 0);
     rig->db = mu_db_create(&config);
     assert_non_null(rig->db);
-    assert_int_equal(mu_manifest_load(rig->manifest, rig->db, unbound, 1, NULL, NULL), 0);
+    assert_int_equal(mu_manifest_load(rig->manifest, rig->db, unbound, 1), 0);
 }
 
 static inline json_t *rig_json(struct mu_buf *out)

@@ -274,7 +274,7 @@ static bool memory_round(void *context)
     int rc = made ? mu_manifest_read(rig.manifest, "f", mu_str_of(memory_text)) : MU_ENOMEM;
     if (rc == 0) {
         mu_manifest_resolve(rig.manifest);
-        rc = mu_manifest_load(rig.manifest, rig.db, (struct mu_uid){0, 0}, 1, NULL, NULL);
+        rc = mu_manifest_load(rig.manifest, rig.db, (struct mu_uid){0, 0}, 1);
     }
     struct mu_settle_config settle = {
         .session = {.profile = &mu_profile_spread}, .now_ns = 2, .bind = rig_bind, .context = &rig};

@@ -125,7 +125,7 @@ static int run(struct rig *rig, const uint8_t *fails, struct mu_str text)
     mu_manifest_resolve(rig->manifest);
     bool asked = mu_manifest_find(rig->manifest, MU_STR("default"), MU_STR("p"), &rig->pod);
     fail_nth(fails[1]);
-    rc = mu_manifest_load(rig->manifest, rig->db, rig->pod, 1, NULL, NULL);
+    rc = mu_manifest_load(rig->manifest, rig->db, rig->pod, 1);
     if (rc == 0 && asked)
         rc = explain(rig);
     return rc == 0 ? place(rig) : rc;

@@ -9,11 +9,15 @@
 #include "engine/base/assert.h"
 #include "engine/filter.h"
 #include "tools/answer/labels.h"
+#include "tools/answer/words.h"
 
-#define CHANGES_MAX (MU_TAINTS_PER_NODE + MU_LABELS_PER_OBJECT + MU_RESOURCES_MAX + 16)
+#define REMOVED_MAX 64u /* pods that one node would have to lose */
+#define OTHERS_MAX  65536u
+#define CHANGES_MAX                                                                                \
+    (MU_TAINTS_PER_NODE + MU_LABELS_PER_OBJECT + MU_RESOURCES_MAX + REMOVED_MAX + 16)
 
 struct finder {
-    const struct mu_changer *c;
+    struct mu_changer *c;
     uint32_t row;
     struct mu_class class_; /* copy, without what was waved away */
     bool steered;           /* the pod may now look at other nodes than before */
@@ -171,6 +175,96 @@ static void waive_affinity(struct finder *f)
 
 /* ---- rules about other pods --------------------------------------------------------------- */
 
+/* A placed pod with a required anti-affinity term that matches the pod in question. */
+struct other {
+    struct mu_pod_ix pod;
+    uint32_t row;
+    struct mu_symbol topology_key;
+};
+struct others {
+    uint32_t count;
+    bool too_many;
+    struct other items[OTHERS_MAX];
+};
+
+static void add_others(struct others *others, const struct mu_changer *c,
+                       const struct mu_pod_view *pod)
+{
+    const struct mu_model *model = c->snapshot->model;
+    const struct mu_class *class_ = mu_model_get_class(model, pod->class_ix);
+    const struct mu_kin *kin = mu_model_get_kin(model, c->kin);
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        const struct mu_term_item *term = &class_->terms[i];
+        if (term->kind != MU_TERM_ANTI_AFFINITY ||
+            !mu_matcher_matches(model, mu_model_get_matcher(model, term->matcher), kin))
+            continue;
+        others->too_many = others->too_many || others->count == OTHERS_MAX;
+        if (others->too_many)
+            return;
+        others->items[others->count++] = (struct other){pod->ix, pod->node.v, term->topology_key};
+    }
+}
+
+/* All pods are looked at, once: the censuses count them and know no names. NULL: no memory. */
+static const struct others *others_of(struct mu_changer *c)
+{
+    struct mu_db_counts counts;
+    struct mu_pod_view pod;
+    uint32_t seen = 0;
+    if (c->others != NULL)
+        return c->others;
+    struct others *others = mu_arena_alloc(c->arena, sizeof *others);
+    if (others == NULL)
+        return NULL;
+    others->count = 0;
+    others->too_many = false;
+    mu_db_counts(c->db, &counts);
+    for (uint32_t ix = 0; seen < counts.pods && ix < MU_PODS_MAX; ix++) {
+        if (!mu_db_pod_get(c->db, (struct mu_pod_ix){ix}, &pod))
+            continue;
+        seen += !pod.terminal;
+        if (pod.node.v != MU_NONE && !pod.terminal && !mu_uid_equal(pod.uid, c->self))
+            add_others(others, c, &pod);
+    }
+    c->others = others;
+    return others;
+}
+
+/* Whether two rows are of one domain. */
+static bool same_domain(const struct mu_snapshot *s, struct mu_symbol key, uint32_t a, uint32_t b)
+{
+    for (uint32_t t = 0; t < s->topology_count; t++)
+        if (s->topology_keys[t].v == key.v)
+            return s->topology[t][a] != MU_NONE && s->topology[t][a] == s->topology[t][b];
+    return false;
+}
+
+/* Pods that keep this one away would have to go, unless they are too many to be told. */
+static int remove_others(struct finder *f)
+{
+    const struct others *others = others_of(f->c);
+    struct mu_pod_view pod;
+    uint32_t begin = f->count;
+    uint32_t last = MU_NONE;
+    if (others == NULL)
+        return MU_ENOMEM;
+    f->hopeless = f->hopeless || others->too_many;
+    for (uint32_t i = 0; i < others->count && !f->hopeless; i++) {
+        const struct other *o = &others->items[i];
+        if (o->pod.v == last || !same_domain(f->c->snapshot, o->topology_key, f->row, o->row) ||
+            !mu_db_pod_get(f->c->db, o->pod, &pod))
+            continue;
+        last = o->pod.v;
+        f->hopeless = f->count - begin == REMOVED_MAX;
+        struct mu_str name = mu_answer_name(f->c->arena, pod.ns, pod.name);
+        if (name.data == NULL)
+            return MU_ENOMEM;
+        if (!f->hopeless)
+            (void)put(f, MU_CHANGE_REMOVE, name);
+    }
+    return 0;
+}
+
 static int waive_terms(struct finder *f)
 {
     uint32_t kinds = 0;
@@ -185,7 +279,8 @@ static int waive_terms(struct finder *f)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
     if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity" REQUIRED));
-    f->hopeless = f->hopeless || (kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0;
+    if ((kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0)
+        rc = rc == 0 ? remove_others(f) : rc;
     return rc;
 }
 

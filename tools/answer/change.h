@@ -8,9 +8,12 @@ struct mu_changer {
     struct mu_snapshot *snapshot;
     struct mu_terms *terms; /* of this snapshot, begun */
     struct mu_arena *arena;
+    struct mu_db *db;
+    struct mu_uid self; /* the pod */
     struct mu_class_ix class_ix;
     struct mu_kin_ix kin;
-    void *finder; /* NULL; kept from call to call */
+    void *finder; /* NULL; these two are kept from call to call */
+    void *others;
 };
 
 /* The changes that together let the pod onto the row, which refuses it now. *count is 0 when

@@ -134,7 +134,7 @@ static int explain(struct explainer *e, const struct mu_pod_view *view, struct m
 {
     struct mu_explain_row *rows =
         mu_arena_calloc(e->arena, (size_t)e->snapshot->node_rows + 1, sizeof *rows);
-    struct mu_place_pod pod = {view->class_ix, {0}};
+    struct mu_place_pod pod = {view->class_ix, view->kin};
     int rc = rows == NULL ? MU_ENOMEM : describe(e, view, out);
     if (rc != 0)
         return rc;
@@ -143,6 +143,8 @@ static int explain(struct explainer *e, const struct mu_pod_view *view, struct m
     e->changer = (struct mu_changer){.snapshot = e->snapshot,
                                      .terms = mu_terms_create(),
                                      .arena = e->arena,
+                                     .db = e->db,
+                                     .self = view->uid,
                                      .class_ix = pod.class_ix,
                                      .kin = pod.kin};
     if (e->changer.terms == NULL)

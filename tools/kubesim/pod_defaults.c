@@ -264,3 +264,24 @@ int mu_pod_default_tolerations(struct mu_arena *arena, Kube__PodSpec *spec)
     }
     return 0;
 }
+
+/* ---- namespaces --------------------------------------------------------------------------- */
+
+int mu_namespace_default(struct mu_arena *arena, Kube__Namespace *ns)
+{
+    static const char key[] = "kubernetes.io/metadata.name";
+    Kube__ObjectMeta *meta = ns->metadata;
+    for (size_t i = 0; i < meta->n_labels; i++) {
+        if (is(meta->labels[i]->key, key)) {
+            meta->labels[i]->value = meta->name;
+            return 0;
+        }
+    }
+    Kube__StringEntry *label = fresh(arena, &kube__string_entry__descriptor);
+    if (label == NULL || push(arena, &meta->labels, &meta->n_labels, label) != 0) {
+        return MU_ENOMEM;
+    }
+    label->key = word(key);
+    label->value = meta->name;
+    return 0;
+}

@@ -1,5 +1,5 @@
 /*
- * Objects into the DB: nodes first, then pods in the order of their arrival, so that the order of
+ * Objects into the DB: namespaces and nodes first, then pods in the order of their arrival, so that the order of
  * first sight, which decides between pods of one second, is the order of the input.
  *
  * Priorities are resolved here, since the class of a pod may stand behind it. A pod that states its
@@ -18,6 +18,7 @@ struct loader {
     struct mu_db *db;
     struct mu_uid unbound;
     uint64_t now_ns;
+    struct mu_str last_ns; /* of a pod, made last */
 };
 
 /* A decode or the DB has refused an object: a line, unless it is for lack of memory. */
@@ -52,6 +53,33 @@ static int load_node(struct loader *l, const struct mu_manifest_object *object)
         rc = mu_db_node_upsert(l->db, &node, l->now_ns, &error);
     }
     return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
+static int put_namespace(struct loader *l, const struct mu_manifest_object *object)
+{
+    struct mu_namespace_object ns;
+    struct mu_error warn = {0, ""};
+    struct mu_error error = {0, ""};
+    mu_arena_reset(l->m->scratch);
+    int rc = mu_namespace_decode(object->raw, l->m->scratch, &ns, &warn, &error);
+    if (rc == 0) {
+        warned(l, object, &warn);
+        rc = mu_db_namespace_upsert(l->db, ns.name, ns.labels, ns.label_count, &error);
+    }
+    return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
+/* Every namespace carries its name as a label; so does one that only pods speak of. */
+static int put_pods_namespace(struct loader *l, const struct mu_manifest_object *pod)
+{
+    struct mu_error error = {0, ""};
+    if (mu_str_equal(pod->ns, l->last_ns) ||
+        mu_manifest_lookup(l->m, MU_OBJECT_NAMESPACE, MU_STR(""), pod->ns) != MU_INDEX_NONE)
+        return 0;
+    l->last_ns = pod->ns;
+    const struct mu_label label = {MU_STR("kubernetes.io/metadata.name"), pod->ns};
+    int rc = mu_db_namespace_upsert(l->db, pod->ns, &label, 1, &error);
+    return rc == 0 ? 0 : refused(l, pod, rc, &error);
 }
 
 /* ---- pods --------------------------------------------------------------------------------- */
@@ -136,8 +164,18 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
 
 /* ---- all ---------------------------------------------------------------------------------- */
 
-static int load_kind(struct loader *l, enum mu_manifest_kind kind, mu_manifest_progress_fn progress,
-                     void *context)
+static int load_object(struct loader *l, uint32_t number)
+{
+    const struct mu_manifest_object *object = &l->m->objects[number];
+    if (object->kind == MU_OBJECT_NAMESPACE)
+        return put_namespace(l, object);
+    if (object->kind == MU_OBJECT_NODE)
+        return load_node(l, object);
+    int rc = put_pods_namespace(l, object);
+    return rc != 0 ? rc : put_pod(l, number, NULL);
+}
+
+static int load_kind(struct loader *l, enum mu_manifest_kind kind)
 {
     int rc = 0;
     uint32_t done = 0;
@@ -145,10 +183,10 @@ static int load_kind(struct loader *l, enum mu_manifest_kind kind, mu_manifest_p
         const struct mu_manifest_object *object = &l->m->objects[i];
         if (object->kind != kind)
             continue;
-        rc = kind == MU_OBJECT_NODE ? load_node(l, object) : put_pod(l, i, NULL);
+        rc = load_object(l, i);
         done++;
-        if (done % PROGRESS_EVERY == 0 && progress != NULL)
-            progress(context, done, l->m->counts[kind]);
+        if (done % PROGRESS_EVERY == 0 && l->m->progress != NULL)
+            l->m->progress(l->m->progress_context, done, l->m->counts[kind]);
         if (done % PROGRESS_EVERY == 0)
             mu_db_batch_end(l->db);
     }
@@ -156,12 +194,14 @@ static int load_kind(struct loader *l, enum mu_manifest_kind kind, mu_manifest_p
 }
 
 int mu_manifest_load(struct mu_manifest *m, struct mu_db *db, struct mu_uid unbound,
-                     uint64_t now_ns, mu_manifest_progress_fn progress, void *context)
+                     uint64_t now_ns)
 {
     struct loader l = {.m = m, .db = db, .unbound = unbound, .now_ns = now_ns};
-    int rc = load_kind(&l, MU_OBJECT_NODE, progress, context);
+    int rc = load_kind(&l, MU_OBJECT_NAMESPACE);
     if (rc == 0)
-        rc = load_kind(&l, MU_OBJECT_POD, progress, context);
+        rc = load_kind(&l, MU_OBJECT_NODE);
+    if (rc == 0)
+        rc = load_kind(&l, MU_OBJECT_POD);
     if (rc == 0)
         mu_db_batch_end(db);
     return rc;

@@ -63,6 +63,13 @@ void mu_manifest_destroy(struct mu_manifest *m)
     mu_mem_free(m);
 }
 
+void mu_manifest_set_progress(struct mu_manifest *m, mu_manifest_progress_fn progress,
+                              void *context)
+{
+    m->progress = progress;
+    m->progress_context = context;
+}
+
 /* ---- complaints --------------------------------------------------------------------------- */
 
 __attribute__((format(printf, 4, 0))) static void put_line(struct mu_manifest *m,

@@ -21,6 +21,11 @@ struct mu_manifest; /* opaque; one thread */
 struct mu_manifest *mu_manifest_create(void);
 void mu_manifest_destroy(struct mu_manifest *manifest);
 
+/* Called now and then while a text is read (bytes) and while objects are loaded. */
+typedef void (*mu_manifest_progress_fn)(void *context, uint32_t done, uint32_t total);
+void mu_manifest_set_progress(struct mu_manifest *manifest, mu_manifest_progress_fn progress,
+                              void *context);
+
 /* Read a text; `name` stands for it in complaints. Complaints are no errors: ask for them below.
  * Errors: MU_ENOMEM, MU_ELIMIT (limits.h; one more complaint). Cost: O(bytes). */
 int mu_manifest_read(struct mu_manifest *manifest, const char *name, struct mu_str text);
@@ -44,10 +49,9 @@ bool mu_manifest_find(const struct mu_manifest *manifest, struct mu_str ns, stru
                       struct mu_uid *out);
 /* Put everything, resolved, into an empty DB, at time now_ns. The pod `unbound` (may be zero) loses its node:
  * it is looked at as if it were still to be placed. Complaints are added where an object cannot be
- * taken. `progress` (may be NULL) is called now and then. Errors: MU_ENOMEM. */
-typedef void (*mu_manifest_progress_fn)(void *context, uint32_t done, uint32_t total);
+ * taken. Errors: MU_ENOMEM. */
 int mu_manifest_load(struct mu_manifest *manifest, struct mu_db *db, struct mu_uid unbound,
-                     uint64_t now_ns, mu_manifest_progress_fn progress, void *context);
+                     uint64_t now_ns);
 /* The pod is bound now: put it into the DB again as running on that node. Errors: MU_ENOMEM,
  * MU_ENOENT (not a pod from here). */
 int mu_manifest_bind(struct mu_manifest *manifest, struct mu_db *db,

@@ -40,6 +40,8 @@ struct mu_manifest {
     uint32_t file_count;
     uint32_t counts[MU_OBJECT_KINDS];
     uint64_t created_max_s;
+    mu_manifest_progress_fn progress; /* may be NULL */
+    void *progress_context;
     struct mu_buf errors, notes;
     uint32_t error_count, note_count;
     struct mu_manifest_skipped skipped[MU_MANIFEST_KINDS_MAX];

@@ -21,12 +21,15 @@
 #include "tools/manifest/check.h"
 #include "tools/manifest/split.h"
 
-#define PATH_BYTES 512
+#define PATH_BYTES     512
+#define PROGRESS_EVERY 256u
 
 struct reader {
     struct mu_manifest *m;
     uint16_t file;
-    int fatal; /* MU_ENOMEM: nothing more can be read */
+    uint32_t bytes;       /* of the text */
+    uint32_t piece_count; /* so far */
+    int fatal;            /* MU_ENOMEM: nothing more can be read */
     /* Of the list whose items come: what they are when they do not say. */
     char item_kind[64], item_version[64];
 };
@@ -290,6 +293,12 @@ static void read_namespace(struct object *o)
         fault(o, check.path, check.problem);
         return;
     }
+    char uid[MU_UID_BYTES_MAX + 1];
+    set_identity(o->r->m, ns->metadata, uid);
+    if (mu_namespace_default(o->r->m->scratch, ns) != 0) {
+        (void)too_large(o);
+        return;
+    }
     struct mu_manifest_object object = {.kind = MU_OBJECT_NAMESPACE,
                                         .name = mu_str_of(ns->metadata->name)};
     add_encoded(o, &object, &ns->base);
@@ -538,6 +547,8 @@ static int read_shell(struct reader *r, const struct mu_piece *piece)
 static int read_piece(void *context, const struct mu_piece *piece)
 {
     struct reader *r = context;
+    if (r->m->progress != NULL && r->piece_count++ % PROGRESS_EVERY == 0)
+        r->m->progress(r->m->progress_context, piece->offset, r->bytes);
     if (piece->kind == MU_PIECE_SHELL)
         return read_shell(r, piece);
     json_t *trees = parse_piece(r, piece);
@@ -554,7 +565,7 @@ int mu_manifest_read(struct mu_manifest *m, const char *name, struct mu_str text
     struct mu_str copy = mu_arena_str(m->store, mu_str_of(name));
     if (copy.data == NULL)
         return MU_ENOMEM;
-    struct reader r = {.m = m, .file = (uint16_t)m->file_count};
+    struct reader r = {.m = m, .file = (uint16_t)m->file_count, .bytes = text.len};
     m->files[m->file_count++] = copy;
     if (text.len > MU_MANIFEST_BYTES_MAX) {
         struct mu_manifest_place place = {.file = r.file, .line = 1};

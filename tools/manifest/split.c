@@ -14,6 +14,7 @@
 #include "engine/base/error.h"
 
 struct split {
+    const char *base; /* of the file */
     mu_piece_fn fn;
     void *context;
     struct mu_buf text; /* a piece that does not stand in the file as it is */
@@ -29,10 +30,12 @@ static struct mu_str span(const char *begin, const char *end)
     return (struct mu_str){begin, (uint32_t)(end - begin)};
 }
 
+/* `at`: where it stands in the file, which need not be where text is. */
 static int give(struct split *s, enum mu_piece_kind kind, bool json, struct mu_str text,
-                uint32_t line)
+                const char *at, uint32_t line)
 {
-    const struct mu_piece piece = {.kind = kind, .json = json, .text = text, .line = line};
+    const struct mu_piece piece = {
+        .kind = kind, .json = json, .text = text, .line = line, .offset = (uint32_t)(at - s->base)};
     return s->fn(s->context, &piece);
 }
 
@@ -46,10 +49,10 @@ static int give_shell(struct split *s, bool json, struct mu_str whole, struct mu
     if (mu_buf_append_str(&s->text, behind) != 0)
         return MU_ENOMEM;
     struct mu_str shell = {(const char *)s->text.data, (uint32_t)s->text.len};
-    int status = give(s, MU_PIECE_SHELL, json, shell, line);
+    int status = give(s, MU_PIECE_SHELL, json, shell, whole.data, line);
     if (status != MU_PIECE_WHOLE)
         return status;
-    status = give(s, MU_PIECE_DOCUMENT, json, whole, line);
+    status = give(s, MU_PIECE_DOCUMENT, json, whole, whole.data, line);
     return status != 0 ? status : MU_PIECE_WHOLE;
 }
 
@@ -157,7 +160,7 @@ static int give_json_items(struct split *s, const struct json_list *list)
             c.at += c.at == before; /* a bracket that nothing opened */
             skip_space(&c);
         }
-        status = give(s, MU_PIECE_ITEM, true, span(begin, c.at), line);
+        status = give(s, MU_PIECE_ITEM, true, span(begin, c.at), begin, line);
         c.at += c.at < c.end && *c.at == ',';
     }
     return status;
@@ -172,12 +175,12 @@ static int split_object(struct split *s, struct cursor *c)
     walk_members(*c, &list);
     if (!list.closed) { /* its reader says what is wrong */
         c->at = c->end;
-        return give(s, MU_PIECE_DOCUMENT, true, span(begin, c->end), line);
+        return give(s, MU_PIECE_DOCUMENT, true, span(begin, c->end), begin, line);
     }
     *c = list.after;
     struct mu_str whole = span(begin, c->at);
     if (list.items_end == NULL)
-        return give(s, MU_PIECE_DOCUMENT, true, whole, line);
+        return give(s, MU_PIECE_DOCUMENT, true, whole, begin, line);
     int status =
         give_shell(s, true, whole, span(begin, list.first.at), span(list.items_end, c->at), line);
     if (status == 0)
@@ -269,7 +272,7 @@ static int give_yaml_item(struct split *s, const char *begin, const char *end, u
     MU_ASSERT(s->text.len > indent && s->text.data[indent] == '-');
     s->text.data[indent] = ' ';
     struct mu_str text = {(const char *)s->text.data, (uint32_t)s->text.len};
-    return give(s, MU_PIECE_ITEM, false, text, line);
+    return give(s, MU_PIECE_ITEM, false, text, begin, line);
 }
 
 static int give_yaml_items(struct split *s, const struct yaml_list *list)
@@ -292,7 +295,7 @@ static int split_document(struct split *s, struct cursor c)
     struct yaml_list list;
     struct mu_str whole = span(c.at, c.end);
     if (!find_items(c, &list))
-        return give(s, MU_PIECE_DOCUMENT, false, whole, c.line);
+        return give(s, MU_PIECE_DOCUMENT, false, whole, c.at, c.line);
     int status =
         give_shell(s, false, whole, span(c.at, list.first.at), span(list.first.end, c.end), c.line);
     if (status == 0)
@@ -323,7 +326,7 @@ static int split_yaml(struct split *s, struct cursor c)
 
 int mu_manifest_split(struct mu_str text, mu_piece_fn fn, void *context)
 {
-    struct split s = {.fn = fn, .context = context};
+    struct split s = {.base = text.data, .fn = fn, .context = context};
     struct cursor c = {.at = text.data, .end = text.data + text.len, .line = 1};
     int status = 0;
     if (text.len == 0)

@@ -22,6 +22,7 @@ struct mu_piece {
     bool json;
     struct mu_str text; /* valid during the call */
     uint32_t line;      /* of its first line in the file, from 1 */
+    uint32_t offset;    /* of its first byte */
 };
 /* Takes a piece. For a shell: MU_PIECE_WHOLE asks for the document as it stands, not for its items.
  * Any other value but 0 ends the cut. */

@@ -78,6 +78,11 @@ static int read_path(const char *path, struct mu_buf *out, struct mu_error *erro
     return rc;
 }
 
+static void show_read(void *context, uint32_t done, uint32_t total)
+{
+    mu_offline_show(context, "reading KiB", done >> 10, total >> 10);
+}
+
 /* The exit status, 0 also when there are complaints. */
 static int read_file(struct mu_offline *o, const char *path)
 {
@@ -103,6 +108,7 @@ static void print_complaints(struct mu_offline *o)
     struct mu_str notes = mu_manifest_notes(o->manifest);
     struct mu_str errors = mu_manifest_errors(o->manifest);
     mu_progress_end(&o->progress);
+    o->progress.stage = NULL;
     (void)fwrite(notes.data, 1, notes.len, stderr);
     (void)fwrite(errors.data, 1, errors.len, stderr);
 }
@@ -111,7 +117,7 @@ static void print_complaints(struct mu_offline *o)
 
 static void show_load(void *context, uint32_t done, uint32_t total)
 {
-    mu_offline_show(context, "loading", done, total);
+    mu_offline_show(context, "loading objects", done, total);
 }
 
 static int find_pod(struct mu_offline *o, const char *pod, struct mu_uid *uid)
@@ -138,8 +144,8 @@ static int load(struct mu_offline *o, struct mu_uid unbound)
                                   .nodes_hint = counts.nodes,
                                   .pods_hint = counts.pods};
     o->db = mu_db_create(&config);
-    int rc = o->db == NULL ? MU_ENOMEM
-                           : mu_manifest_load(o->manifest, o->db, unbound, START_NS, show_load, o);
+    mu_manifest_set_progress(o->manifest, show_load, o);
+    int rc = o->db == NULL ? MU_ENOMEM : mu_manifest_load(o->manifest, o->db, unbound, START_NS);
     return rc != 0 ? mu_offline_fail(o, rc, "") : 0;
 }
 
@@ -156,8 +162,8 @@ int mu_offline_open(struct mu_offline *o, const char *program,
                       program);
         return 2;
     }
+    mu_manifest_set_progress(o->manifest, show_read, o);
     for (uint32_t i = 0; i < options->file_count; i++) {
-        mu_offline_show(o, "reading", i, options->file_count);
         int status = read_file(o, options->files[i]);
         if (status != 0)
             return status;
