@@ -9,6 +9,7 @@
 #include "engine/choose.h"
 #include "engine/device.h"
 #include "engine/fragment.h"
+#include "engine/prefer.h"
 
 #define LOG_MAX (1u << 25)
 /* Undoing a change costs about as much as computing so many rows anew. */
@@ -47,6 +48,7 @@ struct place_class {
     bool refusals_untouched;
     uint64_t refusals_generation, refusals_static;
     struct mu_place_refusals *refusals;
+    struct mu_prefer *prefer; /* as of mask_epoch; NULL: indifferent */
     struct mu_choose_class choose;
     struct mu_scan_need *need; /* behind this struct, in the same block */
 };
@@ -80,6 +82,10 @@ struct mu_place {
     bool in_trial;
     bool given; /* held room is handed back: the state is not one to remember */
     uint32_t trial_begin;
+    uint64_t prefer_bytes;
+    bool taints_known, taints_matter; /* some node has a PreferNoSchedule taint: as of these */
+    uint64_t taints_static;
+    uint32_t taints_rows;
     struct place_class **classes; /* by class index */
     uint32_t class_cap;
     struct log_entry *log;
@@ -111,15 +117,27 @@ struct mu_place *mu_place_create(const struct mu_profile *profile, const struct 
     return place;
 }
 
+static void prefer_forget(struct mu_place *place, struct place_class *known)
+{
+    if (known->prefer != NULL)
+        place->prefer_bytes -= known->prefer->bytes;
+    mu_prefer_destroy(known->prefer);
+    known->prefer = NULL;
+    memset(known->need->pref, 0, sizeof known->need->pref);
+}
+
 static void classes_forget(struct mu_place *place)
 {
     for (uint32_t c = 0; c < place->class_cap; c++) {
         if (place->classes[c] == NULL)
             continue;
         mu_mem_free(place->classes[c]->refusals);
+        mu_prefer_destroy(place->classes[c]->prefer);
         mu_mem_free(place->classes[c]);
         place->classes[c] = NULL;
     }
+    place->prefer_bytes = 0;
+    place->taints_known = false;
 }
 
 void mu_place_destroy(struct mu_place *place)
@@ -285,8 +303,10 @@ static __attribute__((noinline)) struct place_class *class_meet(struct mu_place 
             return NULL;
         fresh->need = (struct mu_scan_need *)(void *)(fresh + 1);
         known_fill(place->model, class_, fresh);
-        if (known != NULL)
+        if (known != NULL) {
             mu_mem_free(known->refusals);
+            prefer_forget(place, known);
+        }
         mu_mem_free(known);
         known = place->classes[ix.v] = fresh;
     }
@@ -306,14 +326,51 @@ static inline struct place_class *class_get(struct mu_place *place, struct mu_cl
     return class_meet(place, ix);
 }
 
+/* What the class prefers, for its new mask. */
+static int class_prefer(struct mu_place *place, const struct mu_class *class_,
+                        struct place_class *known)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    const struct mu_score *score = &place->room.score;
+    prefer_forget(place, known);
+    if (!place->taints_known || place->taints_static != snapshot->static_generation ||
+        place->taints_rows != snapshot->node_rows) {
+        place->taints_matter = mu_prefer_taints_matter(snapshot);
+        place->taints_static = snapshot->static_generation;
+        place->taints_rows = snapshot->node_rows;
+        place->taints_known = true;
+    }
+    bool taints = score->taints > 0 && place->taints_matter;
+    bool affinity = score->node_affinity > 0 && class_->preferred_node_count > 0;
+    if (!taints && !affinity)
+        return 0;
+    for (uint32_t c = 0; c < place->class_cap && place->prefer_bytes > MU_PREFER_BYTES_MAX; c++) {
+        if (place->classes[c] == NULL || place->classes[c]->prefer == NULL)
+            continue;
+        prefer_forget(place, place->classes[c]);
+        place->classes[c]->mask = NULL; /* both are asked for again */
+    }
+    int error = mu_prefer_create(snapshot, score, class_, known->mask, &known->prefer);
+    if (error != 0 || known->prefer == NULL)
+        return error;
+    place->prefer_bytes += known->prefer->bytes;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
+        known->need->pref[l] = known->prefer->levels[l];
+    return 0;
+}
+
 /* Mask and summaries of a class that may fit somewhere. */
 static int class_prepare(struct mu_place *place, struct mu_class_ix ix, struct place_class *known)
 {
     if (known->mask == NULL || known->mask_epoch != mu_filter_epoch(place->filter)) {
-        int error =
-            mu_filter_mask(place->filter, mu_model_get_class(place->model, ix), &known->mask);
-        if (error != 0)
+        const struct mu_class *class_ = mu_model_get_class(place->model, ix);
+        int error = mu_filter_mask(place->filter, class_, &known->mask);
+        if (error == 0)
+            error = class_prefer(place, class_, known);
+        if (error != 0) {
+            known->mask = NULL;
             return error;
+        }
         known->mask_epoch = mu_filter_epoch(place->filter);
     }
     return mu_room_prepare(&place->room, known->resources);
@@ -500,6 +557,24 @@ int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_nod
     MU_ASSERT(place->snapshot != NULL);
     struct place_class *known = class_get(place, pod.class_ix);
     return known == NULL ? MU_ENOMEM : pick(place, pod, known, out);
+}
+
+int mu_place_score(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                   int64_t *score)
+{
+    MU_ASSERT(place->snapshot != NULL && node.v < place->snapshot->node_rows);
+    struct place_class *known = class_get(place, pod.class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    *score = -1;
+    if (known->nowhere)
+        return 0;
+    int error = class_prepare(place, pod.class_ix, known);
+    if (error != 0)
+        return error;
+    int64_t key = mu_room_key(&place->room, known->need, node.v);
+    *score = key < 0 ? -1 : key >> MU_SCORE_TIE_BITS;
+    return 0;
 }
 
 /* ---- room for several ---------------------------------------------------------------------- */

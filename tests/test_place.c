@@ -62,6 +62,9 @@ static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
     MU_TEST_CHECK(f->run, got.v == mu_oracle_pick(&f->twin, f->profile, class_ix));
     if (got.v == MU_NONE)
         return got.v;
+    int64_t score = 0;
+    MU_TEST_CHECK(f->run, mu_place_score(f->place, pod_of(class_ix), got, &score) == 0);
+    MU_TEST_CHECK(f->run, score >= 0 && score <= MU_SCORE_MAX);
     MU_TEST_CHECK(f->run, mu_place_take(f->place, pod_of(class_ix), got) == 0);
     mu_oracle_charge(&f->twin, class_ix, got.v, 1);
     return got.v;

@@ -48,14 +48,19 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
         {MU_STR("dedicated"), MU_STR("gpu"), MU_EFFECT_NO_SCHEDULE},
         {MU_STR("soft"), MU_STR(""), MU_EFFECT_PREFER_NO_SCHEDULE},
         {MU_STR("down"), MU_STR(""), MU_EFFECT_NO_EXECUTE},
+        {MU_STR("dedicated"), MU_STR("gpu"), MU_EFFECT_PREFER_NO_SCHEDULE},
+        {MU_STR("soft"), MU_STR("very"), MU_EFFECT_PREFER_NO_SCHEDULE},
     };
+    bool soft = mu_random_chance(random, 200); /* one or two that only deter */
     const struct mu_node_object node = {
         .name = mu_str_of(name),
         .uid = mu_str_of(name),
         .labels = labels,
         .label_count = below(random, 5),
-        .taints = taints + below(random, 3),
-        .taint_count = mu_random_chance(random, 200) ? 1 : 0,
+        .taints = soft ? taints + 3 : taints + below(random, 3),
+        .taint_count = soft                            ? 1 + below(random, 2)
+                       : mu_random_chance(random, 200) ? 1
+                                                       : 0,
         .allocatable = amounts,
         .allocatable_count = 5,
         .unschedulable = mu_random_chance(random, 50),
@@ -112,6 +117,30 @@ static void draw_affinity(struct mu_random *random, struct affinity_draft *draft
     }
 }
 
+/* Up to three preferred terms: by label, by a label that some lack, by name. */
+static uint32_t preferred_draw(struct mu_random *random, struct mu_preferred_node *out)
+{
+    static const struct mu_str zones[] = {{"z0", 2}, {"z2", 2}};
+    static const struct mu_str names[] = {{"node-3", 6}, {"node-11", 7}};
+    static const struct mu_requirement by_zone = {{"zone", 4}, MU_OP_IN, zones, 2};
+    static const struct mu_requirement by_disk = {{"disk", 4}, MU_OP_EXISTS, NULL, 0};
+    static const struct mu_requirement by_name = {{"metadata.name", 13}, MU_OP_IN, names, 2};
+    uint32_t count = 0;
+    if (mu_random_chance(random, 700))
+        return 0;
+    out[count++].term =
+        (struct mu_node_term){.labels = {.requirements = &by_zone, .requirement_count = 1}};
+    if (mu_random_chance(random, 500))
+        out[count++].term =
+            (struct mu_node_term){.labels = {.requirements = &by_disk, .requirement_count = 1}};
+    if (mu_random_chance(random, 300))
+        out[count++].term =
+            (struct mu_node_term){.fields = {.requirements = &by_name, .requirement_count = 1}};
+    for (uint32_t i = 0; i < count; i++)
+        out[i].weight = (int32_t)mu_random_between(random, 1, 100);
+    return count;
+}
+
 static void class_add(struct mu_cluster *cluster, struct mu_random *random, struct mu_class_ix *out)
 {
     struct mu_amount amounts[5];
@@ -152,7 +181,10 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
             mu_random_chance(random, 900) ? 1 : 2; /* 2 from 2 on: contradicts itself */
     }
     struct affinity_draft draft;
+    struct mu_preferred_node preferred[3];
     struct mu_pod_object pod = {
+        .preferred_nodes = preferred,
+        .preferred_node_count = preferred_draw(random, preferred),
         .requests = amounts,
         .request_count = count,
         .selector = selector + selector_begin,

@@ -248,22 +248,69 @@ static int64_t sum_of(const struct mu_snapshot *s, const struct mu_profile *p,
     return floor_shift(room) - floor_shift(cost);
 }
 
+/* Soft taints that the class does not tolerate. */
+static int64_t soft_taints(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row)
+{
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    const struct mu_taint_set *set = mu_model_get_taint_set(s->model, s->nodes[row].taints);
+    int64_t count = 0;
+    for (uint32_t t = 0; t < set->count; t++)
+        count +=
+            set->items[t].effect == MU_EFFECT_PREFER_NO_SCHEDULE &&
+            !tolerated(s, c, mu_symbol_str(symbols, set->items[t].key),
+                       mu_symbol_str(symbols, set->items[t].value), MU_EFFECT_PREFER_NO_SCHEDULE);
+    return count;
+}
+
+static int64_t liked(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < c->preferred_node_count; i++)
+        sum += term_holds(s, &c->preferred_nodes[i].term, row) ? c->preferred_nodes[i].weight : 0;
+    return sum;
+}
+
+/* The largest of each over the rows that the static filters let pass. */
+static struct mu_oracle_scale scale_of(const struct mu_snapshot *s, const struct mu_class *c)
+{
+    struct mu_oracle_scale scale = {0, 0};
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        int64_t taints = soft_taints(s, c, row), weights = liked(s, c, row);
+        if (taints <= scale.taints && weights <= scale.affinity)
+            continue;
+        enum mu_verdict_kind kind = mu_oracle_verdict(s, c, row).kind;
+        if (kind == MU_NO_UNSCHEDULABLE || kind == MU_NO_TAINT || kind == MU_NO_NODE_AFFINITY)
+            continue;
+        scale.taints = taints > scale.taints ? taints : scale.taints;
+        scale.affinity = weights > scale.affinity ? weights : scale.affinity;
+    }
+    return scale;
+}
+
 int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
-                        const struct mu_class *c, uint32_t row)
+                        const struct mu_class *c, uint32_t row, struct mu_oracle_scale scale)
 {
     int64_t weights = (int64_t)p->fit + p->balanced + p->taints + p->node_affinity + p->spread +
                       p->pod_affinity + p->images + p->fragmentation;
     int64_t unit = ((INT64_C(1) << 31) - 1024) / weights;
     int64_t one = sum_of(s, p, c, row, unit, 1), other = sum_of(s, p, c, row, unit, -1);
-    return one < other ? one : other;
+    int64_t score = one < other ? one : other;
+    if (scale.taints > 0)
+        score += unit * p->taints * (scale.taints - soft_taints(s, c, row)) / scale.taints;
+    if (scale.affinity > 0)
+        score += unit * p->node_affinity * liked(s, c, row) / scale.affinity;
+    return score;
 }
 
 /* True when row a is preferred to row b; the class fits both. */
 static bool preferred(const struct mu_snapshot *s, const struct mu_profile *profile,
-                      const struct mu_class *c, uint32_t a, uint32_t b)
+                      const struct mu_class *c, uint32_t a, uint32_t b,
+                      struct mu_oracle_scale scale)
 {
-    int64_t score_a = mu_oracle_score(s, profile, c, a);
-    int64_t score_b = mu_oracle_score(s, profile, c, b);
+    int64_t score_a = mu_oracle_score(s, profile, c, a, scale);
+    int64_t score_b = mu_oracle_score(s, profile, c, b, scale);
     if (score_a != score_b)
         return score_a > score_b;
     if (s->nodes[a].tie != s->nodes[b].tie)
@@ -278,11 +325,14 @@ uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_prof
 {
     const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
     uint32_t best = MU_NONE;
+    struct mu_oracle_scale scale = {0, 0};
+    if (profile->taints + profile->node_affinity > 0)
+        scale = scale_of(snapshot, c);
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
             mu_oracle_verdict(snapshot, c, row).kind != MU_FITS)
             continue;
-        if (best == MU_NONE || preferred(snapshot, profile, c, row, best))
+        if (best == MU_NONE || preferred(snapshot, profile, c, row, best, scale))
             best = row;
     }
     return best;

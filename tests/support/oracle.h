@@ -11,9 +11,14 @@
 /* First filter that refuses, by the snapshot's present free amounts. */
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
                                     uint32_t row);
+/* What preferences are normalised by: the most soft taints, and the most weight of preferred terms,
+ * among the rows that pass the static filters. */
+struct mu_oracle_scale {
+    int64_t taints, affinity;
+};
 /* The score of a row for a class, less what is the same for all rows. */
 int64_t mu_oracle_score(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
-                        const struct mu_class *c, uint32_t row);
+                        const struct mu_class *c, uint32_t row, struct mu_oracle_scale scale);
 /* The best row for a class, or MU_NONE. */
 uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
                         struct mu_class_ix class_ix);
