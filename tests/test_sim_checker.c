@@ -4,6 +4,7 @@
  */
 #include "tests/mu_test.h"
 
+#include "informer/codec.h"
 #include "informer/dialect.h"
 #include "informer/proto/core.pb-c.h"
 #include "tools/sim/checker.h"
@@ -17,6 +18,8 @@ struct pod_spec {
     const char *gang; /* NULL: none */
     const char *size;
     const char *scheduler; /* NULL: ours */
+    const char *resource;  /* of which `cpu` is an amount; NULL: cpu */
+    const char *devices;   /* annotation; NULL: none */
     bool gated;
     int version;
 };
@@ -88,10 +91,16 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
         metadata.annotations = annotations;
         metadata.n_annotations = 2;
     }
+    if (spec.devices != NULL) {
+        gang.key = text(s, MU_DEVICE_ANNOTATION);
+        gang.value = text(s, spec.devices);
+        metadata.annotations = annotations;
+        metadata.n_annotations = 1;
+    }
     Kube__Quantity amount = KUBE__QUANTITY__INIT;
     amount.string = text(s, spec.cpu);
     Kube__QuantityEntry cpu = KUBE__QUANTITY_ENTRY__INIT;
-    cpu.key = text(s, "cpu");
+    cpu.key = text(s, spec.resource != NULL ? spec.resource : "cpu");
     cpu.value = &amount;
     Kube__QuantityEntry *requests[] = {&cpu};
     Kube__ResourceRequirements resources = KUBE__RESOURCE_REQUIREMENTS__INIT;
@@ -117,17 +126,29 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     return pack(s, &message.base);
 }
 
-static struct mu_str node(struct scene *s, const char *name, const char *cpu, bool unschedulable)
+/* gpus: NULL, or so many that are shared. */
+static struct mu_str node_with(struct scene *s, const char *name, const char *cpu,
+                               bool unschedulable, const char *gpus)
 {
+    Kube__StringEntry sharing = KUBE__STRING_ENTRY__INIT;
+    Kube__StringEntry *labels[] = {&sharing};
     Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
     metadata.name = text(s, name);
     metadata.uid = text(s, uid_of(name));
     metadata.resourceversion = text(s, "1");
-    Kube__Quantity amounts[2] = {KUBE__QUANTITY__INIT, KUBE__QUANTITY__INIT};
-    Kube__QuantityEntry entries[2] = {KUBE__QUANTITY_ENTRY__INIT, KUBE__QUANTITY_ENTRY__INIT};
-    Kube__QuantityEntry *allocatable[] = {&entries[0], &entries[1]};
+    Kube__Quantity amounts[3] = {KUBE__QUANTITY__INIT, KUBE__QUANTITY__INIT, KUBE__QUANTITY__INIT};
+    Kube__QuantityEntry entries[3] = {KUBE__QUANTITY_ENTRY__INIT, KUBE__QUANTITY_ENTRY__INIT,
+                                      KUBE__QUANTITY_ENTRY__INIT};
+    Kube__QuantityEntry *allocatable[] = {&entries[0], &entries[1], &entries[2]};
     amounts[0].string = text(s, cpu);
     amounts[1].string = text(s, "110");
+    amounts[2].string = text(s, gpus != NULL ? gpus : "0");
+    entries[2].key = text(s, "nvidia.com/gpu");
+    entries[2].value = &amounts[2];
+    sharing.key = text(s, MU_SHARING_LABEL);
+    sharing.value = text(s, "true");
+    metadata.labels = labels;
+    metadata.n_labels = gpus != NULL;
     entries[0].key = text(s, "cpu");
     entries[0].value = &amounts[0];
     entries[1].key = text(s, "pods");
@@ -136,12 +157,17 @@ static struct mu_str node(struct scene *s, const char *name, const char *cpu, bo
     spec.has_unschedulable = spec.unschedulable = unschedulable;
     Kube__NodeStatus status = KUBE__NODE_STATUS__INIT;
     status.allocatable = allocatable;
-    status.n_allocatable = 2;
+    status.n_allocatable = gpus != NULL ? 3 : 2;
     Kube__Node message = KUBE__NODE__INIT;
     message.metadata = &metadata;
     message.spec = &spec;
     message.status = &status;
     return pack(s, &message.base);
+}
+
+static struct mu_str node(struct scene *s, const char *name, const char *cpu, bool unschedulable)
+{
+    return node_with(s, name, cpu, unschedulable, NULL);
 }
 
 static void see_node(struct scene *s, struct mu_str raw)
@@ -297,6 +323,34 @@ static void test_checker_server__over_committed__i2(void **state)
     scene_drop(&s);
 }
 
+#define SHARE(pod, millis, list)                                                                   \
+    {                                                                                              \
+        .name = pod, .node = "n", .version = 1, .resource = MU_GPU_SHARE_RESOURCE, .cpu = millis,  \
+        .devices = list                                                                            \
+    }
+
+static void test_checker_server__devices__each_on_its_own(void **state)
+{
+    static const struct {
+        struct pod_spec pods[2];
+        const char *found;
+    } cases[] = {
+        {{SHARE("a", "600", "0"), SHARE("b", "600", "1")}, NULL},
+        {{SHARE("a", "600", "0"), SHARE("b", "400", "0")}, NULL},
+        {{SHARE("a", "600", "0"), SHARE("b", "600", "0")}, "I2"}, /* the sums would do */
+        {{SHARE("a", "600", "0"), SHARE("b", "400", "2")}, "I2"}, /* no such device */
+        {{SHARE("a", "600", "0"), SHARE("b", "400", NULL)}, "I11"},
+        {{SHARE("a", "600", "0"), SHARE("b", "100", "0,1")}, "I11"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scene s = scene_make();
+        serve(&s, 0, node_with(&s, "n", "4", false, "2"), 2, cases[i].pods);
+        found(&s, cases[i].found);
+        scene_drop(&s);
+    }
+}
+
 static void test_checker_server__gang_partly_bound_past_deadline__i4(void **state)
 {
     static const struct pod_spec pods[] = {
@@ -357,6 +411,7 @@ int main(void)
         cmocka_unit_test(test_checker_decision__cordoned_node__i11),
         cmocka_unit_test(test_checker_server__pod_moves__i1),
         cmocka_unit_test(test_checker_server__over_committed__i2),
+        cmocka_unit_test(test_checker_server__devices__each_on_its_own),
         cmocka_unit_test(test_checker_server__gang_partly_bound_past_deadline__i4),
         cmocka_unit_test(test_checker_rest__pod_that_fits__i8),
         cmocka_unit_test(test_checker_rest__db_lags__i7),

@@ -225,21 +225,41 @@ static void apply_decisions(struct mu_checker *c, struct mu_naive_world *w)
         struct mu_str node = mu_arena_str(c->arena, mu_str_of(c->decisions[i].node));
         MU_ASSERT(node.data != NULL);
         find_pod(w, c->decisions[i].uid)->node_name = node;
+        find_pod(w, c->decisions[i].uid)->devices = c->decisions[i].devices;
     }
 }
 
-static void decision_add(struct mu_checker *c, const char *uid, struct mu_str node)
+static void decision_add(struct mu_checker *c, const char *uid, struct mu_str node,
+                         uint64_t devices)
 {
     MU_ASSERT(mu_mem_grow((void **)&c->decisions, &c->decision_cap, c->decision_count + 1,
                           MU_CHECKER_OBJECTS_MAX, sizeof *c->decisions) == 0);
     struct mu_naive_decision *d = &c->decisions[c->decision_count++];
     (void)snprintf(d->uid, sizeof d->uid, "%s", uid);
     (void)snprintf(d->node, sizeof d->node, "%.*s", MU_STR_ARGS(node));
+    d->devices = devices;
+}
+
+/* No device gives more than it has, and every pod that asks for some names them. */
+static void check_devices(struct mu_checker *c, const struct mu_naive_world *w,
+                          const struct mu_node_object *node, const char *who)
+{
+    int64_t left[MU_DEVICES_PER_NODE];
+    if (node->device_count == 0)
+        return;
+    if (!mu_naive_devices_left(w, node, NULL, left))
+        violate(c, "I11", "%s: node %.*s: a pod without the devices that it asks for", who,
+                MU_STR_ARGS(node->name));
+    for (uint32_t d = 0; d < MU_DEVICES_PER_NODE; d++)
+        if (left[d] < 0)
+            violate(c, "I2", "%s: node %.*s: device %u has %" PRId64 " thousandths left", who,
+                    MU_STR_ARGS(node->name), d, left[d]);
 }
 
 static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w,
                             const struct mu_node_object *node, const char *who)
 {
+    check_devices(c, w, node, who);
     for (uint32_t i = 0; i < node->allocatable_count; i++) {
         struct mu_str resource = node->allocatable[i].resource;
         int64_t used = mu_naive_used(w, node->name, resource);
@@ -252,7 +272,7 @@ static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w
 
 /* One bind of a decision: may this pod be bound, may it be bound here? Places it in w. */
 static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_world *w,
-                                        const char *uid, struct mu_str node_name)
+                                        const char *uid, struct mu_str node_name, uint64_t devices)
 {
     struct mu_pod_object *pod = find_pod(w, uid);
     const struct mu_node_object *node = find_node(w, node_name);
@@ -271,12 +291,17 @@ static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_wo
         violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name), MU_STR_ARGS(node_name),
                 mu_verdict_text(broken));
     for (uint32_t i = 0; i < pod->request_count; i++)
-        if (pod->requests[i].value > 0 &&
+        if (pod->requests[i].value > 0 && !mu_naive_by_device(node, pod->requests[i].resource) &&
             mu_naive_amount(node->allocatable, node->allocatable_count,
                             pod->requests[i].resource) == 0)
             violate(c, "I2", "pod %.*s: node %.*s has no %.*s", MU_STR_ARGS(pod->name),
                     MU_STR_ARGS(node_name), MU_STR_ARGS(pod->requests[i].resource));
+    if (!node->devices_whole && node->device_count > 0 &&
+        mu_naive_amount(pod->requests, pod->request_count, node->device_resource) > 0)
+        violate(c, "I11", "pod %.*s: node %.*s takes no whole devices", MU_STR_ARGS(pod->name),
+                MU_STR_ARGS(node_name));
     pod->node_name = node_name;
+    pod->devices = devices;
     return pod;
 }
 
@@ -290,14 +315,14 @@ void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu
         char uid[MU_UID_BYTES_MAX + 1];
         struct mu_str node = mu_db_node_name(db, gang->binds[i].node);
         uid[mu_db_uid_text(db, gang->binds[i].uid, uid)] = '\0';
-        struct mu_pod_object *pod = check_bind(c, &w, uid, node);
+        struct mu_pod_object *pod = check_bind(c, &w, uid, node, gang->binds[i].devices);
         if (pod == NULL)
             continue;
         if (first != NULL && !mu_naive_same_gang(first, pod))
             violate(c, "I9", "pods %.*s and %.*s bound as one gang", MU_STR_ARGS(first->name),
                     MU_STR_ARGS(pod->name));
         first = pod;
-        decision_add(c, uid, node);
+        decision_add(c, uid, node, gang->binds[i].devices);
     }
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         const struct mu_node_object *node = find_node(&w, mu_db_node_name(db, gang->binds[i].node));

@@ -4,13 +4,15 @@
  */
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
+#include "informer/codec.h"
 #include "informer/dialect.h"
 #include "tools/sim/sim.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define GIB (INT64_C(1) << 30)
+#define GIB        (INT64_C(1) << 30)
+#define WHOLE_GPUS "nvidia.com/gpu"
 
 static const struct mu_str zones[] = {{"a", 1}, {"b", 1}, {"c", 1}};
 static const struct mu_taint dedicated = {{"dedicated", 9}, {"batch", 5}, MU_EFFECT_NO_SCHEDULE};
@@ -23,15 +25,23 @@ static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, stru
     int len = snprintf(name, sizeof name, "node-%02u", i);
     struct mu_str node_name = {name, (uint32_t)len};
     struct mu_label labels[] = {{MU_STR("kubernetes.io/hostname"), node_name},
-                                {MU_STR("zone"), zones[mu_random_below(r, 3)]}};
-    bool gpus = mu_random_chance(r, 500);
+                                {MU_STR("zone"), zones[mu_random_below(r, 3)]},
+                                {MU_STR(MU_SHARING_LABEL), MU_STR("true")},
+                                {MU_STR(MU_DEVICE_LABEL), MU_STR("honored")}};
+    bool gpus = mu_random_chance(r, 600);
+    bool shared = gpus && mu_random_chance(r, 500);
+    bool honored = mu_random_chance(r, 700);
     struct mu_amount allocatable[] = {{MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
                                       {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
                                       {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
                                       {MU_STR(MU_GPU_RESOURCE), 1000 * mu_random_between(r, 1, 8)}};
+    if (shared) /* device by device, instead of as a sum */
+        allocatable[3] = (struct mu_amount){MU_STR(WHOLE_GPUS), mu_random_between(r, 1, 4)};
     struct mu_node_object node = {.name = node_name,
                                   .labels = labels,
-                                  .label_count = 2,
+                                  .label_count = !shared   ? 2
+                                                 : honored ? 4
+                                                           : 3,
                                   .taints = &dedicated,
                                   .taint_count = mu_random_chance(r, 200) ? 1 : 0,
                                   .allocatable = allocatable,
@@ -60,13 +70,17 @@ static void draw_template(struct mu_random *r, struct template *t)
         .arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S + mu_random_below(r, MU_NS_PER_S),
         .duration_ns = mu_random_chance(r, 300) ? 0 : mu_random_below(r, 60) * MU_NS_PER_S + 1,
         .affinity = mu_random_chance(r, 30)};
+    if (mu_random_chance(r, 200))
+        t->requests[2] = (struct mu_amount){MU_STR(WHOLE_GPUS), mu_random_between(r, 1, 2)};
+    else if (mu_random_chance(r, 500))
+        t->requests[2].value = 100 * mu_random_between(r, 1, 9);
     t->pod = (struct mu_pod_object){.ns = MU_STR("default"),
                                     .scheduler_name = mu_random_chance(r, 40) ? MU_STR("other")
                                                                               : MU_STR("muster"),
                                     .priority = (int32_t)mu_random_between(r, -1, 3) * 100,
                                     .gated = mu_random_chance(r, 40),
                                     .requests = t->requests,
-                                    .request_count = mu_random_chance(r, 300) ? 3 : 2,
+                                    .request_count = mu_random_chance(r, 400) ? 3 : 2,
                                     .selector = &t->selector,
                                     .selector_count = mu_random_chance(r, 200) ? 1 : 0,
                                     .tolerations = &tolerates_dedicated,
