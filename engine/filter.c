@@ -12,8 +12,8 @@
  * Masks and the log. Rows that changed go into a ring, each with a number of its own; a mask
  * remembers how far it has read. Whoever asks for it has a class, and so its affinity and tolerance
  * are there to judge the rows that it has not read; nobody asks for masks of classes that are gone,
- * and those cost nothing. Where the ring has gone round, or a good part of all rows has changed, the
- * mask is filled anew.
+ * and those cost nothing. Where the ring has gone round, or a good part of all rows has changed,
+ * the mask is filled anew.
  *
  * Counts by verdict are a by-product of filling. A row that is judged again may leave one kind of
  * refusal for another, which the bits do not show: the counts are then made again when needed.

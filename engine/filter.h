@@ -20,8 +20,8 @@
  *
  * Where later filters go: one that depends on node objects alone (volume topology, declared
  * features) joins the mask and its key; one that depends on placements (host ports, device claims)
- * is compared per row behind the resources; one that depends on domains (spread, inter-pod terms) is
- * a bitmap of its own, changed with each placement and ANDed to the mask.
+ * is compared per row behind the resources; one that depends on domains (spread, inter-pod terms)
+ * is a bitmap of its own, changed with each placement and ANDed to the mask.
  *
  * A mask is valid for one static generation. It outlives it where the snapshot lists the rows that
  * have changed: those rows alone are judged again, when the mask is next asked for. Its key is ids,
@@ -46,13 +46,13 @@ struct mu_filter; /* opaque */
 struct mu_filter *mu_filter_create(const struct mu_scan_ops *ops);
 void mu_filter_destroy(struct mu_filter *filter);
 /* Work on this snapshot from now on. Masks of another static generation are brought up to date when
- * they are asked for, or forgotten where the snapshot does not say what has changed. Cost: O(changed
- * rows). */
+ * they are asked for, or forgotten where the snapshot does not say what has changed.
+ * Cost: O(changed rows). */
 void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot);
 /* Forget all masks. */
 void mu_filter_drop(struct mu_filter *filter);
-/* Moves whenever masks are forgotten or need to be asked for again: one obtained under another epoch
- * must not be used. */
+/* Moves whenever masks are forgotten or need to be asked for again: one obtained under another
+ * epoch must not be used. */
 uint64_t mu_filter_epoch(const struct mu_filter *filter);
 /* The mask of a class, pins left out. Errors: MU_ENOMEM. Cost: O(1), O(changed rows) the first time
  * in a static generation, or O(rows) the first time of all. */

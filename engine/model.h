@@ -138,7 +138,8 @@ void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
 void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix);
 void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation);
-/* A class holds its affinity, its tolerance and its matchers; who keeps one longer takes a reference. */
+/* A class holds its affinity, its tolerance and its matchers; who keeps one longer takes a
+ * reference. */
 void mu_model_affinity_ref(struct mu_model *model, struct mu_affinity_ix ix);
 void mu_model_affinity_unref(struct mu_model *model, struct mu_affinity_ix ix, uint64_t generation);
 void mu_model_tolerance_ref(struct mu_model *model, struct mu_tolerance_ix ix);

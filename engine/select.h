@@ -63,8 +63,7 @@ struct mu_affinity {
     const struct mu_label_pair *selector;
     struct mu_symbol hostname; /* required hostname label, 0: none */
     bool nothing;
-    bool
-        has_terms; /* required node affinity; without a term no node matches, and `nothing` is set */
+    bool has_terms; /* required node affinity; without a term `nothing` is set: no node matches */
     uint32_t term_count;
     const struct mu_node_term_item *terms;
     struct mu_symbol only_name; /* the one node name that can match, by a lone term; 0: any */
