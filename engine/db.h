@@ -121,7 +121,7 @@ enum mu_ledger_state {
 };
 
 /* Admit one gang of a plan: check it against the present (rows, generations, versions, phase,
- * node rules, room, minimum) and charge all of its binds as IN_FLIGHT, or none. Room held for its
+ * node rules, room, minimum, rules about other pods) and charge all of its binds as IN_FLIGHT, or none. Room held for its
  * own pods counts as free. Freezes an unsettled gang's size; an unsettled gang must have the plan's
  * revision, a settled one may have moved on. Returns 0; MU_ECONFLICT when the world has moved since
  * the snapshot (nothing charged; the gang stays pending); MU_ENOMEM. Cost: O(members). */

@@ -65,10 +65,7 @@ uint32_t mu_census_domain(const struct mu_db *db, const struct mu_census_rec *c,
     return mu_topology_domain(&b->topologies[c->own.topology], p->node.v);
 }
 
-typedef int (*visit_fn)(struct mu_db *db, uint32_t census, uint32_t pod, int step);
-
-/* Every census that a pod counts for, by kin and by class. Stops at an error. */
-static int each_census(struct mu_db *db, uint32_t pod, visit_fn visit, int step)
+int mu_census_each(struct mu_db *db, uint32_t pod, mu_census_visit_fn visit, int step)
 {
     const struct mu_books *b = db->books;
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
@@ -94,8 +91,7 @@ static int each_census(struct mu_db *db, uint32_t pod, visit_fn visit, int step)
     return rc;
 }
 
-/* Room to count the pod. */
-static int visit_reserve(struct mu_db *db, uint32_t census, uint32_t pod, int step)
+int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step)
 {
     struct mu_books *b = db->books;
     struct mu_census_rec *c = mu_census_at(b, census);
@@ -165,7 +161,7 @@ static int pod_enter(struct mu_db *db, uint32_t pod, uint32_t *spent)
         return rc;
     rc = mu_class_enter(db, p->class_ix, spent);
     if (rc == 0 && is_counted(p)) {
-        rc = each_census(db, pod, visit_reserve, 1);
+        rc = mu_census_each(db, pod, mu_census_room, 1);
         if (rc != 0)
             mu_class_exit(db, p->class_ix);
     }
@@ -176,7 +172,7 @@ static int pod_enter(struct mu_db *db, uint32_t pod, uint32_t *spent)
     (void)mu_rowset_add(&b->pods_in, pod);
     if (is_counted(p)) {
         mu_kin_at(b, p->kin.v)->charged++;
-        (void)each_census(db, pod, visit_count, 1);
+        (void)mu_census_each(db, pod, visit_count, 1);
     }
     return 0;
 }
@@ -192,7 +188,7 @@ void mu_census_pod_leave(struct mu_db *db, uint32_t pod)
         return;
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
     if (is_counted(p)) {
-        (void)each_census(db, pod, visit_count, -1);
+        (void)mu_census_each(db, pod, visit_count, -1);
         MU_ASSERT(mu_kin_at(b, p->kin.v)->charged > 0);
         mu_kin_at(b, p->kin.v)->charged--;
     }
@@ -330,8 +326,8 @@ static int walk_one(struct mu_db *db, uint32_t number, uint32_t *spent)
     case MU_STAGE_PODS:
         if (!mu_rowset_has(&b->pods_in, number) || !is_counted(mu_pod_at(db, number)))
             return 0;
-        rc = each_census(db, number, visit_reserve, 1);
-        return rc != 0 ? rc : each_census(db, number, visit_found, 1);
+        rc = mu_census_each(db, number, mu_census_room, 1);
+        return rc != 0 ? rc : mu_census_each(db, number, visit_found, 1);
     case MU_STAGE_NONE:
         break;
     }

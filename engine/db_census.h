@@ -8,6 +8,7 @@
  *   db_kin.c           matchers, kins, and which of them match
  *   db_topology.c      topology keys, domains of rows, eligible nodes
  *   db_census_copy.c   the part of replicas
+ *   db_rules.c         admission: the rules once more
  *   db_census_audit.c  recomputing
  *
  * db_census.c opens with how it works.
@@ -72,7 +73,7 @@ enum mu_census_state {
 struct mu_census_rec {
     struct mu_census own; /* domain_count: room in counts. domains: in the field */
     uint32_t refs;        /* of classes: one for each term, spread, port and carried term */
-    uint32_t next;        /* the matcher's next census */
+    uint32_t next;        /* of the same matcher; of the same bucket of ports */
     uint32_t field;       /* SPREAD; else MU_NONE */
     uint32_t cells;       /* its part of the bound on cells */
     uint8_t state;        /* enum mu_census_state */
@@ -123,7 +124,7 @@ struct mu_released {
 
 /* A walk over everything for what is new: rows, then kins, then pods. */
 enum mu_stage { MU_STAGE_NONE, MU_STAGE_ROWS, MU_STAGE_KINS, MU_STAGE_PODS };
-enum { MU_ANCHOR_BUCKETS = 1 << 14, MU_CHANGED_NAMESPACES = 64 };
+enum { MU_ANCHOR_BUCKETS = 1 << 14, MU_CHANGED_NAMESPACES = 64, MU_PORT_BUCKETS = 1024 };
 struct mu_changed_namespaces {
     uint32_t count;
     bool all; /* more than fit */
@@ -146,8 +147,9 @@ struct mu_books {
     struct mu_slab fields;
     struct mu_slab censuses;
     struct mu_index *census_by_content;
-    uint64_t id_last; /* of censuses and fields */
-    uint64_t cells;   /* of all censuses together, at the width they were made for */
+    uint32_t ports[MU_PORT_BUCKETS]; /* PORT censuses, by port modulo their number */
+    uint64_t id_last;                /* of censuses and fields */
+    uint64_t cells;                  /* of all censuses together, at the width they were made for */
     struct mu_pages classes;
     struct mu_rowset classes_idle;
     struct mu_pages matchers;
@@ -224,6 +226,7 @@ void mu_kin_exit(struct mu_db *db, struct mu_kin_ix kin);
 /* Bring a kin up to the newest matcher, and to the namespaces that have changed. *spent rises by
  * what was looked at. Errors: MU_ENOMEM. */
 int mu_kin_extend(struct mu_db *db, uint32_t kin, uint32_t *spent);
+bool mu_kin_matches(const struct mu_books *b, uint32_t kin, uint32_t matcher);
 /* True when what is noted about a kin and a matcher was wrong. It is put right; the censuses begin
  * anew. */
 bool mu_kin_repair(struct mu_db *db, uint32_t kin, uint32_t matcher);
@@ -255,6 +258,11 @@ void mu_class_destroy_all(struct mu_db *db);
 
 /* --- censuses (db_census.c, db_census_copy.c) ------------------------------------------------ */
 
+/* Every census that a pod in the books counts for, by kin and by class. Stops at an error. */
+typedef int (*mu_census_visit_fn)(struct mu_db *db, uint32_t census, uint32_t pod, int step);
+int mu_census_each(struct mu_db *db, uint32_t pod, mu_census_visit_fn visit, int step);
+/* A visit: room to count the pod where it is. Errors: MU_ENOMEM. */
+int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step);
 /* Begin anew: all its counts are 0 until the next walk is over. */
 void mu_census_reset(struct mu_db *db, uint32_t census);
 /* A block's memory: a head for its release, `bytes` to show. Errors: NULL. */

@@ -150,7 +150,11 @@ static int census_make(struct mu_db *db, const struct mu_census *want, uint32_t 
     }
     c->own.id = ++b->id_last;
     b->cells += cells;
-    if (want->kind != MU_CENSUS_PORT) {
+    if (want->kind == MU_CENSUS_PORT) {
+        uint32_t *head = &b->ports[want->port.port % MU_PORT_BUCKETS];
+        c->next = *head;
+        *head = number;
+    } else {
         /* The pods that use a port enter with the class that asks for it: nobody is there yet. */
         c->state = MU_CENSUS_WAITING;
         b->waiting++;
@@ -173,6 +177,17 @@ static int census_obtain(struct mu_db *db, const struct mu_census *want, uint32_
     return 0;
 }
 
+static void port_unlink(struct mu_books *b, uint32_t census)
+{
+    const struct mu_census_rec *c = mu_census_at(b, census);
+    uint32_t *link = &b->ports[c->own.port.port % MU_PORT_BUCKETS];
+    while (*link != census) {
+        MU_ASSERT(*link != MU_NONE);
+        link = &mu_census_at(b, *link)->next;
+    }
+    *link = c->next;
+}
+
 static void census_release(struct mu_db *db, uint32_t census)
 {
     struct mu_books *b = db->books;
@@ -185,6 +200,8 @@ static void census_release(struct mu_db *db, uint32_t census)
     b->waiting -= c->state == MU_CENSUS_WAITING;
     if (own.kind != MU_CENSUS_PORT)
         mu_matcher_unlink(db, census);
+    else
+        port_unlink(b, census);
     mu_index_remove(b->census_by_content, content_hash(&own), census);
     b->cells -= c->cells;
     mu_mem_free(own.counts);
@@ -426,6 +443,8 @@ void mu_class_sweep(struct mu_db *db, uint32_t budget, uint32_t *spent)
 int mu_class_init(struct mu_books *b)
 {
     mu_slab_init(&b->censuses, sizeof(struct mu_census_rec), CENSUS_SEGMENT_SHIFT, MU_CENSUSES_MAX);
+    for (uint32_t i = 0; i < MU_PORT_BUCKETS; i++)
+        b->ports[i] = MU_NONE;
     b->census_by_content = mu_index_create(0, census_equal, census_hash, b);
     if (b->census_by_content == NULL)
         return MU_ENOMEM;

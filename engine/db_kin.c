@@ -141,6 +141,11 @@ static uint32_t edge_find(const struct mu_books *b, uint32_t kin, uint32_t match
     return edge;
 }
 
+bool mu_kin_matches(const struct mu_books *b, uint32_t kin, uint32_t matcher)
+{
+    return edge_find(b, kin, matcher) != MU_NONE;
+}
+
 /* --- matching -------------------------------------------------------------------------------- */
 
 /* What a look at a kin is about. */

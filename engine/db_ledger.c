@@ -194,6 +194,16 @@ static int check_room(struct mu_db *db, const struct mu_plan_gang *plan, struct 
     return rc;
 }
 
+static int check_others(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
+{
+    uint32_t which = 0;
+    const char *what = NULL;
+    int rc = mu_census_check(db, plan, &which, &what);
+    if (rc != MU_ECONFLICT)
+        return rc;
+    return conflict(db, why, mu_pod_at(db, plan->binds[which].pod.v), what);
+}
+
 /* --- admit --------------------------------------------------------------------------------- */
 
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
@@ -214,6 +224,8 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
         rc = check_minimum(g, gang, why);
     if (rc == 0)
         rc = check_room(db, gang, why);
+    if (rc == 0)
+        rc = check_others(db, gang, why);
     if (rc != 0)
         return rc;
     for (uint32_t i = 0; i < gang->bind_count; i++) {

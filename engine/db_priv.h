@@ -421,6 +421,10 @@ uint64_t mu_census_backlog(const struct mu_db *db);
 int mu_census_open(struct mu_db *db);
 void mu_census_destroy(struct mu_db *db);
 void mu_census_reclaim(struct mu_db *db, uint64_t safe, uint32_t budget);
+/* Admission (db_rules.c): the rules about other pods, for all binds of a gang at once. Returns 0,
+ * MU_ECONFLICT with the bind and the reason, or MU_ENOMEM; the counts are as before. */
+int mu_census_check(struct mu_db *db, const struct mu_plan_gang *gang, uint32_t *which,
+                    const char **what);
 /* The part of a replica: everything dirty; room; copying; what is shown at the end of a sync. */
 int mu_census_replica_init(struct mu_db *db, struct mu_replica *r);
 void mu_census_replica_fini(struct mu_replica *r);

@@ -36,6 +36,7 @@ static void run(uint64_t seed, uint64_t *checked)
     mu_db_counts(w.db, &counts);
     assert_int_equal(counts.audit_drift, 0);
     assert_int_equal(counts.limit_reduced, 0);
+    assert_true(w.admitted > 10 && w.refused > 3);
     for (int k = 0; k < 4; k++)
         checked[k] += w.checked[k];
     mu_db_destroy(w.db);
@@ -339,6 +340,63 @@ static void test_db_census__number_used_again__shows_the_new_key(void **state)
     mu_db_destroy(w.db);
 }
 
+/* --- admission of gangs ------------------------------------------------------------------------ */
+
+/* Whether a gang of two, alike, of these rules may go to node-0 and to node-`second`. */
+static bool gang_admitted(uint32_t rules, int second)
+{
+    struct world w = {.db = fixture_create(0)};
+    struct mu_snapshot *s = mu_db_replica_create(w.db);
+    for (int n = 0; n < 3; n++) { /* two in one zone, one in the other */
+        w.nodes[n] = (struct node){
+            .present = true, .zone = n < 2 ? 1 : 2, .host = 1, .cpus = 8, .version = 1};
+        send_node(&w, n);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        struct pod_arrays a = {.requirement_count = 0};
+        const struct pod p = {.rules = rules};
+        struct fixture_pod f;
+        const struct mu_label labels[] = {{MU_STR("app"), MU_STR("a")},
+                                          {MU_STR("tier"), MU_STR("x")}};
+        fixture_pod(&f, 1 + i, 1);
+        fixture_gang(&f, "pair", 2);
+        f.object.ns = mu_str_of(spaces[0]);
+        f.object.labels = labels;
+        f.object.label_count = 2;
+        make_rules(&a, &p, &f.object);
+        fixture_put(w.db, &f, 0);
+    }
+    fixture_sync(w.db, s);
+    struct fixture_plan plan;
+    fixture_plan(&plan, s, 0, fixture_row(w.db, s, "node-0"));
+    assert_int_equal(plan.gang.bind_count, 2);
+    plan.binds[1].node.v = fixture_row(w.db, s, node_name(second));
+    plan.binds[1].node_generation = s->nodes[plan.binds[1].node.v].generation;
+    int rc = mu_db_admit(w.db, &plan.gang, NULL);
+    assert_true(rc == 0 || rc == MU_ECONFLICT);
+    struct mu_snapshot *after = mu_db_replica_create(w.db);
+    fixture_sync(w.db, after);
+    for (uint32_t i = 0; i < after->census_count; i++) /* a refusal leaves nothing behind */
+        assert_true(rc == 0 || after->censuses[i].total == 0);
+    mu_db_destroy(w.db);
+    return rc == 0;
+}
+
+static void test_db_admit__gang_with_rules__is_judged_together(void **state)
+{
+    (void)state;
+    assert_false(gang_admitted(1, 0)); /* not on the host of one's like */
+    assert_true(gang_admitted(1, 1));
+    assert_false(gang_admitted(2, 1)); /* not in its zone */
+    assert_true(gang_admitted(2, 2));
+    assert_true(gang_admitted(3, 0)); /* the first of its sort begins, the second joins it */
+    assert_false(gang_admitted(3, 1));
+    assert_false(gang_admitted(6, 1)); /* spread over zones */
+    assert_true(gang_admitted(6, 2));
+    assert_false(gang_admitted(9, 0)); /* one port, one node */
+    assert_true(gang_admitted(9, 1));
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && mu_str_to_u64(mu_str_of(argv[1]), &first_seed))
@@ -353,6 +411,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_db_census__no_rules__nothing_is_kept),
         cmocka_unit_test(test_db_census__more_keys_than_numbers__cannot_be_judged),
         cmocka_unit_test(test_db_census__number_used_again__shows_the_new_key),
+        cmocka_unit_test(test_db_admit__gang_with_rules__is_judged_together),
     };
     return cmocka_run_group_tests_name("db_census", tests, NULL, NULL);
 }
