@@ -107,6 +107,7 @@ void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out)
 {
     *out = db->counts;
     out->nodes = db->nodes_present;
+    out->namespaces = mu_model_namespace_count(db->model);
     out->gangs = db->gangs.used;
 }
 
@@ -161,6 +162,8 @@ void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind)
     db->sweep[kind] = 0;
     if (kind == MU_DB_PODS)
         db->pod_mark++;
+    if (kind == MU_DB_NAMESPACES)
+        mu_model_namespaces_relist(db->model);
     for (uint32_t i = 0; kind == MU_DB_NODES && i < db->chunk_count; i++)
         db->chunks[i].listed = 0;
 }
@@ -181,17 +184,33 @@ static void sweep_pod(struct mu_db *db, uint32_t pod, uint64_t now_ns)
         mu_pod_remove_rec(db, pod, now_ns);
 }
 
+static uint32_t sweep_bound(const struct mu_db *db, enum mu_db_kind kind)
+{
+    switch (kind) {
+    case MU_DB_NODES:
+        return mu_row_count(db);
+    case MU_DB_PODS:
+        return db->pods.high;
+    case MU_DB_NAMESPACES:
+        return mu_model_namespace_bound(db->model);
+    case MU_DB_KINDS:
+        break;
+    }
+    MU_UNREACHABLE("a kind of object that the DB does not hold");
+}
+
 int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns)
 {
     MU_ASSERT(budget > 0);
     for (uint32_t looked = 0; looked < budget; looked++) {
-        uint32_t bound = kind == MU_DB_NODES ? mu_row_count(db) : db->pods.high;
-        if (db->sweep[kind] >= bound)
+        if (db->sweep[kind] >= sweep_bound(db, kind))
             return 0;
         if (kind == MU_DB_NODES)
             sweep_node(db, db->sweep[kind]++);
-        else
+        else if (kind == MU_DB_PODS)
             sweep_pod(db, db->sweep[kind]++, now_ns);
+        else
+            mu_namespace_sweep(db, db->sweep[kind]++);
     }
     return 1;
 }

@@ -42,7 +42,8 @@ struct mu_db_config {
 };
 
 struct mu_db_counts {
-    uint32_t nodes;             /* present */
+    uint32_t nodes; /* present */
+    uint32_t namespaces;
     uint32_t pods;              /* not terminal, every scheduler's */
     uint32_t pods_ours_pending; /* live, not seen bound: gated, unbuilt and in flight included */
     uint32_t pods_bound;        /* occupying a node */
@@ -92,7 +93,7 @@ int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, str
 
 /* Relist as a diff: begin marks, every upsert after it unmarks, and sweep looks at `budget` (> 0)
  * objects a call and removes those still marked; it returns 1 while more is left, 0 when done. */
-enum mu_db_kind { MU_DB_NODES, MU_DB_PODS };
+enum mu_db_kind { MU_DB_NODES, MU_DB_PODS, MU_DB_NAMESPACES, MU_DB_KINDS };
 void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind);
 int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns);
 

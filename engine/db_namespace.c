@@ -32,3 +32,10 @@ int mu_db_namespace_remove(struct mu_db *db, struct mu_str name)
 {
     return set_labels(db, name, false, NULL, 0);
 }
+
+void mu_namespace_sweep(struct mu_db *db, uint32_t record)
+{
+    struct mu_str name;
+    if (mu_model_namespace_stale(db->model, record, &name))
+        (void)set_labels(db, name, false, NULL, 0); /* taking away needs no memory */
+}

@@ -232,8 +232,8 @@ struct mu_db {
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
     uint64_t capacity_generation;
-    uint32_t pod_mark; /* current relist epoch of pods */
-    uint32_t sweep[2]; /* next to look at, by enum mu_db_kind */
+    uint32_t pod_mark;           /* current relist epoch of pods */
+    uint32_t sweep[MU_DB_KINDS]; /* next to look at, by enum mu_db_kind */
     uint32_t audit_next;
     struct mu_db_counts counts;
 };
@@ -408,6 +408,8 @@ void mu_gang_destroy_all(struct mu_db *db);
 void mu_census_pod_leave(struct mu_db *db, uint32_t pod);
 void mu_census_row_leave(struct mu_db *db, uint32_t row);
 void mu_census_namespace(struct mu_db *db, struct mu_symbol ns);
+/* db_namespace.c: what a sweep does with the record of a namespace. */
+void mu_namespace_sweep(struct mu_db *db, uint32_t record);
 /* A pod of this class has come: the books are opened where its rules need them. */
 void mu_census_class_seen(struct mu_db *db, struct mu_class_ix class_ix);
 /* Room to mark numbers below `pods`, `rows`. Errors: MU_ENOMEM. */

@@ -129,6 +129,11 @@ int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
 bool mu_model_get_namespace(const struct mu_model *m, struct mu_symbol name,
                             struct mu_labels_view *out);
 uint32_t mu_model_namespace_count(const struct mu_model *m);
+/* A relist of them begins: those that are not given again from now on are stale. */
+void mu_model_namespaces_relist(struct mu_model *m);
+/* Records are [0, bound). True when `at` holds a stale one; its name is valid until it is gone. */
+uint32_t mu_model_namespace_bound(const struct mu_model *m);
+bool mu_model_namespace_stale(const struct mu_model *m, uint32_t at, struct mu_str *name);
 
 /* Drop a reference. At zero the entry is readable until mu_model_reclaim(generation or later). */
 void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,

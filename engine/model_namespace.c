@@ -17,6 +17,7 @@ struct mu_namespace {
     struct mu_symbol name;
     struct mu_symbol hostname; /* label sets keep this label apart */
     struct mu_label_set_ix labels;
+    uint32_t mark; /* of the relist that named it last */
     uint32_t next_free;
 };
 
@@ -69,6 +70,26 @@ bool mu_model_get_namespace(const struct mu_model *m, struct mu_symbol name,
 uint32_t mu_model_namespace_count(const struct mu_model *m)
 {
     return m->namespace_count;
+}
+
+void mu_model_namespaces_relist(struct mu_model *m)
+{
+    m->namespace_mark++;
+}
+
+uint32_t mu_model_namespace_bound(const struct mu_model *m)
+{
+    return m->namespace_bound;
+}
+
+bool mu_model_namespace_stale(const struct mu_model *m, uint32_t at, struct mu_str *name)
+{
+    MU_ASSERT(at < m->namespace_bound);
+    const struct mu_namespace *ns = &m->namespaces[at];
+    if (ns->name.v == 0 || ns->mark == m->namespace_mark)
+        return false;
+    *name = mu_symbol_str(m->symbols, ns->name);
+    return true;
 }
 
 static bool has_labels(const struct mu_namespace *ns)
@@ -141,7 +162,7 @@ int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
         namespace_remove(model, at, generation);
         return 0;
     }
-    struct mu_namespace ns = {.name = {0}};
+    struct mu_namespace ns = {.mark = model->namespace_mark};
     int status = mu_model_label_set(model, labels, count, &ns.labels, &ns.hostname);
     if (status != 0)
         return status;
@@ -158,5 +179,6 @@ int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
     mu_model_label_set_unref(model, held->labels, held->hostname, generation);
     held->labels = ns.labels;
     held->hostname = ns.hostname;
+    held->mark = ns.mark;
     return 0;
 }

@@ -101,6 +101,7 @@ struct mu_model {
     uint32_t namespace_count;
     uint32_t namespace_bound; /* records ever used */
     uint32_t namespace_cap;
+    uint32_t namespace_mark;            /* of the relist in hand, or of the last one */
     uint32_t namespace_free;            /* list of records given back */
     struct mu_index *namespace_index;   /* by name */
     struct mu_symbol hostname_key;      /* held for the model's life */

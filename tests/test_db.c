@@ -440,6 +440,50 @@ static void test_db_relist__absent_objects__removed_in_slices(void **state)
     mu_db_destroy(db);
 }
 
+static void put_namespace(struct mu_db *db, const char *name, const char *team)
+{
+    const struct mu_label label = {MU_STR("team"), mu_str_of(team)};
+    assert_int_equal(mu_db_namespace_upsert(db, mu_str_of(name), &label, 1, NULL), 0);
+}
+
+static bool has_namespace(struct mu_db *db, const char *name)
+{
+    struct mu_symbol symbol;
+    struct mu_labels_view labels;
+    return mu_symbol_find(mu_model_symbols(mu_db_model(db)), mu_str_of(name), &symbol) &&
+           mu_model_get_namespace(mu_db_model(db), symbol, &labels);
+}
+
+static void test_db_relist__absent_namespaces__removed_in_slices(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(16);
+    char name[16];
+    for (uint32_t i = 0; i < 10; i++) {
+        (void)snprintf(name, sizeof name, "team-%u", i);
+        put_namespace(db, name, "a");
+    }
+    assert_int_equal(counts_of(db).namespaces, 10);
+    mu_db_relist_begin(db, MU_DB_NAMESPACES);
+    put_namespace(db, "team-3", "a"); /* unchanged, and still there */
+    put_namespace(db, "team-4", "b");
+    put_namespace(db, "new", "c");
+    int steps = 1;
+    while (mu_db_relist_sweep(db, MU_DB_NAMESPACES, 3, 0) == 1)
+        steps++;
+    assert_true(steps >= 3);
+    assert_int_equal(counts_of(db).namespaces, 3);
+    assert_true(has_namespace(db, "team-3") && has_namespace(db, "team-4"));
+    assert_true(has_namespace(db, "new"));
+    assert_false(has_namespace(db, "team-5"));
+    put_namespace(db, "team-5", "a"); /* a record that was given back */
+    assert_int_equal(mu_db_relist_sweep(db, MU_DB_NAMESPACES, 100, 0), 0);
+    assert_true(has_namespace(db, "team-5"));
+    assert_int_equal(mu_db_namespace_remove(db, MU_STR("team-5")), 0);
+    assert_false(has_namespace(db, "team-5"));
+    mu_db_destroy(db);
+}
+
 /* --- audit and digest ----------------------------------------------------------------------- */
 
 static void test_db_audit_step__planted_drift__found_and_repaired(void **state)
@@ -666,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_db_rows__classes__large_contiguous_small_shared),
         cmocka_unit_test(test_db_static__same_node_new_version__nothing_dirty),
         cmocka_unit_test(test_db_relist__absent_objects__removed_in_slices),
+        cmocka_unit_test(test_db_relist__absent_namespaces__removed_in_slices),
         cmocka_unit_test(test_db_audit_step__planted_drift__found_and_repaired),
         cmocka_unit_test(test_db_digest__other_order_same_content__equal),
         cmocka_unit_test(test_db_upsert__out_of_memory_anywhere__changes_nothing),

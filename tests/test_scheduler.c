@@ -24,6 +24,58 @@ static void test_scheduler__solo_pod__is_bound_under_a_plan(void **state)
     rig_fini(&r);
 }
 
+static void post_namespace(struct rig *r, const char *name)
+{
+    const struct mu_label label = {MU_STR("team"), MU_STR("a")};
+    const struct mu_namespace_object ns = {
+        .name = mu_str_of(name), .labels = &label, .label_count = 1};
+    struct mu_buf body = {0};
+    struct mu_api_response response;
+    assert_int_equal(mu_workload_encode_namespace(&ns, r->scratch, &body), 0);
+    assert_int_equal(call(r, MU_POST, "/api/v1/namespaces", &body, &response), 201);
+    mu_buf_fini(&body);
+    mu_buf_fini(&response.body);
+}
+
+/* A pod's rules may select namespaces: nothing is decided before they are known. */
+static void test_scheduler__namespaces_not_listed__nothing_is_decided(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_init(&r, &mu_profile_spread);
+    add_node(&r, "n1", 4000);
+    add_pod(&r, "p", 1000, solo, false);
+    r.namespaces_lost = true;
+    start(&r);
+    run_for(&r, 10 * MU_NS_PER_S);
+    assert_true(stats_of(&r).nodes.synced && stats_of(&r).pods.synced);
+    assert_false(stats_of(&r).synced);
+    assert_true(stats_of(&r).namespaces_problem[0] != '\0');
+    assert_int_equal(stats_of(&r).sessions, 0);
+    assert_int_equal(tally(&r).bound, 0);
+    r.namespaces_lost = false;
+    run_for(&r, 60 * MU_NS_PER_S);
+    assert_true(stats_of(&r).synced);
+    assert_int_equal(stats_of(&r).namespaces_problem[0], '\0');
+    assert_int_equal(tally(&r).bound, 1);
+    rig_fini(&r);
+}
+
+static void test_scheduler__namespaces__followed(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_init(&r, &mu_profile_spread);
+    start(&r);
+    uint32_t before = stats_of(&r).db.namespaces; /* the server's own */
+    assert_true(before > 0);
+    post_namespace(&r, "team-a");
+    run_for(&r, MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).db.namespaces, before + 1);
+    assert_int_equal(stats_of(&r).bad_objects, 0);
+    rig_fini(&r);
+}
+
 /* --- devices --- */
 
 struct devices_seen {
@@ -428,6 +480,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduler__solo_pod__is_bound_under_a_plan),
+        cmocka_unit_test(test_scheduler__namespaces_not_listed__nothing_is_decided),
+        cmocka_unit_test(test_scheduler__namespaces__followed),
         cmocka_unit_test(test_scheduler__shared_devices__travel_with_the_binding),
         cmocka_unit_test(test_scheduler__gang_without_room__waits_whole_until_a_node_comes),
         cmocka_unit_test(test_scheduler__incomplete_gang__waits_for_its_members),

@@ -201,14 +201,14 @@ static bool is_refusal(const struct mu_reflector_stats *stats)
 
 static void give_up_start(struct daemon *d, const struct mu_scheduler_stats *stats)
 {
-    bool pods = is_refusal(&stats->pods);
-    if (!pods && !is_refusal(&stats->nodes))
+    const char *problem = is_refusal(&stats->pods)         ? stats->pods_problem
+                          : is_refusal(&stats->nodes)      ? stats->nodes_problem
+                          : is_refusal(&stats->namespaces) ? stats->namespaces_problem
+                                                           : NULL;
+    if (problem == NULL)
         return;
     const char *tls = tls_problem(d);
-    complain("%s: %s", mu_access_url(d->access),
-             tls != NULL ? tls
-             : pods      ? stats->pods_problem
-                         : stats->nodes_problem);
+    complain("%s: %s", mu_access_url(d->access), tls != NULL ? tls : problem);
     d->status = 1;
     stop(d);
 }
@@ -216,9 +216,10 @@ static void give_up_start(struct daemon *d, const struct mu_scheduler_stats *sta
 /* The first of what keeps us from working, in words. */
 static const char *problem_of(const struct daemon *d, const struct mu_scheduler_stats *stats)
 {
-    const char *text = *stats->pods_problem != '\0'    ? stats->pods_problem
-                       : *stats->nodes_problem != '\0' ? stats->nodes_problem
-                                                       : stats->binds_problem;
+    const char *text = *stats->pods_problem != '\0'         ? stats->pods_problem
+                       : *stats->nodes_problem != '\0'      ? stats->nodes_problem
+                       : *stats->namespaces_problem != '\0' ? stats->namespaces_problem
+                                                            : stats->binds_problem;
     const char *tls = *text != '\0' ? tls_problem(d) : NULL;
     return tls != NULL ? tls : text;
 }
@@ -237,12 +238,11 @@ static void log_progress(struct daemon *d)
                MU_F_END);
     }
     log_waits(d, &stats, now_ns);
-    if (stats.pods.state == MU_REFLECTOR_RESTORED || stats.nodes.state == MU_REFLECTOR_RESTORED) {
+    if (stats.pods.state == MU_REFLECTOR_RESTORED || stats.nodes.state == MU_REFLECTOR_RESTORED ||
+        stats.namespaces.state == MU_REFLECTOR_RESTORED) {
         /* What is known here is of a cluster that is no more; a fresh process starts clean. */
         mu_log(MU_LOG_ERROR, "the server's store went back in time: ending",
-               MU_F_TEXT("problem",
-                         *stats.pods_problem != '\0' ? stats.pods_problem : stats.nodes_problem),
-               MU_F_END);
+               MU_F_TEXT("problem", problem_of(d, &stats)), MU_F_END);
         d->status = 1;
         stop(d);
         return;
@@ -433,11 +433,11 @@ static void on_no_server(uv_timer_t *timer)
     mu_http_client_stats(d->client, &stats);
     mu_scheduler_stats(d->scheduler, &scheduler);
     const char *why = silence_text(d, &scheduler);
-    complain("server %s: %s within %" PRIu64
-             " s (%s); expected a Kubernetes API server over HTTP/2",
-             mu_access_url(d->access),
-             stats.connects == 0 ? "no connection" : "no complete list of nodes and pods",
-             d->options->connect_wait_ns / MU_NS_PER_S, why);
+    complain(
+        "server %s: %s within %" PRIu64 " s (%s); expected a Kubernetes API server over HTTP/2",
+        mu_access_url(d->access),
+        stats.connects == 0 ? "no connection" : "no complete list of nodes, pods and namespaces",
+        d->options->connect_wait_ns / MU_NS_PER_S, why);
     d->status = 1;
     stop(d);
 }

@@ -147,6 +147,42 @@ static int pod_remove(void *context, struct mu_str raw, uint64_t version, uint64
     return 0;
 }
 
+static int namespace_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+{
+    struct mu_scheduler *s = context;
+    struct mu_namespace_object ns;
+    struct mu_error error = {0}, warn = {0};
+    (void)version; /* the reflector lets no older one pass */
+    (void)now_ns;
+    mu_arena_reset(s->decode);
+    int rc = mu_namespace_decode(raw, s->decode, &ns, &warn, &error);
+    if (rc != 0)
+        return report_bad(s, "namespace skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
+    report_warning("namespace read with a problem", MU_STR(""), ns.name, &warn);
+    rc = mu_db_namespace_upsert(s->db, ns.name, ns.labels, ns.label_count, &error);
+    if (rc != 0)
+        return report_bad(s, "namespace skipped", MU_STR(""), ns.name, rc, &error);
+    tell_observer(s, MU_DB_NAMESPACES, raw, false);
+    return 0;
+}
+
+static int namespace_remove(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+{
+    struct mu_scheduler *s = context;
+    struct mu_object_meta meta;
+    struct mu_error error = {0};
+    (void)version;
+    (void)now_ns;
+    int rc = mu_meta_decode(raw, &meta, &error);
+    if (rc == 0)
+        rc = mu_db_namespace_remove(s->db, meta.name);
+    if (rc != 0)
+        return report_bad(s, "namespace removal skipped", MU_STR(""), MU_STR("(undecoded)"), rc,
+                          &error);
+    tell_observer(s, MU_DB_NAMESPACES, raw, true);
+    return 0;
+}
+
 static void relist_begin(struct mu_scheduler *s, enum mu_db_kind kind)
 {
     mu_db_relist_begin(s->db, kind);
@@ -183,9 +219,21 @@ static int pods_sweep(void *context, uint64_t now_ns)
     return relist_sweep(context, MU_DB_PODS, now_ns);
 }
 
+static void namespaces_begin(void *context)
+{
+    relist_begin(context, MU_DB_NAMESPACES);
+}
+static int namespaces_sweep(void *context, uint64_t now_ns)
+{
+    return relist_sweep(context, MU_DB_NAMESPACES, now_ns);
+}
+
 struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind)
 {
     if (kind == MU_DB_NODES)
         return (struct mu_reflector_sink){s, node_upsert, node_remove, nodes_begin, nodes_sweep};
-    return (struct mu_reflector_sink){s, pod_upsert, pod_remove, pods_begin, pods_sweep};
+    if (kind == MU_DB_PODS)
+        return (struct mu_reflector_sink){s, pod_upsert, pod_remove, pods_begin, pods_sweep};
+    return (struct mu_reflector_sink){s, namespace_upsert, namespace_remove, namespaces_begin,
+                                      namespaces_sweep};
 }

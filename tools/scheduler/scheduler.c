@@ -33,28 +33,36 @@ static int create_db(struct mu_scheduler *s)
 
 static int create_machines(struct mu_scheduler *s)
 {
-    struct mu_reflector_config nodes = {.name = MU_STR("nodes"),
-                                        .path = MU_STR("/api/v1/nodes"),
-                                        .page_limit = s->config.page_limit,
-                                        .token_base = MU_TOKENS_NODES};
-    struct mu_reflector_config pods = {
-        .name = MU_STR("pods"),
-        .path = MU_STR("/api/v1/pods"),
-        .field_selector = MU_STR("status.phase!=Succeeded,status.phase!=Failed"),
-        .page_limit = s->config.page_limit,
-        .token_base = MU_TOKENS_PODS,
-        /* The ledger is empty after a restart: a stale list would hide binds made before it. */
-        .first_consistent = true};
+    const struct mu_reflector_config reflectors[MU_DB_KINDS] = {
+        [MU_DB_NODES] = {.name = MU_STR("nodes"),
+                         .path = MU_STR("/api/v1/nodes"),
+                         .page_limit = s->config.page_limit,
+                         .token_base = MU_TOKENS_NODES},
+        [MU_DB_PODS] = {.name = MU_STR("pods"),
+                        .path = MU_STR("/api/v1/pods"),
+                        .field_selector = MU_STR("status.phase!=Succeeded,status.phase!=Failed"),
+                        .page_limit = s->config.page_limit,
+                        .token_base = MU_TOKENS_PODS,
+                        /* The ledger is empty after a restart: a stale list would hide binds made
+                         * before it. */
+                        .first_consistent = true},
+        [MU_DB_NAMESPACES] = {.name = MU_STR("namespaces"),
+                              .path = MU_STR("/api/v1/namespaces"),
+                              .page_limit = s->config.page_limit,
+                              .token_base = MU_TOKENS_NAMESPACES},
+    };
     struct mu_binder_config binder = {.in_flight_max = s->config.in_flight_max,
                                       .token_base = MU_TOKENS_BINDER,
                                       .outcome = mu_commit_outcome,
                                       .context = s};
-    struct mu_reflector_sink node_sink = mu_feed_sink(s, MU_DB_NODES);
-    struct mu_reflector_sink pod_sink = mu_feed_sink(s, MU_DB_PODS);
-    s->nodes = mu_reflector_create(&nodes, &node_sink, &s->random);
-    s->pods = mu_reflector_create(&pods, &pod_sink, &s->random);
+    bool failed = false;
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
+        struct mu_reflector_sink sink = mu_feed_sink(s, (enum mu_db_kind)kind);
+        s->reflectors[kind] = mu_reflector_create(&reflectors[kind], &sink, &s->random);
+        failed = failed || s->reflectors[kind] == NULL;
+    }
     s->binder = mu_binder_create(&binder, &s->random);
-    return s->nodes == NULL || s->pods == NULL || s->binder == NULL ? MU_ENOMEM : 0;
+    return failed || s->binder == NULL ? MU_ENOMEM : 0;
 }
 
 struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *config,
@@ -93,8 +101,8 @@ void mu_scheduler_destroy(struct mu_scheduler *s)
     if (s == NULL)
         return;
     MU_ASSERT(!s->session_out);
-    mu_reflector_destroy(s->nodes);
-    mu_reflector_destroy(s->pods);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        mu_reflector_destroy(s->reflectors[kind]);
     mu_binder_destroy(s->binder);
     mu_commit_fini(s);
     mu_report_fini(s);
@@ -138,8 +146,8 @@ static void leave(struct mu_scheduler *s)
 void mu_scheduler_start(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
 {
     enter(s, now_ns, out);
-    mu_reflector_start(s->nodes, now_ns, out);
-    mu_reflector_start(s->pods, now_ns, out);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        mu_reflector_start(s->reflectors[kind], now_ns, out);
     leave(s);
 }
 
@@ -148,8 +156,9 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
 {
     enter(s, now_ns, out);
     bool ours = mu_binder_reply(s->binder, reply, now_ns, out) ||
-                mu_reflector_reply(s->pods, reply, now_ns, out) ||
-                mu_reflector_reply(s->nodes, reply, now_ns, out) ||
+                mu_reflector_reply(s->reflectors[MU_DB_PODS], reply, now_ns, out) ||
+                mu_reflector_reply(s->reflectors[MU_DB_NODES], reply, now_ns, out) ||
+                mu_reflector_reply(s->reflectors[MU_DB_NAMESPACES], reply, now_ns, out) ||
                 (s->reporter != NULL && mu_reporter_reply(s->reporter, reply, now_ns, out));
     leave(s);
     return ours;
@@ -158,10 +167,10 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
 void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
 {
     enter(s, now_ns, out);
-    if (mu_reflector_next_ns(s->nodes) <= now_ns)
-        mu_reflector_tick(s->nodes, now_ns, out);
-    if (mu_reflector_next_ns(s->pods) <= now_ns)
-        mu_reflector_tick(s->pods, now_ns, out);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
+        if (mu_reflector_next_ns(s->reflectors[kind]) <= now_ns)
+            mu_reflector_tick(s->reflectors[kind], now_ns, out);
+    }
     if (mu_binder_next_ns(s->binder) <= now_ns)
         mu_binder_tick(s->binder, now_ns, out);
     if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
@@ -174,10 +183,13 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
 
 static bool synced(const struct mu_scheduler *s)
 {
-    struct mu_reflector_stats nodes, pods;
-    mu_reflector_stats(s->nodes, &nodes);
-    mu_reflector_stats(s->pods, &pods);
-    return nodes.synced && pods.synced;
+    bool all = true;
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
+        struct mu_reflector_stats stats;
+        mu_reflector_stats(s->reflectors[kind], &stats);
+        all = all && stats.synced;
+    }
+    return all;
 }
 
 /* When a session is due; UINT64_MAX: not before something changes. */
@@ -202,8 +214,9 @@ static uint64_t min_ns(uint64_t a, uint64_t b)
 
 uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
 {
-    uint64_t next = min_ns(mu_reflector_next_ns(s->nodes), mu_reflector_next_ns(s->pods));
-    next = min_ns(next, mu_binder_next_ns(s->binder));
+    uint64_t next = mu_binder_next_ns(s->binder);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
     next = min_ns(next, mu_commit_next_ns(s));
     if (s->reporter != NULL)
         next = min_ns(next, mu_reporter_next_ns(s->reporter));
@@ -273,8 +286,8 @@ void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot
 
 void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
 {
-    mu_reflector_retry(s->nodes, now_ns);
-    mu_reflector_retry(s->pods, now_ns);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        mu_reflector_retry(s->reflectors[kind], now_ns);
 }
 
 void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)
@@ -302,15 +315,17 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
 {
     *out = s->stats;
     mu_db_counts(s->db, &out->db);
-    mu_reflector_stats(s->nodes, &out->nodes);
-    mu_reflector_stats(s->pods, &out->pods);
+    mu_reflector_stats(s->reflectors[MU_DB_NODES], &out->nodes);
+    mu_reflector_stats(s->reflectors[MU_DB_PODS], &out->pods);
+    mu_reflector_stats(s->reflectors[MU_DB_NAMESPACES], &out->namespaces);
     mu_binder_stats(s->binder, &out->binder);
     if (s->reporter != NULL)
         mu_reporter_stats(s->reporter, &out->reporter);
-    out->nodes_problem = mu_reflector_problem(s->nodes);
-    out->pods_problem = mu_reflector_problem(s->pods);
+    out->nodes_problem = mu_reflector_problem(s->reflectors[MU_DB_NODES]);
+    out->pods_problem = mu_reflector_problem(s->reflectors[MU_DB_PODS]);
+    out->namespaces_problem = mu_reflector_problem(s->reflectors[MU_DB_NAMESPACES]);
     out->binds_problem = mu_binder_problem(s->binder);
     out->journal_open = mu_journal_open_entries(s->journal);
     out->journal_fenced = mu_journal_fenced(s->journal);
-    out->synced = out->nodes.synced && out->pods.synced;
+    out->synced = synced(s);
 }

@@ -59,7 +59,7 @@ struct mu_scheduler_config {
 
 struct mu_scheduler_stats {
     struct mu_db_counts db;
-    struct mu_reflector_stats nodes, pods;
+    struct mu_reflector_stats nodes, pods, namespaces;
     struct mu_binder_stats binder;
     struct mu_reporter_stats reporter; /* zero when nothing is reported */
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
@@ -71,8 +71,8 @@ struct mu_scheduler_stats {
     uint32_t journal_open;
     /* Why a reflector does not go on, or no bind is taken, in words; empty when healthy. Valid until
      * the next call. */
-    const char *nodes_problem, *pods_problem, *binds_problem;
-    bool synced; /* first lists are in */
+    const char *nodes_problem, *pods_problem, *namespaces_problem, *binds_problem;
+    bool synced; /* first lists of all three are in: before, nothing is decided */
     bool journal_fenced;
 };
 

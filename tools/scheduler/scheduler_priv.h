@@ -16,10 +16,11 @@
 #define MU_WRITES_PER_ENTRY 128u
 
 /* Token spaces of the machines. */
-#define MU_TOKENS_NODES    (UINT64_C(1) << 56)
-#define MU_TOKENS_PODS     (UINT64_C(2) << 56)
-#define MU_TOKENS_BINDER   (UINT64_C(3) << 56)
-#define MU_TOKENS_REPORTER (UINT64_C(4) << 56)
+#define MU_TOKENS_NODES      (UINT64_C(1) << 56)
+#define MU_TOKENS_PODS       (UINT64_C(2) << 56)
+#define MU_TOKENS_BINDER     (UINT64_C(3) << 56)
+#define MU_TOKENS_REPORTER   (UINT64_C(4) << 56)
+#define MU_TOKENS_NAMESPACES (UINT64_C(5) << 56)
 
 /* An admitted gang on its way through journal and binder. Lives until it has left the
  * queue and its last bind is final. */
@@ -74,8 +75,7 @@ struct mu_scheduler {
     struct mu_scheduler_config config;
     struct mu_random random;
     struct mu_db *db;
-    struct mu_reflector *nodes;
-    struct mu_reflector *pods;
+    struct mu_reflector *reflectors[MU_DB_KINDS];
     struct mu_binder *binder;
     struct mu_reporter *reporter; /* NULL: nothing is reported */
     struct mu_journal *journal;

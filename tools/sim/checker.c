@@ -26,8 +26,8 @@ struct mu_checker {
     struct mu_checker_config config;
     uint64_t step;
     struct mu_arena *arena;
-    struct mu_naive_list view[2]; /* by enum mu_db_kind */
-    struct mu_naive_list server[2];
+    struct mu_naive_list view[MU_DB_KINDS];
+    struct mu_naive_list server[MU_DB_KINDS];
     struct mu_naive_decision *decisions;
     uint32_t decision_count, decision_cap;
     struct seen_bind *seen;
@@ -82,7 +82,7 @@ void mu_checker_destroy(struct mu_checker *c)
 {
     if (c == NULL)
         return;
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
         list_clear(&c->view[kind]);
         list_clear(&c->server[kind]);
         mu_mem_free(c->view[kind].objects);
@@ -174,7 +174,7 @@ static int compare_nodes(const void *left, const void *right)
 }
 
 /* Pods in canonical order, nodes by name. */
-static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list lists[2])
+static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list lists[MU_DB_KINDS])
 {
     struct mu_naive_list *nodes = &lists[MU_DB_NODES], *pods = &lists[MU_DB_PODS];
     struct mu_naive_world w = {0};
@@ -351,8 +351,8 @@ void mu_checker_outcome(struct mu_checker *c, struct mu_str uid, enum mu_bind_re
 
 void mu_checker_server_begin(struct mu_checker *c)
 {
-    list_clear(&c->server[MU_DB_NODES]);
-    list_clear(&c->server[MU_DB_PODS]);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        list_clear(&c->server[kind]);
 }
 
 int mu_checker_server_object(struct mu_checker *c, enum mu_db_kind kind, struct mu_str raw)
@@ -434,7 +434,7 @@ static uint64_t fresh_digest(struct mu_checker *c, const struct mu_naive_world *
 /* Name the objects in which what the scheduler was shown differs from the server. */
 static void explain_difference(struct mu_checker *c)
 {
-    for (int kind = 0; kind < 2; kind++) {
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
         for (uint32_t side = 0; side < 2; side++) {
             const struct mu_naive_list *from = side == 0 ? &c->server[kind] : &c->view[kind];
             const struct mu_naive_list *to = side == 0 ? &c->view[kind] : &c->server[kind];

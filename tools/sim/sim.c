@@ -404,11 +404,17 @@ static int give_pod(void *context, struct mu_str raw)
     return mu_checker_server_object(context, MU_DB_PODS, raw);
 }
 
+static int give_namespace(void *context, struct mu_str raw)
+{
+    return mu_checker_server_object(context, MU_DB_NAMESPACES, raw);
+}
+
 static void check_server(struct mu_sim *sim)
 {
     mu_checker_server_begin(sim->checker);
     (void)mu_apiserver_each(sim->server, "nodes", give_node, sim->checker);
     (void)mu_apiserver_each(sim->server, "pods", give_pod, sim->checker);
+    (void)mu_apiserver_each(sim->server, "namespaces", give_namespace, sim->checker);
     mu_checker_server_end(sim->checker, now_of(sim));
 }
 
