@@ -313,11 +313,11 @@ uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_i
 void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out);
 /* A class whose pods can be counted (class_live). Errors: MU_ENOMEM. */
 int mu_typical_reserve(struct mu_db *db, struct mu_class_ix class_ix);
-/* Show the typical requests. Cost: O(MU_TYPICAL_MAX), and O(classes) each time that an eighth of the
- * pods has come or gone. */
+/* Show the typical requests. Cost: O(MU_TYPICAL_MAX), and O(classes) each time that an eighth of
+ * the pods has come or gone. */
 void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot);
-/* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its sums
- * are the caller's to restore. True when anything changed. Cost: O(its pods). */
+/* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its
+ * sums are the caller's to restore. True when anything changed. Cost: O(its pods). */
 bool mu_row_devices_configure(struct mu_db *db, uint32_t row, const struct mu_device_row *as);
 
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
@@ -351,7 +351,8 @@ static inline bool mu_pod_charged(const struct mu_pod_rec *p)
 enum mu_role mu_pod_role(const struct mu_pod_rec *p);
 uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: none */
 /* Set what decides where a pod is charged, and move charge, node list and counts accordingly.
- * `devices`: those that it is known to have; 0: not known. The node's chunk has room for the class (mu_row_reserve). Does not touch the gang. */
+ * `devices`: those that it is known to have; 0: not known. The node's chunk has room for the class
+ * (mu_row_reserve). Does not touch the gang. */
 void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_ix class_ix,
                   struct mu_kin_ix kin, uint16_t flags, enum mu_ledger_state ledger,
                   uint16_t devices);

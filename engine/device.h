@@ -70,8 +70,8 @@ uint16_t mu_device_choose(const struct mu_device_row *row, struct mu_device_ask 
 void mu_device_take(struct mu_device_row *row, struct mu_device_ask ask, uint16_t devices);
 /* Give back what was taken while it fitted. */
 void mu_device_give(struct mu_device_row *row, struct mu_device_ask ask, uint16_t devices);
-/* Pods that ask for a share of `millis` (> 0) and find room, one after another; `untracked` for a row
- * that is not tracked. */
+/* Pods that ask for a share of `millis` (> 0) and find room, one after another; `untracked` for a
+ * row that is not tracked. */
 static inline int64_t mu_device_slots(const struct mu_device_row *row, int64_t millis,
                                       int64_t untracked)
 {

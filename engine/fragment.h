@@ -8,19 +8,20 @@
  * The pods that are about are the snapshot's typical requests, each with its share of them in
  * thousandths (struct mu_typical). For a tracked node and a typical request t
  *
- *     F(node, t) = what all devices have left, where t does not fit for cpu, memory, pod slots or
- *                  devices, else what is left on those devices that t cannot use: with less than its
- *                  share left, or for whole ones not entirely free
+ *     F(node, t) = what all devices have left, where t does not fit for cpu, memory, pod slots
+ *                  or devices; else what is left on those devices that t cannot use: with less
+ *                  than its share left, or for whole ones not entirely free
  *     F(node)    = sum over t of share(t) * F(node, t)        at most 16 * 1000 * 1000
  *
- * A placement is worth F before - F after: the more, the better. Of the devices that suffice the one
- * with the largest worth is chosen, of equals the one with the least left, then the lowest number.
- * On a node that is not tracked every placement is worth 0. Selectors and taints are not looked at.
+ * A placement is worth F before - F after: the more, the better. Of the devices that suffice the
+ * one with the largest worth is chosen, of equals the one with the least left, then the lowest
+ * number. On a node that is not tracked every placement is worth 0. Selectors and taints are not
+ * looked at.
  *
- * The worth enters the score as (worth + MU_FRAGMENT_MAX) * scale, per row and class, where the part
- * of the profile is 2 * MU_FRAGMENT_MAX * scale. A column of it is kept for each of the classes asked
- * for last, and brought up to date by the room's log of changes: cost O(rows * typical * devices^2)
- * for a new column, O(changes * typical * devices^2) for a current one.
+ * The worth enters the score as (worth + MU_FRAGMENT_MAX) * scale, per row and class, where the
+ * part of the profile is 2 * MU_FRAGMENT_MAX * scale. A column of it is kept for each of the
+ * classes asked for last, and brought up to date by the room's log of changes: cost O(rows *
+ * typical * devices^2) for a new column, O(changes * typical * devices^2) for a current one.
  */
 #include "engine/device.h"
 #include "engine/room.h"

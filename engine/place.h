@@ -12,8 +12,8 @@
  *     else                    what is cheapest by measure (engine/choose.h): the search over all
  *                             summaries, the class's own bounds, or its tree
  *
- * Where devices are tracked one by one, taking room chooses some of them (engine/device.h) and the two
- * columns that follow from them are derived anew; undoing puts back the same ones.
+ * Where devices are tracked one by one, taking room chooses some of them (engine/device.h) and the
+ * two columns that follow from them are derived anew; undoing puts back the same ones.
  *
  * Every change is logged. A trial is the part of the log behind its mark: mu_place_rollback()
  * undoes it in reverse, mu_place_commit() keeps it, and mu_place_end() undoes everything, so that
@@ -25,8 +25,8 @@
  * as neither a node object nor, anywhere, room grows: (static_generation, capacity_generation).
  * Where rules about other pods concern a pod (engine/terms.h), what was found is remembered for its
  * kin and for one state of the counts too, since a placement can open a node as well as fill it.
- * Room that is handed back for a member with held room (mu_place_pick_held) is taken again, or used,
- * within the same trial; meanwhile nothing is remembered or recalled.
+ * Room that is handed back for a member with held room (mu_place_pick_held) is taken again, or
+ * used, within the same trial; meanwhile nothing is remembered or recalled.
  */
 #include "engine/room.h"
 #include "engine/terms.h"
@@ -73,17 +73,18 @@ int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node
  * mu_place_pick_held() with a node. */
 uint16_t mu_place_devices(const struct mu_place *place);
 /* The same for the member that holds `charged` room on `held`, with `devices` of it: its room there
- * counts as free for it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node is better, the held
- * room stays charged for this session. */
+ * counts as free for it. Picks and takes; *out is MU_NONE when it fits nowhere. When another node
+ * is better, the held room stays charged for this session. */
 int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
                        uint16_t devices, struct mu_node_ix *out);
 
-/* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a multiple
- * of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
+/* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a
+ * multiple of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
 int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits);
 /* *is_short: fewer than `want` such pods find room, had they that of all nodes to themselves; rules
- * about other pods left out, they only make it less. Not within a trial. That is remembered like "fits nowhere", which is its case of
- * want 1. Errors: MU_ENOMEM. Cost: O(1) when known to be short, else O(want + rows / 64). */
+ * about other pods left out, they only make it less. Not within a trial. That is remembered like
+ * "fits nowhere", which is its case of want 1. Errors: MU_ENOMEM. Cost: O(1) when known to be
+ * short, else O(want + rows / 64). */
 int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t want, bool *is_short);
 
 /* Open a trial: what is taken from now on can be undone. One at a time. */

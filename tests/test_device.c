@@ -1,8 +1,8 @@
 /*
- * Devices that are tracked one by one: the rules on one row, then the whole engine - nodes that begin
- * and cease to be tracked, plans, ledger, bound pods with sound, absent and hostile lists of devices -
- * against a naive twin, which computes what every device has left anew from its own pods. The seed of
- * a failure is printed.
+ * Devices that are tracked one by one: the rules on one row, then the whole engine - nodes that
+ * begin and cease to be tracked, plans, ledger, bound pods with sound, absent and hostile lists of
+ * devices - against a naive twin, which computes what every device has left anew from its own pods.
+ * The seed of a failure is printed.
  */
 #include "tests/db_fixture.h"
 

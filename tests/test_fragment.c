@@ -1,7 +1,7 @@
 /*
- * Fragmentation: figures by hand, the typical requests that the writer keeps, and sessions under the
- * profile gpu-frag against a naive evaluation of every node and device. The seed of a failure is
- * printed.
+ * Fragmentation: figures by hand, the typical requests that the writer keeps, and sessions under
+ * the profile gpu-frag against a naive evaluation of every node and device. The seed of a failure
+ * is printed.
  */
 #include "tests/db_fixture.h"
 

@@ -123,9 +123,9 @@ static void add_sharer(struct rig *r, const char *name, const char *resource, in
     mu_buf_fini(&response.body);
 }
 
-/* Three devices: two are shared, by pods of which no two fit one device, and one is given whole; the
- * fourth and fifth pod fit nowhere, not even for a scheduler that has just started and knows the
- * devices from the annotations alone. */
+/* Three devices: two are shared, by pods of which no two fit one device, and one is given whole;
+ * the fourth and fifth pod fit nowhere, not even for a scheduler that has just started and knows
+ * the devices from the annotations alone. */
 static void test_scheduler__shared_devices__travel_with_the_binding(void **state)
 {
     struct rig r;
@@ -354,8 +354,8 @@ static void add_gang(struct rig *r, int from, int to)
     }
 }
 
-/* While the first bind of a gang is not answered nobody may pass it, whatever happens to the others:
- * should it be refused, a part of the gang would be bound. */
+/* While the first bind of a gang is not answered nobody may pass it, whatever happens to the
+ * others: should it be refused, a part of the gang would be bound. */
 static void test_scheduler__member_changes_under_an_open_claim__nobody_passes_it(void **state)
 {
     (void)state;

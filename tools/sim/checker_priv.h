@@ -37,8 +37,8 @@ int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct 
 /* Sum of `resource` over pods on the node (terminal ones left out); "pods" counts them. */
 int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
                       struct mu_str resource);
-/* Devices of nodes that are tracked one by one. What a pod asks of such a node: so many devices, with
- * so many thousandths of each. */
+/* Devices of nodes that are tracked one by one. What a pod asks of such a node: so many devices,
+ * with so many thousandths of each. */
 struct mu_naive_ask {
     int64_t count, millis;
 };
