@@ -230,12 +230,55 @@ static const struct others *others_of(struct mu_changer *c)
     return others;
 }
 
-/* Whether two rows are of one domain. */
-static bool same_domain(const struct mu_snapshot *s, struct mu_symbol key, uint32_t a, uint32_t b)
+/* The label change of this key, or NULL. */
+static const struct mu_change *relabelled(const struct finder *f, struct mu_symbol key)
 {
+    struct mu_str text = mu_symbol_str(names_of(f), key);
+    for (uint32_t i = 0; i < f->count; i++)
+        if ((f->changes[i].kind == MU_CHANGE_LABEL || f->changes[i].kind == MU_CHANGE_UNLABEL) &&
+            mu_str_equal(f->changes[i].key, text))
+            return &f->changes[i];
+    return NULL;
+}
+
+/* Whether the row would be of the other row's domain, with its labels changed as found so far. */
+static bool same_domain(const struct finder *f, struct mu_symbol key, uint32_t other)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    const struct mu_change *change = relabelled(f, key);
+    if (change != NULL) {
+        const struct mu_node_static *node = &s->nodes[other];
+        const struct mu_label_set *set = mu_model_get_label_set(s->model, node->labels);
+        if (other == f->row)
+            return change->kind == MU_CHANGE_LABEL;
+        for (uint32_t i = 0; i < set->count; i++)
+            if (set->pairs[i].key.v == key.v)
+                return change->kind == MU_CHANGE_LABEL &&
+                       mu_str_equal(mu_symbol_str(names_of(f), set->pairs[i].value), change->value);
+        return false;
+    }
     for (uint32_t t = 0; t < s->topology_count; t++)
         if (s->topology_keys[t].v == key.v)
-            return s->topology[t][a] != MU_NONE && s->topology[t][a] == s->topology[t][b];
+            return s->topology[t][f->row] != MU_NONE &&
+                   s->topology[t][f->row] == s->topology[t][other];
+    return false;
+}
+
+/* Whether a rule of this kind goes by a label that is to change: it would have to be judged anew. */
+static bool moved(const struct finder *f, enum mu_term_kind kind)
+{
+    for (uint32_t i = 0; i < f->class_.term_count; i++)
+        if (f->class_.terms[i].kind == kind &&
+            relabelled(f, f->class_.terms[i].topology_key) != NULL)
+            return true;
+    return false;
+}
+
+static bool has_term(const struct finder *f, enum mu_term_kind kind)
+{
+    for (uint32_t i = 0; i < f->class_.term_count; i++)
+        if (f->class_.terms[i].kind == kind)
+            return true;
     return false;
 }
 
@@ -251,7 +294,7 @@ static int remove_others(struct finder *f)
     f->hopeless = f->hopeless || others->too_many;
     for (uint32_t i = 0; i < others->count && !f->hopeless; i++) {
         const struct other *o = &others->items[i];
-        if (o->pod.v == last || !same_domain(f->c->snapshot, o->topology_key, f->row, o->row) ||
+        if (o->pod.v == last || !same_domain(f, o->topology_key, o->row) ||
             !mu_db_pod_get(f->c->db, o->pod, &pod))
             continue;
         last = o->pod.v;
@@ -265,22 +308,27 @@ static int remove_others(struct finder *f)
     return 0;
 }
 
+/* What takes a rule of the pod away for good is said where a rule refuses the row, and where another
+ * change could make it refuse: a label that moves the row, other nodes to count, pods that leave. */
 static int waive_terms(struct finder *f)
 {
     uint32_t kinds = 0;
+    uint32_t before = f->count;
     int rc = mu_terms_verdicts(f->c->terms, f->c->class_ix, f->c->kin, f->row, &kinds);
     const uint32_t spread = 1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD;
-    /* A pod that may look at other nodes than before counts their domains too. */
-    if ((kinds & spread) != 0 || (f->steered && f->class_.hard_spread_count > 0))
+    const uint32_t existing = 1u << MU_NO_EXISTING_ANTI_AFFINITY;
+    if (rc == 0 && ((kinds & existing) != 0 || f->steered))
+        rc = remove_others(f);
+    bool leave = f->count > before;
+    if ((kinds & spread) != 0 || ((f->steered || leave) && f->class_.hard_spread_count > 0))
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.topologySpreadConstraints"));
     if ((kinds & 1u << MU_NO_PORTS) != 0)
         (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
-    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0)
+    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0 || moved(f, MU_TERM_AFFINITY) ||
+        (leave && has_term(f, MU_TERM_AFFINITY)))
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
-    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
+    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0 || moved(f, MU_TERM_ANTI_AFFINITY))
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity" REQUIRED));
-    if ((kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0)
-        rc = rc == 0 ? remove_others(f) : rc;
     return rc;
 }
 
