@@ -144,7 +144,11 @@ static void body(struct mu_bench *bench, const void *argument)
     mu_db_destroy(db);
 }
 
-static const struct shape shape_1m = {1000000, 10};
+static const struct shape shape_1 = {1000000, 1};
+static const struct shape shape_10 = {1000000, 10};
+static const struct shape shape_100 = {1000000, 100};
 static const struct shape shape_small = {2000, 10};
-MU_BENCH(snapshot_1m, "snapshot/nodes:1000000/dirty_permille:10", body, &shape_1m)
+MU_BENCH(snapshot_1, "snapshot/nodes:1000000/dirty_permille:1", body, &shape_1)
+MU_BENCH(snapshot_10, "snapshot/nodes:1000000/dirty_permille:10", body, &shape_10)
+MU_BENCH(snapshot_100, "snapshot/nodes:1000000/dirty_permille:100", body, &shape_100)
 MU_BENCH(snapshot_small, "snapshot/nodes:1000000/dirty_permille:10/small", body, &shape_small)
