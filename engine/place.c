@@ -359,6 +359,11 @@ static int class_prefer(struct mu_place *place, const struct mu_class *class_,
     return 0;
 }
 
+static bool is_concerned(const struct mu_place *place, struct mu_place_pod pod)
+{
+    return mu_terms_concern(place->snapshot, pod.class_ix, pod.kin);
+}
+
 /* Mask and summaries of a class that may fit somewhere. */
 static int class_prepare(struct mu_place *place, struct mu_class_ix ix, struct place_class *known)
 {
@@ -374,11 +379,6 @@ static int class_prepare(struct mu_place *place, struct mu_class_ix ix, struct p
         known->mask_epoch = mu_filter_epoch(place->filter);
     }
     return mu_room_prepare(&place->room, known->resources);
-}
-
-static bool is_concerned(const struct mu_place *place, struct mu_place_pod pod)
-{
-    return mu_terms_concern(place->snapshot, pod.class_ix, pod.kin);
 }
 
 /* The rows that pass all rules but room. The class is prepared. */
@@ -514,18 +514,33 @@ static bool is_fragmenting(const struct mu_place *place)
            place->snapshot->typical_count > 0;
 }
 
-/* What depends on the pods placed: current for the search that follows. */
-static int bonus_prepare(struct mu_place *place, struct mu_class_ix class_ix,
-                         struct place_class *known)
+/* Let the class's need say what depends on the pods placed: how the placement would leave the
+ * devices, and what such a pod prefers of the rows of the mask in the present state of the counts. */
+static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
+                         const struct mu_filter_mask *mask)
 {
-    known->need->bonus[0] = NULL;
-    if (!is_fragmenting(place))
+    struct mu_scan_need *need = known->need;
+    const struct mu_score *score = &place->room.score;
+    struct mu_terms_preference preference = {.most = 0};
+    memset(need->bonus, 0, sizeof need->bonus);
+    need->bonus_max = 0;
+    if (is_fragmenting(place)) {
+        int64_t scale = score->fragmentation / (2 * MU_FRAGMENT_MAX);
+        need->bonus[0] = mu_fragment_bonus(&place->fragment, &place->room,
+                                           mu_model_get_class(place->model, pod.class_ix), scale);
+        need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
+        if (need->bonus[0] == NULL)
+            return MU_ENOMEM;
+    }
+    if (!is_concerned(place, pod))
         return 0;
-    int64_t scale = place->room.score.fragmentation / (2 * MU_FRAGMENT_MAX);
-    known->need->bonus[0] = mu_fragment_bonus(&place->fragment, &place->room,
-                                              mu_model_get_class(place->model, class_ix), scale);
-    known->need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
-    return known->need->bonus[0] == NULL ? MU_ENOMEM : 0;
+    preference.bonus[0] = need->bonus[0];
+    preference.most = need->bonus_max;
+    int error = mu_terms_prefer(place->terms, pod.class_ix, pod.kin, score->spread,
+                                score->pod_affinity, mask, &preference);
+    memcpy(need->bonus, preference.bonus, sizeof need->bonus);
+    need->bonus_max = preference.most;
+    return error;
 }
 
 static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
@@ -542,7 +557,7 @@ static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct p
     if (error == 0)
         error = pod_mask(place, pod, known, &mask);
     if (error == 0)
-        error = bonus_prepare(place, pod.class_ix, known);
+        error = bonus_prepare(place, pod, known, mask);
     if (error != 0)
         return error;
     place->counts.picks++;

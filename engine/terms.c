@@ -5,57 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/bitset.h"
 #include "engine/base/mem.h"
-#include "engine/domain.h"
-
-#define MOVES_LOG 64u /* last domains moved that a census remembers; a power of two */
-#define NO_VIEW   UINT32_MAX
-
-/* What a session keeps beside a census of its snapshot. */
-struct tracked {
-    uint64_t session; /* that the fields below, but for views, belong to */
-    uint64_t moves;   /* counts that went up or down */
-    uint32_t log[MOVES_LOG];
-    /* SPREAD: the count of the least loaded domain that has eligible nodes, and how many have it. */
-    bool least_known;
-    int32_t least;
-    uint32_t at_least;
-    uint32_t domains; /* that have eligible nodes */
-    uint32_t views;   /* first view of this census */
-};
-
-/* Rows in whose domain the census counts more than `limit`. */
-struct view {
-    uint32_t next; /* view of the same census */
-    /* What makes the limit: 0 where skew is 0, else of a spread constraint. */
-    int32_t skew, min_domains;
-    bool self;
-    /* Up to where it is current. */
-    uint64_t census_id, static_generation, session, moves;
-    int64_t limit;
-    uint64_t *over; /* bit per domain */
-    uint64_t *rows; /* bit per row; the same array as `over` where the row is the domain */
-    uint32_t domain_cap, row_cap;
-};
-
-struct mu_terms {
-    struct mu_snapshot *snapshot; /* NULL: between sessions */
-    const struct mu_model *model; /* of what is cached */
-    uint64_t session;
-    uint64_t state, last_state;
-    struct mu_domains domains;
-    struct tracked **tracked; /* by census number */
-    uint32_t tracked_cap;
-    struct view *views;
-    uint32_t view_count, view_cap;
-    /* Censuses of host ports, collected once per session. */
-    uint64_t ports_session;
-    uint32_t *ports;
-    uint32_t port_count, port_cap;
-    /* The mask that was built last. */
-    struct mu_filter_mask mask;
-    uint64_t *words;
-    uint32_t row_cap;
-};
+#include "engine/terms_priv.h"
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
@@ -70,7 +20,7 @@ struct mu_terms *mu_terms_create(void)
 static void views_free(struct mu_terms *terms)
 {
     for (uint32_t v = 0; v < terms->view_count; v++) {
-        struct view *view = &terms->views[v];
+        struct mu_view *view = &terms->views[v];
         if (view->rows != view->over)
             mu_mem_free(view->rows);
         mu_mem_free(view->over);
@@ -99,6 +49,8 @@ void mu_terms_destroy(struct mu_terms *terms)
     mu_mem_free(terms->views);
     mu_mem_free(terms->ports);
     mu_mem_free(terms->words);
+    mu_mem_free(terms->raw);
+    mu_mem_free(terms->bonus);
     mu_mem_free(terms);
 }
 
@@ -133,13 +85,13 @@ void mu_terms_restore(struct mu_terms *terms, uint64_t state)
 
 /* ---- who asks, who counts ------------------------------------------------------------------- */
 
-static const struct mu_class_census *class_census(const struct mu_snapshot *s,
-                                                  struct mu_class_ix class_ix)
+const struct mu_class_census *mu_terms_of_class(const struct mu_snapshot *s,
+                                                struct mu_class_ix class_ix)
 {
     return class_ix.v < s->class_census_count ? s->class_census[class_ix.v] : NULL;
 }
 
-static const struct mu_kin_census *kin_census(const struct mu_snapshot *s, struct mu_kin_ix kin)
+const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct mu_kin_ix kin)
 {
     return kin.v < s->kin_census_count ? s->kin_census[kin.v] : NULL;
 }
@@ -147,7 +99,7 @@ static const struct mu_kin_census *kin_census(const struct mu_snapshot *s, struc
 bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
                       struct mu_kin_ix kin)
 {
-    return class_census(snapshot, class_ix) != NULL || kin_census(snapshot, kin) != NULL;
+    return mu_terms_of_class(snapshot, class_ix) != NULL || mu_terms_of_kin(snapshot, kin) != NULL;
 }
 
 static bool contains(const struct mu_census_ix *list, uint32_t count, uint32_t census)
@@ -162,7 +114,7 @@ static bool contains(const struct mu_census_ix *list, uint32_t count, uint32_t c
 static bool matches_itself(const struct mu_snapshot *s, struct mu_kin_ix kin, uint32_t census)
 {
     const struct mu_census *c = &s->censuses[census];
-    const struct mu_kin_census *k = kin_census(s, kin);
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     if (c->kind == MU_CENSUS_SPREAD && c->counts_none)
         return true;
     if (k == NULL)
@@ -173,8 +125,7 @@ static bool matches_itself(const struct mu_snapshot *s, struct mu_kin_ix kin, ui
 
 /* ---- counting ------------------------------------------------------------------------------ */
 
-/* What is kept beside a census, of this session. NULL when out of memory. */
-static struct tracked *track(struct mu_terms *terms, uint32_t census)
+struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census)
 {
     MU_ASSERT(census < terms->snapshot->census_count);
     if (census >= terms->tracked_cap) {
@@ -186,12 +137,12 @@ static struct tracked *track(struct mu_terms *terms, uint32_t census)
         for (; terms->tracked_cap < cap; terms->tracked_cap++)
             terms->tracked[terms->tracked_cap] = NULL;
     }
-    struct tracked *t = terms->tracked[census];
+    struct mu_tracked *t = terms->tracked[census];
     if (t == NULL) {
         t = terms->tracked[census] = mu_mem_zalloc(sizeof *t);
         if (t == NULL)
             return NULL;
-        t->views = NO_VIEW;
+        t->views = MU_NO_VIEW;
     }
     if (t->session != terms->session) {
         t->session = terms->session;
@@ -201,8 +152,7 @@ static struct tracked *track(struct mu_terms *terms, uint32_t census)
     return t;
 }
 
-/* The least loaded domain, anew. Cost: O(domains). */
-static void least_find(struct tracked *t, const struct mu_census *census)
+void mu_terms_least(struct mu_tracked *t, const struct mu_census *census)
 {
     t->domains = 0;
     t->at_least = 0;
@@ -219,7 +169,7 @@ static void least_find(struct tracked *t, const struct mu_census *census)
     t->least_known = true;
 }
 
-static void least_follow(struct tracked *t, const struct mu_census *census, uint32_t domain,
+static void least_follow(struct mu_tracked *t, const struct mu_census *census, uint32_t domain,
                          int sign)
 {
     if (!t->least_known || census->domains[domain] == 0)
@@ -228,7 +178,7 @@ static void least_follow(struct tracked *t, const struct mu_census *census, uint
     if (sign > 0) {
         t->at_least -= count - 1 == t->least;
         if (t->at_least == 0)
-            least_find(t, census);
+            mu_terms_least(t, census);
     } else if (count < t->least) {
         t->least = count;
         t->at_least = 1;
@@ -240,7 +190,7 @@ static void least_follow(struct tracked *t, const struct mu_census *census, uint
 static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int sign)
 {
     struct mu_census *census = &terms->snapshot->censuses[census_ix];
-    struct tracked *t = terms->tracked[census_ix];
+    struct mu_tracked *t = terms->tracked[census_ix];
     uint32_t domain = mu_domain_of(terms->snapshot, census->topology, row);
     MU_ASSERT(t->session == terms->session);
     if (domain == MU_NONE)
@@ -248,7 +198,7 @@ static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int s
     MU_ASSERT(domain < census->domain_count && (sign > 0 || census->counts[domain] > 0));
     census->counts[domain] += sign;
     census->total += sign;
-    t->log[t->moves++ & (MOVES_LOG - 1)] = domain;
+    t->log[t->moves++ & (MU_TERMS_MOVES - 1)] = domain;
     if (census->kind == MU_CENSUS_SPREAD)
         least_follow(t, census, domain, sign);
 }
@@ -260,8 +210,8 @@ static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, stru
                        int (*visit)(struct mu_terms *, uint32_t, uint32_t, int))
 {
     const struct mu_snapshot *s = terms->snapshot;
-    const struct mu_class_census *c = class_census(s, class_ix);
-    const struct mu_kin_census *k = kin_census(s, kin);
+    const struct mu_class_census *c = mu_terms_of_class(s, class_ix);
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     int error = 0;
     for (uint32_t i = 0; k != NULL && i < k->match_count && error == 0; i++)
         error = visit(terms, k->match[i].v, row, sign);
@@ -280,7 +230,7 @@ static int visit_track(struct mu_terms *terms, uint32_t census, uint32_t row, in
 {
     (void)row;
     (void)sign;
-    return track(terms, census) == NULL ? MU_ENOMEM : 0;
+    return mu_terms_track(terms, census) == NULL ? MU_ENOMEM : 0;
 }
 
 static int visit_move(struct mu_terms *terms, uint32_t census, uint32_t row, int sign)
@@ -305,30 +255,30 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
 
 /* ---- views ---------------------------------------------------------------------------------- */
 
-/* The view of a census under this limit rule, a new one where there is none. NO_VIEW: out of
+/* The view of a census under this limit rule, a new one where there is none. MU_NO_VIEW: out of
  * memory. */
 static uint32_t view_find(struct mu_terms *terms, uint32_t census_ix, int32_t skew,
                           int32_t min_domains, bool self)
 {
-    struct tracked *t = track(terms, census_ix);
+    struct mu_tracked *t = mu_terms_track(terms, census_ix);
     if (t == NULL)
-        return NO_VIEW;
-    for (uint32_t v = t->views; v != NO_VIEW; v = terms->views[v].next)
+        return MU_NO_VIEW;
+    for (uint32_t v = t->views; v != MU_NO_VIEW; v = terms->views[v].next)
         if (terms->views[v].skew == skew && terms->views[v].min_domains == min_domains &&
             terms->views[v].self == self)
             return v;
     void *array = terms->views;
     if (mu_mem_grow(&array, &terms->view_cap, terms->view_count + 1, 4 * MU_CENSUSES_MAX,
                     sizeof *terms->views) != 0)
-        return NO_VIEW;
+        return MU_NO_VIEW;
     terms->views = array;
     terms->views[terms->view_count] =
-        (struct view){.next = t->views, .skew = skew, .min_domains = min_domains, .self = self};
+        (struct mu_view){.next = t->views, .skew = skew, .min_domains = min_domains, .self = self};
     return t->views = terms->view_count++;
 }
 
 /* Bits for so many rows and domains, all 0 when they had to be made anew. */
-static int view_reserve(struct view *view, bool by_row, uint32_t domains, uint32_t rows)
+static int view_reserve(struct mu_view *view, bool by_row, uint32_t domains, uint32_t rows)
 {
     uint32_t want = by_row && rows > domains ? rows : domains;
     if (view->over != NULL && want <= view->domain_cap && rows <= view->row_cap)
@@ -351,18 +301,19 @@ static int view_reserve(struct view *view, bool by_row, uint32_t domains, uint32
     return 0;
 }
 
-static int64_t view_limit(const struct view *view, struct tracked *t, const struct mu_census *c)
+static int64_t view_limit(const struct mu_view *view, struct mu_tracked *t,
+                          const struct mu_census *c)
 {
     if (view->skew == 0)
         return 0;
     if (!t->least_known)
-        least_find(t, c);
+        mu_terms_least(t, c);
     int64_t least = t->domains < (uint32_t)view->min_domains ? 0 : t->least;
     return least + view->skew - (view->self ? 1 : 0);
 }
 
 /* A domain's count may have crossed the limit. `table` is NULL where the row is the domain. */
-static inline void view_check(struct view *view, const struct mu_domain_table *table,
+static inline void view_check(struct mu_view *view, const struct mu_domain_table *table,
                               const struct mu_census *census, uint32_t domain)
 {
     bool over = census->counts[domain] > view->limit;
@@ -380,8 +331,8 @@ static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, c
 {
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_census *census = &s->censuses[census_ix];
-    struct tracked *t = terms->tracked[census_ix];
-    struct view *view = &terms->views[v];
+    struct mu_tracked *t = terms->tracked[census_ix];
+    struct mu_view *view = &terms->views[v];
     bool by_row = census->topology == MU_TOPOLOGY_ROW;
     const struct mu_domain_table *table = NULL;
     if (!by_row && (table = mu_domains_table(&terms->domains, census->topology)) == NULL)
@@ -400,11 +351,11 @@ static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, c
             memset(view->rows, 0, MU_BITSET_WORDS(view->row_cap) * 8);
     }
     bool near = same && view->session == terms->session && view->limit == limit &&
-                t->moves - view->moves <= MOVES_LOG;
+                t->moves - view->moves <= MU_TERMS_MOVES;
     view->limit = limit;
     if (near) {
         for (; view->moves < t->moves; view->moves++)
-            view_check(view, table, census, t->log[view->moves & (MOVES_LOG - 1)]);
+            view_check(view, table, census, t->log[view->moves & (MU_TERMS_MOVES - 1)]);
         return 0;
     }
     for (uint32_t d = 0; d < domains; d++)
@@ -420,7 +371,7 @@ static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, c
 static int view_any(struct mu_terms *terms, uint32_t census, const uint64_t **out)
 {
     uint32_t v = view_find(terms, census, 0, 0, false);
-    return v == NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, out);
+    return v == MU_NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, out);
 }
 
 /* ---- rules --------------------------------------------------------------------------------- */
@@ -484,17 +435,21 @@ static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
 {
     const struct mu_snapshot *s = terms->snapshot;
     for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        const struct mu_domain_table *table =
+            mu_domains_table(&terms->domains, s->censuses[asked->spreads[i].v].topology);
+        if (table == NULL)
+            return MU_ENOMEM;
+        cut(context, table->has_key, true, MU_NO_SPREAD_LABEL);
+    }
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
         const struct mu_spread_item *spread = &class_->spreads[i];
         uint32_t census = asked->spreads[i].v;
         uint32_t v = view_find(terms, census, spread->max_skew, spread->min_domains,
                                matches_itself(s, kin, census));
         const uint64_t *words;
-        int error = v == NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, &words);
+        int error = v == MU_NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, &words);
         if (error != 0)
             return error;
-        const struct mu_domain_table *table =
-            mu_domains_table(&terms->domains, s->censuses[census].topology);
-        cut(context, table->has_key, true, MU_NO_SPREAD_LABEL);
         cut(context, words, false, MU_NO_SPREAD);
     }
     return 0;
@@ -551,7 +506,7 @@ static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
 static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut, void *context)
 {
     const struct mu_snapshot *s = terms->snapshot;
-    const struct mu_kin_census *k = kin_census(s, kin);
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
         const uint64_t *words;
@@ -569,7 +524,7 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
                    cut_fn cut, void *context)
 {
     const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
-    const struct mu_class_census *asked = class_census(terms->snapshot, class_ix);
+    const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
     int error = 0;
     if (asked != NULL) {
         error = cut_ports(terms, class_, cut, context);

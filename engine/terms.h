@@ -9,9 +9,9 @@
  *
  *     ports          a port that the class wants is in use there: same protocol and number, equal
  *                    addresses or one of them 0.0.0.0
- *     spread         the row lacks the key; or its domain would hold more than max_skew pods above
- *                    the least loaded domain of eligible nodes, which counts as empty when there
- *                    are fewer than min_domains of them
+ *     spread         the row lacks a key, which is told first; or its domain would hold more than
+ *                    max_skew pods above the least loaded domain of eligible nodes, which counts as
+ *                    empty when there are fewer than min_domains of them
  *     affinity       the row lacks a key, or one of its domains holds no pod that matches all terms;
  *                    unless no pod anywhere does and this one matches them itself
  *     anti-affinity  one of its domains holds a pod that one of the terms matches
@@ -54,6 +54,19 @@ int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct
 /* All that refuse it: a bit per enum mu_verdict_kind. Errors: MU_ENOMEM. */
 int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                       uint32_t row, uint32_t *out);
+/* What a pod prefers of the rows of `mask`, in units of the score, 0 elsewhere: as far as pods of
+ * its kind are spread (at most spread_most), and as far as those that it wants to be near are, and
+ * those that want to be near it (at most affinity_most). engine/terms_prefer.c says how. It is added
+ * to what is in *out, a bonus per row (NULL: none) that is at most out->most; when the pod prefers
+ * nothing, that is left as it is. The arrays have an entry per row, then per 64 entries below the
+ * largest of them, and are valid until the next call. Errors: MU_ENOMEM. Cost: O(rows * terms). */
+struct mu_terms_preference {
+    const int64_t *bonus[MU_LEVELS_MAX];
+    int64_t most;
+};
+int mu_terms_prefer(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                    int64_t spread_most, int64_t affinity_most, const struct mu_filter_mask *mask,
+                    struct mu_terms_preference *out);
 /* A pod was placed on a row (sign 1), or is taken back (-1). Errors: MU_ENOMEM; nothing is counted.
  * Taking back what was counted in this session cannot fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,

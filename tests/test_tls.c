@@ -138,9 +138,8 @@ static void test_tls_client__truncated__refused(void **state)
     for (uint32_t len = 1; len < whole.len - 1; len++) {
         struct mu_tls *tls = NULL;
         struct mu_error error;
-        const struct mu_tls_client_config config = {.ca = mu_pki_ca(kit->ca),
-                                                    .cert = kit_str(&kit->client.cert),
-                                                    .key = {whole.data, len}};
+        const struct mu_tls_client_config config = {
+            .ca = mu_pki_ca(kit->ca), .cert = kit_str(&kit->client.cert), .key = {whole.data, len}};
         assert_int_equal(mu_tls_client_create(&config, &tls, &error), MU_EINVAL);
         assert_int_equal(strncmp(error.text, "client key: ", 12), 0);
     }

@@ -14,8 +14,8 @@
  * node that fits, all or nothing; what is beyond its size, pod by pod. A gang that fits keeps its
  * room while the next one is tried, so that the pods counted fit together.
  *
- * A node fits when it breaks no static rule (rules.h) and has a pod slot and enough of every
- * requested resource.
+ * A node fits when it breaks no rule (rules.h) and has a pod slot and enough of every requested
+ * resource. Namespaces are taken to have no labels.
  */
 #define NOT_SHORT UINT32_MAX
 
@@ -36,12 +36,25 @@ static uint32_t short_resource(struct mu_report *report, uint32_t node,
     return NOT_SHORT;
 }
 
+/* The first rule that a node breaks, room left out. */
+static enum mu_verdict_kind rule_of(const struct mu_report *report, uint32_t node,
+                                    const struct mu_pod_object *pod)
+{
+    const struct mu_rules_world world = {.nodes = report->nodes,
+                                         .node_count = report->node_count,
+                                         .pods = report->pods,
+                                         .pod_count = report->pod_count};
+    enum mu_verdict_kind kind = mu_rules_static(&report->nodes[node], pod);
+    return kind != MU_FITS || !report->concerned
+               ? kind
+               : mu_rules_others(&world, &report->nodes[node], pod);
+}
+
 /* First fit; node_count when there is none. */
 static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *pod)
 {
     for (uint32_t n = 0; n < report->node_count; n++)
-        if (short_resource(report, n, pod) == NOT_SHORT &&
-            mu_rules_static(&report->nodes[n], pod) == MU_FITS)
+        if (short_resource(report, n, pod) == NOT_SHORT && rule_of(report, n, pod) == MU_FITS)
             return n;
     return report->node_count;
 }
@@ -54,7 +67,7 @@ static void explain_no_fit(struct mu_report *report, const struct mu_pod_object 
     uint32_t by_rule[MU_VERDICT_KINDS] = {0}, by_resource[MU_RESOURCES_MAX + 1] = {0};
     uint32_t rule = MU_FITS, resource = 0;
     for (uint32_t n = 0; n < report->node_count; n++) {
-        enum mu_verdict_kind kind = mu_rules_static(&report->nodes[n], pod);
+        enum mu_verdict_kind kind = rule_of(report, n, pod);
         by_rule[kind]++;
         uint32_t r = kind == MU_FITS ? short_resource(report, n, pod) : NOT_SHORT;
         if (r != NOT_SHORT)
@@ -140,12 +153,14 @@ static uint32_t place_group(struct mu_report *report, const struct report_group 
             continue; /* a smaller member may fit */
         }
         report_charge(report, node, &report->pods[pod], true);
+        report->pods[pod].node_name = report->nodes[node].name;
         placed[count++] = (struct placement){pod, node};
     }
     if (count >= need)
         return count;
     while (count > 0) {
         count--;
+        report->pods[placed[count].pod].node_name = MU_STR("");
         report_charge(report, placed[count].node, &report->pods[placed[count].pod], false);
     }
     return 0;
@@ -170,6 +185,7 @@ int report_greedy(struct mu_report *report, struct mu_report_result *result)
     struct placement *placed = mu_mem_calloc(most, sizeof *placed);
     if (placed == NULL)
         return MU_ENOMEM;
+    report->concerned = mu_rules_any(report->pods, report->pod_count);
     if (report->group_count > 0)
         qsort(report->groups, report->group_count, sizeof *report->groups, compare_groups);
     for (uint32_t g = 0; g < report->group_count; g++) {

@@ -31,6 +31,7 @@ struct mu_report {
      * resources that no node has. */
     uint32_t resource_count;
     int64_t *allocatable, *used;
+    bool concerned;  /* some pod uses a rule about other pods */
     uint32_t *order; /* pods, gang by gang */
     struct report_group *groups;
     uint32_t group_count;

@@ -137,6 +137,14 @@ enum mu_verdict_kind mu_rules_static(const struct mu_node_object *node,
 
 /* ---- rules about other pods ---------------------------------------------------------------- */
 
+bool mu_rules_any(const struct mu_pod_object *pods, uint32_t pod_count)
+{
+    for (uint32_t p = 0; p < pod_count; p++)
+        if (pods[p].port_count > 0 || pods[p].spread_count > 0 || pods[p].term_count > 0)
+            return true;
+    return false;
+}
+
 static bool is_placed(const struct mu_pod_object *other, const struct mu_pod_object *pod)
 {
     return other != pod && other->node_name.len > 0 && other->phase != MU_POD_SUCCEEDED &&
@@ -273,12 +281,14 @@ static enum mu_verdict_kind spread_verdict(const struct mu_rules_world *world,
                                            const struct mu_node_object *node,
                                            const struct mu_pod_object *pod)
 {
+    for (uint32_t i = 0; i < pod->spread_count; i++)
+        if (pod->spreads[i].hard &&
+            find_label(node->labels, node->label_count, pod->spreads[i].topology_key) == NULL)
+            return MU_NO_SPREAD_LABEL;
     for (uint32_t i = 0; i < pod->spread_count; i++) {
         const struct mu_spread *spread = &pod->spreads[i];
         if (!spread->hard)
             continue;
-        if (find_label(node->labels, node->label_count, spread->topology_key) == NULL)
-            return MU_NO_SPREAD_LABEL;
         int self = mu_rules_selects(&spread->selector, pod->labels, pod->label_count) ? 1 : 0;
         int64_t count = spread_count(world, node, pod, spread);
         if (count + self - spread_least(world, pod, spread) > spread->max_skew)

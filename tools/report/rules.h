@@ -33,6 +33,8 @@ struct mu_rules_world {
     const struct mu_rules_namespace *namespaces;
     uint32_t namespace_count;
 };
+/* Whether any of these pods uses a rule about other pods: if none does, no node breaks one. */
+bool mu_rules_any(const struct mu_pod_object *pods, uint32_t pod_count);
 /* The first of the rules about other pods that the node breaks: host ports, spread, affinity,
  * anti-affinity, anti-affinity of placed pods; MU_FITS when none. `node` is one of the world's; the
  * pod itself is left out where it is one of them. Cost: O(pods * terms * nodes), on purpose. */

@@ -305,6 +305,20 @@ static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_wo
     return pod;
 }
 
+/* Rules about other pods, with the whole gang in its places: they hold whatever the order in which
+ * its members got there. */
+static void check_others(struct mu_checker *c, const struct mu_naive_world *w,
+                         const struct mu_pod_object *pod)
+{
+    const struct mu_rules_world rules = {
+        .nodes = w->nodes, .node_count = w->node_count, .pods = w->pods, .pod_count = w->pod_count};
+    const struct mu_node_object *node = find_node(w, pod->node_name);
+    enum mu_verdict_kind broken = node == NULL ? MU_FITS : mu_rules_others(&rules, node, pod);
+    if (broken != MU_FITS)
+        violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name),
+                MU_STR_ARGS(pod->node_name), mu_verdict_text(broken));
+}
+
 void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu_plan_gang *gang)
 {
     mu_arena_reset(c->arena);
@@ -323,6 +337,13 @@ void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu
                     MU_STR_ARGS(pod->name));
         first = pod;
         decision_add(c, uid, node, gang->binds[i].devices);
+    }
+    for (uint32_t i = 0; i < gang->bind_count && mu_rules_any(w.pods, w.pod_count); i++) {
+        char uid[MU_UID_BYTES_MAX + 1];
+        uid[mu_db_uid_text(db, gang->binds[i].uid, uid)] = '\0';
+        const struct mu_pod_object *pod = find_pod(&w, uid);
+        if (pod != NULL)
+            check_others(c, &w, pod);
     }
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         const struct mu_node_object *node = find_node(&w, mu_db_node_name(db, gang->binds[i].node));

@@ -148,7 +148,11 @@ static bool room_for(const struct mu_naive_world *world, const struct mu_node_ob
 bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object *pod,
                         struct mu_str scheduler)
 {
-    bool fits = true;
+    const struct mu_rules_world rules = {.nodes = world->nodes,
+                                         .node_count = world->node_count,
+                                         .pods = world->pods,
+                                         .pod_count = world->pod_count};
+    bool fits = true, any = mu_rules_any(world->pods, world->pod_count);
     uint32_t placed[256], placed_count = 0;
     for (uint32_t i = 0; fits && i < world->pod_count; i++) {
         struct mu_pod_object *member = &world->pods[i];
@@ -159,6 +163,7 @@ bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object
             const struct mu_node_object *node = &world->nodes[n];
             uint64_t devices;
             if (mu_rules_static(node, member) == MU_FITS && room_for(world, node, member) &&
+                (!any || mu_rules_others(&rules, node, member) == MU_FITS) &&
                 choose_devices(world, node, member, &devices)) {
                 member->node_name = node->name;
                 member->devices = devices;

@@ -1,0 +1,40 @@
+#ifndef MU_TESTS_SUPPORT_WORLD_RANDOM_H
+#define MU_TESTS_SUPPORT_WORLD_RANDOM_H
+/*
+ * Random worlds of objects: nodes in zones and racks, some without labels, cordoned or tainted;
+ * namespaces with labels; pods placed and pending that use every rule of engine/object.h, drawn from
+ * few words so that they meet. What is made here goes into a cluster DB as well as before the naive
+ * rules (tools/report/rules.h), and the two must agree.
+ */
+#include "engine/base/arena.h"
+#include "engine/base/random.h"
+#include "engine/db.h"
+#include "tools/report/rules.h"
+
+struct mu_world_shape {
+    uint32_t nodes, namespaces, pods;
+    uint32_t placed_permille; /* of the pods: how many have a node from the start */
+};
+/* Strings and arrays live in `arena`. */
+struct mu_world {
+    struct mu_arena *arena;
+    struct mu_node_object *nodes;
+    uint32_t node_count;
+    struct mu_rules_namespace *namespaces;
+    uint32_t namespace_count;
+    struct mu_pod_object *pods;
+    uint32_t pod_count;
+    uint64_t version; /* of the object changed last */
+};
+#define MU_WORLD_SCHEDULER "muster"
+
+/* Aborts when out of memory. Free by destroying the arena. */
+void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_random *random,
+                     const struct mu_world_shape *shape);
+/* One more change: labels, taints or cordon of a node; labels, end or deletion of a pod. *pod or
+ * *node is the index of what changed, the other UINT32_MAX. */
+void mu_world_change(struct mu_world *world, struct mu_random *random, uint32_t *node,
+                     uint32_t *pod);
+struct mu_rules_world mu_world_view(const struct mu_world *world);
+
+#endif

@@ -1,0 +1,254 @@
+/*
+ * Rules about other pods against their naive form on strings: for random worlds behind the cluster
+ * DB, the verdict of every pod on every node, before and while a session places; the counts must come
+ * back as they were.
+ */
+#include "tests/mu_test.h"
+
+#include "engine/base/bitset.h"
+#include "engine/base/error.h"
+#include "engine/place.h"
+#include "engine/session.h"
+#include "tests/support/world_random.h"
+
+#define ARENA_BYTES ((size_t)64 << 20)
+
+struct rig {
+    struct mu_test_run run;
+    struct mu_arena *arena;
+    struct mu_world world;
+    struct mu_db *db;
+    struct mu_snapshot *snapshot;
+};
+
+static void feed(struct rig *r)
+{
+    const struct mu_world *w = &r->world;
+    for (uint32_t n = 0; n < w->namespace_count; n++)
+        assert_int_equal(mu_db_namespace_upsert(r->db, w->namespaces[n].name,
+                                                w->namespaces[n].labels,
+                                                w->namespaces[n].label_count, NULL),
+                         0);
+    for (uint32_t n = 0; n < w->node_count; n++)
+        assert_int_equal(mu_db_node_upsert(r->db, &w->nodes[n], 0, NULL), 0);
+    for (uint32_t p = 0; p < w->pod_count; p++)
+        assert_int_equal(mu_db_pod_upsert(r->db, &w->pods[p], 0, NULL), 0);
+}
+
+static void bring_up(struct rig *r)
+{
+    int more = 1;
+    for (uint32_t steps = 0; more == 1; steps++) {
+        more = mu_db_replica_sync(r->db, r->snapshot, 0);
+        assert_true(steps < 100000);
+    }
+    assert_int_equal(more, 0);
+}
+
+static void open_rig(struct rig *r, uint64_t seed, const struct mu_world_shape *shape)
+{
+    const struct mu_str names[] = {MU_STR(MU_WORLD_SCHEDULER)};
+    const struct mu_db_config config = {.scheduler_names = names, .scheduler_name_count = 1};
+    memset(r, 0, sizeof *r);
+    r->run = mu_test_run_begin(seed);
+    r->arena = mu_arena_create(ARENA_BYTES);
+    r->db = mu_db_create(&config);
+    assert_non_null(r->db);
+    r->snapshot = mu_db_replica_create(r->db);
+    assert_non_null(r->snapshot);
+    mu_world_random(&r->world, r->arena, &r->run.random, shape);
+    feed(r);
+    bring_up(r);
+}
+
+static void close_rig(struct rig *r)
+{
+    mu_db_replica_destroy(r->db, r->snapshot);
+    mu_db_destroy(r->db);
+    mu_arena_destroy(r->arena);
+}
+
+/* The row of a node. */
+static uint32_t row_of(const struct rig *r, const struct mu_node_object *node)
+{
+    for (uint32_t row = 0; row < r->snapshot->node_rows; row++)
+        if ((r->snapshot->nodes[row].flags & MU_NODE_PRESENT) != 0 &&
+            mu_str_equal(mu_db_node_name(r->db, (struct mu_node_ix){row}), node->name))
+            return row;
+    return MU_NONE;
+}
+
+/* The pending member that is this pod; false: it does not wait for a node. */
+static bool member_of(const struct rig *r, const struct mu_pod_object *pod,
+                      struct mu_place_pod *out)
+{
+    struct mu_uid uid;
+    struct mu_pod_view view;
+    if (mu_db_uid_parse(r->db, pod->uid, &uid) != 0 || !mu_db_pod_find(r->db, uid, &view) ||
+        view.gang.v == MU_NONE)
+        return false;
+    const struct mu_gang_row *row = &r->snapshot->gangs[view.gang.v];
+    for (uint32_t m = 0; row->block != NULL && m < row->block->member_count; m++) {
+        const struct mu_gang_member *member = &row->block->members[m];
+        if (mu_uid_equal(member->uid, uid)) {
+            *out = (struct mu_place_pod){member->class_ix, member->kin};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Static rules and those about other pods, by strings; room is compared by others. */
+static enum mu_verdict_kind naive(const struct rig *r, const struct mu_node_object *node,
+                                  const struct mu_pod_object *pod)
+{
+    struct mu_rules_world view = mu_world_view(&r->world);
+    enum mu_verdict_kind kind = mu_rules_static(node, pod);
+    return kind != MU_FITS ? kind : mu_rules_others(&view, node, pod);
+}
+
+static bool is_room(enum mu_verdict_kind kind)
+{
+    return kind >= MU_NO_PODS && kind <= MU_NO_DEVICE;
+}
+
+static void check_pod(struct rig *r, struct mu_place *place, const struct mu_pod_object *pod)
+{
+    struct mu_place_pod member;
+    if (!member_of(r, pod, &member))
+        return;
+    for (uint32_t n = 0; n < r->world.node_count; n++) {
+        const struct mu_node_object *node = &r->world.nodes[n];
+        struct mu_node_ix row = {row_of(r, node)};
+        struct mu_verdict got;
+        MU_TEST_CHECK(&r->run, row.v != MU_NONE);
+        MU_TEST_CHECK(&r->run, mu_place_verdict(place, member, row, &got) == 0);
+        enum mu_verdict_kind want = naive(r, node, pod);
+        if (got.kind != want && !(is_room(got.kind) && (want == MU_FITS || want > MU_NO_DEVICE))) {
+            print_error("pod %.*s on %.*s: got '%s', want '%s'\n", MU_STR_ARGS(pod->name),
+                        MU_STR_ARGS(node->name), mu_verdict_text(got.kind), mu_verdict_text(want));
+            MU_TEST_CHECK(&r->run, got.kind == want);
+        }
+        /* The mask says the same as the verdict. */
+        uint64_t bits;
+        MU_TEST_CHECK(&r->run, mu_place_fits(place, member, row.v / 64 * 64, &bits) == 0);
+        MU_TEST_CHECK(&r->run, (bits >> row.v % 64 & 1) == (got.kind == MU_FITS));
+    }
+}
+
+static void test_place_verdict__random_worlds__as_the_naive_rules(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 60; seed++) {
+        struct rig r;
+        open_rig(&r, seed,
+                 &(struct mu_world_shape){
+                     .nodes = 12, .namespaces = 3, .pods = 40, .placed_permille = 700});
+        struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+        assert_non_null(place);
+        for (r.run.step = 0; r.run.step < 6; r.run.step++) {
+            mu_place_begin(place, r.snapshot);
+            for (uint32_t p = 0; p < r.world.pod_count; p++)
+                check_pod(&r, place, &r.world.pods[p]);
+            mu_place_end(place);
+            for (uint32_t i = 0; i < 4; i++) {
+                uint32_t node, pod;
+                mu_world_change(&r.world, &r.run.random, &node, &pod);
+                if (node != UINT32_MAX)
+                    assert_int_equal(mu_db_node_upsert(r.db, &r.world.nodes[node], 0, NULL), 0);
+                else
+                    assert_int_equal(mu_db_pod_upsert(r.db, &r.world.pods[pod], 0, NULL), 0);
+            }
+            bring_up(&r);
+        }
+        mu_place_destroy(place);
+        close_rig(&r);
+    }
+}
+
+/* Pending pods are placed one after the other; each placement is put into the world as well. */
+static void place_all(struct rig *r, struct mu_place *place)
+{
+    for (uint32_t p = 0; p < r->world.pod_count; p++) {
+        struct mu_pod_object *pod = &r->world.pods[p];
+        struct mu_place_pod member;
+        struct mu_node_ix node;
+        if (!member_of(r, pod, &member))
+            continue;
+        check_pod(r, place, pod);
+        MU_TEST_CHECK(&r->run, mu_place_put(place, member, &node) == 0);
+        if (node.v == MU_NONE)
+            continue;
+        pod->node_name = mu_db_node_name(r->db, node);
+    }
+}
+
+static void test_place_put__one_after_the_other__each_by_the_rules(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct rig r;
+        open_rig(&r, 1000 + seed,
+                 &(struct mu_world_shape){
+                     .nodes = 10, .namespaces = 2, .pods = 40, .placed_permille = 300});
+        struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+        mu_place_begin(place, r.snapshot);
+        struct mu_pod_object *before = mu_mem_alloc(r.world.pod_count * sizeof *before);
+        assert_non_null(before);
+        memcpy(before, r.world.pods, r.world.pod_count * sizeof *before);
+        for (r.run.step = 0; r.run.step < 2; r.run.step++) {
+            /* Undone in between: the second time is as the first. */
+            mu_place_trial(place);
+            place_all(&r, place);
+            mu_place_rollback(place);
+            memcpy(r.world.pods, before, r.world.pod_count * sizeof *before);
+        }
+        mu_place_end(place);
+        mu_mem_free(before);
+        mu_place_destroy(place);
+        close_rig(&r);
+    }
+}
+
+static void test_session_run__random_worlds__binds_keep_all_rules(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct rig r;
+        open_rig(&r, 2000 + seed,
+                 &(struct mu_world_shape){
+                     .nodes = 15, .namespaces = 3, .pods = 60, .placed_permille = 400});
+        struct mu_session *session =
+            mu_session_create(&(struct mu_session_config){.profile = NULL});
+        const struct mu_plan *plan;
+        assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+        for (uint32_t g = 0; g < plan->gang_count; g++) {
+            struct mu_pod_view view;
+            assert_int_equal(plan->gangs[g].bind_count, 1);
+            const struct mu_plan_bind *bind = &plan->gangs[g].binds[0];
+            assert_true(mu_db_pod_get(r.db, bind->pod, &view));
+            struct mu_str node = mu_db_node_name(r.db, bind->node);
+            for (uint32_t p = 0; p < r.world.pod_count; p++) {
+                if (!mu_str_equal(r.world.pods[p].name, view.name))
+                    continue;
+                for (uint32_t n = 0; n < r.world.node_count; n++)
+                    if (mu_str_equal(r.world.nodes[n].name, node))
+                        MU_TEST_CHECK(&r.run,
+                                      naive(&r, &r.world.nodes[n], &r.world.pods[p]) == MU_FITS);
+                r.world.pods[p].node_name = node;
+            }
+        }
+        mu_session_destroy(session);
+        close_rig(&r);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_place_verdict__random_worlds__as_the_naive_rules),
+        cmocka_unit_test(test_place_put__one_after_the_other__each_by_the_rules),
+        cmocka_unit_test(test_session_run__random_worlds__binds_keep_all_rules),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
