@@ -126,10 +126,6 @@ struct mu_amount {
 /* Rules that this build does not implement yet. A pod that uses one is never bound: it stays
  * pending with that reason. X(enum, bit, sentence). */
 #define MU_RULE_LIST(X)                                                                            \
-    X(MU_RULE_POD_AFFINITY, 1, "required pod affinity")                                            \
-    X(MU_RULE_POD_ANTI_AFFINITY, 2, "required pod anti-affinity")                                  \
-    X(MU_RULE_TOPOLOGY_SPREAD, 3, "topology spread with DoNotSchedule")                            \
-    X(MU_RULE_HOST_PORTS, 4, "host ports")                                                         \
     X(MU_RULE_VOLUMES, 5, "volumes that bind to nodes")                                            \
     X(MU_RULE_RESOURCE_CLAIMS, 6, "resource claims")                                               \
     X(MU_RULE_DECLARED_FEATURES, 7, "node declared features")                                      \

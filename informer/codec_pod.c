@@ -262,20 +262,6 @@ static int put_requests(struct mu_pod_reader *r)
 
 /* --- rules that are not built -------------------------------------------------------------- */
 
-static uint32_t affinity_rules(const Kube__Affinity *affinity)
-{
-    uint32_t rules = 0;
-    if (affinity == NULL)
-        return 0;
-    const Kube__PodAffinity *pod = affinity->podaffinity;
-    if (pod != NULL && pod->n_requiredduringschedulingignoredduringexecution > 0)
-        rules |= MU_RULE_POD_AFFINITY;
-    const Kube__PodAntiAffinity *anti = affinity->podantiaffinity;
-    if (anti != NULL && anti->n_requiredduringschedulingignoredduringexecution > 0)
-        rules |= MU_RULE_POD_ANTI_AFFINITY;
-    return rules;
-}
-
 static bool volume_binds(const Kube__VolumeSource *source)
 {
     if (source == NULL)
@@ -291,14 +277,9 @@ static bool volume_binds(const Kube__VolumeSource *source)
            source->portworxvolume != NULL;
 }
 
-/* Host ports of an ordinary init container do not count: it is gone when the pod runs. */
-static uint32_t container_rules(const Kube__Container *container, bool ordinary_init)
+static uint32_t container_rules(const Kube__Container *container)
 {
     uint32_t rules = 0;
-    for (size_t i = 0; !ordinary_init && i < container->n_ports; i++) {
-        if (container->ports[i]->hostport != 0)
-            rules |= MU_RULE_HOST_PORTS;
-    }
     if (container->resources != NULL && container->resources->n_claims > 0)
         rules |= MU_RULE_RESOURCE_CLAIMS;
     for (size_t i = 0; i < container->n_restartpolicyrules; i++) {
@@ -311,20 +292,15 @@ static uint32_t container_rules(const Kube__Container *container, bool ordinary_
 
 static uint32_t spec_rules(const Kube__PodSpec *spec)
 {
-    uint32_t rules = affinity_rules(spec->affinity);
-    for (size_t i = 0; i < spec->n_topologyspreadconstraints; i++) {
-        if (!mu_text_is(spec->topologyspreadconstraints[i]->whenunsatisfiable, "ScheduleAnyway"))
-            rules |= MU_RULE_TOPOLOGY_SPREAD;
-    }
+    uint32_t rules = 0;
     for (size_t i = 0; i < spec->n_volumes; i++) {
         if (volume_binds(spec->volumes[i]->volumesource))
             rules |= MU_RULE_VOLUMES;
     }
     for (size_t i = 0; i < spec->n_containers; i++)
-        rules |= container_rules(spec->containers[i], false);
+        rules |= container_rules(spec->containers[i]);
     for (size_t i = 0; i < spec->n_initcontainers; i++)
-        rules |=
-            container_rules(spec->initcontainers[i], !mu_pod_is_sidecar(spec->initcontainers[i]));
+        rules |= container_rules(spec->initcontainers[i]);
     if (spec->n_resourceclaims > 0 || (spec->resources != NULL && spec->resources->n_claims > 0))
         rules |= MU_RULE_RESOURCE_CLAIMS;
     if (spec->hostnetwork && spec->has_hostusers && !spec->hostusers)

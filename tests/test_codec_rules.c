@@ -10,91 +10,6 @@ static void assert_rule(struct kit *kit, uint32_t rule)
         fail_msg("unbuilt rules %#x, expected %#x", kit->out.unbuilt, rule);
 }
 
-static void test_pod_rules__affinity__required_only(void **state)
-{
-    (void)state;
-    struct kit *kit = kit_create();
-    Kube__Affinity affinity = KUBE__AFFINITY__INIT;
-    Kube__NodeAffinity node = KUBE__NODE_AFFINITY__INIT;
-    Kube__PreferredSchedulingTerm soft_node = KUBE__PREFERRED_SCHEDULING_TERM__INIT;
-    Kube__PreferredSchedulingTerm *soft_nodes[1] = {&soft_node};
-    Kube__NodeSelector selector = KUBE__NODE_SELECTOR__INIT;
-    Kube__PodAffinity with = KUBE__POD_AFFINITY__INIT;
-    Kube__PodAntiAffinity against = KUBE__POD_ANTI_AFFINITY__INIT;
-    Kube__PodAffinityTerm term = KUBE__POD_AFFINITY_TERM__INIT;
-    Kube__PodAffinityTerm *terms[1] = {&term};
-    Kube__WeightedPodAffinityTerm soft = KUBE__WEIGHTED_POD_AFFINITY_TERM__INIT;
-    Kube__WeightedPodAffinityTerm *softs[1] = {&soft};
-    term.topologykey = FIXTURE_TEXT("zone");
-    kit->spec.affinity = &affinity;
-    affinity.nodeaffinity = &node;
-    affinity.podaffinity = &with;
-    affinity.podantiaffinity = &against;
-    node.n_preferredduringschedulingignoredduringexecution = 1;
-    node.preferredduringschedulingignoredduringexecution = soft_nodes;
-    with.n_preferredduringschedulingignoredduringexecution = 1;
-    with.preferredduringschedulingignoredduringexecution = softs;
-    against.n_preferredduringschedulingignoredduringexecution = 1;
-    against.preferredduringschedulingignoredduringexecution = softs;
-    assert_rule(kit, 0);
-    node.requiredduringschedulingignoredduringexecution = &selector; /* empty matches nothing */
-    assert_rule(kit, 0);
-    node.requiredduringschedulingignoredduringexecution = NULL;
-    with.n_requiredduringschedulingignoredduringexecution = 1;
-    with.requiredduringschedulingignoredduringexecution = terms;
-    assert_rule(kit, MU_RULE_POD_AFFINITY);
-    with.n_requiredduringschedulingignoredduringexecution = 0;
-    against.n_requiredduringschedulingignoredduringexecution = 1;
-    against.requiredduringschedulingignoredduringexecution = terms;
-    assert_rule(kit, MU_RULE_POD_ANTI_AFFINITY);
-    kit_destroy(kit);
-}
-
-static void test_pod_rules__topology_spread__unless_schedule_anyway(void **state)
-{
-    (void)state;
-    struct kit *kit = kit_create();
-    Kube__TopologySpreadConstraint spread = KUBE__TOPOLOGY_SPREAD_CONSTRAINT__INIT;
-    Kube__TopologySpreadConstraint *spreads[1] = {&spread};
-    kit->spec.n_topologyspreadconstraints = 1;
-    kit->spec.topologyspreadconstraints = spreads;
-    spread.topologykey = FIXTURE_TEXT("zone");
-    spread.has_maxskew = true;
-    spread.maxskew = 1;
-    spread.whenunsatisfiable = FIXTURE_TEXT("ScheduleAnyway");
-    assert_rule(kit, 0);
-    spread.whenunsatisfiable = FIXTURE_TEXT("DoNotSchedule");
-    assert_rule(kit, MU_RULE_TOPOLOGY_SPREAD);
-    spread.whenunsatisfiable = FIXTURE_TEXT("SomethingNew");
-    assert_rule(kit, MU_RULE_TOPOLOGY_SPREAD | MU_RULE_UNREADABLE);
-    kit_destroy(kit);
-}
-
-static void test_pod_rules__host_ports__of_app_and_sidecar(void **state)
-{
-    (void)state;
-    Kube__ContainerPort port = KUBE__CONTAINER_PORT__INIT;
-    Kube__ContainerPort *ports[1] = {&port};
-    port.has_containerport = true;
-    port.containerport = 80;
-    for (int init = 0; init < 2; init++) {
-        struct kit *kit = kit_create();
-        Kube__Container *c = kit_container(kit, init != 0, "");
-        c->n_ports = 1;
-        c->ports = ports;
-        port.has_hostport = false;
-        assert_rule(kit, 0);
-        port.has_hostport = true;
-        port.hostport = 0;
-        assert_rule(kit, 0);
-        port.hostport = 8080;
-        assert_rule(kit, init != 0 ? 0 : MU_RULE_HOST_PORTS);
-        c->restartpolicy = FIXTURE_TEXT("Always"); /* an init container becomes a sidecar */
-        assert_rule(kit, MU_RULE_HOST_PORTS);
-        kit_destroy(kit);
-    }
-}
-
 static void test_pod_rules__volumes__those_that_bind_to_nodes(void **state)
 {
     (void)state;
@@ -324,9 +239,6 @@ static void test_pod_selector__pairs__kept_and_bounded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_pod_rules__affinity__required_only),
-        cmocka_unit_test(test_pod_rules__topology_spread__unless_schedule_anyway),
-        cmocka_unit_test(test_pod_rules__host_ports__of_app_and_sidecar),
         cmocka_unit_test(test_pod_rules__volumes__those_that_bind_to_nodes),
         cmocka_unit_test(test_pod_rules__resource_claims__anywhere),
         cmocka_unit_test(test_pod_rules__declared_features__where_the_node_must_know),

@@ -151,11 +151,11 @@ static void test_gang_blocked__gates_and_rules__shown_with_reasons(void **state)
     assert_int_equal(g->block->member_count, 0);
     fixture_pod(&p, 2, 1);
     fixture_gang(&p, "g", 2);
-    p.object.unbuilt = MU_RULE_VOLUMES | MU_RULE_HOST_PORTS;
+    p.object.unbuilt = MU_RULE_VOLUMES | MU_RULE_RESOURCE_CLAIMS;
     fixture_put(db, &p, 0);
     g = only_gang(db, s);
     assert_int_equal(g->blocked_count, 2);
-    assert_int_equal(g->blocked_rules, MU_RULE_VOLUMES | MU_RULE_HOST_PORTS);
+    assert_int_equal(g->blocked_rules, MU_RULE_VOLUMES | MU_RULE_RESOURCE_CLAIMS);
     fixture_pod(&p, 1, 2); /* the gate is lifted */
     fixture_gang(&p, "g", 2);
     fixture_put(db, &p, 0);

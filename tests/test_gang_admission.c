@@ -157,11 +157,11 @@ static void test_gang_admission__blocked_below_the_size__names_the_rules(void **
     const struct mu_cluster_subgroup sub = {.min = 4, .member_count = 3, .members = f.members};
     struct mu_cluster_gang gang = sized(4, &sub, 1);
     gang.blocked_count = 1;
-    gang.blocked_rules = MU_RULE_HOST_PORTS | MU_RULE_VOLUMES;
+    gang.blocked_rules = MU_RULE_RESOURCE_CLAIMS | MU_RULE_VOLUMES;
     (void)mu_cluster_gang(&f.cluster, &gang);
     decide(&f, 0);
     const struct mu_plan_wait *wait = only_wait(&f, MU_WAIT_UNBUILT);
-    assert_int_equal(wait->rules, MU_RULE_HOST_PORTS | MU_RULE_VOLUMES);
+    assert_int_equal(wait->rules, MU_RULE_RESOURCE_CLAIMS | MU_RULE_VOLUMES);
     teardown(&f);
 }
 

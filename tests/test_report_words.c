@@ -176,12 +176,12 @@ static void test_report_words__every_node_fits_a_member__ends_without_reasons(vo
 static void test_report_words__rules__are_named(void **state)
 {
     (void)state;
-    struct mu_report_text *text = mu_report_words_pod(MU_RULE_HOST_PORTS | MU_RULE_VOLUMES);
+    struct mu_report_text *text = mu_report_words_pod(MU_RULE_RESOURCE_CLAIMS | MU_RULE_VOLUMES);
     assert_int_equal(text->reason, MU_REPORT_UNSCHEDULABLE);
     struct mu_str message = {text->data, text->len};
     assert_true(
-        mu_str_equal(message, MU_STR("this scheduler cannot place the pod, which uses: host "
-                                     "ports, volumes that bind to nodes")));
+        mu_str_equal(message, MU_STR("this scheduler cannot place the pod, which uses: volumes "
+                                     "that bind to nodes, resource claims")));
     mu_report_text_unref(text);
     text = mu_report_words_pod(MU_RULE_REFUSED | MU_RULE_VOLUMES);
     assert_int_equal(text->reason, MU_REPORT_SCHEDULER_ERROR);
