@@ -173,6 +173,26 @@ static void test_report_words__every_node_fits_a_member__ends_without_reasons(vo
     rig_destroy(&rig);
 }
 
+/* Room for two, but one host port: how many fit is not for room to say. */
+static void test_report_words__rule_about_other_pods__no_number_from_room(void **state)
+{
+    struct words_rig rig = rig_create();
+    const struct mu_host_port port = {MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 2);
+    for (uint32_t i = 1; i <= 3; i++) {
+        struct fixture_pod pod;
+        fixture_pod(&pod, i, 1);
+        fixture_gang(&pod, "g", 3);
+        pod.object.ports = &port;
+        pod.object.port_count = 1;
+        fixture_put(rig.db, &pod, 0);
+    }
+    assert_told(&rig, "gang default/g needs 3 members placed together: 1/1 nodes are available for "
+                      "a member.");
+    rig_destroy(&rig);
+}
+
 static void test_report_words__rules__are_named(void **state)
 {
     (void)state;
@@ -224,6 +244,7 @@ int main(void)
         cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
         cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),
         cmocka_unit_test(test_report_words__every_node_fits_a_member__ends_without_reasons),
+        cmocka_unit_test(test_report_words__rule_about_other_pods__no_number_from_room),
         cmocka_unit_test(test_report_words__rules__are_named),
         cmocka_unit_test(test_report_words__out_of_memory__no_text),
     };

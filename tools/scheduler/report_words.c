@@ -24,7 +24,7 @@ struct class_words {
     const uint32_t *key; /* its counts by verdict; NULL: free */
     struct mu_str nodes; /* "0/10 nodes are available: ..." without what comes before ':' */
     uint32_t fits, total;
-    uint64_t slots;              /* pods of the class that fit at once */
+    uint64_t slots;              /* pods of the class that fit at once; UINT64_MAX: not said */
     struct mu_report_text *lone; /* the whole text of a lone pod */
 };
 
@@ -254,6 +254,14 @@ static uint64_t count_slots(const struct mu_snapshot *snapshot, const struct mu_
     return slots;
 }
 
+/* Whether room decides alone how many pods of the class fit: no rule about other pods, neither the
+ * class's own nor one that a placed pod has against it. */
+static bool is_counted_by_room(const struct mu_class *c, const struct mu_plan_wait *wait)
+{
+    return c->term_count == 0 && c->hard_spread_count == 0 && c->port_count == 0 &&
+           wait->nodes_by_verdict[MU_NO_EXISTING_ANTI_AFFINITY] == 0;
+}
+
 /* What is told about a class's nodes; NULL when memory is out. */
 static struct class_words *class_get(struct mu_report_words *w, const struct mu_snapshot *snapshot,
                                      const struct mu_plan_wait *wait)
@@ -281,7 +289,8 @@ static struct class_words *class_get(struct mu_report_words *w, const struct mu_
     *words = (struct class_words){.key = wait->nodes_by_verdict,
                                   .nodes = {copy, len},
                                   .fits = wait->nodes_by_verdict[MU_FITS],
-                                  .slots = count_slots(snapshot, c)};
+                                  .slots = is_counted_by_room(c, wait) ? count_slots(snapshot, c)
+                                                                       : UINT64_MAX};
     for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++)
         words->total += wait->nodes_by_verdict[i];
     return words;
