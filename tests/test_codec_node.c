@@ -215,7 +215,7 @@ static void test_node_images__beyond_the_bound__the_first_count(void **state)
     (void)state;
     struct node_kit n;
     enum { IMAGES = MU_IMAGES_PER_NODE + 10 };
-    static char text[IMAGES][16];
+    static char text[IMAGES][24];
     static char *names[IMAGES];
     static Kube__ContainerImage images[IMAGES], *list[IMAGES];
     for (int i = 0; i < IMAGES; i++) {
