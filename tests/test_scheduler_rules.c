@@ -13,7 +13,7 @@ static void rig_zones(struct rig *r)
     const struct mu_amount allocatable[] = {{MU_STR("cpu"), 64000}, {MU_STR("pods"), 110}};
     rig_init(r, &mu_profile_spread);
     for (int i = 0; i < 4; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "n%d", i);
         const struct mu_label labels[] = {{MU_STR("kubernetes.io/hostname"), mu_str_of(name)},
                                           {MU_STR("zone"), i < 2 ? MU_STR("z0") : MU_STR("z1")}};
@@ -78,7 +78,7 @@ static struct places places_of(struct rig *r)
 static void post_many(struct rig *r, uint32_t count, struct mu_pod_object object)
 {
     for (uint32_t i = 0; i < count; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "p%u", i);
         post_pod(r, name, object);
     }
