@@ -137,8 +137,10 @@ static int by_value(const void *a, const void *b)
 static void latency_report(struct mu_bench *bench, uint64_t *round_ns, uint32_t rounds)
 {
     qsort(round_ns, rounds, sizeof *round_ns, by_value);
-    mu_bench_counter(bench, "p50_ms", (double)round_ns[rounds / 2] / 1e6);
-    mu_bench_counter(bench, "p99_ms", (double)round_ns[(uint64_t)rounds * 99 / 100] / 1e6);
+    uint64_t middle = round_ns[rounds / 2];
+    uint64_t late = round_ns[(uint64_t)rounds * 99 / 100];
+    mu_bench_counter(bench, "p50_ms", (double)middle / 1e6);
+    mu_bench_counter(bench, "p99_ms", (double)late / 1e6);
 }
 
 static void body(struct mu_bench *bench, const void *argument)

@@ -408,8 +408,8 @@ int mu_kin_extend(struct mu_db *db, uint32_t kin, uint32_t *spent)
     struct mu_kin_rec *k = mu_kin_at(b, kin);
     if (k == NULL || !k->used)
         return 0;
-    struct look look = {
-        .seq = k->seq, .namespaces = ns_changed(&b->changed_now, k->ns), .spent = spent};
+    struct look look = {.seq = k->seq, .namespaces = ns_changed(&b->changed_now, k->ns)};
+    look.spent = spent;
     if (k->seq == b->matcher_seq && !look.namespaces)
         return 0;
     int rc = look_all(db, kin, &look);

@@ -13,6 +13,7 @@
  */
 #include "informer/codec_pod_priv.h"
 
+#include "engine/base/assert.h"
 #include "informer/names.h"
 
 #define NAME_FIELD "metadata.name"
@@ -196,6 +197,7 @@ static int add_pair(struct draft *d, struct mu_str key, enum mu_op op, struct mu
     if (rc != 0)
         return rc;
     values[0] = value;
+    MU_ASSERT(d->items != NULL); /* as many were taken as there are pairs and expressions */
     struct mu_requirement *item = &d->items[d->count++];
     *item = (struct mu_requirement){.key = key, .op = op, .values = values, .value_count = 1};
     check_draft(d, item, values);
@@ -210,6 +212,7 @@ static int add_expression(struct draft *d, const Kube__LabelSelectorRequirement 
         return rc;
     for (size_t i = 0; i < from->n_values; i++)
         values[i] = mu_str_of(from->values[i]);
+    MU_ASSERT(d->items != NULL);
     struct mu_requirement *item = &d->items[d->count++];
     *item = (struct mu_requirement){.key = mu_str_of(from->key),
                                     .op = read_operator(from->operator_),

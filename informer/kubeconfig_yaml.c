@@ -393,9 +393,10 @@ static int take_user(struct reading *r, const struct entry *user)
 
 static int resolve(struct reading *r, const char *context_name)
 {
-    struct entry context, cluster, user;
+    struct entry context = {0}, cluster = {0}, user = {0};
     struct mu_str ns = {NULL, 0};
     int status = choose_context(r, context_name, &context);
+    MU_ASSERT(status != 0 || context.source != NULL);
     if (status == 0)
         status = follow(r, &context, "cluster", "clusters", &cluster);
     if (status == 0 && cluster.source == NULL)

@@ -9,6 +9,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include "engine/base/assert.h"
 #include "informer/yaml_events.h"
 
 #define DEPTH_MAX 64u
@@ -94,6 +95,7 @@ static int on_event(void *context, struct fy_event *event)
     if (s->done)
         return MU_ECANCELED;
     if (event->type == FYET_MAPPING_END || event->type == FYET_SEQUENCE_END) {
+        MU_ASSERT(level != NULL); /* the parser pairs them */
         bool was_on_way = level->on_way;
         s->depth--;
         return was_on_way ? MU_ECANCELED : 0; /* the way ends inside */

@@ -158,6 +158,7 @@ static int find_flag(const struct mu_flag *flags, uint32_t count, const char *wo
     *value = NULL;
     if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
         int code = find_short(flags, count, word, out, error);
+        MU_ASSERT(code != 0 || *out != NULL);
         if (code == 0 && (*out)->kind == MU_FLAG_OPERANDS) {
             *value = word;
         }

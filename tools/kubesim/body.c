@@ -326,7 +326,7 @@ int mu_body_object(struct mu_call *call, ProtobufCMessage **out)
     struct mu_body_form form = mu_body_form_of(call);
     const char *const versions[] = {form.api_version, NULL};
     struct want want = {form.schema, versions, kind->kind};
-    struct mu_str raw;
+    struct mu_str raw = {NULL, 0};
     if (kind->json_only && call->request->content == MU_MEDIA_PROTOBUF)
         return mu_api_fail(call, 415, "UnsupportedMediaType",
                            "body: expected application/json or application/yaml");
@@ -346,7 +346,7 @@ int mu_api_body(struct mu_call *call, const ProtobufCMessageDescriptor *descript
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0]; i++)
         if (descriptor == pairs[i].trimmed)
             want.schema = pairs[i].full;
-    struct mu_str raw;
+    struct mu_str raw = {NULL, 0};
     int code = read_body(call, &want, &raw);
     if (code != 0)
         return code;

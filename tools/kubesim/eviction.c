@@ -170,7 +170,7 @@ static int mark(struct mu_call *call, Kube__Pod *pod)
 
 int mu_api_evict(struct mu_call *call)
 {
-    struct mu_delete_options options;
+    struct mu_delete_options options = {0};
     struct mu_kobject *object = NULL;
     ProtobufCMessage *message = NULL;
     int code = read_eviction(call, &options);

@@ -70,7 +70,7 @@ static int read_patch(struct mu_call *call, struct work *work)
 static int read_stored(struct mu_call *call, struct mu_str stored, struct work *work)
 {
     const struct mu_kind *kind = &mu_kinds[call->route.kind];
-    struct mu_str served;
+    struct mu_str served = {NULL, 0};
     struct mu_buf text = {0};
     struct mu_error error = {0, ""};
     int code = mu_body_to_served(call, stored, &served);
@@ -110,7 +110,7 @@ static int read_patched(struct mu_call *call, struct work *work, ProtobufCMessag
 {
     struct mu_error error = {0, ""};
     struct mu_json_problems *problems = work->strictness == MU_IGNORE ? NULL : &work->problems;
-    struct mu_str served;
+    struct mu_str served = {NULL, 0};
     ProtobufCMessage *message = mu_api_new(call->server, work->form.schema);
     int status = message == NULL ? MU_ENOMEM
                                  : mu_json_message_read(message, work->after, call->server->arena,

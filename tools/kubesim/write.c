@@ -333,14 +333,15 @@ static int shown_form(struct mu_call *call, struct mu_str raw, struct mu_str *sh
 /* What a client sends gets the defaults that it left out. */
 static int normalise(struct mu_call *call, ProtobufCMessage **message)
 {
-    struct mu_str raw;
-    struct mu_str shown;
+    struct mu_str raw = {NULL, 0};
+    struct mu_str shown = {NULL, 0};
     int code = mu_body_encode(call, *message, &raw);
     return code != 0 ? code : shown_form(call, raw, &shown, message);
 }
 
 static int load_basis(struct mu_call *call, struct basis *basis)
 {
+    *basis = (struct basis){.old = NULL};
     int code = mu_api_load(call, &basis->old, &basis->stored);
     if (code != 0) {
         return code;

@@ -228,6 +228,7 @@ static void read_pod(struct object *o)
         fault(o, check.path, check.problem);
         return;
     }
+    MU_ASSERT(meta != NULL); /* it has a name */
     if (meta->namespace_ == NULL || meta->namespace_[0] == '\0')
         meta->namespace_ = default_namespace;
     set_identity(o->r->m, meta, uid);
