@@ -109,8 +109,7 @@ static void print_complaints(struct mu_offline *o)
     struct mu_str errors = mu_manifest_errors(o->manifest);
     mu_progress_end(&o->progress);
     o->progress.stage = NULL;
-    (void)fwrite(notes.data, 1, notes.len, stderr);
-    (void)fwrite(errors.data, 1, errors.len, stderr);
+    (void)fprintf(stderr, "%.*s%.*s", MU_STR_ARGS(notes), MU_STR_ARGS(errors));
 }
 
 /* ---- the DB ------------------------------------------------------------------------------- */
