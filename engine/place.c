@@ -68,7 +68,14 @@ struct concerned_mask {
     uint64_t session, state, mask_epoch;
 };
 
+/* For whom, and in which state, the bonus of a class was made last; session 0: for nobody. */
+struct bonus_of {
+    struct mu_place_pod pod;
+    uint64_t session, state, mask_version, changes;
+};
+
 struct mu_place {
+    struct bonus_of bonus;
     struct mu_room room;
     struct mu_choose choose;
     struct mu_fragment fragment;
@@ -522,6 +529,17 @@ static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod, struct
     struct mu_scan_need *need = known->need;
     const struct mu_score *score = &place->room.score;
     struct mu_terms_preference preference = {.most = 0};
+    const struct bonus_of now = {.pod = pod,
+                                 .session = place->session,
+                                 .state = mu_terms_state(place->terms),
+                                 .mask_version = known->mask->version,
+                                 .changes = place->room.changes};
+    struct bonus_of *last = &place->bonus;
+    if (last->session == now.session && last->pod.class_ix.v == pod.class_ix.v &&
+        last->pod.kin.v == pod.kin.v && last->state == now.state &&
+        last->mask_version == now.mask_version && last->changes == now.changes)
+        return 0;
+    last->session = 0;
     memset(need->bonus, 0, sizeof need->bonus);
     need->bonus_max = 0;
     if (is_fragmenting(place)) {
@@ -532,15 +550,20 @@ static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod, struct
         if (need->bonus[0] == NULL)
             return MU_ENOMEM;
     }
-    if (!is_concerned(place, pod))
+    if (!is_concerned(place, pod)) {
+        *last = now;
         return 0;
+    }
     preference.bonus[0] = need->bonus[0];
     preference.most = need->bonus_max;
     int error = mu_terms_prefer(place->terms, pod.class_ix, pod.kin, score->spread,
                                 score->pod_affinity, mask, &preference);
+    if (error != 0)
+        return error;
     memcpy(need->bonus, preference.bonus, sizeof need->bonus);
     need->bonus_max = preference.most;
-    return error;
+    *last = now;
+    return 0;
 }
 
 static inline int pick(struct mu_place *place, struct mu_place_pod pod, struct place_class *known,
@@ -585,6 +608,12 @@ int mu_place_score(struct mu_place *place, struct mu_place_pod pod, struct mu_no
     if (known->nowhere)
         return 0;
     int error = class_prepare(place, pod.class_ix, known);
+    if (error != 0)
+        return error;
+    const struct mu_filter_mask *mask;
+    error = pod_mask(place, pod, known, &mask);
+    if (error == 0)
+        error = bonus_prepare(place, pod, known, mask);
     if (error != 0)
         return error;
     int64_t key = mu_room_key(&place->room, known->need, node.v);

@@ -61,7 +61,8 @@ void mu_place_drop_caches(struct mu_place *place);
  * Cost: see engine/room.h and engine/hot.h; O(rows) for the first pick of a session. */
 int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
 /* The score of such a pod on one row (engine/score.h: below 2^31), -1 where room or requests refuse
- * it; other rules are not looked at. Errors: MU_ENOMEM. Cost: O(1) once the class is known. */
+ * it; other rules are not looked at. Errors: MU_ENOMEM. Cost: O(1) once the class is known, O(rows)
+ * for the first row where something depends on the pods placed. */
 int mu_place_score(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                    int64_t *score);
 /* Take the room of one such pod on a row where it fits. Errors: MU_ENOMEM. Cost: O(1), and

@@ -15,7 +15,6 @@ struct explainer {
     struct mu_db *db;
     struct mu_snapshot *snapshot;
     struct mu_arena *arena;
-    struct mu_score score;
     struct mu_place *place;
     struct mu_changer changer;
     const struct mu_class *class_;
@@ -23,19 +22,14 @@ struct explainer {
 };
 
 /* The score of a row where the pod fits, and with the tie-break behind it. */
-static void score_row(const struct explainer *e, struct mu_explain_row *row)
+static int score_row(const struct explainer *e, struct mu_place_pod pod, struct mu_explain_row *row)
 {
-    const struct mu_snapshot *s = e->snapshot;
-    int64_t requests[MU_RESOURCES_MAX] = {0};
-    struct mu_score_node node = {.tie = s->nodes[row->node.v].tie};
-    for (uint32_t r = 0; r < s->resource_count; r++) {
-        node.free[r] = s->free[r][row->node.v];
-        node.alloc[r] = s->alloc[r][row->node.v];
-    }
-    for (uint32_t d = 0; d < e->class_->demand_count; d++)
-        requests[e->class_->demands[d].resource.v] = e->class_->demands[d].amount;
-    row->key = mu_score_key(&e->score, &node, requests);
-    row->score = row->key >> MU_SCORE_TIE_BITS;
+    int rc = mu_place_score(e->place, pod, row->node, &row->score);
+    MU_ASSERT(rc != 0 || row->score >= 0);
+    if (rc == 0)
+        row->key =
+            row->score << MU_SCORE_TIE_BITS | mu_score_tie_key(e->snapshot->nodes[row->node.v].tie);
+    return rc;
 }
 
 /* "Unsupported" is no filter of kube-scheduler: the rule is its filter's, which is not built here. */
@@ -85,7 +79,7 @@ static int explain_rows(struct explainer *e, struct mu_place_pod pod, struct mu_
         }
         rc = mu_place_verdict(e->place, pod, row->node, &row->verdict);
         if (rc == 0 && row->verdict.kind == MU_FITS) {
-            score_row(e, row);
+            rc = score_row(e, pod, row);
             out->feasible_count++;
         } else if (rc == 0) {
             rc = refuse(e, row);
@@ -168,7 +162,6 @@ int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_p
     if (!mu_db_pod_find(db, pod, &view))
         return MU_ENOENT;
     struct explainer e = {.db = db, .snapshot = snapshot, .arena = arena};
-    mu_score_compile(&e.score, profile, snapshot->model, snapshot->resource_count);
     e.place = mu_place_create(profile, NULL);
     if (e.place == NULL)
         return MU_ENOMEM;
