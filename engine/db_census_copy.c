@@ -334,7 +334,9 @@ static int twin_copy(struct mu_replica_counts *c, struct mu_twin *twin, const st
         for (uint32_t i = 0; i < count; i++) {
             uint32_t d = domains[i];
             uint32_t value = d < from->room ? ((const uint32_t *)from->cells)[d] : 0;
-            if (twin->cells[d] != value) /* untouched memory stays so */
+            /* Untouched memory stays so. */
+            /* cppcheck-suppress duplicateConditionalAssign */
+            if (twin->cells[d] != value)
                 twin->cells[d] = value;
         }
         c->cells -= count;

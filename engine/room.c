@@ -103,6 +103,8 @@ static bool level_alloc(struct mu_room *room, uint32_t l, uint32_t entries)
         complete = complete && room->base[f][l] != NULL;
     }
     if (l > 0 && forms > 1) {
+        /* There are fewer levels than MU_LEVELS_MAX above the first. */
+        /* cppcheck-suppress arrayIndexOutOfBoundsCond */
         room->both[l] = column_alloc(entries);
         complete = complete && room->both[l] != NULL;
     }

@@ -210,8 +210,9 @@ static void scan_value(struct scan *scan, const struct path *path)
         scan->at++;
         for (skip_space(scan); scan->status == 0 && scan->at < scan->end && *scan->at != ']';
              skip_space(scan)) {
-            struct path here = {.up = path, .index = index++};
+            struct path here = {.up = path, .index = index};
             scan_value(scan, &here);
+            index++;
         }
         scan->at++;
     } else if (*scan->at == '"') {

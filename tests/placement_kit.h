@@ -106,9 +106,9 @@ static inline Kube__LabelSelector *rule_selector(struct mu_arena *arena, const c
 /* Labels of the pod itself: "k v k v". */
 static inline void rule_own_labels(struct kit *kit, struct mu_arena *arena, const char *pairs)
 {
-    Kube__LabelSelector *labels = rule_selector(arena, pairs, NULL);
-    kit->meta.labels = labels->matchlabels;
-    kit->meta.n_labels = labels->n_matchlabels;
+    Kube__LabelSelector *own = rule_selector(arena, pairs, NULL);
+    kit->meta.labels = own->matchlabels;
+    kit->meta.n_labels = own->n_matchlabels;
 }
 
 /* An array of one pointer. */
@@ -155,10 +155,11 @@ static inline void assert_str(struct mu_str s, const char *expected)
  * is not looked at. */
 static inline void assert_marks(struct kit *kit, uint32_t marks)
 {
-    const uint32_t all = MU_RULE_OVERSIZED | MU_RULE_UNREADABLE | MU_RULE_REQUEST;
+    const uint32_t looked_at = MU_RULE_OVERSIZED | MU_RULE_UNREADABLE | MU_RULE_REQUEST;
     kit_decode(kit);
-    if ((kit->out.unbuilt & all) != marks)
-        fail_msg("marks %#x, expected %#x (\"%s\")", kit->out.unbuilt & all, marks, kit->warn.text);
+    if ((kit->out.unbuilt & looked_at) != marks)
+        fail_msg("marks %#x, expected %#x (\"%s\")", kit->out.unbuilt & looked_at, marks,
+                 kit->warn.text);
     assert_int_equal(kit->warn.code != 0, marks != 0);
 }
 

@@ -206,6 +206,8 @@ static void on_request(void *context, struct mu_http_exchange *ex,
         lie_list(w, ex);
 }
 
+/* The signature of a callback. */
+/* cppcheck-suppress constParameter */
 static void on_abort(void *context, struct mu_http_exchange *ex)
 {
     struct world *w = context;

@@ -263,7 +263,9 @@ static void check_session(uint64_t seed, uint32_t *placed)
             }
         }
         assert_int_equal(bind->node.v, best);
+        assert_int_not_equal(best, MU_NONE);
         assert_int_equal(bind->devices, best_devices);
+        /* cppcheck-suppress arrayIndexOutOfBounds */
         naive_take(&n.nodes[best], pods[pod].cpu * 1000, best_devices,
                    pods[pod].whole > 0 ? 1000 : pods[pod].share);
         (*placed)++;

@@ -205,7 +205,9 @@ static void test_options_server__sources__in_their_order(void **state)
     struct mu_kubeconfig *config = NULL;
     struct mu_error error;
     (void)state;
-    assert_true(mkstemp(given) >= 0 && mkstemp(other) >= 0);
+    int files[] = {mkstemp(given), mkstemp(other)};
+    assert_true(files[0] >= 0 && files[1] >= 0);
+    assert_int_equal(close(files[0]) + close(files[1]), 0);
     write_file(given, "current-context: a\ncontexts: [{name: a, context: {cluster: k}}, "
                       "{name: b, context: {cluster: l}}]\n"
                       "clusters: [{name: k, cluster: {server: 'https://given'}}, "

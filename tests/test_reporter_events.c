@@ -359,8 +359,8 @@ static void test_reporter_event__queue_full__the_condition_is_written_all_the_sa
         rig_bound(rig, i % RIG_PODS, "n");
     assert_int_equal(rig_pending(rig, 0, "no room"), 0);
     rig_tick(rig);
-    while (next_event(rig, &request))
-        continue;
+    while (next_event(rig, &request)) {
+    }
     assert_int_equal(rig->pods[0].written, 1);
     rig_destroy(rig);
 }

@@ -17,17 +17,19 @@ struct fixture {
 static void fixture_init(struct fixture *f, const struct mu_profile *profile)
 {
     struct mu_resource_ix ix;
-    f->model = mu_model_create();
-    assert_non_null(f->model);
-    assert_int_equal(
-        mu_resource_intern(mu_model_resources(f->model), MU_STR("nvidia.com/gpu"), &ix), 0);
+    struct mu_model *model = mu_model_create();
+    assert_non_null(model);
+    assert_int_equal(mu_resource_intern(mu_model_resources(model), MU_STR("nvidia.com/gpu"), &ix),
+                     0);
     assert_int_equal(ix.v, MU_RES_EXTENDED);
-    mu_score_compile(&f->score, profile, f->model, MU_RES_EXTENDED + 1);
+    mu_score_compile(&f->score, profile, model, MU_RES_EXTENDED + 1);
+    f->model = model;
 }
 
 static void fixture_fini(struct fixture *f)
 {
-    mu_model_destroy(f->model);
+    /* cppcheck-suppress uninitvar */
+    mu_model_destroy(f->model); /* set by init */
 }
 
 static struct mu_score_node node_of(int64_t free_cpu, int64_t free_memory, int64_t cpu,

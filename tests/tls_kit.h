@@ -61,12 +61,12 @@ static inline struct tls_kit *kit_new(void)
     static const struct mu_str names[] = {{"localhost", 9}, {"*.wild.example", 14}};
     static const struct mu_str addresses[] = {{"127.0.0.1", 9}, {"::1", 3}};
     static const struct mu_str groups[] = {{"system:masters", 14}, {"team", 4}};
-    struct tls_kit *kit = mu_mem_zalloc(sizeof *kit);
-    assert_non_null(kit);
+    struct tls_kit *made = mu_mem_zalloc(sizeof *made);
+    assert_non_null(made);
     struct mu_error error;
     struct mu_pki_validity year = kit_valid(-3600, 365 * 86400);
-    assert_int_equal(mu_pki_create(MU_STR("test CA"), year, &kit->ca, &error), 0);
-    assert_int_equal(mu_pki_create(MU_STR("stranger"), year, &kit->stranger, &error), 0);
+    assert_int_equal(mu_pki_create(MU_STR("test CA"), year, &made->ca, &error), 0);
+    assert_int_equal(mu_pki_create(MU_STR("stranger"), year, &made->stranger, &error), 0);
     struct mu_pki_request server = {.common_name = MU_STR("server"),
                                     .dns = names,
                                     .dns_count = 2,
@@ -74,22 +74,22 @@ static inline struct tls_kit *kit_new(void)
                                     .address_count = 2,
                                     .server = true,
                                     .validity = year};
-    kit->server = kit_issue(kit->ca, server);
+    made->server = kit_issue(made->ca, server);
     server.validity = kit_valid(-7200, -3600);
-    kit->expired = kit_issue(kit->ca, server);
+    made->expired = kit_issue(made->ca, server);
     server.validity = kit_valid(3600, 7200);
-    kit->early = kit_issue(kit->ca, server);
-    kit->nameless = kit_issue(kit->ca, (struct mu_pki_request){.common_name = MU_STR("localhost"),
-                                                               .server = true,
-                                                               .validity = year});
+    made->early = kit_issue(made->ca, server);
+    made->nameless = kit_issue(made->ca, (struct mu_pki_request){.common_name = MU_STR("localhost"),
+                                                                 .server = true,
+                                                                 .validity = year});
     struct mu_pki_request client = {.common_name = MU_STR("alice"),
                                     .organizations = groups,
                                     .organization_count = 2,
                                     .client = true,
                                     .validity = year};
-    kit->client = kit_issue(kit->ca, client);
-    kit->no_name = kit_issue(kit->stranger, client);
-    return kit;
+    made->client = kit_issue(made->ca, client);
+    made->no_name = kit_issue(made->stranger, client);
+    return made;
 }
 
 static inline void kit_free(struct tls_kit *kit)

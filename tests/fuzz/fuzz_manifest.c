@@ -79,9 +79,8 @@ static int explain(struct rig *rig)
     if (rc == 0) {
         (void)mu_explanation_write_json(&x, &json);
         (void)mu_explanation_write_table(&x, &table);
-    }
-    if (rc == 0)
         check_json(&json);
+    }
     mu_buf_fini(&json);
     mu_buf_fini(&table);
     if (snapshot != NULL)

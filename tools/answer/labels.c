@@ -25,10 +25,10 @@ struct labeller {
 static struct value present_value(const struct labeller *l, struct mu_symbol key)
 {
     const struct mu_label_set *set = l->labels->set;
+    if (key.v == l->labels->hostname_key.v && l->labels->hostname.v == 0)
+        return (struct value){.absent = true};
     if (key.v == l->labels->hostname_key.v)
-        return l->labels->hostname.v == 0
-                   ? (struct value){.absent = true}
-                   : (struct value){.text = mu_symbol_str(l->symbols, l->labels->hostname)};
+        return (struct value){.text = mu_symbol_str(l->symbols, l->labels->hostname)};
     for (uint32_t i = 0; i < set->count; i++)
         if (set->pairs[i].key.v == key.v)
             return (struct value){.text = mu_symbol_str(l->symbols, set->pairs[i].value)};

@@ -56,7 +56,9 @@ static void roles_cell(const struct mu_table_object *object, struct mu_buf *out)
             roles[count++] = value;
         }
     }
-    qsort(roles, count, sizeof roles[0], compare_roles);
+    if (count > 1) {
+        qsort(roles, count, sizeof roles[0], compare_roles);
+    }
     struct mu_buf text = {0};
     for (uint32_t i = 0; i < count; i++) {
         if (i == 0 || !mu_str_equal(roles[i], roles[i - 1])) {

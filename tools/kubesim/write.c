@@ -341,7 +341,6 @@ static int normalise(struct mu_call *call, ProtobufCMessage **message)
 
 static int load_basis(struct mu_call *call, struct basis *basis)
 {
-    *basis = (struct basis){.old = NULL};
     int code = mu_api_load(call, &basis->old, &basis->stored);
     if (code != 0) {
         return code;
@@ -421,7 +420,7 @@ int mu_api_load(struct mu_call *call, struct mu_kobject **old, ProtobufCMessage 
 int mu_api_update(struct mu_call *call)
 {
     ProtobufCMessage *after = NULL;
-    struct basis basis;
+    struct basis basis = {.old = NULL};
     int code = decode_body(call, &after);
     if (code == 0) {
         code = load_basis(call, &basis);
@@ -431,7 +430,7 @@ int mu_api_update(struct mu_call *call)
 
 int mu_api_patch(struct mu_call *call)
 {
-    struct basis basis;
+    struct basis basis = {.old = NULL};
     ProtobufCMessage *after = NULL;
     int code = mu_patch_check_media(call);
     if (code == 0) {
