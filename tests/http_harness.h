@@ -12,7 +12,7 @@
 
 #define HARNESS_TOKENS_MAX  20001u
 #define HARNESS_HELD_MAX    4096u
-#define HARNESS_WATCHDOG_MS 60000
+#define HARNESS_WATCHDOG_MS 240000 /* a sanitizer on a busy machine */
 
 struct harness_record {
     uint32_t heads, datas, ends, losts;

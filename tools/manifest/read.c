@@ -77,6 +77,8 @@ static void fault_text(const struct object *o, const char *text)
  * of the piece. */
 static void note_problems(const struct object *o, const struct mu_json_problems *problems)
 {
+    if (problems->lines.len == 0)
+        return;
     const char *at = (const char *)problems->lines.data;
     const char *end = at + problems->lines.len;
     for (uint32_t i = 0; i < problems->count && at < end; i++) {
