@@ -287,6 +287,8 @@ static int view_reserve(struct mu_view *view, bool by_row, uint32_t domains, uin
     uint64_t *over = mu_mem_calloc(MU_BITSET_WORDS(by_row ? row_cap + domain_cap : domain_cap), 8);
     uint64_t *bits = by_row ? over : mu_mem_calloc(MU_BITSET_WORDS(row_cap), 8);
     if (over == NULL || bits == NULL) {
+        if (bits != over)
+            mu_mem_free(bits);
         mu_mem_free(over);
         return MU_ENOMEM;
     }
