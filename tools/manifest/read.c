@@ -73,6 +73,19 @@ static void fault_text(const struct object *o, const char *text)
     mu_manifest_error(o->r->m, &place, "%s", text);
 }
 
+/* "line N: " in front of a text: how many bytes that is, and N; 0: it does not begin so. */
+static uint32_t leading_line(struct mu_str text, uint32_t *line)
+{
+    uint32_t at = 5;
+    if (!mu_str_starts_with(text, MU_STR("line ")))
+        return 0;
+    *line = 0;
+    for (; at < text.len && text.data[at] >= '0' && text.data[at] <= '9' && *line < 1u << 24; at++)
+        *line = *line * 10 + (uint32_t)(text.data[at] - '0');
+    bool ends = at > 5 && at + 1 < text.len && text.data[at] == ':' && text.data[at + 1] == ' ';
+    return ends ? at + 2 : 0;
+}
+
 /* Unknown and doubled fields are told and change nothing. What YAML says of keys starts with a line
  * of the piece. */
 static void note_problems(const struct object *o, const struct mu_json_problems *problems)
@@ -85,12 +98,12 @@ static void note_problems(const struct object *o, const struct mu_json_problems 
         const char *feed = memchr(at, '\n', (size_t)(end - at));
         struct mu_str text = {at, (uint32_t)((feed != NULL ? feed : end) - at)};
         struct mu_manifest_place place = o->place;
-        unsigned line = 0;
-        int used = 0;
+        uint32_t line = 0;
+        uint32_t used = leading_line(text, &line);
         at += text.len + 1;
-        if (sscanf(text.data, "line %u: %n", &line, &used) == 1 && used > 0) {
+        if (used > 0) {
             place.line = o->piece->line + line - 1;
-            text = (struct mu_str){text.data + used, text.len - (uint32_t)used};
+            text = (struct mu_str){text.data + used, text.len - used};
         }
         mu_manifest_note(o->r->m, &place, "%.*s: ignored", MU_STR_ARGS(text));
     }
