@@ -49,6 +49,7 @@ void mu_terms_destroy(struct mu_terms *terms)
     mu_mem_free(terms->views);
     mu_mem_free(terms->ports);
     mu_mem_free(terms->words);
+    mu_mem_free(terms->nowhere);
     mu_mem_free(terms->raw);
     mu_mem_free(terms->bonus);
     mu_mem_free(terms);
@@ -98,6 +99,14 @@ const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct 
 
 bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
                       struct mu_kin_ix kin)
+{
+    const struct mu_kin_census *k = mu_terms_of_kin(snapshot, kin);
+    return mu_terms_of_class(snapshot, class_ix) != NULL || (k != NULL && k->carry_count > 0);
+}
+
+/* Whether a pod of this class and kin is counted anywhere. */
+static bool is_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                       struct mu_kin_ix kin)
 {
     return mu_terms_of_class(snapshot, class_ix) != NULL || mu_terms_of_kin(snapshot, kin) != NULL;
 }
@@ -219,10 +228,12 @@ static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, stru
         if (mu_bitset_test(s->censuses[k->spread[i].v].eligible, row))
             error = visit(terms, k->spread[i].v, row, sign);
     for (uint32_t i = 0; c != NULL && i < c->carry_count && error == 0; i++)
-        error = visit(terms, c->carry[i].v, row, sign);
+        if (c->carry[i].v != MU_CENSUS_NONE)
+            error = visit(terms, c->carry[i].v, row, sign);
     uint32_t ports = c == NULL ? 0 : mu_model_get_class(s->model, class_ix)->port_count;
     for (uint32_t i = 0; i < ports && error == 0; i++)
-        error = visit(terms, c->ports[i].v, row, sign);
+        if (c->ports[i].v != MU_CENSUS_NONE)
+            error = visit(terms, c->ports[i].v, row, sign);
     return error;
 }
 
@@ -243,7 +254,7 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
                    uint32_t row, int sign)
 {
     MU_ASSERT(terms->snapshot != NULL && (sign == 1 || sign == -1));
-    if (!mu_terms_concern(terms->snapshot, class_ix, kin))
+    if (!is_counted(terms->snapshot, class_ix, kin))
         return 0;
     int error = each_census(terms, class_ix, kin, row, sign, visit_track);
     if (error != 0)
@@ -374,6 +385,30 @@ static int view_any(struct mu_terms *terms, uint32_t census, const uint64_t **ou
 {
     uint32_t v = view_find(terms, census, 0, 0, false);
     return v == MU_NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, out);
+}
+
+/* Words of all levels, and a bitmap of no row, for so many rows. */
+static int mask_reserve(struct mu_terms *terms, uint32_t rows)
+{
+    if (terms->words != NULL && rows <= terms->row_cap)
+        return 0;
+    uint32_t cap = rows + rows / 8 + 64;
+    size_t entries = cap, total = 0;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
+        total += entries = MU_BITSET_WORDS(entries);
+    uint64_t *words = mu_mem_calloc(total, sizeof *words);
+    uint64_t *nowhere = mu_mem_calloc(MU_BITSET_WORDS(cap), sizeof *nowhere);
+    if (words == NULL || nowhere == NULL) {
+        mu_mem_free(words);
+        mu_mem_free(nowhere);
+        return MU_ENOMEM;
+    }
+    mu_mem_free(terms->words);
+    mu_mem_free(terms->nowhere);
+    terms->words = words;
+    terms->nowhere = nowhere;
+    terms->row_cap = cap;
+    return 0;
 }
 
 /* ---- rules --------------------------------------------------------------------------------- */
@@ -521,6 +556,24 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
     return 0;
 }
 
+/* A required rule for which there is no census (a table is full) cannot be judged: how the class is
+ * refused then, everywhere. MU_FITS: each has one. */
+static enum mu_verdict_kind unjudged(const struct mu_class *class_,
+                                     const struct mu_class_census *asked)
+{
+    for (uint32_t i = 0; i < class_->port_count; i++)
+        if (asked->ports[i].v == MU_CENSUS_NONE)
+            return MU_NO_PORTS;
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++)
+        if (asked->spreads[i].v == MU_CENSUS_NONE)
+            return MU_NO_SPREAD;
+    for (uint32_t i = 0; i < class_->term_count; i++)
+        if (asked->terms[i].v == MU_CENSUS_NONE && class_->terms[i].kind <= MU_TERM_ANTI_AFFINITY)
+            return class_->terms[i].kind == MU_TERM_AFFINITY ? MU_NO_POD_AFFINITY
+                                                             : MU_NO_ANTI_AFFINITY;
+    return MU_FITS;
+}
+
 /* All rules on a class and kin, in the order in which they refuse. */
 static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                    cut_fn cut, void *context)
@@ -528,6 +581,13 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
     int error = 0;
+    enum mu_verdict_kind kind = asked != NULL ? unjudged(class_, asked) : MU_FITS;
+    if (kind != MU_FITS) {
+        error = mask_reserve(terms, terms->snapshot->node_rows);
+        if (error == 0)
+            cut(context, terms->nowhere, true, kind);
+        return error;
+    }
     if (asked != NULL) {
         error = cut_ports(terms, class_, cut, context);
         if (error == 0)
@@ -554,24 +614,6 @@ static void cut_words(void *context, const uint64_t *words, bool keep, enum mu_v
     (void)kind;
     for (size_t w = 0; w < left->count; w++)
         left->words[w] &= words[w] ^ flip;
-}
-
-/* Words of all levels for so many rows. */
-static int mask_reserve(struct mu_terms *terms, uint32_t rows)
-{
-    if (terms->words != NULL && rows <= terms->row_cap)
-        return 0;
-    uint32_t cap = rows + rows / 8 + 64;
-    size_t entries = cap, total = 0;
-    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
-        total += entries = MU_BITSET_WORDS(entries);
-    uint64_t *words = mu_mem_calloc(total, sizeof *words);
-    if (words == NULL)
-        return MU_ENOMEM;
-    mu_mem_free(terms->words);
-    terms->words = words;
-    terms->row_cap = cap;
-    return 0;
 }
 
 int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,

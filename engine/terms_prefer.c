@@ -92,9 +92,11 @@ static bool affinity_sums(struct mu_terms *terms, struct mu_class_ix class_ix, s
     bool any = false;
     memset(terms->raw, 0, s->node_rows * sizeof *terms->raw);
     for (uint32_t i = 0; asked != NULL && i < class_->term_count; i++) {
-        const struct mu_census *census = &s->censuses[asked->terms[i].v];
         int64_t weight = class_->terms[i].weight;
-        if (class_->terms[i].kind < MU_TERM_PREFERRED || census->total == 0)
+        if (class_->terms[i].kind < MU_TERM_PREFERRED || asked->terms[i].v == MU_CENSUS_NONE)
+            continue;
+        const struct mu_census *census = &s->censuses[asked->terms[i].v];
+        if (census->total == 0)
             continue;
         add(terms, census, class_->terms[i].kind == MU_TERM_PREFERRED ? weight : -weight);
         any = true;
@@ -166,6 +168,8 @@ static bool spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, in
         return false;
     memset(terms->raw, 0, s->node_rows * sizeof *terms->raw);
     for (uint32_t i = class_->hard_spread_count; i < class_->spread_count; i++) {
+        if (asked->spreads[i].v == MU_CENSUS_NONE)
+            continue;
         const struct mu_census *census = &s->censuses[asked->spreads[i].v];
         struct mu_tracked *t = mu_terms_track(terms, asked->spreads[i].v);
         if (t == NULL) {

@@ -51,6 +51,7 @@ struct mu_terms {
     /* The mask that was built last. */
     struct mu_filter_mask mask;
     uint64_t *words;
+    uint64_t *nowhere; /* no row */
     uint32_t row_cap;
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
     int64_t *raw, *bonus;

@@ -243,12 +243,51 @@ static void test_session_run__random_worlds__binds_keep_all_rules(void **state)
     }
 }
 
+/* More topology keys than there are numbers for: pods beyond wait, nothing else happens. */
+static void test_session_run__too_many_topology_keys__those_beyond_wait(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 4, .namespaces = 1, .pods = 0});
+    char keys[MU_TOPOLOGIES_MAX + 8][32], names[MU_TOPOLOGIES_MAX + 8][32];
+    for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX + 8; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "example.com/key-%u", i);
+        (void)snprintf(names[i], sizeof names[i], "pod-%u", i);
+        const struct mu_spread spread = {.topology_key = mu_str_of(keys[i]),
+                                         .max_skew = 1,
+                                         .min_domains = 1,
+                                         .hard = i % 3 == 0};
+        const struct mu_pod_term term = {.kind =
+                                             i % 3 == 1 ? MU_TERM_AFFINITY : MU_TERM_ANTI_AFFINITY,
+                                         .topology_key = mu_str_of(keys[i])};
+        const struct mu_pod_object pod = {.ns = MU_STR("ns-0"),
+                                          .name = mu_str_of(names[i]),
+                                          .uid = mu_str_of(names[i]),
+                                          .version = 1000 + i,
+                                          .scheduler_name = MU_STR(MU_WORLD_SCHEDULER),
+                                          .spreads = &spread,
+                                          .spread_count = i % 3 == 0,
+                                          .terms = &term,
+                                          .term_count = i % 3 != 0};
+        assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    }
+    bring_up(&r);
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    const struct mu_plan *plan;
+    assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+    assert_int_equal(plan->gang_count + plan->wait_count, MU_TOPOLOGIES_MAX + 8);
+    assert_true(plan->wait_count >= 8);
+    mu_session_destroy(session);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_verdict__random_worlds__as_the_naive_rules),
         cmocka_unit_test(test_place_put__one_after_the_other__each_by_the_rules),
         cmocka_unit_test(test_session_run__random_worlds__binds_keep_all_rules),
+        cmocka_unit_test(test_session_run__too_many_topology_keys__those_beyond_wait),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
