@@ -1,8 +1,10 @@
 /*
  * Objects in: what a reflector hands over is decoded and stored; a bind that waits for this very
  * pod is told. A bad object is reported and skipped, the rest of the cluster is unaffected; only
- * lack of memory stops a feed, and then a relist repairs it.
+ * lack of memory stops a feed, and then a relist repairs it. The kinds of objects differ in how they
+ * are decoded, stored and forgotten, and in nothing else.
  */
+#include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "tools/scheduler/scheduler_priv.h"
 
@@ -40,40 +42,6 @@ static void tell_observer(struct mu_scheduler *s, enum mu_db_kind kind, struct m
         s->config.observer.object(s->config.observer.context, kind, raw, removed);
 }
 
-static int node_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
-{
-    struct mu_scheduler *s = context;
-    struct mu_node_object node;
-    struct mu_error error = {0}, warn = {0};
-    (void)version; /* the object carries its own */
-    mu_arena_reset(s->decode);
-    int rc = mu_node_decode(raw, s->decode, &node, &warn, &error);
-    if (rc != 0)
-        return report_undecoded(s, "node skipped", raw, rc, &error);
-    report_warning("node read with a problem", MU_STR(""), node.name, &warn);
-    rc = mu_db_node_upsert(s->db, &node, now_ns, &error);
-    if (rc != 0)
-        return report_bad(s, "node skipped", MU_STR(""), node.name, rc, &error);
-    tell_observer(s, MU_DB_NODES, raw, false);
-    return 0;
-}
-
-static int node_remove(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
-{
-    struct mu_scheduler *s = context;
-    struct mu_object_meta meta;
-    struct mu_error error = {0};
-    (void)version;
-    (void)now_ns;
-    int rc = mu_meta_decode(raw, &meta, &error);
-    if (rc == 0)
-        rc = mu_db_node_remove(s->db, meta.name, meta.uid);
-    if (rc != 0)
-        return report_undecoded(s, "node removal skipped", raw, rc, &error);
-    tell_observer(s, MU_DB_NODES, raw, true);
-    return 0;
-}
-
 /* Name the rules that keep one of our pods from being placed: the first pod of each rule at once,
  * the others for those who look closely. */
 static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *pod,
@@ -101,139 +69,172 @@ static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *p
     }
 }
 
-static int pod_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+/* --- one object of any kind -------------------------------------------------------------------- */
+
+struct object {
+    struct mu_str ns, name;
+    union {
+        struct mu_node_object node;
+        struct mu_pod_object pod;
+        struct mu_namespace_object space;
+    };
+};
+static const struct {
+    const char *skipped, *removal_skipped, *problem;
+} texts[MU_DB_KINDS] = {
+    [MU_DB_NODES] = {"node skipped", "node removal skipped", "node read with a problem"},
+    [MU_DB_PODS] = {"pod skipped", "pod removal skipped", "pod read with a problem"},
+    [MU_DB_NAMESPACES] = {"namespace skipped", "namespace removal skipped",
+                          "namespace read with a problem"},
+};
+
+static int decode(struct mu_feed *feed, struct mu_str raw, struct object *out,
+                  struct mu_error *warn, struct mu_error *error)
 {
-    struct mu_scheduler *s = context;
-    struct mu_pod_object pod;
-    struct mu_error error = {0}, warn = {0};
-    (void)version;
-    mu_arena_reset(s->decode);
-    int rc = mu_pod_decode(raw, s->decode, &pod, &warn, &error);
-    if (rc != 0)
-        return report_undecoded(s, "pod skipped", raw, rc, &error);
-    report_warning("pod read with a problem", pod.ns, pod.name, &warn);
-    rc = mu_db_pod_upsert(s->db, &pod, now_ns, &error);
-    if (rc != 0)
-        return report_bad(s, "pod skipped", pod.ns, pod.name, rc, &error);
-    tell_observer(s, MU_DB_PODS, raw, false);
+    struct mu_arena *arena = feed->scheduler->decode;
+    int rc = 0;
+    mu_arena_reset(arena);
+    switch (feed->kind) {
+    case MU_DB_NODES:
+        rc = mu_node_decode(raw, arena, &out->node, warn, error);
+        out->ns = MU_STR("");
+        out->name = rc == 0 ? out->node.name : MU_STR("");
+        return rc;
+    case MU_DB_PODS:
+        rc = mu_pod_decode(raw, arena, &out->pod, warn, error);
+        out->ns = rc == 0 ? out->pod.ns : MU_STR("");
+        out->name = rc == 0 ? out->pod.name : MU_STR("");
+        return rc;
+    case MU_DB_NAMESPACES:
+        rc = mu_namespace_decode(raw, arena, &out->space, warn, error);
+        out->ns = MU_STR("");
+        out->name = rc == 0 ? out->space.name : MU_STR("");
+        return rc;
+    case MU_DB_KINDS:
+        break;
+    }
+    MU_UNREACHABLE("a kind that is fed");
+}
+
+static int store(struct mu_feed *feed, const struct object *object, uint64_t now_ns,
+                 struct mu_error *error)
+{
+    struct mu_db *db = feed->scheduler->db;
+    switch (feed->kind) {
+    case MU_DB_NODES:
+        return mu_db_node_upsert(db, &object->node, now_ns, error);
+    case MU_DB_PODS:
+        return mu_db_pod_upsert(db, &object->pod, now_ns, error);
+    case MU_DB_NAMESPACES:
+        return mu_db_namespace_upsert(db, object->space.name, object->space.labels,
+                                      object->space.label_count, error);
+    case MU_DB_KINDS:
+        break;
+    }
+    MU_UNREACHABLE("a kind that is fed");
+}
+
+static int forget(struct mu_feed *feed, const struct mu_object_meta *meta, uint64_t now_ns)
+{
+    struct mu_db *db = feed->scheduler->db;
+    switch (feed->kind) {
+    case MU_DB_NODES:
+        return mu_db_node_remove(db, meta->name, meta->uid);
+    case MU_DB_PODS:
+        return mu_db_pod_remove(db, meta->ns, meta->name, meta->uid, now_ns);
+    case MU_DB_NAMESPACES:
+        return mu_db_namespace_remove(db, meta->name);
+    case MU_DB_KINDS:
+        break;
+    }
+    MU_UNREACHABLE("a kind that is fed");
+}
+
+/* A pod has arrived in the DB: who waits for it, and what it waits for itself. */
+static void pod_stored(struct mu_scheduler *s, const struct mu_pod_object *pod)
+{
     struct mu_uid uid;
-    if (s->bind_open == 0 && pod.unbuilt == 0)
-        return 0;
-    if (mu_db_uid_parse(s->db, pod.uid, &uid) != 0)
-        return 0;
-    if (pod.unbuilt != 0 && pod.node_name.len == 0)
-        report_blocked(s, &pod, uid);
+    if (s->bind_open == 0 && pod->unbuilt == 0)
+        return;
+    if (mu_db_uid_parse(s->db, pod->uid, &uid) != 0)
+        return;
+    if (pod->unbuilt != 0 && pod->node_name.len == 0)
+        report_blocked(s, pod, uid);
     mu_commit_observe(s, uid, false);
+}
+
+/* --- the sink of a reflector ------------------------------------------------------------------- */
+
+static int upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+{
+    struct mu_feed *feed = context;
+    struct mu_scheduler *s = feed->scheduler;
+    struct object object;
+    struct mu_error error = {0}, warn = {0};
+    (void)version; /* the object carries its own */
+    int rc = decode(feed, raw, &object, &warn, &error);
+    if (rc != 0)
+        return report_undecoded(s, texts[feed->kind].skipped, raw, rc, &error);
+    report_warning(texts[feed->kind].problem, object.ns, object.name, &warn);
+    rc = store(feed, &object, now_ns, &error);
+    if (rc != 0)
+        return report_bad(s, texts[feed->kind].skipped, object.ns, object.name, rc, &error);
+    tell_observer(s, feed->kind, raw, false);
+    if (feed->kind == MU_DB_PODS)
+        pod_stored(s, &object.pod);
     return 0;
 }
 
-static int pod_remove(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+static int remove_object(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
 {
-    struct mu_scheduler *s = context;
+    struct mu_feed *feed = context;
+    struct mu_scheduler *s = feed->scheduler;
     struct mu_object_meta meta;
     struct mu_error error = {0};
     struct mu_uid uid;
     (void)version;
     int rc = mu_meta_decode(raw, &meta, &error);
     if (rc != 0)
-        return report_undecoded(s, "pod removal skipped", raw, rc, &error);
-    bool known = s->bind_open > 0 && mu_db_uid_parse(s->db, meta.uid, &uid) == 0;
-    rc = mu_db_pod_remove(s->db, meta.ns, meta.name, meta.uid, now_ns);
+        return report_undecoded(s, texts[feed->kind].removal_skipped, raw, rc, &error);
+    /* The UID is asked for first: the DB may forget it with the pod. */
+    bool awaited =
+        feed->kind == MU_DB_PODS && s->bind_open > 0 && mu_db_uid_parse(s->db, meta.uid, &uid) == 0;
+    rc = forget(feed, &meta, now_ns);
     if (rc != 0)
-        return report_bad(s, "pod removal skipped", meta.ns, meta.name, rc, &error);
-    tell_observer(s, MU_DB_PODS, raw, true);
-    if (known)
+        return report_bad(s, texts[feed->kind].removal_skipped, meta.ns, meta.name, rc, &error);
+    tell_observer(s, feed->kind, raw, true);
+    if (awaited)
         mu_commit_observe(s, uid, true);
     return 0;
 }
 
-static int namespace_upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
+static void relist_begin(void *context)
 {
-    struct mu_scheduler *s = context;
-    struct mu_namespace_object ns;
-    struct mu_error error = {0}, warn = {0};
-    (void)version; /* the reflector lets no older one pass */
-    (void)now_ns;
-    mu_arena_reset(s->decode);
-    int rc = mu_namespace_decode(raw, s->decode, &ns, &warn, &error);
-    if (rc != 0)
-        return report_bad(s, "namespace skipped", MU_STR(""), MU_STR("(undecoded)"), rc, &error);
-    report_warning("namespace read with a problem", MU_STR(""), ns.name, &warn);
-    rc = mu_db_namespace_upsert(s->db, ns.name, ns.labels, ns.label_count, &error);
-    if (rc != 0)
-        return report_bad(s, "namespace skipped", MU_STR(""), ns.name, rc, &error);
-    tell_observer(s, MU_DB_NAMESPACES, raw, false);
+    struct mu_feed *feed = context;
+    const struct mu_scheduler_observer *observer = &feed->scheduler->config.observer;
+    mu_db_relist_begin(feed->scheduler->db, feed->kind);
+    if (observer->relist != NULL)
+        observer->relist(observer->context, feed->kind, false);
+}
+
+static int relist_sweep(void *context, uint64_t now_ns)
+{
+    struct mu_feed *feed = context;
+    struct mu_scheduler *s = feed->scheduler;
+    const struct mu_scheduler_observer *observer = &s->config.observer;
+    int more = mu_db_relist_sweep(s->db, feed->kind, MU_SWEEP_BUDGET, now_ns);
+    if (more != 0)
+        return more;
+    if (observer->relist != NULL)
+        observer->relist(observer->context, feed->kind, true);
+    if (feed->kind == MU_DB_PODS)
+        mu_commit_observe_all(s);
     return 0;
-}
-
-static int namespace_remove(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
-{
-    struct mu_scheduler *s = context;
-    struct mu_object_meta meta;
-    struct mu_error error = {0};
-    (void)version;
-    (void)now_ns;
-    int rc = mu_meta_decode(raw, &meta, &error);
-    if (rc == 0)
-        rc = mu_db_namespace_remove(s->db, meta.name);
-    if (rc != 0)
-        return report_bad(s, "namespace removal skipped", MU_STR(""), MU_STR("(undecoded)"), rc,
-                          &error);
-    tell_observer(s, MU_DB_NAMESPACES, raw, true);
-    return 0;
-}
-
-static void relist_begin(struct mu_scheduler *s, enum mu_db_kind kind)
-{
-    mu_db_relist_begin(s->db, kind);
-    if (s->config.observer.relist != NULL)
-        s->config.observer.relist(s->config.observer.context, kind, false);
-}
-
-static int relist_sweep(struct mu_scheduler *s, enum mu_db_kind kind, uint64_t now_ns)
-{
-    int more = mu_db_relist_sweep(s->db, kind, MU_SWEEP_BUDGET, now_ns);
-    if (more == 0) {
-        if (s->config.observer.relist != NULL)
-            s->config.observer.relist(s->config.observer.context, kind, true);
-        if (kind == MU_DB_PODS)
-            mu_commit_observe_all(s);
-    }
-    return more;
-}
-
-static void nodes_begin(void *context)
-{
-    relist_begin(context, MU_DB_NODES);
-}
-static int nodes_sweep(void *context, uint64_t now_ns)
-{
-    return relist_sweep(context, MU_DB_NODES, now_ns);
-}
-static void pods_begin(void *context)
-{
-    relist_begin(context, MU_DB_PODS);
-}
-static int pods_sweep(void *context, uint64_t now_ns)
-{
-    return relist_sweep(context, MU_DB_PODS, now_ns);
-}
-
-static void namespaces_begin(void *context)
-{
-    relist_begin(context, MU_DB_NAMESPACES);
-}
-static int namespaces_sweep(void *context, uint64_t now_ns)
-{
-    return relist_sweep(context, MU_DB_NAMESPACES, now_ns);
 }
 
 struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind)
 {
-    if (kind == MU_DB_NODES)
-        return (struct mu_reflector_sink){s, node_upsert, node_remove, nodes_begin, nodes_sweep};
-    if (kind == MU_DB_PODS)
-        return (struct mu_reflector_sink){s, pod_upsert, pod_remove, pods_begin, pods_sweep};
-    return (struct mu_reflector_sink){s, namespace_upsert, namespace_remove, namespaces_begin,
-                                      namespaces_sweep};
+    s->feeds[kind] = (struct mu_feed){s, kind};
+    return (struct mu_reflector_sink){&s->feeds[kind], upsert, remove_object, relist_begin,
+                                      relist_sweep};
 }

@@ -71,11 +71,18 @@ struct mu_story {
     uint8_t kind;        /* enum mu_wait_kind at the last look */
 };
 
+/* What the sink of one reflector is given back. */
+struct mu_feed {
+    struct mu_scheduler *scheduler;
+    enum mu_db_kind kind;
+};
+
 struct mu_scheduler {
     struct mu_scheduler_config config;
     struct mu_random random;
     struct mu_db *db;
     struct mu_reflector *reflectors[MU_DB_KINDS];
+    struct mu_feed feeds[MU_DB_KINDS];
     struct mu_binder *binder;
     struct mu_reporter *reporter; /* NULL: nothing is reported */
     struct mu_journal *journal;
@@ -111,7 +118,7 @@ struct mu_scheduler {
     struct mu_scheduler_stats stats;
 };
 
-/* feed.c */
+/* feed.c: where the reflector of a kind puts its objects; one for each kind. */
 struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind);
 
 /* commit.c */
