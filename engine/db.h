@@ -58,6 +58,7 @@ struct mu_db_counts {
     uint64_t device_conflicts; /* devices of bound pods that their nodes lack, or do not have so
                                 * much of left */
     uint64_t audit_rows;       /* rows recomputed by the audit so far */
+    uint64_t audit_rounds;     /* how often everything has been recomputed */
     uint64_t audit_drift;      /* sums of rows and counts of domains that were wrong and repaired */
 };
 
@@ -180,9 +181,10 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
 
 /* --- audit --------------------------------------------------------------------------------- */
 
-/* Recompute the sums of the next `rows` node rows from their pods and ledger entries, one census
- * after another from as many pods; repair and count drift. Call in idle time. Returns the drift
- * found by this call. */
+/* Recompute the sums of the next node rows from their pods and ledger entries, and what rules about
+ * other pods are answered from, for the cost of about `rows` (> 0) of either a call; repair and
+ * count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle time. Returns the drift found
+ * by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
 /* Order-independent digest of nodes and pods (names, uids, versions, binding): equal content,
  * equal digest (I7). Cost: O(objects). */

@@ -10,11 +10,12 @@
  * holds so that it can be compared with another DB, or with one fed from the server's own list.
  */
 
-static bool audit_row(struct mu_db *db, uint32_t row)
+static bool audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
 {
     int64_t sums[MU_RESOURCES_MAX];
     size_t bytes = mu_row_chunk(db, row)->stride * sizeof *sums;
-    bool placed_wrong = mu_census_audit_row(db, row) != 0;
+    bool placed_wrong = mu_census_audit_row(db, row, spent) != 0;
+    *spent += 1;
     struct mu_device_row devices;
     mu_row_sum(db, row, sums, &devices);
     if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
@@ -26,18 +27,35 @@ static bool audit_row(struct mu_db *db, uint32_t row)
     return true;
 }
 
+/* The next rows of this round, for the cost of so many. */
+static uint32_t audit_rows(struct mu_db *db, uint32_t budget)
+{
+    uint32_t drift = 0;
+    uint32_t spent = 0;
+    while (spent < budget && db->audit_next < mu_row_count(db)) {
+        drift += audit_row(db, db->audit_next++, &spent);
+        db->counts.audit_rows++;
+    }
+    if (db->audit_next >= mu_row_count(db)) {
+        db->audit_next = 0;
+        db->audit_rows = true;
+    }
+    return drift;
+}
+
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows)
 {
     uint32_t drift = 0;
-    uint32_t row_count = mu_row_count(db);
-    for (uint32_t i = 0; i < rows && i < row_count; i++) {
-        if (db->audit_next >= row_count)
-            db->audit_next = 0;
-        drift += audit_row(db, db->audit_next++);
-        db->counts.audit_rows++;
+    if (!db->audit_rows)
+        drift += audit_rows(db, rows);
+    if (!db->audit_books)
+        drift += mu_census_audit(db, rows, &db->audit_books);
+    if (db->audit_rows && db->audit_books) {
+        db->audit_rows = db->audit_books = false;
+        db->counts.audit_rounds++;
     }
-    drift += mu_census_audit(db, rows);
     db->counts.audit_drift += drift;
+    db->changed |= drift != 0; /* sessions decide anew by what is right */
     return drift;
 }
 

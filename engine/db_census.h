@@ -131,12 +131,17 @@ struct mu_changed_namespaces {
     struct mu_symbol ns[MU_CHANGED_NAMESPACES];
 };
 
-struct mu_shadow { /* db_census_audit.c */
-    uint32_t census;
-    uint64_t id; /* of the census; 0: no audit under way */
+struct mu_shadow {   /* db_census_audit.c */
+    uint32_t next;   /* to be audited: censuses first, then fields */
+    uint32_t number; /* of the census or field under audit */
+    uint64_t id;     /* its own; 0: no audit under way */
+    bool field;
+    bool comparing;
     uint32_t cursor;
     uint32_t cap;
     int32_t *counts;
+    int64_t total;
+    uint32_t drift; /* domains of it that were wrong */
 };
 
 struct mu_books {
@@ -228,8 +233,8 @@ void mu_kin_exit(struct mu_db *db, struct mu_kin_ix kin);
 int mu_kin_extend(struct mu_db *db, uint32_t kin, uint32_t *spent);
 bool mu_kin_matches(const struct mu_books *b, uint32_t kin, uint32_t matcher);
 /* True when what is noted about a kin and a matcher was wrong. It is put right; the censuses begin
- * anew. */
-bool mu_kin_repair(struct mu_db *db, uint32_t kin, uint32_t matcher);
+ * anew. *spent rises by what was looked at. */
+bool mu_kin_repair(struct mu_db *db, uint32_t kin, uint32_t matcher, uint32_t *spent);
 /* Make anew the shown blocks of kins whose censuses changed, forget kins without pods. */
 int mu_kin_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 void mu_kin_sweep(struct mu_db *db, uint32_t budget, uint32_t *spent);
@@ -291,7 +296,10 @@ uint32_t mu_census_domain(const struct mu_db *db, const struct mu_census_rec *c,
 /* A pod's count has moved while its census is audited. */
 void mu_census_audit_follow(struct mu_db *db, uint32_t census, uint32_t pod, uint32_t domain,
                             int step);
-/* Begin the census under audit anew. */
+/* A row has become eligible in a field that may be audited, or is no longer. */
+void mu_field_audit_follow(struct mu_db *db, uint32_t field, uint32_t row, uint32_t domain,
+                           int step);
+/* Give up the audit of the census or field in hand. */
 void mu_census_audit_drop(struct mu_db *db);
 
 #endif

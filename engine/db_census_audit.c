@@ -6,50 +6,105 @@
 /*
  * The audit of the books.
  *
- * Counts. One census after another is counted again into a shadow, in slices over the pods. What
- * happens in between to pods that the audit has passed is followed in the shadow, so that at the
- * end it must equal the count; where it does not, the shadow is right. Who counts is judged from
- * the contents of kin, matcher and class, not from what was noted about them.
+ * Counts. One census after another, then one field after another, is counted again into a shadow,
+ * in slices over the pods (the rows), and then compared with it, in slices over the domains. What
+ * happens in between to those that the audit has passed is followed in the shadow, so that it must
+ * equal the count whenever a domain is compared; where it does not, the shadow is right. Who counts
+ * is judged from the contents of kin, matcher and class, not from what was noted about them.
+ *
+ *     none --begin--> counting, `cursor` over pods or rows --all--> comparing, `cursor` over domains
+ *     any --what it is of has gone, or has begun anew--> none
  *
  * Rows. A row's domains and its places in fields are judged again from its labels and taints. One
- * that is wrong leaves and enters anew. The eligible nodes of a field must add up over its domains.
+ * that is wrong leaves and enters anew.
+ *
+ * The books are audited only while they are complete; an audit that finds them behind brings them
+ * up to date first, since without a pending pod no sync will.
  */
+enum { COUNT_RATIO = 4, COMPARE_RATIO = 16 /* looked at for the cost of a copied row */ };
 
 static void shadow_end(struct mu_shadow *s)
 {
     mu_mem_free(s->counts);
-    *s = (struct mu_shadow){.census = s->census};
+    *s = (struct mu_shadow){.next = s->next};
 }
 
-/* The next census that is complete. False: there is none, or no memory. */
-static bool shadow_begin(struct mu_db *db)
+/* What the shadow is of; NULL: it has gone. */
+static struct mu_census_rec *census_of(const struct mu_books *b)
+{
+    const struct mu_shadow *s = &b->shadow;
+    if (s->field || s->number >= b->censuses.high)
+        return NULL;
+    struct mu_census_rec *c = mu_census_at(b, s->number);
+    return c->own.id == s->id && c->state == MU_CENSUS_COMPLETE ? c : NULL;
+}
+static struct mu_field *field_of(const struct mu_books *b)
+{
+    const struct mu_shadow *s = &b->shadow;
+    if (!s->field || s->number >= b->fields.high)
+        return NULL;
+    return mu_field_at(b, s->number)->id == s->id ? mu_field_at(b, s->number) : NULL;
+}
+
+/* Begin with the next census or field. False: that was the last one. No memory: that one is left
+ * out. */
+static bool shadow_begin(struct mu_db *db, uint32_t *spent)
 {
     struct mu_books *b = db->books;
     struct mu_shadow *s = &b->shadow;
-    for (uint32_t i = 0; i < b->censuses.high; i++) {
-        s->census = s->census + 1 < b->censuses.high ? s->census + 1 : 0;
-        const struct mu_census_rec *c = mu_census_at(b, s->census);
-        if (c->refs == 0 || c->state != MU_CENSUS_COMPLETE)
+    while (s->next < b->censuses.high + b->fields.high) {
+        uint32_t topology = 0;
+        s->field = s->next >= b->censuses.high;
+        s->number = s->field ? s->next - b->censuses.high : s->next;
+        s->next++;
+        *spent += 1;
+        if (s->field) {
+            const struct mu_field *f = mu_field_at(b, s->number);
+            s->id = f->refs == 0 ? 0 : f->id;
+            topology = f->topology;
+        } else {
+            const struct mu_census_rec *c = mu_census_at(b, s->number);
+            s->id = c->refs == 0 || c->state != MU_CENSUS_COMPLETE ? 0 : c->own.id;
+            topology = c->own.topology;
+        }
+        if (s->id == 0)
             continue;
-        s->cap = mu_topology_cap(db, c->own.topology);
+        s->cap = mu_topology_cap(db, topology);
         s->counts = mu_mem_calloc(s->cap, sizeof *s->counts);
-        s->id = s->counts == NULL ? 0 : c->own.id;
-        s->cursor = 0;
-        return s->counts != NULL;
+        if (s->counts != NULL)
+            return true;
+        s->id = 0;
     }
+    s->next = 0;
     return false;
+}
+
+static void follow(struct mu_shadow *s, uint32_t member, uint32_t domain, int step)
+{
+    if (!s->comparing && member >= s->cursor)
+        return;
+    if (domain >= s->cap) { /* made since: another round will see it */
+        shadow_end(s);
+        return;
+    }
+    s->counts[domain] += step;
+    s->total += step;
 }
 
 void mu_census_audit_follow(struct mu_db *db, uint32_t census, uint32_t pod, uint32_t domain,
                             int step)
 {
     struct mu_shadow *s = &db->books->shadow;
-    if (s->id == 0 || s->census != census || pod >= s->cursor)
-        return;
-    if (domain < s->cap)
-        s->counts[domain] += step;
-    else
-        shadow_end(s);
+    if (s->id != 0 && !s->field && s->number == census)
+        follow(s, pod, domain, step);
+}
+
+void mu_field_audit_follow(struct mu_db *db, uint32_t field, uint32_t row, uint32_t domain,
+                           int step)
+{
+    struct mu_shadow *s = &db->books->shadow;
+    if (s->id != 0 && s->field && s->number == field)
+        follow(s, row, domain, step);
 }
 
 void mu_census_audit_drop(struct mu_db *db)
@@ -88,103 +143,143 @@ static int32_t times_counted(struct mu_db *db, const struct mu_census *own,
 
 /* Returns false when what is noted about the pod's kin was wrong: it is right now, and the census
  * begins anew. */
-static bool shadow_count(struct mu_db *db, uint32_t pod)
+static bool count_pod(struct mu_db *db, uint32_t pod, uint32_t *spent)
 {
     struct mu_books *b = db->books;
     struct mu_shadow *s = &b->shadow;
-    const struct mu_census_rec *c = mu_census_at(b, s->census);
+    const struct mu_census_rec *c = mu_census_at(b, s->number);
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
     if (!mu_rowset_has(&b->pods_in, pod) || p->node.v == MU_NONE || !mu_pod_charged(p))
         return true;
     bool by_kin = c->own.kind == MU_CENSUS_MATCH || c->own.kind == MU_CENSUS_SPREAD;
-    if (by_kin && mu_kin_repair(db, p->kin.v, c->own.matcher.v))
+    if (by_kin && mu_kin_repair(db, p->kin.v, c->own.matcher.v, spent))
         return false;
     uint32_t domain = mu_census_domain(db, c, p);
-    if (domain != MU_NONE)
-        s->counts[domain] += times_counted(db, &c->own, p);
+    if (domain == MU_NONE)
+        return true;
+    int32_t times = times_counted(db, &c->own, p);
+    s->counts[domain] += times;
+    s->total += times;
     return true;
 }
 
-/* Put the shadow's counts in the place of those that differ. Returns how many. */
-static uint32_t shadow_compare(struct mu_db *db)
+static void count_row(struct mu_db *db, uint32_t row)
 {
-    struct mu_books *b = db->books;
-    struct mu_shadow *s = &b->shadow;
-    struct mu_census_rec *c = mu_census_at(b, s->census);
-    uint32_t drift = 0;
-    int64_t total = 0;
-    for (uint32_t d = 0; d < c->own.domain_count; d++) {
-        int32_t is = d < s->cap ? s->counts[d] : 0;
-        total += is;
-        if (c->own.counts[d] == is)
-            continue;
-        c->own.counts[d] = is;
-        mu_census_mark_cell(db, s->census, d);
-        drift++;
-    }
-    drift += drift == 0 && c->own.total != total;
-    c->own.total = total;
-    if (drift != 0)
-        mu_census_mark(db, s->census);
-    return drift;
+    struct mu_shadow *s = &db->books->shadow;
+    const struct mu_field *f = mu_field_at(db->books, s->number);
+    if (!mu_rowset_has(&f->eligible, row))
+        return;
+    uint32_t domain = mu_topology_domain(&db->books->topologies[f->topology], row);
+    MU_ASSERT(domain < s->cap);
+    s->counts[domain]++;
+    s->total++;
 }
 
-static uint32_t audit_field(struct mu_db *db, uint32_t field)
+/* Count on until the budget is spent. Returns the drift: 1 when a kin's matches were wrong. */
+static uint32_t count_on(struct mu_db *db, uint32_t budget, uint32_t *spent)
 {
-    struct mu_field *f = mu_field_at(db->books, field);
-    uint64_t sum = 0;
-    for (uint32_t d = 0; d < f->cap; d++)
-        sum += f->domains[d];
-    if (sum == f->eligible.count)
-        return 0;
-    /* Only now, and once: a walk over all rows. */
-    for (uint32_t d = 0; d < f->cap; d++) {
-        if (f->domains[d] != 0)
-            mu_field_mark_cell(db, field, d);
-        f->domains[d] = 0;
-    }
-    for (uint32_t row = mu_rowset_next(&f->eligible, 0); row != UINT32_MAX;
-         row = mu_rowset_next(&f->eligible, row + 1)) {
-        uint32_t domain = mu_topology_domain(&db->books->topologies[f->topology], row);
-        MU_ASSERT(domain < f->cap);
-        f->domains[domain]++;
-        mu_field_mark_cell(db, field, domain);
-    }
-    return 1;
-}
-
-uint32_t mu_census_audit(struct mu_db *db, uint32_t pods)
-{
-    struct mu_books *b = db->books;
-    if (b == NULL || mu_census_backlog(db) != 0)
-        return 0;
-    struct mu_shadow *s = &b->shadow;
-    if (s->id != 0 &&
-        (s->census >= b->censuses.high || mu_census_at(b, s->census)->own.id != s->id))
-        shadow_end(s);
-    if (s->id == 0 && !shadow_begin(db))
-        return 0;
-    for (uint32_t i = 0; i < pods && s->cursor < db->pods.high; i++) {
-        if (!shadow_count(db, s->cursor++)) {
+    struct mu_shadow *s = &db->books->shadow;
+    uint32_t bound = s->field ? mu_row_count(db) : db->pods.high;
+    while (s->cursor < bound && *spent < budget) {
+        uint32_t member = s->cursor++;
+        *spent += s->cursor % COUNT_RATIO == 0;
+        if (s->field) {
+            count_row(db, member);
+        } else if (!count_pod(db, member, spent)) {
             shadow_end(s);
             return 1;
         }
     }
-    if (s->cursor < db->pods.high)
-        return 0;
-    uint32_t field = mu_census_at(b, s->census)->field;
-    uint32_t drift = shadow_compare(db);
-    drift += field == MU_NONE ? 0 : audit_field(db, field);
+    if (s->cursor >= bound) {
+        s->comparing = true;
+        s->cursor = 0;
+    }
+    return 0;
+}
+
+/* Put the shadow's counts in the place of those that differ, until the budget is spent. */
+static uint32_t compare_census(struct mu_db *db, struct mu_census_rec *c, uint32_t budget,
+                               uint32_t *spent)
+{
+    struct mu_shadow *s = &db->books->shadow;
+    uint32_t drift = 0;
+    for (; s->cursor < c->own.domain_count && *spent < budget; s->cursor++) {
+        int32_t is = s->cursor < s->cap ? s->counts[s->cursor] : 0;
+        *spent += s->cursor % COMPARE_RATIO == 0;
+        if (c->own.counts[s->cursor] == is)
+            continue;
+        c->own.counts[s->cursor] = is;
+        mu_census_mark_cell(db, s->number, s->cursor);
+        drift++;
+    }
+    s->drift += drift;
+    if (s->cursor < c->own.domain_count)
+        return drift;
+    drift += s->drift == 0 && c->own.total != s->total; /* a total alone: not counted twice */
+    if (c->own.total != s->total) {
+        c->own.total = s->total;
+        mu_census_mark(db, s->number);
+    }
     shadow_end(s);
     return drift;
 }
 
-uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row)
+static uint32_t compare_field(struct mu_db *db, struct mu_field *f, uint32_t budget,
+                              uint32_t *spent)
+{
+    struct mu_shadow *s = &db->books->shadow;
+    uint32_t drift = 0;
+    for (; s->cursor < f->cap && *spent < budget; s->cursor++) {
+        uint32_t is = s->cursor < s->cap ? (uint32_t)s->counts[s->cursor] : 0;
+        *spent += s->cursor % COMPARE_RATIO == 0;
+        if (f->domains[s->cursor] == is)
+            continue;
+        f->domains[s->cursor] = is;
+        mu_field_mark_cell(db, s->number, s->cursor);
+        drift++;
+    }
+    if (s->cursor >= f->cap)
+        shadow_end(s);
+    return drift;
+}
+
+uint32_t mu_census_audit(struct mu_db *db, uint32_t budget, bool *whole)
+{
+    struct mu_books *b = db->books;
+    uint32_t spent = 0;
+    uint32_t drift = 0;
+    *whole = b == NULL && !db->books_wanted;
+    if (b == NULL || mu_census_backlog(db) != 0) {
+        (void)mu_census_refresh(db, budget, &spent); /* no memory: the next call tries again */
+        return 0;
+    }
+    struct mu_shadow *s = &b->shadow;
+    while (spent < budget && drift == 0) {
+        if (s->id == 0 && !shadow_begin(db, &spent)) {
+            *whole = true;
+            break;
+        }
+        struct mu_census_rec *c = census_of(b);
+        struct mu_field *f = field_of(b);
+        if (c == NULL && f == NULL)
+            shadow_end(s);
+        else if (!s->comparing)
+            drift += count_on(db, budget, &spent);
+        else if (c != NULL)
+            drift += compare_census(db, c, budget, &spent);
+        else
+            drift += compare_field(db, f, budget, &spent);
+    }
+    return drift;
+}
+
+uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
 {
     struct mu_books *b = db->books;
     if (b == NULL || !mu_rowset_has(&b->rows_in, row) || mu_census_backlog(db) != 0)
         return 0;
     bool right = true;
+    *spent += (b->topology_high + b->fields.used) / COUNT_RATIO;
     for (uint32_t t = 0; t < b->topology_high; t++)
         right = right && (b->topologies[t].refs == 0 || mu_topology_audit(db, t, row));
     for (uint32_t i = 0; i < b->fields.high; i++) {

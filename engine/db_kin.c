@@ -23,7 +23,7 @@
  */
 
 /* What looking at one matcher costs, in copied rows: a record and its parts are cold. */
-enum { LOOK_ROWS = 1, EDGE_SEGMENT_SHIFT = 10 };
+enum { LOOK_ROWS = 1, EDGES_PER_ROW = 4, EDGE_SEGMENT_SHIFT = 10 };
 
 static struct mu_edge *edge_at(const struct mu_books *b, uint32_t edge)
 {
@@ -247,10 +247,14 @@ static int look_all(struct mu_db *db, uint32_t kin, const struct look *look)
     return rc;
 }
 
-bool mu_kin_repair(struct mu_db *db, uint32_t kin, uint32_t matcher)
+bool mu_kin_repair(struct mu_db *db, uint32_t kin, uint32_t matcher, uint32_t *spent)
 {
     struct mu_books *b = db->books;
-    uint32_t edge = edge_find(b, kin, matcher);
+    uint32_t edge = mu_kin_at(b, kin)->edges;
+    for (uint32_t looked = 1; edge != MU_NONE && edge_at(b, edge)->matcher != matcher; looked++) {
+        edge = edge_at(b, edge)->kin_next;
+        *spent += looked % EDGES_PER_ROW == 0;
+    }
     bool is = matches(db, kin, matcher);
     if (is == (edge != MU_NONE) || mu_matcher_at(b, matcher)->overflow)
         return false;

@@ -232,9 +232,10 @@ struct mu_db {
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
     uint64_t capacity_generation;
-    uint32_t pod_mark;           /* current relist epoch of pods */
-    uint32_t sweep[MU_DB_KINDS]; /* next to look at, by enum mu_db_kind */
-    uint32_t audit_next;
+    uint32_t pod_mark;            /* current relist epoch of pods */
+    uint32_t sweep[MU_DB_KINDS];  /* next to look at, by enum mu_db_kind */
+    uint32_t audit_next;          /* row */
+    bool audit_rows, audit_books; /* done in this round */
     struct mu_db_counts counts;
 };
 
@@ -436,11 +437,12 @@ int mu_census_copy(struct mu_db *db, struct mu_replica *r, uint32_t budget, uint
 void mu_census_copy_row(const struct mu_db *db, struct mu_replica *r, uint32_t row);
 uint64_t mu_census_replica_backlog(const struct mu_replica *r);
 void mu_census_show(const struct mu_db *db, struct mu_replica *r);
-/* Recount part of one census after another, `pods` pods a call. Returns domains that were wrong and
- * are repaired. Does nothing while the books are behind. */
-uint32_t mu_census_audit(struct mu_db *db, uint32_t pods);
-/* The same for the domains of a row: 1 when they were wrong. */
-uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row);
+/* Bring the books up to date if they are behind; else recount one census and one field after
+ * another, for the cost of `budget` copied rows a call (the cells of a new shadow apart). Returns
+ * domains that were wrong and are repaired. *whole: the last one is done. */
+uint32_t mu_census_audit(struct mu_db *db, uint32_t budget, bool *whole);
+/* The same for the domains of a row: 1 when they were wrong. *spent rises by what was judged. */
+uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row, uint32_t *spent);
 /* For tests: make a count of pods, of eligible nodes, wrong. */
 void mu_census_debug_drift(struct mu_db *db, uint32_t census, uint32_t domain, int32_t by);
 void mu_census_debug_field_drift(struct mu_db *db, uint32_t census, uint32_t domain, int32_t by);

@@ -360,6 +360,7 @@ static int field_enter(struct mu_db *db, uint32_t field, uint32_t row)
     (void)mu_rowset_add(&f->eligible, row);
     f->domains[domain]++;
     mu_field_mark_cell(db, field, domain);
+    mu_field_audit_follow(db, field, row, domain, 1);
     mu_topology_mark_row(db, row);
     return 0;
 }
@@ -374,6 +375,7 @@ static void field_leave(struct mu_db *db, uint32_t field, uint32_t row)
     (void)mu_rowset_drop(&f->eligible, row);
     f->domains[domain]--;
     mu_field_mark_cell(db, field, domain);
+    mu_field_audit_follow(db, field, row, domain, -1);
 }
 
 /* --- rows ------------------------------------------------------------------------------------ */

@@ -267,7 +267,8 @@ static void log_summary(struct daemon *d)
            MU_F_U64("conditions", s.reporter.conditions),
            MU_F_U64("events", s.reporter.events + s.reporter.series),
            MU_F_U64("events_dropped", s.reporter.events_dropped),
-           MU_F_U64("bad_objects", s.bad_objects), MU_F_END);
+           MU_F_U64("bad_objects", s.bad_objects), MU_F_U64("audit_rounds", s.db.audit_rounds),
+           MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
 
 /* ---- loop --------------------------------------------------------------------------------- */

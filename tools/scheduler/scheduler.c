@@ -5,7 +5,8 @@
  *   dirty_ns   a change that no session has seen yet; a session is due one batching window later
  *   wake_ns    nothing changed, but time itself decides (quiet time of a gang, a retry)
  *
- * No timer runs without one of the two: an idle scheduler burns no CPU.
+ * No timer runs without one of the two, but for the audit's (audit.c), which rests when nothing
+ * has changed since it last began: an idle scheduler burns no CPU.
  */
 #include "tools/scheduler/scheduler.h"
 #include "engine/base/assert.h"
@@ -84,6 +85,7 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
     mu_random_fork(random, &s->random);
     s->dirty_ns = UINT64_MAX;
     s->wake_ns = UINT64_MAX;
+    s->audit_ns = UINT64_MAX;
     if (create_db(s) != 0 || mu_commit_init(s) != 0 || create_machines(s) != 0 ||
         mu_report_init(s) != 0) {
         mu_scheduler_destroy(s);
@@ -131,6 +133,17 @@ static void set_pace(struct mu_scheduler *s)
                          binds.queued > 0 || binds.in_flight > s->config.in_flight_max / 2);
 }
 
+static bool synced(const struct mu_scheduler *s)
+{
+    bool all = true;
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
+        struct mu_reflector_stats stats;
+        mu_reflector_stats(s->reflectors[kind], &stats);
+        all = all && stats.synced;
+    }
+    return all;
+}
+
 /* End the batch; note a change that no session has seen. */
 static void leave(struct mu_scheduler *s)
 {
@@ -139,6 +152,8 @@ static void leave(struct mu_scheduler *s)
     mu_db_counts(s->db, &counts);
     if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
         s->dirty_ns = s->now_ns;
+    if (s->audit_ns == UINT64_MAX && synced(s))
+        mu_audit_wake(s, counts.generation);
     set_pace(s);
     s->out = NULL;
 }
@@ -164,34 +179,6 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
     return ours;
 }
 
-void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
-{
-    enter(s, now_ns, out);
-    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
-        if (mu_reflector_next_ns(s->reflectors[kind]) <= now_ns)
-            mu_reflector_tick(s->reflectors[kind], now_ns, out);
-    }
-    if (mu_binder_next_ns(s->binder) <= now_ns)
-        mu_binder_tick(s->binder, now_ns, out);
-    if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
-        mu_reporter_tick(s->reporter, now_ns, out);
-    mu_commit_expire(s);
-    if (s->pump_ns <= now_ns)
-        mu_commit_pump(s);
-    leave(s);
-}
-
-static bool synced(const struct mu_scheduler *s)
-{
-    bool all = true;
-    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
-        struct mu_reflector_stats stats;
-        mu_reflector_stats(s->reflectors[kind], &stats);
-        all = all && stats.synced;
-    }
-    return all;
-}
-
 /* When a session is due; UINT64_MAX: not before something changes. */
 static uint64_t session_due_ns(const struct mu_scheduler *s)
 {
@@ -207,6 +194,24 @@ static uint64_t session_due_ns(const struct mu_scheduler *s)
     return due;
 }
 
+void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
+{
+    enter(s, now_ns, out);
+    for (int kind = 0; kind < MU_DB_KINDS; kind++) {
+        if (mu_reflector_next_ns(s->reflectors[kind]) <= now_ns)
+            mu_reflector_tick(s->reflectors[kind], now_ns, out);
+    }
+    if (mu_binder_next_ns(s->binder) <= now_ns)
+        mu_binder_tick(s->binder, now_ns, out);
+    if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
+        mu_reporter_tick(s->reporter, now_ns, out);
+    mu_commit_expire(s);
+    if (s->pump_ns <= now_ns)
+        mu_commit_pump(s);
+    mu_audit_tick(s, session_due_ns(s) <= now_ns);
+    leave(s);
+}
+
 static uint64_t min_ns(uint64_t a, uint64_t b)
 {
     return a < b ? a : b;
@@ -217,7 +222,7 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     uint64_t next = mu_binder_next_ns(s->binder);
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
-    next = min_ns(next, mu_commit_next_ns(s));
+    next = min_ns(min_ns(next, mu_commit_next_ns(s)), s->audit_ns);
     if (s->reporter != NULL)
         next = min_ns(next, mu_reporter_next_ns(s->reporter));
     return min_ns(next, session_due_ns(s));

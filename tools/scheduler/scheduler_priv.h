@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out), report.c (reasons out). */
+ * out), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
 #include "shards/journal.h"
@@ -110,6 +110,13 @@ struct mu_scheduler {
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
 
+    uint64_t audit_ns;         /* next slice of the audit; UINT64_MAX: nothing new to audit */
+    uint64_t audit_late_ns;    /* from then on, work does not put it off any longer */
+    uint64_t audit_log_ns;     /* no word of drift before that */
+    uint64_t audit_generation; /* of the DB when this round began */
+    uint64_t audit_rounds;     /* made before it */
+    uint64_t audit_told;       /* drift that the log has named */
+
     struct mu_story *stories;
     uint32_t story_cap;
     struct mu_report_words *words;
@@ -137,6 +144,11 @@ void mu_commit_observe_all(struct mu_scheduler *s);
 void mu_commit_expire(struct mu_scheduler *s);
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
+
+/* audit.c. After a batch: begin a round where something has changed since the last one began. */
+void mu_audit_wake(struct mu_scheduler *s, uint64_t generation);
+/* The next slice, if it is due. busy: there is work to do; it is put off, but not for ever. */
+void mu_audit_tick(struct mu_scheduler *s, bool busy);
 
 /* report.c. Without a rate of reports nothing happens. */
 int mu_report_init(struct mu_scheduler *s);
