@@ -122,10 +122,12 @@ static void test_kubelets__does_not_fit__failed_with_reason(void **state)
 {
     struct fixture *f = *state;
     add_node(f, "n1", BIG);
+    add_node(f, "n2", BIG ",\"x.io/gpu\":\"1\"");
     add_pod(f, "a", "n1", HALF, "");
     add_pod(f, "b", "n1", "\"cpu\":\"2500m\"", "");
     add_pod(f, "c", "n1", "\"memory\":\"9Gi\"", "");
-    add_pod(f, "d", "n1", "\"x.io/gpu\":\"1\"", "");
+    add_pod(f, "d", "n2", "\"x.io/gpu\":\"2\"", "");
+    add_pod(f, "d-elsewhere", "n2", "\"x.io/unknown\":\"2\"", ""); /* not the node's to refuse */
     run_to(f, 2 * S);
     assert_string_equal(phase(f, "a"), "Running");
     assert_string_equal(phase(f, "b"), "Failed");
@@ -134,6 +136,7 @@ static void test_kubelets__does_not_fit__failed_with_reason(void **state)
     assert_non_null(strstr(f->text, "\"reason\":\"OutOfmemory\""));
     assert_string_equal(phase(f, "d"), "Failed");
     assert_non_null(strstr(f->text, "\"reason\":\"OutOfx.io/gpu\""));
+    assert_string_equal(phase(f, "d-elsewhere"), "Running");
     add_pod(f, "e", "n1", "", "");
     add_pod(f, "g", "n1", "", "");
     add_pod(f, "h", "n1", "", "");
@@ -144,7 +147,7 @@ static void test_kubelets__does_not_fit__failed_with_reason(void **state)
     struct mu_kubelets_stats stats;
     mu_kubelets_stats(f->kubelets, &stats);
     assert_int_equal(stats.refused, 4);
-    assert_int_equal(stats.pods, 3);
+    assert_int_equal(stats.pods, 4);
 }
 
 static void test_kubelets__room_comes_back__next_pod_admitted(void **state)

@@ -165,6 +165,14 @@ static void charge(struct mu_kubelets *k, struct mu_kubelet_pod *pod, bool on)
     pod->charged = on;
 }
 
+/* An extended resource. One that its node does not offer at all is not held against a pod: as real
+ * kubelets have it, it is the cluster's, and whoever bound the pod has accounted for it. */
+static bool is_extended(const char *resource)
+{
+    MU_ASSERT(resource != NULL);
+    return strchr(resource, '/') != NULL && strstr(resource, "kubernetes.io/") == NULL;
+}
+
 bool mu_kubelet_admit(struct mu_kubelets *k, uint32_t slot, char *reason, size_t size)
 {
     struct mu_kubelet_pod *pod = &k->pods[slot];
@@ -173,10 +181,12 @@ bool mu_kubelet_admit(struct mu_kubelets *k, uint32_t slot, char *reason, size_t
         !k->config.admit_all && node->pod_count + 1 > node->pod_room ? "pods" : NULL;
     for (uint32_t i = 0; i < pod->amount_count && lacks == NULL && !k->config.admit_all; i++) {
         int64_t room = 0;
+        const char *name = k->resources[pod->amounts[i].resource];
         const int64_t *used = used_of(node, pod->amounts[i].resource, &room);
         int64_t free = used == NULL ? 0 : room - *used;
-        if (pod->amounts[i].value > 0 && pod->amounts[i].value > free) {
-            lacks = k->resources[pod->amounts[i].resource];
+        bool counts = used != NULL || !is_extended(name);
+        if (counts && pod->amounts[i].value > 0 && pod->amounts[i].value > free) {
+            lacks = name;
         }
     }
     if (lacks != NULL) {
