@@ -5,7 +5,7 @@
  * order drawn, none leaves, and what is allocated in the end is given as a share of all GPUs.
  *
  * Nodes share their GPUs and take whole ones at our choice; a task asks for whole GPUs, or for a
- * part of one. A list with constraints on GPU types is read without them. Each row is the mean of
+ * part of one, and where the list says so on GPUs of certain types. Each row is the mean of
  * the seeds 1 to --seeds, with the smallest and the largest; the same on every machine.
  */
 #include <inttypes.h>
@@ -22,27 +22,18 @@
 #include "tools/workload/workload.h"
 
 #define PERCENT_DRAWN 130
-#define WHOLE         "nvidia.com/gpu"
 
+/* Thousandths of GPUs among these amounts. */
 static int64_t gpu_millis(const struct mu_amount *amounts, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (mu_str_equal(amounts[i].resource, MU_STR(MU_GPU_RESOURCE)))
-            return amounts[i].value;
-    return 0;
-}
-
-/* The same amounts, but GPUs as devices: whole ones where they are whole. */
-static uint32_t translate(const struct mu_amount *from, uint32_t count, bool node,
-                          struct mu_amount *to)
-{
+    int64_t millis = 0;
     for (uint32_t i = 0; i < count; i++) {
-        to[i] = from[i];
-        bool gpu = mu_str_equal(from[i].resource, MU_STR(MU_GPU_RESOURCE));
-        if (gpu && (node || from[i].value >= 1000))
-            to[i] = (struct mu_amount){MU_STR(WHOLE), from[i].value / 1000};
+        if (mu_str_equal(amounts[i].resource, MU_STR(MU_GPU_SHARE_RESOURCE)))
+            millis += amounts[i].value;
+        if (mu_str_equal(amounts[i].resource, MU_STR(MU_GPU_RESOURCE)))
+            millis += amounts[i].value * 1000;
     }
-    return count;
+    return millis;
 }
 
 static int64_t put_nodes(struct mu_db *db, const struct mu_workload *w)
@@ -50,17 +41,9 @@ static int64_t put_nodes(struct mu_db *db, const struct mu_workload *w)
     int64_t total = 0;
     for (uint32_t n = 0; n < w->node_count; n++) {
         struct mu_node_object node = w->nodes[n];
-        struct mu_amount amounts[16];
-        MU_ASSERT(node.allocatable_count <= 16);
-        int64_t millis = gpu_millis(node.allocatable, node.allocatable_count);
-        node.allocatable_count = translate(node.allocatable, node.allocatable_count, true, amounts);
-        node.allocatable = amounts;
         node.version = 1;
-        node.device_resource = MU_STR(WHOLE);
-        node.device_count = (uint32_t)(millis / 1000);
-        node.devices_whole = true;
         MU_ASSERT(mu_db_node_upsert(db, &node, 0, NULL) == 0);
-        total += millis;
+        total += gpu_millis(node.allocatable, node.allocatable_count);
     }
     return total;
 }
@@ -69,22 +52,24 @@ static int64_t put_nodes(struct mu_db *db, const struct mu_workload *w)
 static int64_t put_pod(struct mu_db *db, const struct mu_workload *w, uint32_t task,
                        uint32_t number)
 {
-    struct mu_pod_object pod = {.ns = MU_STR("default"),
-                                .scheduler_name = MU_STR("muster"),
-                                .version = 1,
-                                .created_s = 1 + number};
-    const struct mu_pod_object *from = &w->pods[task].object;
-    struct mu_amount amounts[16];
+    const struct mu_workload_pod *from = &w->pods[task];
+    const struct mu_requirement model = {MU_STR(MU_GPU_MODEL_LABEL), MU_OP_IN, from->models,
+                                         from->model_count};
+    const struct mu_node_term models = {.labels = {.requirements = &model, .requirement_count = 1}};
+    struct mu_pod_object pod = from->object;
     char name[32], uid[40];
-    MU_ASSERT(from->request_count <= 16);
     (void)snprintf(name, sizeof name, "task-%u", number);
     (void)snprintf(uid, sizeof uid, "00000000-0000-4000-8000-%012x", number);
+    pod.scheduler_name = MU_STR("muster");
+    pod.version = 1;
+    pod.created_s = 1 + number;
     pod.name = mu_str_of(name);
     pod.uid = mu_str_of(uid);
-    pod.request_count = translate(from->requests, from->request_count, false, amounts);
-    pod.requests = amounts;
+    pod.has_node_terms = from->model_count > 0;
+    pod.node_terms = &models;
+    pod.node_term_count = from->model_count > 0 ? 1 : 0;
     MU_ASSERT(mu_db_pod_upsert(db, &pod, 0, NULL) == 0);
-    return gpu_millis(from->requests, from->request_count);
+    return gpu_millis(pod.requests, pod.request_count);
 }
 
 /* Thousandths of the cluster's GPUs that are allocated in the end. */

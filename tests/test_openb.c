@@ -68,23 +68,28 @@ static void test_openb_load__whole_lists__are_translated(void **state)
     assert_int_equal(w->node_count, 2);
     const struct mu_node_object *node = &w->nodes[1];
     assert_int_equal(amount_of(node->allocatable, node->allocatable_count, "memory"), 2048ll << 20);
-    assert_int_equal(amount_of(node->allocatable, node->allocatable_count, MU_GPU_RESOURCE), 8000);
+    assert_int_equal(amount_of(node->allocatable, node->allocatable_count, MU_GPU_RESOURCE), 8);
+    assert_int_equal(node->device_count, 8); /* each by itself, and whole ones at our choice */
+    assert_true(node->devices_whole);
     assert_int_equal(w->nodes[0].label_count, 1); /* the hostname only */
+    assert_int_equal(w->nodes[0].device_count, 0);
     assert_true(mu_str_equal(node->labels[1].value, MU_STR("G2")));
     assert_true(w->timed);
     assert_int_equal(w->pod_count, 3);
     const struct mu_workload_pod *part = &w->pods[0], *none = &w->pods[1], *late = &w->pods[2];
     assert_true(mu_str_equal(part->object.name, MU_STR("part")));
-    assert_int_equal(request_of(part, MU_GPU_RESOURCE), 460);
+    assert_int_equal(request_of(part, MU_GPU_SHARE_RESOURCE), 460);
+    assert_int_equal(request_of(part, MU_GPU_RESOURCE), -1);
     assert_int_equal(request_of(part, "cpu"), 1500);
     assert_int_equal(part->duration_ns, 15 * MU_NS_PER_S); /* never scheduled: since creation */
-    assert_int_equal(request_of(none, MU_GPU_RESOURCE), -1);
+    assert_int_equal(none->object.request_count, 2);
     assert_int_equal(none->model_count, 2); /* T4 once */
     assert_int_equal(none->object.selector_count, 0);
     assert_int_equal(none->duration_ns, MU_NS_PER_S);
     assert_int_equal(late->arrival_ns, 20 * MU_NS_PER_S);
     assert_int_equal(late->duration_ns, 20 * MU_NS_PER_S);
-    assert_int_equal(request_of(late, MU_GPU_RESOURCE), 2000);
+    assert_int_equal(request_of(late, MU_GPU_RESOURCE), 2);
+    assert_int_equal(request_of(late, MU_GPU_SHARE_RESOURCE), -1);
     assert_int_equal(late->object.selector_count, 1); /* G2, twice: one type */
     assert_int_equal(late->model_count, 0);
     mu_workload_destroy(w);
@@ -123,6 +128,7 @@ static void test_openb_load__damaged__is_refused_by_line(void **state)
         {NODES "n-1,1,1,0,\n", POD_COLUMNS, "'n-1' is there twice"},
         {NODES, "name,cpu_milli,memory_mib,num_gpu\n", "gpu_milli"},
         {NODES, POD_COLUMNS "p,1,1,1,1001,,,,1,2,1\n", ":2: column 'gpu_milli'"},
+        {NODES, POD_COLUMNS "p,1,1,2,500,,,,1,2,1\n", ":2: column 'gpu_milli'"},
         {NODES, POD_COLUMNS "p,1,1,1,1000,A|,,,1,2,1\n", ":2: column 'gpu_spec'"},
         {NODES, POD_COLUMNS "p,1,1,1,1000,|A,,,1,2,1\n", ":2: column 'gpu_spec'"},
         {NODES, POD_COLUMNS "p,1,1,1,1000,,,,1,2,1\nq,1,1,1,1000,,,,9,8,9\n",
@@ -181,14 +187,15 @@ static void test_openb_load__published_lists__have_the_known_counts(void **state
         assert_int_equal(w->node_count, 1523);
         assert_int_equal(w->pod_count, lists[i].pods);
         assert_true(w->timed == lists[i].timed);
-        int64_t gpu_millis = 0, cpu_millis = 0;
+        int64_t gpus = 0, cpu_millis = 0;
         for (uint32_t n = 0; n < w->node_count; n++) {
             const struct mu_node_object *node = &w->nodes[n];
             int64_t gpu = amount_of(node->allocatable, node->allocatable_count, MU_GPU_RESOURCE);
-            gpu_millis += gpu > 0 ? gpu : 0;
+            gpus += gpu > 0 ? gpu : 0;
+            assert_int_equal(node->device_count, gpu > 0 ? gpu : 0);
             cpu_millis += amount_of(node->allocatable, node->allocatable_count, "cpu");
         }
-        assert_int_equal(gpu_millis, 6212000);
+        assert_int_equal(gpus, 6212);
         assert_int_equal(cpu_millis / 1000, 125514);
         uint32_t with_selector = 0, with_affinity = 0;
         for (uint32_t p = 0; p < w->pod_count; p++) {

@@ -213,12 +213,12 @@ static void test_encode_pod__gpu_models__joined_with_node_terms(void **state)
     round_trip(&pod, arena, &out);
     assert_int_equal(out.node_term_count, 2);
     assert_int_equal(out.node_terms[0].labels.requirement_count, 8);
-    assert_selector(&out.node_terms[1].labels, "muster.dev/gpu-model In A10 V100");
+    assert_selector(&out.node_terms[1].labels, "nvidia.com/gpu.product In A10 V100");
     pod.object.has_node_terms = false;
     pod.object.node_term_count = 0;
     round_trip(&pod, arena, &out);
     assert_int_equal(out.node_term_count, 1);
-    assert_selector(&out.node_terms[0].labels, "muster.dev/gpu-model In A10 V100");
+    assert_selector(&out.node_terms[0].labels, "nvidia.com/gpu.product In A10 V100");
     mu_arena_destroy(arena);
 }
 

@@ -14,26 +14,33 @@
  * node that fits, all or nothing; what is beyond its size, pod by pod. A gang that fits keeps its
  * room while the next one is tried, so that the pods counted fit together.
  *
- * A node fits when it breaks no rule (rules.h) and has a pod slot and enough of every requested
- * resource. Namespaces are taken to have no labels.
+ * A node fits when it breaks no rule (rules.h) and has a pod slot, enough of every requested
+ * resource, and such devices left where these are tracked (devices.h). Namespaces are taken to have no labels.
  */
 #define NOT_SHORT UINT32_MAX
 
-/* The first resource that is short, or NOT_SHORT when the pod has room. */
+/* The first resource that is short, or NOT_SHORT when the pod has room, with these devices. */
 static uint32_t short_resource(struct mu_report *report, uint32_t node,
-                               const struct mu_pod_object *pod)
+                               const struct mu_pod_object *pod, uint64_t *devices)
 {
+    const struct mu_node_object *at = &report->nodes[node];
     const int64_t *allocatable = report_row(report, report->allocatable, node);
     const int64_t *used = report_row(report, report->used, node);
+    uint32_t of_devices = NOT_SHORT;
+    *devices = 0;
     if (used[MU_RES_PODS] >= allocatable[MU_RES_PODS])
         return MU_RES_PODS;
     for (uint32_t i = 0; i < pod->request_count; i++) {
         uint32_t r = report_resource(report, pod->requests[i].resource);
         int64_t request = pod->requests[i].value;
-        if (request > 0 && request > allocatable[r] - used[r])
+        if (mu_devices_tell(at, pod->requests[i].resource))
+            of_devices = r;
+        else if (request > 0 && request > allocatable[r] - used[r])
             return r;
     }
-    return NOT_SHORT;
+    bool enough =
+        of_devices == NOT_SHORT || mu_devices_choose(&report->left[node], at, pod, devices);
+    return enough ? NOT_SHORT : of_devices;
 }
 
 /* The first rule that a node breaks, room left out. */
@@ -50,11 +57,13 @@ static enum mu_verdict_kind rule_of(const struct mu_report *report, uint32_t nod
                : mu_rules_others(&world, &report->nodes[node], pod);
 }
 
-/* First fit; node_count when there is none. */
-static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *pod)
+/* First fit, and the devices there; node_count when there is none. */
+static uint32_t first_fit(struct mu_report *report, const struct mu_pod_object *pod,
+                          uint64_t *devices)
 {
     for (uint32_t n = 0; n < report->node_count; n++)
-        if (short_resource(report, n, pod) == NOT_SHORT && rule_of(report, n, pod) == MU_FITS)
+        if (short_resource(report, n, pod, devices) == NOT_SHORT &&
+            rule_of(report, n, pod) == MU_FITS)
             return n;
     return report->node_count;
 }
@@ -66,10 +75,11 @@ static void explain_no_fit(struct mu_report *report, const struct mu_pod_object 
 {
     uint32_t by_rule[MU_VERDICT_KINDS] = {0}, by_resource[MU_RESOURCES_MAX + 1] = {0};
     uint32_t rule = MU_FITS, resource = 0;
+    uint64_t devices;
     for (uint32_t n = 0; n < report->node_count; n++) {
         enum mu_verdict_kind kind = rule_of(report, n, pod);
         by_rule[kind]++;
-        uint32_t r = kind == MU_FITS ? short_resource(report, n, pod) : NOT_SHORT;
+        uint32_t r = kind == MU_FITS ? short_resource(report, n, pod, &devices) : NOT_SHORT;
         if (r != NOT_SHORT)
             by_resource[r]++;
     }
@@ -121,6 +131,8 @@ static bool may_place(const struct mu_report *report, const struct report_group 
             (void)snprintf(text, bytes, "%s", mu_wait_text(MU_WAIT_GATED));
         else if (pod->unbuilt != 0)
             explain_unbuilt(pod->unbuilt, text, bytes);
+        else if (mu_devices_mixed(pod))
+            (void)snprintf(text, bytes, "asks for a part of a GPU and for whole ones");
         else
             continue;
         return false;
@@ -147,21 +159,25 @@ static uint32_t place_group(struct mu_report *report, const struct report_group 
         uint32_t pod = report->order[group->first + i];
         if (!report_is_pending(&report->pods[pod]))
             continue;
-        uint32_t node = first_fit(report, &report->pods[pod]);
+        uint64_t devices;
+        uint32_t node = first_fit(report, &report->pods[pod], &devices);
         if (node == report->node_count) {
             explain_no_fit(report, &report->pods[pod], text, bytes);
             continue; /* a smaller member may fit */
         }
-        report_charge(report, node, &report->pods[pod], true);
+        report->pods[pod].devices = devices;
         report->pods[pod].node_name = report->nodes[node].name;
+        bool right = report_charge(report, node, &report->pods[pod], true);
+        MU_ASSERT(right);
         placed[count++] = (struct placement){pod, node};
     }
     if (count >= need)
         return count;
     while (count > 0) {
-        count--;
-        report->pods[placed[count].pod].node_name = MU_STR("");
-        report_charge(report, placed[count].node, &report->pods[placed[count].pod], false);
+        struct mu_pod_object *pod = &report->pods[placed[--count].pod];
+        (void)report_charge(report, placed[count].node, pod, false);
+        pod->node_name = MU_STR("");
+        pod->devices = 0;
     }
     return 0;
 }

@@ -35,9 +35,11 @@ static void free_tables(struct mu_report *report)
 {
     mu_mem_free(report->allocatable);
     mu_mem_free(report->used);
+    mu_mem_free(report->left);
     mu_mem_free(report->order);
     mu_mem_free(report->groups);
     report->allocatable = report->used = NULL;
+    report->left = NULL;
     report->order = NULL;
     report->groups = NULL;
 }
@@ -78,11 +80,14 @@ static int no_memory(struct mu_error *error)
 
 int mu_report_add_node(struct mu_report *report, struct mu_str raw, struct mu_error *error)
 {
+    const struct mu_amount parts = {MU_STR(MU_GPU_SHARE_RESOURCE), 0};
     struct mu_node_object decoded, copy;
     mu_arena_reset(report->scratch);
     int status = mu_node_decode(raw, report->scratch, &decoded, NULL, error);
     if (status == 0)
         status = intern_all(report, decoded.allocatable, decoded.allocatable_count, error);
+    if (status == 0 && decoded.device_count > 0)
+        status = intern_all(report, &parts, 1, error);
     if (status != 0)
         return status;
     status = mu_mem_grow((void **)&report->nodes, &report->node_cap, report->node_count + 1,
@@ -144,15 +149,31 @@ int64_t *report_row(const struct mu_report *report, int64_t *table, uint32_t nod
     return table + (size_t)node * (report->resource_count + 1);
 }
 
-void report_charge(struct mu_report *report, uint32_t node, const struct mu_pod_object *pod,
+static void charge_amount(int64_t *used, int64_t amount, bool add)
+{
+    *used = add ? mu_amount_add(*used, amount) : *used - amount;
+}
+
+bool report_charge(struct mu_report *report, uint32_t node, const struct mu_pod_object *pod,
                    bool add)
 {
+    const struct mu_node_object *at = &report->nodes[node];
+    const struct mu_str part = MU_STR(MU_GPU_SHARE_RESOURCE);
     int64_t *row = report_row(report, report->used, node);
+    bool tracked = at->device_count > 0, whole = false;
     row[MU_RES_PODS] += add ? 1 : -1;
     for (uint32_t i = 0; i < pod->request_count; i++) {
-        int64_t *used = &row[report_resource(report, pod->requests[i].resource)];
-        *used = add ? mu_amount_add(*used, pod->requests[i].value) : *used - pod->requests[i].value;
+        struct mu_str name = pod->requests[i].resource;
+        if (tracked && mu_str_equal(name, part))
+            continue;
+        charge_amount(&row[report_resource(report, name)], pod->requests[i].value, add);
+        whole = whole || (pod->requests[i].value > 0 && mu_devices_tell(at, name));
     }
+    if (!tracked)
+        return true;
+    charge_amount(&row[report_resource(report, part)], mu_devices_asked(pod), add);
+    bool named = mu_devices_charge(&report->left[node], at, pod, add);
+    return named && (!whole || at->devices_whole);
 }
 
 void report_reason(struct mu_report_result *result, const char *text, uint64_t pods)
@@ -190,7 +211,8 @@ static uint32_t find_node(const struct mu_report *report, struct mu_str name)
     return found == NULL ? report->node_count : (uint32_t)(found - report->nodes);
 }
 
-static void charge_bound(struct mu_report *report, struct mu_report_result *out)
+/* `wrong`: a flag per node, set where some pod may not be there for its devices. */
+static void charge_bound(struct mu_report *report, bool *wrong, struct mu_report_result *out)
 {
     for (uint32_t i = 0; i < report->pod_count; i++) {
         const struct mu_pod_object *pod = &report->pods[i];
@@ -199,38 +221,62 @@ static void charge_bound(struct mu_report *report, struct mu_report_result *out)
         uint32_t node = find_node(report, pod->node_name);
         if (node == report->node_count)
             out->stray_pods++;
-        else
-            report_charge(report, node, pod, true);
+        else if (!report_charge(report, node, pod, true))
+            wrong[node] = true;
     }
 }
 
-static void count_nodes(struct mu_report *report, struct mu_report_result *out)
+static bool is_overcommitted(struct mu_report *report, uint32_t node)
 {
+    const int64_t *allocatable = report_row(report, report->allocatable, node);
+    const int64_t *used = report_row(report, report->used, node);
+    bool over = false;
+    for (uint32_t r = 0; r <= report->resource_count; r++)
+        over = over || used[r] > allocatable[r];
+    for (uint32_t d = 0; report->left != NULL && d < MU_DEVICES_PER_NODE; d++)
+        over = over || report->left[node].millis[d] < 0;
+    return over;
+}
+
+static void offer(struct mu_report *report, uint32_t n)
+{
+    const struct mu_node_object *node = &report->nodes[n];
+    int64_t *allocatable = report_row(report, report->allocatable, n);
+    for (uint32_t i = 0; i < node->allocatable_count; i++)
+        allocatable[report_resource(report, node->allocatable[i].resource)] =
+            node->allocatable[i].value;
+    if (node->device_count > 0)
+        allocatable[report_resource(report, MU_STR(MU_GPU_SHARE_RESOURCE))] =
+            node->device_count * INT64_C(1000);
+    if (report->left != NULL)
+        mu_devices_init(&report->left[n], node);
+}
+
+static int count_nodes(struct mu_report *report, struct mu_report_result *out)
+{
+    bool *wrong = mu_mem_calloc(report->node_count + 1, sizeof *wrong);
+    if (wrong == NULL)
+        return MU_ENOMEM;
     out->nodes = report->node_count;
-    for (uint32_t n = 0; n < report->node_count; n++) {
-        const struct mu_node_object *node = &report->nodes[n];
-        int64_t *allocatable = report_row(report, report->allocatable, n);
-        for (uint32_t i = 0; i < node->allocatable_count; i++)
-            allocatable[report_resource(report, node->allocatable[i].resource)] =
-                node->allocatable[i].value;
-    }
-    charge_bound(report, out);
+    for (uint32_t n = 0; n < report->node_count; n++)
+        offer(report, n);
+    charge_bound(report, wrong, out);
     for (uint32_t n = 0; n < report->node_count; n++) {
         const int64_t *allocatable = report_row(report, report->allocatable, n);
         const int64_t *used = report_row(report, report->used, n);
-        bool over = false;
-        for (uint32_t r = 0; r <= report->resource_count; r++)
-            over = over || used[r] > allocatable[r];
         for (uint32_t r = 0; r < report->resource_count; r++) {
             out->usage[r].allocatable = mu_amount_add(out->usage[r].allocatable, allocatable[r]);
             out->usage[r].requested = mu_amount_add(out->usage[r].requested, used[r]);
         }
-        out->overcommitted_nodes += over;
+        out->overcommitted_nodes += wrong[n] || is_overcommitted(report, n);
     }
+    mu_mem_free(wrong);
+    return 0;
 }
 
 static void count_pods(struct mu_report *report, struct mu_report_result *out)
 {
+    uint32_t part = report_resource(report, MU_STR(MU_GPU_SHARE_RESOURCE));
     out->pods = report->pod_count;
     for (uint32_t p = 0; p < report->pod_count; p++) {
         const struct mu_pod_object *pod = &report->pods[p];
@@ -245,10 +291,11 @@ static void count_pods(struct mu_report *report, struct mu_report_result *out)
         out->usage[MU_RES_PODS].pending++;
         for (uint32_t i = 0; i < pod->request_count; i++) {
             uint32_t r = report_resource(report, pod->requests[i].resource);
-            if (r < report->resource_count)
-                out->usage[r].pending =
-                    mu_amount_add(out->usage[r].pending, pod->requests[i].value);
+            if (r < report->resource_count && (r != part || report->left == NULL))
+                charge_amount(&out->usage[r].pending, pod->requests[i].value, true);
         }
+        if (report->left != NULL)
+            charge_amount(&out->usage[part].pending, mu_devices_asked(pod), true);
     }
 }
 
@@ -337,24 +384,37 @@ static int compare_reasons(const void *left, const void *right)
     return strcmp(a->text, b->text);
 }
 
-int mu_report_compute(struct mu_report *report, struct mu_report_result *out,
-                      struct mu_error *error)
+static int make_tables(struct mu_report *report)
 {
-    memset(out, 0, sizeof *out);
+    bool tracked = false;
     free_tables(report);
     report->resource_count = mu_resource_count(report->resources);
+    for (uint32_t n = 0; n < report->node_count; n++)
+        tracked = tracked || report->nodes[n].device_count > 0;
     /* One row more than there are nodes: never of size 0. */
     size_t cells = ((size_t)report->node_count + 1) * (report->resource_count + 1);
     report->allocatable = mu_mem_calloc(cells, sizeof *report->allocatable);
     report->used = mu_mem_calloc(cells, sizeof *report->used);
-    if (report->allocatable == NULL || report->used == NULL || group_pods(report) != 0)
+    if (tracked)
+        report->left = mu_mem_calloc(report->node_count, sizeof *report->left);
+    if (report->allocatable == NULL || report->used == NULL || (tracked && report->left == NULL))
+        return MU_ENOMEM;
+    return group_pods(report);
+}
+
+int mu_report_compute(struct mu_report *report, struct mu_report_result *out,
+                      struct mu_error *error)
+{
+    memset(out, 0, sizeof *out);
+    if (make_tables(report) != 0)
         return no_memory(error);
     out->usage_count = report->resource_count;
     for (uint32_t r = 0; r < report->resource_count; r++)
         out->usage[r].resource = mu_resource_name(report->resources, (struct mu_resource_ix){r});
     if (report->node_count > 0)
         qsort(report->nodes, report->node_count, sizeof *report->nodes, compare_nodes);
-    count_nodes(report, out);
+    if (count_nodes(report, out) != 0)
+        return no_memory(error);
     count_pods(report, out);
     count_gangs(report, out);
     if (report_greedy(report, out) != 0)

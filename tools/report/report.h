@@ -12,7 +12,9 @@
  * gangs               groups of two or more, by their stated size or their members
  * partial gangs       some members bound, but fewer than the gang's size (a gang that states no
  *                     size is as large as its members are many)
- * over-committed      nodes on which bound, unfinished pods request more of anything than there is
+ * over-committed      nodes on which bound, unfinished pods request more of anything than there is;
+ *                     where devices are tracked one by one, also those on which one device gives
+ *                     more than it has, or a pod does not name devices as it asks for them
  * pending that fit    pods of pending gangs that a plain greedy pass over what is left would still
  *                     place: gangs by priority, then creation; first fit; all or nothing
  */
@@ -28,10 +30,12 @@ struct mu_report_reason {
     uint64_t pods;
 };
 struct mu_report_usage {
-    struct mu_str resource; /* valid as long as the report */
-    int64_t allocatable;    /* all nodes, in the scheduler's unit */
-    int64_t requested;      /* bound, unfinished pods */
-    int64_t pending;        /* pending pods */
+    /* Valid as long as the report. MU_GPU_SHARE_RESOURCE sums up all tracked devices, whole ones
+     * that are asked for included. */
+    struct mu_str resource;
+    int64_t allocatable; /* all nodes, in the scheduler's unit */
+    int64_t requested;   /* bound, unfinished pods */
+    int64_t pending;     /* pending pods */
 };
 struct mu_report_result {
     uint64_t nodes, pods, gangs, bound, pending;

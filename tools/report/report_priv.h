@@ -5,6 +5,7 @@
 #include "engine/base/hist.h"
 #include "engine/object.h"
 #include "engine/resource.h"
+#include "tools/report/devices.h"
 #include "tools/report/report.h"
 
 /* Members of one gang, or one single pod: a run of report->order. */
@@ -31,8 +32,9 @@ struct mu_report {
      * resources that no node has. */
     uint32_t resource_count;
     int64_t *allocatable, *used;
-    bool concerned;  /* some pod uses a rule about other pods */
-    uint32_t *order; /* pods, gang by gang */
+    struct mu_devices_left *left; /* a row per node; NULL: no node's devices are tracked */
+    bool concerned;               /* some pod uses a rule about other pods */
+    uint32_t *order;              /* pods, gang by gang */
     struct report_group *groups;
     uint32_t group_count;
 };
@@ -42,8 +44,10 @@ bool report_is_pending(const struct mu_pod_object *pod);
 /* Number of a resource; resource_count when no node has it. */
 uint32_t report_resource(const struct mu_report *report, struct mu_str name);
 int64_t *report_row(const struct mu_report *report, int64_t *table, uint32_t node);
-/* Charge a pod to a node's row of `used`, or take the charge back. */
-void report_charge(struct mu_report *report, uint32_t node, const struct mu_pod_object *pod,
+/* Charge a pod to a node's row of `used` and to the devices that it names, or take the charge back.
+ * False where it may not be there for its devices: it names others than it asks for, or has whole
+ * ones where none are given. */
+bool report_charge(struct mu_report *report, uint32_t node, const struct mu_pod_object *pod,
                    bool add);
 /* pods more wait for this reason. */
 void report_reason(struct mu_report_result *result, const char *text, uint64_t pods);

@@ -11,8 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-#define GIB        (INT64_C(1) << 30)
-#define WHOLE_GPUS "nvidia.com/gpu"
+#define GIB (INT64_C(1) << 30)
 
 static const struct mu_str zones[] = {{"a", 1}, {"b", 1}, {"c", 1}};
 static const struct mu_taint dedicated = {{"dedicated", 9}, {"batch", 5}, MU_EFFECT_NO_SCHEDULE};
@@ -31,12 +30,13 @@ static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, stru
     bool gpus = mu_random_chance(r, 600);
     bool shared = gpus && mu_random_chance(r, 500);
     bool honored = mu_random_chance(r, 700);
-    struct mu_amount allocatable[] = {{MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
-                                      {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
-                                      {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
-                                      {MU_STR(MU_GPU_RESOURCE), 1000 * mu_random_between(r, 1, 8)}};
+    struct mu_amount allocatable[] = {
+        {MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
+        {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
+        {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
+        {MU_STR(MU_GPU_SHARE_RESOURCE), 1000 * mu_random_between(r, 1, 8)}};
     if (shared) /* device by device, instead of as a sum */
-        allocatable[3] = (struct mu_amount){MU_STR(WHOLE_GPUS), mu_random_between(r, 1, 4)};
+        allocatable[3] = (struct mu_amount){MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 4)};
     struct mu_node_object node = {.name = node_name,
                                   .labels = labels,
                                   .label_count = !shared   ? 2
@@ -65,13 +65,13 @@ static void draw_template(struct mu_random *r, struct template *t)
     *t = (struct template){
         .requests = {{MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)},
                      {MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)},
-                     {MU_STR(MU_GPU_RESOURCE), 500 * mu_random_between(r, 1, 4)}},
+                     {MU_STR(MU_GPU_SHARE_RESOURCE), 500 * mu_random_between(r, 1, 4)}},
         .selector = {MU_STR("zone"), zones[mu_random_below(r, 3)]},
         .arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S + mu_random_below(r, MU_NS_PER_S),
         .duration_ns = mu_random_chance(r, 300) ? 0 : mu_random_below(r, 60) * MU_NS_PER_S + 1,
         .affinity = mu_random_chance(r, 30)};
     if (mu_random_chance(r, 200))
-        t->requests[2] = (struct mu_amount){MU_STR(WHOLE_GPUS), mu_random_between(r, 1, 2)};
+        t->requests[2] = (struct mu_amount){MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 2)};
     else if (mu_random_chance(r, 500))
         t->requests[2].value = 100 * mu_random_between(r, 1, 9);
     t->pod = (struct mu_pod_object){.ns = MU_STR("default"),

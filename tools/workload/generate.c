@@ -14,11 +14,10 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/random.h"
-#include "tools/workload/workload.h"
+#include "tools/workload/machine.h"
 
 #define MIB            (INT64_C(1) << 20)
 #define GIB            (INT64_C(1) << 30)
-#define PODS_PER_NODE  110
 #define SINGLES        7000
 #define GANGS          150
 #define GANG_PRIORITY  1000
@@ -45,31 +44,18 @@ int mu_workload_add_default_nodes(struct mu_workload *w, struct mu_error *error)
 {
     for (size_t c = 0; c < sizeof node_classes / sizeof node_classes[0]; c++) {
         const struct node_class *class = &node_classes[c];
-        struct mu_amount amounts[] = {
-            {MU_STR("cpu"), class->cpu_cores * 1000},
-            {MU_STR("memory"), class->mem_gib * GIB},
-            {MU_STR("pods"), PODS_PER_NODE},
-            {MU_STR(MU_GPU_RESOURCE), class->gpus * 1000},
-        };
-        struct mu_taint taint = {MU_STR(MU_DEDICATED_TAINT), MU_STR(MU_DEDICATED_TRAINING),
-                                 MU_EFFECT_NO_SCHEDULE};
         for (uint32_t i = 0; i < class->count; i++) {
             char name[32];
             (void)snprintf(name, sizeof name, "%s-%04u", class->name, i);
-            struct mu_label labels[] = {
-                {MU_STR("kubernetes.io/hostname"), mu_str_of(name)},
-                {MU_STR(MU_GPU_MODEL_LABEL), mu_str_of(class->model)},
-            };
-            struct mu_node_object node = {
+            const struct mu_machine machine = {
                 .name = mu_str_of(name),
-                .labels = labels,
-                .label_count = class->model != NULL ? 2 : 1,
-                .taints = &taint,
-                .taint_count = class->dedicated ? 1 : 0,
-                .allocatable = amounts,
-                .allocatable_count = class->gpus > 0 ? 4 : 3,
+                .cpu_millis = class->cpu_cores * 1000,
+                .memory_bytes = class->mem_gib * GIB,
+                .gpus = (uint32_t) class->gpus,
+                .model = mu_str_of(class->model),
+                .for_training = class->dedicated,
             };
-            int status = mu_workload_add_node(w, &node, "generated node", error);
+            int status = mu_workload_add_machine(w, &machine, "generated node", error);
             if (status != 0)
                 return status;
         }
@@ -124,11 +110,12 @@ static int add_pod(struct mu_workload *w, const struct pod_draw *draw, const cha
                    const struct mu_gang_ref *gang, uint64_t arrival_ns, uint64_t duration_ns,
                    struct mu_error *error)
 {
-    struct mu_amount requests[] = {
+    struct mu_amount requests[3] = {
         {MU_STR("cpu"), draw->cpu_millis},
         {MU_STR("memory"), draw->mem_bytes},
-        {MU_STR(MU_GPU_RESOURCE), draw->gpu_millis},
     };
+    if (draw->gpu_millis > 0)
+        requests[2] = mu_gpu_request(draw->gpu_millis);
     struct mu_label selector = {MU_STR(MU_GPU_MODEL_LABEL), mu_str_of(draw->model)};
     struct mu_toleration toleration = {MU_STR(MU_DEDICATED_TAINT), MU_STR(MU_DEDICATED_TRAINING),
                                        MU_TOLERATE_EQUAL, MU_EFFECT_NO_SCHEDULE};

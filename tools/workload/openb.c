@@ -7,6 +7,9 @@
  *        and, where the list has them: gpu_spec allowed GPU types joined by '|', empty: any;
  *        creation_time, scheduled_time, deletion_time in seconds
  *
+ * A node's GPUs are tracked one by one, shared and given whole at our choice; a pod asks for whole
+ * GPUs, or for a part of one (tools/workload/machine.h); a part of each of several is refused.
+ *
  * What the lists do not say is filled in: 110 pod slots a node, every pod at priority 0 in namespace
  * "default", no gangs. One allowed GPU type becomes a node selector on MU_GPU_MODEL_LABEL, several
  * become required node affinity. A pod arrives when it was created and runs as long as it ran there
@@ -14,9 +17,8 @@
  */
 #include "engine/base/clock.h"
 #include "tools/workload/list_priv.h"
-#include "tools/workload/workload.h"
+#include "tools/workload/machine.h"
 
-#define PODS_PER_NODE       110
 #define CPU_MILLIS_MAX      (UINT64_C(1) << 40)
 #define MEMORY_MIB_MAX      (UINT64_C(1) << 40) /* 2^60 bytes */
 #define GPUS_MAX            UINT64_C(1024)
@@ -25,6 +27,7 @@
 #define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; at most 63 bytes)"
 #define NAME_EXPECTED       "a name of at most 63 bytes: it is the node's hostname label too"
 #define MODEL_LIST_EXPECTED "at most 32 GPU types joined by '|'"
+#define PART_EXPECTED       "1000, or a part of a single GPU"
 
 static bool is_alnum(char c)
 {
@@ -64,29 +67,18 @@ static int add_node(struct mu_workload *w, const struct mu_file *file, const str
     struct mu_str model = mu_csv_field(csv, columns->model);
     if (model.len > 0 && !is_label_value(model))
         return mu_csv_refuse(csv, columns->model, MODEL_EXPECTED, error);
-    struct mu_amount amounts[] = {
-        {MU_STR("cpu"), (int64_t)cpu_millis},
-        {MU_STR("memory"), (int64_t)(memory_mib << 20)},
-        {MU_STR("pods"), PODS_PER_NODE},
-        {MU_STR(MU_GPU_RESOURCE), (int64_t)gpus * 1000},
+    const struct mu_machine machine = {
+        .name = mu_csv_field(csv, columns->name),
+        .cpu_millis = (int64_t)cpu_millis,
+        .memory_bytes = (int64_t)(memory_mib << 20),
+        .gpus = (uint32_t)gpus,
+        .model = model,
     };
-    struct mu_str name = mu_csv_field(csv, columns->name);
-    if (name.len > LABEL_VALUE_MAX)
+    if (machine.name.len > LABEL_VALUE_MAX)
         return mu_csv_refuse(csv, columns->name, NAME_EXPECTED, error);
-    struct mu_label labels[] = {
-        {MU_STR("kubernetes.io/hostname"), name},
-        {MU_STR(MU_GPU_MODEL_LABEL), model},
-    };
-    struct mu_node_object node = {
-        .name = name,
-        .labels = labels,
-        .label_count = model.len > 0 ? 2 : 1,
-        .allocatable = amounts,
-        .allocatable_count = gpus > 0 ? 4 : 3,
-    };
     char where[MU_LIST_WHERE_BYTES];
     mu_list_where(file, csv, where);
-    return mu_workload_add_node(w, &node, where, error);
+    return mu_workload_add_machine(w, &machine, where, error);
 }
 
 static int read_nodes(struct mu_workload *w, const struct mu_file *file, struct mu_csv *csv,
@@ -181,13 +173,16 @@ static int add_pod(struct mu_workload *w, const struct mu_file *file, const stru
         status = parse_spec(csv, columns->spec, models, &model_count, error);
     if (status == 0 && columns->timed)
         status = parse_times(csv, columns, &pod, error);
+    if (status == 0 && gpus > 1 && gpu_millis % 1000 != 0)
+        status = mu_csv_refuse(csv, columns->gpu_millis, PART_EXPECTED, error);
     if (status != 0)
         return status;
-    struct mu_amount requests[] = {
+    struct mu_amount requests[3] = {
         {MU_STR("cpu"), (int64_t)cpu_millis},
         {MU_STR("memory"), (int64_t)(memory_mib << 20)},
-        {MU_STR(MU_GPU_RESOURCE), (int64_t)(gpus * gpu_millis)},
     };
+    if (gpus * gpu_millis > 0)
+        requests[2] = mu_gpu_request((int64_t)(gpus * gpu_millis));
     struct mu_label selector = {MU_STR(MU_GPU_MODEL_LABEL), {NULL, 0}};
     pod.object.ns = MU_STR("default");
     pod.object.name = mu_csv_field(csv, columns->name);

@@ -68,7 +68,7 @@ static int add_pod(struct mu_workload *w, const struct job *job, const char *nam
     const struct mu_amount requests[] = {
         {MU_STR("cpu"), gpus * CPU_MILLIS_PER_GPU},
         {MU_STR("memory"), gpus * MEM_BYTES_PER_GPU},
-        {MU_STR(MU_GPU_RESOURCE), gpus * INT64_C(1000)},
+        {MU_STR(MU_GPU_RESOURCE), gpus},
     };
     const struct mu_toleration training = {MU_STR(MU_DEDICATED_TAINT),
                                            MU_STR(MU_DEDICATED_TRAINING), MU_TOLERATE_EQUAL,

@@ -5,19 +5,17 @@
  * from published lists; the demo creates it through the API, the simulation replays it under
  * virtual time. Objects have no uid and no version: those are the server's to give.
  *
- * GPUs. Whole GPUs and parts of one are charged to one extended resource, MU_GPU_RESOURCE, in
- * thousandths: a node with 8 GPUs has 8,000, a pod with two takes 2,000, a pod with a share of 46 %
- * takes 460. One resource is what makes both kinds of pods compete for the same room with exact
- * sums. What it does not say is which device: shares of several devices can add up to a request
- * that no single device could serve. Devices come with device-aware placement.
+ * GPUs are devices that pods share (tools/workload/machine.h): a pod asks for whole ones, or for a
+ * part of one in thousandths, MU_GPU_SHARE_RESOURCE. One for a model has a selector or an affinity
+ * on the label by which NVIDIA's feature discovery names it.
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/base/error.h"
 #include "engine/object.h"
 
-#define MU_GPU_RESOURCE    "muster.dev/gpu-milli"
-#define MU_GPU_MODEL_LABEL "muster.dev/gpu-model"
+#define MU_GPU_RESOURCE    "nvidia.com/gpu"
+#define MU_GPU_MODEL_LABEL "nvidia.com/gpu.product"
 
 /* The default cluster keeps some of its nodes for training by this taint: key, and its value. */
 #define MU_DEDICATED_TAINT    "muster.dev/dedicated"
