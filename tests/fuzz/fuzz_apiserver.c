@@ -7,6 +7,7 @@
  *   @compact        history is forgotten
  *   @expire         the newest watch is told that it is too old
  *   @close          the newest watch is closed
+ *   @authenticate   as the first line: whoever shows no credentials is refused
  *
  * CONTENT and ACCEPT are media types, or one of the letters in `letters`.
  *
@@ -14,7 +15,8 @@
  * envelope opens, watch frames decode), and a failure is a Status of the same code. A request that
  * failed has changed nothing. Versions of the events of a watch rise. Objects are in order, with
  * unique UIDs and versions that the server has given out. A watch of everything from the start,
- * replayed, equals the store.
+ * replayed, equals the store. A watch that was idle and has not been woken since has nothing to
+ * say before its time.
  *
  * covers: tools/kubesim/apiserver.c tools/kubesim/list.c tools/kubesim/watch.c
  * covers: tools/kubesim/write.c tools/kubesim/body.c
@@ -64,6 +66,7 @@ struct watch {
     struct mu_watch_decoder decoder;
     enum mu_media media;
     uint64_t last;
+    bool idle, woken;  /* since the last pull */
     struct view *view; /* of a mirror; NULL: only checked */
 };
 
@@ -167,15 +170,31 @@ static void watch_close(struct rig *rig, uint32_t index)
         return;
 }
 
+/* The server's call when an idle watch has something to read. */
+static void on_wake(void *context, void *user)
+{
+    struct rig *rig = context;
+    for (uint32_t i = 0; i < rig->watch_count; i++) {
+        if (rig->watches[i].watch != user)
+            continue;
+        MU_ASSERT(rig->watches[i].idle && !rig->watches[i].woken);
+        rig->watches[i].woken = true;
+    }
+}
+
 /* Pull what there is; a watch that ended is closed. */
 static void pull(struct rig *rig)
 {
     for (uint32_t i = rig->watch_count; i > 0; i--) {
         struct watch *watch = &rig->watches[i - 1];
         enum mu_watch_pull state = MU_WATCH_MORE;
+        bool quiet =
+            watch->idle && !watch->woken && mu_api_watch_next_ns(watch->watch) > rig->now_ns;
+        watch->idle = watch->woken = false;
         while (state == MU_WATCH_MORE) {
             struct mu_buf frames = {0};
             state = mu_api_watch_pull(watch->watch, rig->now_ns, PULL_BYTES, &frames);
+            MU_ASSERT(!quiet || (state == MU_WATCH_IDLE && frames.len == 0));
             struct mu_error error;
             struct mu_str view = {(const char *)frames.data, (uint32_t)frames.len};
             if (watch->media == MU_MEDIA_PROTOBUF && view.len > 0) {
@@ -186,10 +205,12 @@ static void pull(struct rig *rig)
             }
             mu_buf_fini(&frames);
         }
-        if (state == MU_WATCH_ENDED)
+        if (state == MU_WATCH_ENDED) {
             watch_close(rig, i - 1);
-        else
-            MU_ASSERT(mu_api_watch_next_ns(watch->watch) > rig->now_ns);
+            continue;
+        }
+        MU_ASSERT(mu_api_watch_next_ns(watch->watch) > rig->now_ns);
+        watch->idle = true;
     }
 }
 
@@ -202,6 +223,7 @@ static void watch_add(struct rig *rig, const struct mu_api_response *response, s
     struct watch *watch = &rig->watches[rig->watch_count++];
     *watch = (struct watch){.watch = response->watch, .media = response->media, .view = view};
     mu_watch_decoder_init(&watch->decoder);
+    mu_api_watch_set_user(watch->watch, watch->watch);
 }
 
 /* ---- answers ------------------------------------------------------------------------------ */
@@ -400,21 +422,24 @@ static void check_store(struct rig *rig)
     }
 }
 
-static void rig_begin(struct rig *rig)
+static void rig_begin(struct rig *rig, bool authenticate)
 {
     static struct mu_random random;
     struct mu_apiserver_config config = {.history_events = 256,
                                          .wall_base_ns = UINT64_C(1700000000) * MU_NS_PER_S,
-                                         .admin_token = MU_STR("token")};
+                                         .admin_token = MU_STR("token"),
+                                         .authenticate = authenticate};
     mu_random_init_seed(&random, 1);
     rig->server = mu_apiserver_create(&config, &random);
     rig->arena = mu_arena_create(4 << 20);
     MU_ASSERT(rig->server != NULL && rig->arena != NULL);
+    mu_apiserver_on_wake(rig->server, on_wake, rig);
     for (uint32_t i = 0; i < MIRRORS; i++) {
         /* Version 1 is older than everything that a new server makes for itself. */
         struct mu_api_request request = {.path = mu_str_of(mirror_urls[i]),
                                          .query = MU_STR("watch=1&resourceVersion=1"),
-                                         .accept = mu_str_of(letters[2].accept)};
+                                         .accept = mu_str_of(letters[2].accept),
+                                         .authorization = MU_STR("Bearer token")};
         handle(rig, &request, &rig->views[i]);
         MU_ASSERT(rig->watch_count == i + 1);
     }
@@ -446,8 +471,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     size_t live = mu_mem_live_bytes();
     rig = (struct rig){0};
-    rig_begin(&rig);
     struct mu_str text = {(const char *)data, (uint32_t)size};
+    rig_begin(&rig, mu_str_starts_with(text, MU_STR("@authenticate\n")));
     for (int i = 0; i < REQUESTS_MAX && text.len > 0; i++) {
         struct mu_str line = upto(&text, "\n");
         if (line.len > 0 && line.data[0] == '@')

@@ -3,8 +3,11 @@
  * crashes; views lie inside the input; what was opened can be wrapped and opened again; what is
  * refused leaves its output alone.
  *
+ * What encodes a binding takes no input from the wire, and so is not covered here.
+ *
  * covers: informer/wire.c
  * covers: informer/codec.c:-optional_size,put_optional,mu_binding_encode,mu_pod_bound_decode
+ * covers: informer/codec.c:-device_list,annotation_size,put_annotation
  */
 #include <stddef.h>
 #include <stdint.h>

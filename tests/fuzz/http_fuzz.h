@@ -13,6 +13,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/http_server_priv.h"
+#include "informer/limits.h"
 
 #define FUZZ_INPUT_MAX (32u << 10)
 #define FUZZ_HELD_MAX  64u
@@ -72,6 +73,13 @@ static inline void fuzz_on_request(void *context, struct mu_http_exchange *ex,
         struct mu_str digits = {request->path.data + 2, request->path.len - 2};
         int status = mu_str_to_u64(digits, &number) ? 200 + (int)(number % 400) : 200;
         (void)mu_http_respond(ex, status, MU_STR(""), 0, MU_STR("a body"));
+    } else if (way == 'w') { /* so many warnings, which say what the query says */
+        uint64_t number = 0;
+        struct mu_str digits = {request->path.data + 2, request->path.len - 2};
+        (void)mu_str_to_u64(digits, &number);
+        for (uint64_t i = 0; i < number % (2 * MU_HTTP_WARNINGS_MAX); i++)
+            (void)mu_http_exchange_warn(ex, request->query);
+        (void)mu_http_respond(ex, 200, MU_STR(""), 0, MU_STR("warned"));
     } else if (way == 'l' && f->long_count++ < FUZZ_LONG_MAX) {
         fuzz_stream(ex, FUZZ_LONG);
     } else if (way == 'r') {
