@@ -1,0 +1,87 @@
+#include "engine/place_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+/*
+ * Why such a pod does not fit: one row's verdict by all rules, and the count of them over all nodes.
+ */
+
+_Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,
+               "host ports come behind the static rules and before the room");
+
+/* The same as mu_filter_count() with the rules about other pods in their places: host ports before
+ * the room, the others behind it. */
+static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint32_t *by_verdict,
+                           uint32_t *by_resource)
+{
+    const struct mu_snapshot *snapshot = place->snapshot;
+    memset(by_verdict, 0, MU_VERDICT_KINDS * sizeof *by_verdict);
+    memset(by_resource, 0, MU_RESOURCES_MAX * sizeof *by_resource);
+    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
+        struct mu_verdict verdict;
+        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        int error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict);
+        if (error != 0)
+            return error;
+        by_verdict[verdict.kind]++;
+        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
+            by_resource[verdict.resource.v]++;
+    }
+    return 0;
+}
+
+int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                     struct mu_verdict *out)
+{
+    MU_ASSERT(place->snapshot != NULL);
+    *out = mu_filter_verdict(place->snapshot, mu_model_get_class(place->model, pod.class_ix), node);
+    if (!mu_place_concerned(place, pod) || (out->kind != MU_FITS && out->kind < MU_NO_PORTS))
+        return 0;
+    enum mu_verdict_kind kind;
+    int error = mu_terms_verdict(place->terms, pod.class_ix, pod.kin, node.v, &kind);
+    if (error == 0 && kind != MU_FITS && (out->kind == MU_FITS || kind == MU_NO_PORTS))
+        *out = (struct mu_verdict){.kind = kind};
+    return error;
+}
+
+int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
+                     const struct mu_place_refusals **out)
+{
+    MU_ASSERT(place->snapshot != NULL && !place->in_trial);
+    const struct mu_snapshot *snapshot = place->snapshot;
+    struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
+    if (known == NULL)
+        return MU_ENOMEM;
+    if (known->refusals == NULL) {
+        known->refusals = mu_mem_zalloc(sizeof *known->refusals);
+        if (known->refusals == NULL)
+            return MU_ENOMEM;
+    }
+    bool untouched = place->log_count == 0, concerned = mu_place_concerned(place, pod);
+    bool counted = !concerned && (known->refusals_session == place->session ||
+                                  (untouched && known->refusals_untouched &&
+                                   known->refusals_generation == snapshot->generation &&
+                                   known->refusals_static == snapshot->static_generation));
+    if (!counted) {
+        known->refusals_untouched = false;
+        known->refusals_session = 0;
+        int error =
+            concerned
+                ? count_concerned(place, pod, known->refusals->by_verdict,
+                                  known->refusals->by_resource)
+                : mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix),
+                                  known->refusals->by_verdict, known->refusals->by_resource);
+        if (error != 0)
+            return error;
+        known->refusals_untouched = untouched && !concerned;
+        known->refusals_generation = snapshot->generation;
+        known->refusals_static = snapshot->static_generation;
+    }
+    known->refusals_session = concerned ? 0 : place->session;
+    *out = known->refusals;
+    return 0;
+}

@@ -1,0 +1,165 @@
+#ifndef MU_ENGINE_PLACE_PRIV_H
+#define MU_ENGINE_PLACE_PRIV_H
+/*
+ * Inside placing: what its rooms share.
+ *
+ *   place.c           life, sessions, picking, taking and giving back, trials
+ *   place_class.c     what is known about a class: its need, mask and preferences, and that it fits
+ *                     nowhere
+ *   place_slots.c     where a class fits, and how often: room for several
+ *   place_explain.c   why it does not
+ *
+ * What every pick passes through is inline: it is found known, hundreds of thousands of times in a
+ * session.
+ */
+#include "engine/choose.h"
+#include "engine/fragment.h"
+#include "engine/place.h"
+#include "engine/prefer.h"
+
+/* What is known about a class. */
+struct mu_place_class {
+    uint64_t id;      /* of the class that this describes */
+    uint64_t session; /* in which mask and feasibility were last looked up */
+    uint64_t mask_epoch;
+    const struct mu_filter_mask *mask;
+    struct mu_affinity_ix affinity;
+    struct mu_symbol hostname; /* pinned to nodes of it, or to the one of this name; 0: not so */
+    struct mu_symbol only_name;
+    uint64_t resources; /* bits of all resources it asks for, pods included */
+    bool nowhere;       /* impossible, or asks for a resource that no node has */
+    /* "Fits nowhere" holds: in this session; until this trial is rolled back; for the snapshots
+     * of one model with these generations. 0: not known. */
+    uint64_t none_session;
+    uint64_t none_trial;
+    bool none_known;
+    uint64_t none_static, none_capacity;
+    /* For whom: MU_NONE and 0 where no rule about other pods had a say. */
+    uint32_t none_kin;
+    uint64_t none_state, none_terms;
+    /* No more than so many fit: held as true as "fits nowhere" is. */
+    uint32_t slots_max;
+    uint64_t slots_session;
+    bool slots_known;
+    uint64_t slots_static, slots_capacity;
+    /* Refusals: counted in which session; for the untouched snapshot of which generation. */
+    uint64_t refusals_session;
+    bool refusals_untouched;
+    uint64_t refusals_generation, refusals_static;
+    struct mu_place_refusals *refusals;
+    struct mu_prefer *prefer; /* as of mask_epoch; NULL: indifferent */
+    struct mu_choose_class choose;
+    struct mu_scan_need *need; /* behind this struct, in the same block */
+};
+
+struct mu_place_entry {
+    struct mu_place_pod pod;
+    uint32_t row;
+    int16_t sign;
+    uint16_t devices; /* that go with it */
+    uint64_t state;   /* of the terms, before */
+};
+
+/* What the rows are that pass all rules but room, for the last pod that such rules concerned. */
+struct mu_place_mask_of {
+    const struct mu_filter_mask *mask; /* NULL: none */
+    struct mu_place_pod pod;
+    uint64_t session, state, mask_epoch;
+};
+
+/* For whom, and in which state, the bonus of a class was made last; session 0: for nobody. */
+struct mu_place_bonus_of {
+    struct mu_place_pod pod;
+    uint64_t session, state, mask_version, changes;
+};
+
+struct mu_place {
+    struct mu_place_bonus_of bonus;
+    struct mu_room room;
+    struct mu_choose choose;
+    struct mu_fragment fragment;
+    struct mu_filter *filter;
+    struct mu_terms *terms;
+    struct mu_place_mask_of concerned;
+    struct mu_snapshot *snapshot; /* NULL: between sessions */
+    const struct mu_model *model; /* of the classes known */
+    uint64_t session;             /* number of the present one */
+    uint64_t trial;               /* number of the present or last one */
+    bool in_trial;
+    bool given; /* held room is handed back: the state is not one to remember */
+    uint32_t trial_begin;
+    uint64_t prefer_bytes;
+    bool taints_known, taints_matter; /* some node has a PreferNoSchedule taint: as of these */
+    uint64_t taints_static;
+    uint32_t taints_rows;
+    struct mu_place_class **classes; /* by class index */
+    uint32_t class_cap;
+    struct mu_place_entry *log;
+    uint32_t log_count;
+    uint32_t log_cap;
+    uint16_t devices; /* of the last take */
+    uint64_t digest;  /* MU_VERIFY: of the free columns as they came */
+    struct mu_place_counts counts;
+};
+
+/* Forget all that is known about classes. */
+void mu_place_classes_forget(struct mu_place *place);
+/* Look a class up for the first time in this session; make what is known about it if it is new.
+ * NULL when out of memory. */
+struct mu_place_class *mu_place_class_meet(struct mu_place *place, struct mu_class_ix ix);
+static inline struct mu_place_class *mu_place_class_get(struct mu_place *place,
+                                                        struct mu_class_ix ix)
+{
+    if (ix.v < place->class_cap && place->classes[ix.v] != NULL &&
+        place->classes[ix.v]->session == place->session)
+        return place->classes[ix.v];
+    return mu_place_class_meet(place, ix);
+}
+
+/* Mask and summaries of a class that may fit somewhere. Errors: MU_ENOMEM. */
+int mu_place_class_renew(struct mu_place *place, struct mu_class_ix ix,
+                         struct mu_place_class *known);
+static inline int mu_place_class_prepare(struct mu_place *place, struct mu_class_ix ix,
+                                         struct mu_place_class *known)
+{
+    if (known->mask == NULL || known->mask_epoch != mu_filter_epoch(place->filter)) {
+        int error = mu_place_class_renew(place, ix, known);
+        if (error != 0)
+            return error;
+    }
+    return mu_room_prepare(&place->room, known->resources);
+}
+
+/* Whether some rule about other pods decides where such a pod may go. */
+static inline bool mu_place_concerned(const struct mu_place *place, struct mu_place_pod pod)
+{
+    return mu_terms_concern(place->snapshot, pod.class_ix, pod.kin);
+}
+
+/* The rows that pass all rules but room. The class is prepared. Errors: MU_ENOMEM. */
+int mu_place_mask_cut(struct mu_place *place, struct mu_place_pod pod,
+                      const struct mu_place_class *known, const struct mu_filter_mask **out);
+static inline int mu_place_mask(struct mu_place *place, struct mu_place_pod pod,
+                                const struct mu_place_class *known,
+                                const struct mu_filter_mask **out)
+{
+    *out = known->mask;
+    return mu_place_concerned(place, pod) ? mu_place_mask_cut(place, pod, known, out) : 0;
+}
+
+/* Whether such a pod is known to fit nowhere; note that it does not. */
+bool mu_place_none_recall(const struct mu_place *place, const struct mu_place_class *known,
+                          struct mu_place_pod pod);
+void mu_place_none_remember(struct mu_place *place, struct mu_place_class *known,
+                            struct mu_place_pod pod);
+
+/* Whether the class is pinned to nodes by hostname or name, which its mask does not know of; and
+ * whether a row of the mask is one of those. */
+static inline bool mu_place_pinned(const struct mu_place_class *known)
+{
+    return (known->hostname.v | known->only_name.v) != 0;
+}
+bool mu_place_pinned_to(const struct mu_place *place, const struct mu_place_class *known,
+                        uint32_t row);
+
+#endif
