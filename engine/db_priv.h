@@ -166,9 +166,12 @@ struct mu_replica {
     struct mu_rowset free_dirty;
     struct mu_rowset static_dirty;
     struct mu_rowset gang_dirty;
-    /* Rows copied by this sync for their static columns; one too many: too many to list. */
+    /* Rows copied by this sync for their static columns, and for what is free; a count beyond the
+     * bound: too many to list. */
     uint32_t static_changed[MU_STATIC_CHANGED_MAX];
     uint32_t static_changed_count;
+    uint32_t free_changed[MU_FREE_CHANGED_MAX];
+    uint32_t free_changed_count;
     bool shows;       /* nothing has been copied since it was handed over */
     uint64_t reach;   /* everything released with a tag <= this is out of its reach */
     uint32_t effort;  /* the budget of this sync is shifted left by it */

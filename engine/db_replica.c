@@ -194,6 +194,16 @@ static int reserve_gangs(struct mu_db *db, struct mu_replica *r)
 
 /* --- copying ------------------------------------------------------------------------------- */
 
+/* Sessions bring what they know of columns up to date by the rows that a sync has copied: a superset
+ * of those that differ from what the replica showed last. */
+static void note_changed(uint32_t *rows, uint32_t *count, uint32_t bound, uint32_t row)
+{
+    if (*count < bound)
+        rows[*count] = row;
+    if (*count <= bound)
+        ++*count;
+}
+
 /* Rows on their way through copy_free, and where their sums lie. */
 struct batch {
     uint32_t count;
@@ -206,8 +216,10 @@ struct batch {
 static void batch_take(const struct mu_db *db, struct mu_replica *r, struct batch *b, uint32_t max)
 {
     b->count = mu_rowset_take(&r->free_dirty, b->rows, max < BATCH ? max : BATCH);
-    for (uint32_t i = 0; i < b->count; i++)
+    for (uint32_t i = 0; i < b->count; i++) {
         __builtin_prefetch(mu_row_chunk(db, b->rows[i]), 0, 3);
+        note_changed(r->free_changed, &r->free_changed_count, MU_FREE_CHANGED_MAX, b->rows[i]);
+    }
 }
 
 /* Stage 2: start loading the sums and the cache lines that they go to. */
@@ -281,16 +293,6 @@ static void copy_static_row(const struct mu_db *db, struct mu_replica *r, uint32
     }
 }
 
-/* Sessions bring what they know of static columns up to date by the rows that a sync has copied:
- * a superset of those that differ from what the replica showed last. */
-static void note_changed(struct mu_replica *r, uint32_t row)
-{
-    if (r->static_changed_count < MU_STATIC_CHANGED_MAX)
-        r->static_changed[r->static_changed_count] = row;
-    if (r->static_changed_count <= MU_STATIC_CHANGED_MAX)
-        r->static_changed_count++;
-}
-
 static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32_t max)
 {
     uint32_t rows[BATCH];
@@ -302,7 +304,8 @@ static uint32_t copy_static(const struct mu_db *db, struct mu_replica *r, uint32
             break;
         for (uint32_t i = 0; i < n; i++) {
             copy_static_row(db, r, rows[i]);
-            note_changed(r, rows[i]);
+            note_changed(r->static_changed, &r->static_changed_count, MU_STATIC_CHANGED_MAX,
+                         rows[i]);
         }
         copied += n;
     }
@@ -339,6 +342,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
 {
     struct mu_snapshot *s = &r->shown;
     MU_ASSERT(mu_row_count(db) <= s->node_cap && db->gangs.high <= s->gang_cap);
+    s->free_base = s->generation;
     s->generation = db->counts.generation;
     s->node_rows = mu_row_count(db);
     s->node_count = db->nodes_present;
@@ -347,6 +351,9 @@ static void show(struct mu_db *db, struct mu_replica *r)
     bool listed = r->static_changed_count <= MU_STATIC_CHANGED_MAX;
     s->static_changed = listed ? r->static_changed : NULL;
     s->static_changed_count = listed ? r->static_changed_count : 0;
+    listed = r->free_changed_count <= MU_FREE_CHANGED_MAX;
+    s->free_changed = listed ? r->free_changed : NULL;
+    s->free_changed_count = listed ? r->free_changed_count : 0;
     r->shows = true;
     s->capacity_generation = db->capacity_generation;
     mu_typical_show(db, s);
@@ -365,7 +372,7 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
     mu_db_batch_end(db);
     r->reach = UINT64_MAX; /* nobody reads it until it is handed back */
     if (r->shows)
-        r->static_changed_count = 0;
+        r->static_changed_count = r->free_changed_count = 0;
     r->shows = false;
     int rc = reserve_nodes(db, r);
     if (rc == 0)

@@ -47,6 +47,7 @@
 #define MU_SYNC_ROWS_PER_STEP 8192u
 /* Rows that a snapshot lists as changed since the one before; beyond it, all count as changed. */
 #define MU_STATIC_CHANGED_MAX 4096u
+#define MU_FREE_CHANGED_MAX   16384u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
 #define MU_RESOURCES_FOR_NODES     12u
 #define MU_RESOURCE_NAME_BYTES_MAX 317u /* qualified name: 253 + '/' + 63 */

@@ -152,6 +152,10 @@ struct mu_snapshot {
     uint64_t static_base;
     const uint32_t *static_changed;
     uint32_t static_changed_count;
+    /* The same for amounts that are free and for devices, after `generation` free_base. */
+    uint64_t free_base;
+    const uint32_t *free_changed;
+    uint32_t free_changed_count;
     uint64_t capacity_generation; /* moves when room grows on any node */
     /* Gangs: rows [0, gang_rows). */
     uint32_t gang_rows;

@@ -346,6 +346,54 @@ static void test_snapshot_static_changed__between_two_syncs__those_rows(void **s
     mu_db_destroy(db);
 }
 
+static bool is_freed(const struct mu_snapshot *s, uint32_t row)
+{
+    for (uint32_t i = 0; i < s->free_changed_count; i++) {
+        if (s->free_changed[i] == row)
+            return true;
+    }
+    return false;
+}
+
+static void test_snapshot_free_changed__between_two_syncs__those_rows(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    put_nodes(db, 0, 100, 1);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_sync(db, s);
+    assert_true(s->free_changed != NULL && s->free_changed_count >= 100);
+    uint64_t first = s->generation;
+    put_bound(db, 1, 1, 7);
+    fixture_sync(db, s);
+    assert_true(s->free_base == first && s->generation > first);
+    assert_int_equal(s->free_changed_count, 1);
+    assert_true(is_freed(s, fixture_row(db, s, "n7")));
+    first = s->generation;
+    fixture_sync(db, s);
+    assert_int_equal(s->free_base, first);
+    assert_non_null(s->free_changed);
+    assert_int_equal(s->free_changed_count, 0);
+    /* In slices: what changes in between is listed too, from the state that was shown. */
+    put_bound(db, 2, 1, 3);
+    put_nodes(db, 100, 160, 1);
+    first = s->generation;
+    assert_int_equal(mu_db_replica_sync(db, s, 1), 1);
+    put_bound(db, 3, 1, 6);
+    fixture_sync(db, s);
+    assert_int_equal(s->free_base, first);
+    assert_true(is_freed(s, fixture_row(db, s, "n3")) && is_freed(s, fixture_row(db, s, "n6")) &&
+                is_freed(s, fixture_row(db, s, "n159")));
+    /* More than a list holds, and the list is short again after that. */
+    put_nodes(db, 0, MU_FREE_CHANGED_MAX + 1, 3);
+    fixture_sync(db, s);
+    assert_null(s->free_changed);
+    put_bound(db, 4, 1, 8);
+    fixture_sync(db, s);
+    assert_int_equal(s->free_changed_count, 1);
+    mu_db_destroy(db);
+}
+
 static void test_snapshot_create__more_than_the_bound__null(void **state)
 {
     (void)state;
@@ -439,6 +487,7 @@ int main(void)
         cmocka_unit_test(test_snapshot_reach__held_replica__keeps_its_blocks),
         cmocka_unit_test(test_snapshot_reach__no_replica_or_unsynced__pins_nothing),
         cmocka_unit_test(test_snapshot_static_changed__between_two_syncs__those_rows),
+        cmocka_unit_test(test_snapshot_free_changed__between_two_syncs__those_rows),
         cmocka_unit_test(test_snapshot_create__more_than_the_bound__null),
         cmocka_unit_test(test_snapshot_sync__out_of_memory_anywhere__next_call_completes),
         cmocka_unit_test(test_snapshot_create__out_of_memory_anywhere__null),
