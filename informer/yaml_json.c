@@ -125,6 +125,12 @@ static bool is_real(const char *text)
     return *text == '\0';
 }
 
+/* Whether a plain scalar can be anything but a text. Most cannot, by their first character alone. */
+static bool may_be_more(const char *text)
+{
+    return strchr("0123456789+-.~yYnNtToOfF", text[0]) != NULL; /* "" too: null */
+}
+
 /* What a plain scalar means. A new reference; NULL: out of memory, or *refused. */
 static json_t *read_plain(const char *text, size_t len, bool *refused)
 {
@@ -155,11 +161,13 @@ static json_t *read_plain(const char *text, size_t len, bool *refused)
         return *refused ? NULL : fits ? json_integer((json_int_t)value) : json_real(value);
     }
     *refused = is_one_of(text, no_json);
-    return *refused ? NULL : json_stringn(text, len);
+    return *refused ? NULL : json_stringn_nocheck(text, len);
 }
 
-/* The text of an event's scalar, copied and ended by NUL; NULL when out of memory. */
-static char *scalar_text(struct fy_event *event, size_t *len)
+/* The text of an event's scalar, copied and ended by NUL, owned by the caller, and whether it is
+ * plain, so that it may mean more than a text. */
+static int take_text(const struct builder *b, struct fy_event *event, char **out, size_t *len,
+                     bool *plain)
 {
     const char *text = NULL;
     *len = 0;
@@ -168,34 +176,49 @@ static char *scalar_text(struct fy_event *event, size_t *len)
     if (text == NULL)
         *len = 0;
     char *copy = mu_mem_alloc(*len + 1);
-    if (copy != NULL) {
-        if (*len > 0)
-            memcpy(copy, text, *len);
-        copy[*len] = '\0';
+    if (copy == NULL)
+        return fail_memory(b);
+    if (*len > 0)
+        memcpy(copy, text, *len);
+    copy[*len] = '\0';
+    int status = 0;
+    if (strlen(copy) != *len) /* "\0" in double quotes */
+        status = fail_event(b, event, MU_EINVAL, "expected text without NUL");
+    else if (!mu_utf8_is_sound(copy, *len)) /* "\\ud800" */
+        status = fail_event(b, event, MU_EINVAL, "expected escapes of Unicode characters");
+    if (status != 0) {
+        mu_mem_free(copy);
+        return status;
     }
-    return copy;
+    *plain =
+        event->scalar.value == NULL || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    *plain = *plain && may_be_more(copy);
+    *out = copy;
+    return 0;
+}
+
+/* What a text means. A new reference. */
+static int read_text(const struct builder *b, struct fy_event *event, const char *text, size_t len,
+                     bool plain, json_t **out)
+{
+    bool refused = false;
+    json_t *value = plain ? read_plain(text, len, &refused) : json_stringn_nocheck(text, len);
+    if (value == NULL)
+        return refused ? fail_event(b, event, MU_EINVAL, "expected a finite number")
+                       : fail_memory(b);
+    *out = value;
+    return 0;
 }
 
 static int read_scalar(const struct builder *b, struct fy_event *event, json_t **out)
 {
-    size_t len;
-    char *text = scalar_text(event, &len);
-    if (text == NULL)
-        return fail_memory(b);
-    int status = 0;
-    bool plain =
-        event->scalar.value == NULL || fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
-    bool refused = false;
-    if (strlen(text) != len) /* "\0" in double quotes */
-        status = fail_event(b, event, MU_EINVAL, "expected text without NUL");
-    else if (!mu_utf8_is_sound(text, len)) /* "\\ud800" */
-        status = fail_event(b, event, MU_EINVAL, "expected escapes of Unicode characters");
-    if (status == 0)
-        *out = plain ? read_plain(text, len, &refused) : json_stringn(text, len);
-    if (status == 0 && refused)
-        status = fail_event(b, event, MU_EINVAL, "expected a finite number");
-    else if (status == 0 && *out == NULL)
-        status = fail_memory(b);
+    size_t len = 0;
+    char *text = NULL;
+    bool plain = false;
+    int status = take_text(b, event, &text, &len, &plain);
+    if (status != 0)
+        return status;
+    status = read_text(b, event, text, len, plain, out);
     mu_mem_free(text);
     return status;
 }
@@ -228,21 +251,42 @@ static int key_text(const struct builder *b, struct fy_event *event, const json_
     return 0;
 }
 
+/* The key of an event, owned by the caller: nearly always its text as it stands. */
+static int read_key(const struct builder *b, struct fy_event *event, char **out)
+{
+    size_t len = 0;
+    char *text = NULL;
+    bool plain = false;
+    json_t *value = NULL;
+    int status = take_text(b, event, &text, &len, &plain);
+    if (status != 0)
+        return status;
+    if (!plain) {
+        *out = text;
+        return 0;
+    }
+    status = read_text(b, event, text, len, plain, &value);
+    if (status == 0)
+        status = key_text(b, event, value, out);
+    json_decref(value);
+    mu_mem_free(text);
+    return status;
+}
+
 /* The key of a mapping's next member. */
 static int take_key(struct builder *b, struct level *level, struct fy_event *event)
 {
     if (event->type != FYET_SCALAR)
         return fail_event(b, event, MU_EINVAL, "expected a key that is a scalar");
-    json_t *value = NULL;
-    int status = read_scalar(b, event, &value);
-    if (status == 0)
-        status = key_text(b, event, value, &level->key);
-    json_decref(value);
-    bool plain = status == 0 && event->scalar.value != NULL &&
-                 fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
+    int status = read_key(b, event, &level->key);
+    if (status != 0)
+        return status;
+    MU_ASSERT(level->key != NULL);
+    bool plain =
+        event->scalar.value != NULL && fy_token_scalar_style(event->scalar.value) == FYSS_PLAIN;
     if (plain && strcmp(level->key, "<<") == 0)
         return fail_event(b, event, MU_EINVAL, "expected no merge keys");
-    if (status == 0 && b->problems != NULL && json_object_get(level->tree, level->key) != NULL) {
+    if (b->problems != NULL && json_object_get(level->tree, level->key) != NULL) {
         uint32_t line;
         uint32_t column;
         mu_yaml_event_at(event, &line, &column);
@@ -251,7 +295,7 @@ static int take_key(struct builder *b, struct level *level, struct fy_event *eve
         if (status != 0)
             return fail_memory(b);
     }
-    return status;
+    return 0;
 }
 
 /* ---- values ------------------------------------------------------------------------------- */
@@ -264,8 +308,9 @@ static int place(struct builder *b, json_t *value)
         failed = json_is_null(value) ? 0 : json_array_append(b->documents, value);
     } else {
         struct level *level = &b->levels[b->depth - 1];
-        failed = json_is_array(level->tree) ? json_array_append(level->tree, value)
-                                            : json_object_set(level->tree, level->key, value);
+        failed = json_is_array(level->tree)
+                     ? json_array_append(level->tree, value)
+                     : json_object_set_nocheck(level->tree, level->key, value);
         mu_mem_free(level->key);
         level->key = NULL;
     }

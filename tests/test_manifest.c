@@ -47,6 +47,10 @@ static void test_manifest_split__documents__cut_at_their_markers(void **state)
     cuts("\xEF\xBB\xBF{\"a\":\"}\\\"\"}", "dj1 {\"a\":\"}\\\"\"}|");
     cuts("{\"a\":1", "dj1 {\"a\":1|");
     cuts("{\"a\"}{", "dj1 {\"a\"}|dj1 {|");
+    cuts("{\"a\":\"\\\\\"}\n{\"b\":1}", "dj1 {\"a\":\"\\\\\"}|dj2 {\"b\":1}|");
+    cuts("{\"a\":\"\\", "dj1 {\"a\":\"\\|");
+    cuts("{\"a\":\"\n\\\n\",\n\"b\":[\n]}\n{}", "dj1 {\"a\":\"\n\\\n\",\n\"b\":[\n]}|dj6 {}|");
+    cuts("{\"a\":true\t,\"b\":x\"y\"}{}", "dj1 {\"a\":true\t,\"b\":x\"y\"}{}|");
 }
 
 static void test_manifest_split__lists__a_shell_and_items(void **state)
@@ -66,6 +70,8 @@ static void test_manifest_split__lists__a_shell_and_items(void **state)
     cuts("{\"items\":[]}", "sj1 {\"items\":[]}|");
     cuts("{\"items\":[1 2, ]}", "sj1 {\"items\":[]}|ij1 1 2|");
     cuts("{\"items\":[}]}", "dj1 {\"items\":[}]}|");
+    cuts("{\"items\":[1,]}", "sj1 {\"items\":[]}|ij1 1|");
+    cuts("{\"items\":[1]],\n{\"a\":\n2}]}", "dj1 {\"items\":[1]],\n{\"a\":\n2}]}|");
     cuts("{\"items\":{}}", "dj1 {\"items\":{}}|");
 }
 
@@ -113,6 +119,10 @@ static void test_manifest_read__wrong_grammar__file_and_line(void **state)
     (void)state;
     complains("a: [1\nb: 2\n", "f:3: expected YAML: flow sequence without a closing bracket\n");
     complains("{\"kind\": \"Pod\"\n\"x\": 1}", "f:2: not JSON: '}' expected near '\"x\"'\n");
+    complains(
+        "{\n    \"kind\": \"List\", \"apiVersion\": \"v1\",\n    \"items\": [\n\t{\n\t    \"a\": "
+        "\"  \",\n        \"b\": 08\n        }\n    ]\n}\n",
+        "f:6: not JSON: invalid token near '0'\n");
     complains("kind: Pod\n---\nkind: &a Pod\n", "f:1: Pod: apiVersion: expected a text such as v1\n"
                                                 "f:3: expected no anchors, aliases or tags\n");
     complains("just text\n", "f:1: expected an object with apiVersion and kind\n");
