@@ -70,7 +70,7 @@ static const char *check_node(const struct mu_db *db, const struct mu_plan_bind 
         !mu_class_tolerates_unschedulable(db->model, c))
         return "its node is unschedulable";
     if (!mu_class_tolerates(
-            c, mu_model_get_taint_set(db->model, (struct mu_taint_set_ix){rec->taints})))
+            db->model, c, mu_model_get_taint_set(db->model, (struct mu_taint_set_ix){rec->taints})))
         return "its node has a taint that it does not tolerate";
     const struct mu_labels_view labels = mu_model_labels(db->model, rec->labels, rec->hostname);
     if (!mu_class_selects(db->model, c, &labels, rec->name))

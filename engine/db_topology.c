@@ -332,7 +332,7 @@ bool mu_field_eligible(const struct mu_db *db, const struct mu_field *field, uin
         return false;
     const struct mu_taint_set_ix taints = {rec->taints};
     return !field->honor_taints ||
-           mu_tolerance_tolerates(mu_model_get_tolerance(db->model, field->tolerance),
+           mu_tolerance_tolerates(db->symbols, mu_model_get_tolerance(db->model, field->tolerance),
                                   mu_model_get_taint_set(db->model, taints));
 }
 

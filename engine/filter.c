@@ -215,7 +215,8 @@ static enum mu_verdict_kind judge_row(const struct mu_snapshot *snapshot, const 
     const struct mu_node_static *n = &snapshot->nodes[row];
     if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 && !rules->tolerance->unschedulable)
         return MU_NO_UNSCHEDULABLE;
-    if (!mu_tolerance_tolerates(rules->tolerance, mu_model_get_taint_set(model, n->taints)))
+    if (!mu_tolerance_tolerates(mu_model_names(model), rules->tolerance,
+                                mu_model_get_taint_set(model, n->taints)))
         return MU_NO_TAINT;
     const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
     if (!mu_affinity_selects(model, rules->affinity, &labels, n->name))
@@ -234,7 +235,7 @@ static enum mu_verdict_kind judge_by_sets(struct mu_filter *filter, const struct
         return MU_NO_UNSCHEDULABLE;
     uint8_t *taints = &filter->taint_judged[n->taints.v];
     if (*taints == 0
-            ? !judge(taints, mu_tolerance_tolerates(rules->tolerance,
+            ? !judge(taints, mu_tolerance_tolerates(mu_model_names(model), rules->tolerance,
                                                     mu_model_get_taint_set(model, n->taints)))
             : *taints == 2)
         return MU_NO_TAINT;

@@ -185,7 +185,8 @@ struct mu_labels_view mu_model_labels(const struct mu_model *m, struct mu_label_
                                       struct mu_symbol hostname);
 
 /* Static rules, on interned content. Source: kubernetes TaintToleration, NodeAffinity. */
-bool mu_class_tolerates(const struct mu_class *c, const struct mu_taint_set *taints);
+bool mu_class_tolerates(const struct mu_model *m, const struct mu_class *c,
+                        const struct mu_taint_set *taints);
 /* Tolerates the taint node.kubernetes.io/unschedulable:NoSchedule, value "". */
 bool mu_class_tolerates_unschedulable(const struct mu_model *m, const struct mu_class *c);
 /* False for an impossible class, whatever the labels. `name`: the node's. */

@@ -232,5 +232,7 @@ void mu_namespaces_fini(struct mu_model *model);
 
 /* A base-10 int64 as Go's ParseInt reads it: an optional sign, digits, nothing else. */
 bool mu_select_number(struct mu_str text, int64_t *out);
+/* The same in canonical form: no plus, no leading zero, no "-0". */
+bool mu_select_canonical(struct mu_str text, int64_t *out);
 
 #endif

@@ -299,11 +299,14 @@ static int tolerations_borrow(struct mu_model *model, const struct mu_pod_object
     *count = 0;
     for (uint32_t i = 0; i < pod->toleration_count; i++) {
         const struct mu_toleration *t = &pod->tolerations[i];
-        if (t->op == MU_TOLERATE_NEVER || t->effect == MU_EFFECT_OTHER)
+        bool compares = t->op == MU_TOLERATE_LT || t->op == MU_TOLERATE_GT;
+        int64_t bound;
+        if (t->op == MU_TOLERATE_NEVER || t->effect == MU_EFFECT_OTHER ||
+            (compares && !mu_select_canonical(t->value, &bound)))
             continue;
         struct mu_symbol key, value = {0};
         int status = mu_scratch_borrow(model, t->key, &key);
-        if (status == 0 && t->op == MU_TOLERATE_EQUAL)
+        if (status == 0 && t->op != MU_TOLERATE_EXISTS)
             status = mu_scratch_borrow(model, t->value, &value);
         if (status != 0)
             return status;
@@ -346,7 +349,7 @@ static int tolerance_enter(struct mu_model *model, uint32_t count, uint32_t *ix)
     const struct mu_taint_set cordoned = {1, &cordon};
     tolerance->count = count;
     tolerance->items = mu_intern_key_data(&model->tolerances, *ix);
-    tolerance->unschedulable = mu_tolerance_tolerates(tolerance, &cordoned);
+    tolerance->unschedulable = mu_tolerance_tolerates(model->symbols, tolerance, &cordoned);
     tolerance->id = ++model->id_last;
     (void)mu_tolerance_parts(tolerance, &(struct mu_symbol_change){model->symbols, true, 0});
     return 0;

@@ -28,7 +28,13 @@ struct mu_taint {
     enum mu_taint_effect effect;
 };
 
-enum mu_toleration_op { MU_TOLERATE_EQUAL, MU_TOLERATE_EXISTS, MU_TOLERATE_NEVER };
+enum mu_toleration_op {
+    MU_TOLERATE_EQUAL,
+    MU_TOLERATE_EXISTS,
+    MU_TOLERATE_LT, /* the taint's value is below the toleration's; both canonical decimal int64 */
+    MU_TOLERATE_GT, /* above it */
+    MU_TOLERATE_NEVER
+};
 struct mu_toleration {
     struct mu_str key; /* empty: every key */
     struct mu_str value;
@@ -130,7 +136,6 @@ struct mu_amount {
     X(MU_RULE_RESOURCE_CLAIMS, 6, "resource claims")                                               \
     X(MU_RULE_DECLARED_FEATURES, 7, "node declared features")                                      \
     X(MU_RULE_GANG_DIALECT, 8, "a gang dialect that is not built yet")                             \
-    X(MU_RULE_TOLERATION_OP, 9, "a toleration operator that is not built yet")                     \
     X(MU_RULE_REQUEST, 10, "a request that cannot be read or is beyond all bounds")                \
     X(MU_RULE_GANG_SPEC, 11, "a gang annotation that cannot be read")                              \
     X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")    \

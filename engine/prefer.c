@@ -18,20 +18,14 @@ struct tally {
     int32_t taints_max, affinity_max;
 };
 
-static bool tolerates(const struct mu_toleration_item *t, const struct mu_taint_item *taint)
-{
-    bool key = t->key.v == 0 ? t->op == MU_TOLERATE_EXISTS : t->key.v == taint->key.v;
-    bool value = t->op == MU_TOLERATE_EXISTS || t->value.v == taint->value.v;
-    return key && value && (t->effect == MU_EFFECT_ANY || t->effect == taint->effect);
-}
-
-static int32_t taints_count(const struct mu_class *class_, const struct mu_taint_set *set)
+static int32_t taints_count(const struct mu_symtab *symbols, const struct mu_class *class_,
+                            const struct mu_taint_set *set)
 {
     int32_t count = 0;
     for (uint32_t i = 0; i < set->count; i++) {
         bool counts = set->items[i].effect == MU_EFFECT_PREFER_NO_SCHEDULE;
         for (uint32_t t = 0; t < class_->toleration_count && counts; t++)
-            counts = !tolerates(&class_->tolerations[t], &set->items[i]);
+            counts = !mu_toleration_holds(symbols, &class_->tolerations[t], &set->items[i]);
         count += counts;
     }
     return count;
@@ -55,7 +49,8 @@ static int32_t row_taints(const struct tally *tally, uint32_t row)
     struct mu_taint_set_ix set = tally->snapshot->nodes[row].taints;
     int32_t *count = &tally->by_taints[set.v];
     if (*count == UNKNOWN)
-        *count = taints_count(tally->class_, mu_model_get_taint_set(tally->snapshot->model, set));
+        *count = taints_count(mu_model_names(tally->snapshot->model), tally->class_,
+                              mu_model_get_taint_set(tally->snapshot->model, set));
     return *count;
 }
 

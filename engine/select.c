@@ -4,7 +4,7 @@
 #include "engine/model_priv.h"
 
 /*
- * Selectors on interned content. They compare symbols; only Gt and Lt read a text.
+ * Selectors on interned content. They compare symbols; only Gt and Lt read texts.
  *
  * Source: Kubernetes' label selectors and node affinity (component-helpers), TaintToleration and
  * InterPodAffinity. What may surprise: NotIn matches where the key is absent; a term without any
@@ -29,6 +29,14 @@ bool mu_select_number(struct mu_str text, int64_t *out)
         return false;
     *out = negative ? value : -value;
     return true;
+}
+
+bool mu_select_canonical(struct mu_str text, int64_t *out)
+{
+    uint32_t at = text.len > 0 && text.data[0] == '-' ? 1 : 0;
+    if (at == text.len || text.data[0] == '+' || (text.data[at] == '0' && text.len > 1))
+        return false;
+    return mu_select_number(text, out);
 }
 
 /* ---- conjunctions ---- */
@@ -147,7 +155,19 @@ bool mu_affinity_selects(const struct mu_model *model, const struct mu_affinity 
 
 /* ---- taints ---- */
 
-static bool tolerates(const struct mu_toleration_item *t, const struct mu_taint_item *taint)
+/* A value that is no canonical number is neither below nor above. */
+static bool compares(const struct mu_symtab *symbols, const struct mu_toleration_item *t,
+                     const struct mu_taint_item *taint)
+{
+    int64_t have, bound;
+    if (!mu_select_canonical(mu_symbol_str(symbols, taint->value), &have) ||
+        !mu_select_canonical(mu_symbol_str(symbols, t->value), &bound))
+        return false;
+    return t->op == MU_TOLERATE_LT ? have < bound : have > bound;
+}
+
+bool mu_toleration_holds(const struct mu_symtab *symbols, const struct mu_toleration_item *t,
+                         const struct mu_taint_item *taint)
 {
     if (t->effect != MU_EFFECT_ANY && t->effect != taint->effect)
         return false;
@@ -158,20 +178,24 @@ static bool tolerates(const struct mu_toleration_item *t, const struct mu_taint_
         return t->value.v == taint->value.v;
     case MU_TOLERATE_EXISTS:
         return true;
+    case MU_TOLERATE_LT:
+    case MU_TOLERATE_GT:
+        return compares(symbols, t, taint);
     case MU_TOLERATE_NEVER:
-        return false;
+        break;
     }
     return false;
 }
 
-bool mu_tolerance_tolerates(const struct mu_tolerance *tolerance, const struct mu_taint_set *taints)
+bool mu_tolerance_tolerates(const struct mu_symtab *symbols, const struct mu_tolerance *tolerance,
+                            const struct mu_taint_set *taints)
 {
     for (uint32_t i = 0; i < taints->count; i++) {
         const struct mu_taint_item *taint = &taints->items[i];
         bool tolerated =
             taint->effect != MU_EFFECT_NO_SCHEDULE && taint->effect != MU_EFFECT_NO_EXECUTE;
         for (uint32_t t = 0; t < tolerance->count && !tolerated; t++)
-            tolerated = tolerates(&tolerance->items[t], taint);
+            tolerated = mu_toleration_holds(symbols, &tolerance->items[t], taint);
         if (!tolerated)
             return false;
     }
@@ -210,10 +234,10 @@ bool mu_matcher_matches(const struct mu_model *model, const struct mu_matcher *m
 
 /* ---- classes ---- */
 
-bool mu_class_tolerates(const struct mu_class *c, const struct mu_taint_set *taints)
+bool mu_class_tolerates(const struct mu_model *m, const struct mu_class *c,
+                        const struct mu_taint_set *taints)
 {
-    const struct mu_tolerance all = {.count = c->toleration_count, .items = c->tolerations};
-    return mu_tolerance_tolerates(&all, taints);
+    return mu_tolerance_tolerates(m->symbols, mu_model_get_tolerance(m, c->tolerance), taints);
 }
 
 bool mu_class_tolerates_unschedulable(const struct mu_model *m, const struct mu_class *c)

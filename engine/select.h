@@ -115,7 +115,7 @@ struct mu_labels_view {
     struct mu_symbol hostname_key, hostname; /* hostname 0: no such label */
 };
 struct mu_model;
-/* `symbols`: for GT and LT, which compare the texts of labels. */
+/* `symbols`: for GT and LT, which compare texts as numbers. */
 bool mu_conjunction_holds(const struct mu_conjunction *c, const struct mu_labels_view *labels,
                           const struct mu_symtab *symbols);
 /* Whether a node of this name and these labels may take the pods of an affinity. */
@@ -123,8 +123,11 @@ bool mu_affinity_selects(const struct mu_model *model, const struct mu_affinity 
                          const struct mu_labels_view *labels, struct mu_symbol name);
 bool mu_node_term_holds(const struct mu_model *model, const struct mu_node_term_item *term,
                         const struct mu_labels_view *labels, struct mu_symbol name);
+/* Whether one toleration is good for one taint, whatever the taint's effect does. */
+bool mu_toleration_holds(const struct mu_symtab *symbols, const struct mu_toleration_item *t,
+                         const struct mu_taint_item *taint);
 /* Whether no taint that filters (NoSchedule, NoExecute) is left untolerated. */
-bool mu_tolerance_tolerates(const struct mu_tolerance *tolerance,
+bool mu_tolerance_tolerates(const struct mu_symtab *symbols, const struct mu_tolerance *tolerance,
                             const struct mu_taint_set *taints);
 /* Depends on the labels of namespaces where a part has a namespace selector. An unknown namespace
  * has none. Thread: the writer. */

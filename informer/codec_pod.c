@@ -325,14 +325,16 @@ static int put_selector(struct mu_pod_reader *r)
     return 0;
 }
 
-static enum mu_toleration_op read_operator(struct mu_pod_reader *r, const Kube__Toleration *t)
+/* An unknown operator tolerates nothing, which can only keep the pod from nodes. */
+static enum mu_toleration_op read_operator(const char *word)
 {
-    if (t->operator_ == NULL || t->operator_[0] == '\0' || mu_text_is(t->operator_, "Equal"))
+    if (word == NULL || word[0] == '\0' || mu_text_is(word, "Equal"))
         return MU_TOLERATE_EQUAL;
-    if (mu_text_is(t->operator_, "Exists"))
+    if (mu_text_is(word, "Exists"))
         return MU_TOLERATE_EXISTS;
-    r->out->unbuilt |= MU_RULE_TOLERATION_OP;
-    return MU_TOLERATE_NEVER;
+    if (mu_text_is(word, "Lt"))
+        return MU_TOLERATE_LT;
+    return mu_text_is(word, "Gt") ? MU_TOLERATE_GT : MU_TOLERATE_NEVER;
 }
 
 static int put_tolerations(struct mu_pod_reader *r)
@@ -350,7 +352,7 @@ static int put_tolerations(struct mu_pod_reader *r)
         items[i] = (struct mu_toleration){
             .key = mu_str_of(t->key),
             .value = mu_str_of(t->value),
-            .op = read_operator(r, t),
+            .op = read_operator(t->operator_),
             .effect = mu_decode_effect(t->effect),
         };
     }

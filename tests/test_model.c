@@ -476,6 +476,18 @@ static void test_model_class__number_reused__id_not(void **state)
 
 /* ---- static rules ---- */
 
+/* True for a number as printf writes it. */
+static bool naive_number(struct mu_str text, long long *number)
+{
+    char digits[32] = "";
+    if (text.len >= sizeof digits)
+        return false;
+    memcpy(digits, text.data, text.len);
+    *number = strtoll(digits, NULL, 10);
+    (void)snprintf(digits, sizeof digits, "%lld", *number);
+    return mu_str_equal(text, mu_str_of(digits));
+}
+
 static bool naive_tolerates(const struct mu_toleration *t, const struct mu_taint *taint)
 {
     if (t->effect != MU_EFFECT_ANY && t->effect != taint->effect)
@@ -484,7 +496,12 @@ static bool naive_tolerates(const struct mu_toleration *t, const struct mu_taint
         return false;
     if (t->op == MU_TOLERATE_EQUAL)
         return mu_str_equal(t->value, taint->value);
-    return t->op == MU_TOLERATE_EXISTS;
+    if (t->op == MU_TOLERATE_EXISTS || t->op == MU_TOLERATE_NEVER)
+        return t->op == MU_TOLERATE_EXISTS;
+    long long have, bound;
+    if (!naive_number(taint->value, &have) || !naive_number(t->value, &bound))
+        return false;
+    return t->op == MU_TOLERATE_LT ? have < bound : have > bound;
 }
 
 static bool naive_filters(const struct mu_taint *taint)
@@ -501,7 +518,7 @@ static void check_toleration(struct mu_model *m, struct mu_toleration t, struct 
     assert_int_equal(mu_model_taint_set(m, &taint, 1, &taint_ix), 0);
     const struct mu_taint_set *set = mu_model_get_taint_set(m, taint_ix);
     bool expected = !naive_filters(&taint) || naive_tolerates(&t, &taint);
-    if (mu_class_tolerates(c, set) != expected)
+    if (mu_class_tolerates(m, c, set) != expected)
         fail_msg("toleration %.*s/%.*s op %d effect %d, taint %.*s/%.*s effect %d",
                  MU_STR_ARGS(t.key), MU_STR_ARGS(t.value), (int)t.op, (int)t.effect,
                  MU_STR_ARGS(taint.key), MU_STR_ARGS(taint.value), (int)taint.effect);
@@ -514,16 +531,64 @@ static void test_class_tolerates__whole_truth_table__as_stated(void **state)
     (void)state;
     struct mu_model *m = model_new();
     static const char *const keys[] = {"", "k", "other"};
-    static const char *const values[] = {"", "v", "w"};
-    for (uint32_t i = 0; i < 3 * 3 * 3 * 5; i++) {
-        struct mu_toleration t = {mu_str_of(keys[i % 3]), mu_str_of(values[i / 3 % 3]),
-                                  (enum mu_toleration_op)(i / 9 % 3),
-                                  (enum mu_taint_effect)(i / 27)};
-        for (uint32_t j = 0; j < 2 * 3 * 4; j++) {
-            struct mu_taint taint = {mu_str_of(keys[1 + j % 2]), mu_str_of(values[j / 2 % 3]),
-                                     (enum mu_taint_effect)(1 + j / 6)};
+    static const char *const values[] = {"", "v", "7", "-30"};
+    for (uint32_t i = 0; i < 3 * 4 * 5 * 5; i++) {
+        struct mu_toleration t = {mu_str_of(keys[i % 3]), mu_str_of(values[i / 3 % 4]),
+                                  (enum mu_toleration_op)(i / 12 % 5),
+                                  (enum mu_taint_effect)(i / 60)};
+        for (uint32_t j = 0; j < 2 * 4 * 4; j++) {
+            struct mu_taint taint = {mu_str_of(keys[1 + j % 2]), mu_str_of(values[j / 2 % 4]),
+                                     (enum mu_taint_effect)(1 + j / 8)};
             check_toleration(m, t, taint);
         }
+    }
+    mu_model_destroy(m);
+}
+
+/* Lt and Gt compare canonical numbers; what is none is neither below nor above. */
+static void test_class_tolerates__numbers__in_canonical_form_only(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *taint, *toleration;
+        bool below, above; /* whether Lt, whether Gt tolerates it */
+    } cases[] = {
+        {"1", "2", true, false},
+        {"2", "1", false, true},
+        {"2", "2", false, false},
+        {"-5", "0", true, false},
+        {"9", "10", true, false}, /* not as texts */
+        {"0", "-1", false, true},
+        {"-9223372036854775808", "9223372036854775807", true, false},
+        {"9223372036854775807", "9223372036854775808", false, false}, /* beyond int64 */
+        {"9223372036854775808", "1", false, false},
+        {"01", "2", false, false},
+        {"1", "02", false, false},
+        {"+1", "2", false, false},
+        {"1", "+2", false, false},
+        {"-0", "2", false, false},
+        {"1", "-0", false, false},
+        {"", "2", false, false},
+        {"1", "", false, false},
+        {"1.0", "2", false, false},
+        {"1", "2 ", false, false},
+        {"-", "2", false, false},
+    };
+    struct mu_model *m = model_new();
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof cases[0]); i++) {
+        bool gt = i % 2 != 0;
+        struct mu_taint taint = {MU_STR("k"), mu_str_of(cases[i / 2].taint), MU_EFFECT_NO_SCHEDULE};
+        struct mu_toleration t = {MU_STR("k"), mu_str_of(cases[i / 2].toleration),
+                                  gt ? MU_TOLERATE_GT : MU_TOLERATE_LT, MU_EFFECT_ANY};
+        struct mu_pod_object pod = {.tolerations = &t, .toleration_count = 1};
+        struct mu_class_ix ix;
+        struct mu_taint_set_ix set;
+        const struct mu_class *c = class_new(m, &pod, &ix);
+        assert_int_equal(mu_model_taint_set(m, &taint, 1, &set), 0);
+        if (mu_class_tolerates(m, c, mu_model_get_taint_set(m, set)) !=
+            (gt ? cases[i / 2].above : cases[i / 2].below))
+            fail_msg("taint %s %s %s", cases[i / 2].taint, gt ? "Gt" : "Lt",
+                     cases[i / 2].toleration);
     }
     mu_model_destroy(m);
 }
@@ -545,7 +610,7 @@ static void test_class_tolerates__several_taints__each_needs_one(void **state)
         struct mu_pod_object pod = {.tolerations = tolerations, .toleration_count = count};
         struct mu_class_ix ix;
         const struct mu_class *c = class_new(m, &pod, &ix);
-        assert_int_equal(mu_class_tolerates(c, mu_model_get_taint_set(m, set)), count == 2);
+        assert_int_equal(mu_class_tolerates(m, c, mu_model_get_taint_set(m, set)), count == 2);
     }
     mu_model_destroy(m);
 }
@@ -690,6 +755,7 @@ int main(void)
         cmocka_unit_test(test_model_class__made_up_resources__numbers_kept_for_nodes),
         cmocka_unit_test(test_model_class__number_reused__id_not),
         cmocka_unit_test(test_class_tolerates__whole_truth_table__as_stated),
+        cmocka_unit_test(test_class_tolerates__numbers__in_canonical_form_only),
         cmocka_unit_test(test_class_tolerates__several_taints__each_needs_one),
         cmocka_unit_test(test_class_tolerates_unschedulable__only_a_matching_toleration),
         cmocka_unit_test(test_class_selects__labels_and_hostname__all_must_match),

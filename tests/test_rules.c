@@ -40,7 +40,10 @@ static void test_rules_static__taints__need_a_matching_toleration(void **state)
         {{{"l", 1}, NONE, MU_TOLERATE_EXISTS, MU_EFFECT_ANY}, MU_NO_TAINT},
         {{NONE, NONE, MU_TOLERATE_EXISTS, MU_EFFECT_ANY}, MU_FITS},
         {{NONE, NONE, MU_TOLERATE_EXISTS, MU_EFFECT_NO_EXECUTE}, MU_NO_TAINT},
-        {{NONE, {"v", 1}, MU_TOLERATE_EQUAL, MU_EFFECT_ANY}, MU_NO_TAINT}, /* no key but Equal */
+        {{NONE, {"v", 1}, MU_TOLERATE_EQUAL, MU_EFFECT_ANY}, MU_FITS}, /* no key, though Equal */
+        {{NONE, {"w", 1}, MU_TOLERATE_EQUAL, MU_EFFECT_ANY}, MU_NO_TAINT},
+        {{{"k", 1}, {"v", 1}, MU_TOLERATE_NEVER, MU_EFFECT_ANY}, MU_NO_TAINT},
+        {{{"k", 1}, {"9", 1}, MU_TOLERATE_LT, MU_EFFECT_ANY}, MU_NO_TAINT}, /* v is no number */
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
         if (with_taint(MU_EFFECT_NO_SCHEDULE, &cases[i].toleration) != cases[i].want)

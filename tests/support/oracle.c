@@ -13,15 +13,29 @@ __extension__ typedef __int128 signed_wide; /* no 64-bit overflow to think about
 
 /* ---- filters ------------------------------------------------------------------------------ */
 
+/* A number in the only form that it is written in. */
+static bool canonical(struct mu_str text, long long *number)
+{
+    char digits[32];
+    if (!mu_str_to_i64(text, &(int64_t){0}))
+        return false;
+    *number = strtoll(text.data, NULL, 10);
+    (void)snprintf(digits, sizeof digits, "%lld", *number);
+    return mu_str_equal(text, mu_str_of(digits));
+}
+
 static bool toleration_matches(const struct mu_toleration_item *t, struct mu_str key,
                                struct mu_str value, enum mu_taint_effect effect,
                                const struct mu_symtab *symbols)
 {
-    bool key_ok = t->key.v == 0 ? t->op == MU_TOLERATE_EXISTS
-                                : mu_str_equal(mu_symbol_str(symbols, t->key), key);
-    bool value_ok =
-        t->op == MU_TOLERATE_EXISTS ||
-        (t->op == MU_TOLERATE_EQUAL && mu_str_equal(mu_symbol_str(symbols, t->value), value));
+    bool key_ok = t->key.v == 0 || mu_str_equal(mu_symbol_str(symbols, t->key), key);
+    struct mu_str wanted = mu_symbol_str(symbols, t->value);
+    long long have, bound;
+    bool value_ok = t->op == MU_TOLERATE_EXISTS;
+    if (t->op == MU_TOLERATE_EQUAL)
+        value_ok = mu_str_equal(wanted, value);
+    else if (canonical(value, &have) && canonical(wanted, &bound))
+        value_ok = value_ok || (t->op == MU_TOLERATE_LT ? have < bound : have > bound);
     bool effect_ok = t->effect == MU_EFFECT_ANY || t->effect == effect;
     return key_ok && value_ok && effect_ok;
 }

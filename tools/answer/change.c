@@ -48,7 +48,7 @@ static void waive_taints(struct finder *f)
     const struct mu_taint_set *set = mu_model_get_taint_set(f->c->snapshot->model, node->taints);
     for (uint32_t i = 0; i < set->count; i++) {
         const struct mu_taint_set one = {.count = 1, .items = &set->items[i]};
-        if (mu_class_tolerates(&f->class_, &one))
+        if (mu_class_tolerates(f->c->snapshot->model, &f->class_, &one))
             continue;
         struct mu_change *change =
             put(f, MU_CHANGE_TOLERATION, mu_symbol_str(names_of(f), one.items->key));

@@ -2,15 +2,55 @@
 
 __extension__ typedef __int128 wide; /* GNU extension: one digit more than fits */
 
-/* An empty key stands for every key, with Exists alone: the API refuses it with Equal. */
+/* A base-10 int64 with an optional sign, as strconv.ParseInt takes it. */
+static bool read_number(struct mu_str text, wide *out)
+{
+    uint32_t at = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
+    bool negative = at == 1 && text.data[0] == '-';
+    *out = 0;
+    if (at == text.len)
+        return false;
+    for (; at < text.len; at++) {
+        if (text.data[at] < '0' || text.data[at] > '9')
+            return false;
+        *out = *out * 10 + (text.data[at] - '0');
+        if (*out > (wide)INT64_MAX + (negative ? 1 : 0))
+            return false;
+    }
+    *out = negative ? -*out : *out;
+    return true;
+}
+
+/* The one way to write that number. */
+static bool read_canonical(struct mu_str text, wide *out)
+{
+    if (!read_number(text, out) || text.data == NULL || text.data[0] == '+')
+        return false;
+    return text.len == 1 || text.data[text.data[0] == '-' ? 1 : 0] != '0';
+}
+
+/* An empty key stands for every key, though the API takes it with Exists alone. */
 static bool matches(const struct mu_toleration *t, const struct mu_taint *taint)
 {
+    wide have, bound;
     if (t->effect != MU_EFFECT_ANY && t->effect != taint->effect)
         return false;
-    if (t->op == MU_TOLERATE_EXISTS)
-        return t->key.len == 0 || mu_str_equal(t->key, taint->key);
-    return t->op == MU_TOLERATE_EQUAL && t->key.len > 0 && mu_str_equal(t->key, taint->key) &&
-           mu_str_equal(t->value, taint->value);
+    if (t->key.len > 0 && !mu_str_equal(t->key, taint->key))
+        return false;
+    switch (t->op) {
+    case MU_TOLERATE_EQUAL:
+        return mu_str_equal(t->value, taint->value);
+    case MU_TOLERATE_EXISTS:
+        return true;
+    case MU_TOLERATE_LT:
+    case MU_TOLERATE_GT:
+        if (!read_canonical(taint->value, &have) || !read_canonical(t->value, &bound))
+            return false;
+        return t->op == MU_TOLERATE_LT ? have < bound : have > bound;
+    case MU_TOLERATE_NEVER:
+        break;
+    }
+    return false;
 }
 
 static bool tolerates(const struct mu_pod_object *pod, const struct mu_taint *taint)
@@ -29,25 +69,6 @@ static const struct mu_label *find_label(const struct mu_label *labels, uint32_t
         if (mu_str_equal(labels[i - 1].key, key))
             return &labels[i - 1];
     return NULL;
-}
-
-/* A base-10 int64 with an optional sign, as strconv.ParseInt takes it. */
-static bool read_number(struct mu_str text, wide *out)
-{
-    uint32_t at = text.len > 0 && (text.data[0] == '-' || text.data[0] == '+') ? 1 : 0;
-    bool negative = at == 1 && text.data[0] == '-';
-    *out = 0;
-    if (at == text.len)
-        return false;
-    for (; at < text.len; at++) {
-        if (text.data[at] < '0' || text.data[at] > '9')
-            return false;
-        *out = *out * 10 + (text.data[at] - '0');
-        if (*out > (wide)INT64_MAX + (negative ? 1 : 0))
-            return false;
-    }
-    *out = negative ? -*out : *out;
-    return true;
 }
 
 static bool holds(const struct mu_requirement *r, const struct mu_label *label)

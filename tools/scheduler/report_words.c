@@ -118,19 +118,15 @@ static int reason_compare(const void *left, const void *right)
     return mu_str_compare(a->text, b->text);
 }
 
-static bool tolerates(const struct mu_class *c, const struct mu_taint_item *taint)
-{
-    const struct mu_taint_set one = {.count = 1, .items = taint};
-    return mu_class_tolerates(c, &one);
-}
-
 /* The first taint of the set that the class does not tolerate; NULL: none. */
-static const struct mu_taint_item *untolerated(const struct mu_class *c,
-                                               const struct mu_taint_set *set)
+static const struct mu_taint_item *
+untolerated(const struct mu_model *model, const struct mu_class *c, const struct mu_taint_set *set)
 {
-    for (uint32_t i = 0; i < set->count; i++)
-        if (!tolerates(c, &set->items[i]))
-            return &set->items[i];
+    for (uint32_t i = 0; i < set->count; i++) {
+        const struct mu_taint_set one = {.count = 1, .items = &set->items[i]};
+        if (!mu_class_tolerates(model, c, &one))
+            return one.items;
+    }
     return NULL;
 }
 
@@ -163,7 +159,8 @@ static void reasons_taints(struct reasons *r, const struct mu_snapshot *snapshot
             ((node->flags & MU_NODE_UNSCHEDULABLE) != 0 && !cordoned_is_fine))
             continue;
         if (node->taints.v != last_set)
-            last = untolerated(c, mu_model_get_taint_set(snapshot->model, node->taints));
+            last = untolerated(snapshot->model, c,
+                               mu_model_get_taint_set(snapshot->model, node->taints));
         last_set = node->taints.v;
         uint32_t k = 0;
         while (last != NULL && k < kinds && !same_taint(named[k], last))
@@ -219,8 +216,9 @@ void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snaps
         (void)mu_buf_append_str(out, mu_resource_name(names, verdict.resource));
     if (verdict.kind != MU_NO_TAINT)
         return;
-    const struct mu_taint_item *taint = untolerated(
-        class_, mu_model_get_taint_set(snapshot->model, snapshot->nodes[node.v].taints));
+    const struct mu_taint_item *taint =
+        untolerated(snapshot->model, class_,
+                    mu_model_get_taint_set(snapshot->model, snapshot->nodes[node.v].taints));
     if (taint == NULL)
         return;
     (void)mu_buf_append_text(out, " {");
@@ -247,7 +245,8 @@ static uint64_t count_slots(const struct mu_snapshot *snapshot, const struct mu_
         }
         const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
         if (here > 0 &&
-            mu_class_tolerates(c, mu_model_get_taint_set(snapshot->model, node->taints)) &&
+            mu_class_tolerates(snapshot->model, c,
+                               mu_model_get_taint_set(snapshot->model, node->taints)) &&
             mu_class_selects(snapshot->model, c, &labels, node->name))
             slots += (uint64_t)here;
     }
