@@ -136,6 +136,32 @@ static void check_pod(struct rig *r, struct mu_place *place, const struct mu_pod
     }
 }
 
+/* Something changes in the world, and the DB hears of it: now and then of a removal by itself. */
+static void change(struct rig *r)
+{
+    const struct mu_world_changed changed = mu_world_change(&r->world, &r->run.random);
+    bool told = changed.replaced.len > 0 && mu_random_chance(&r->run.random, 700);
+    if (changed.ns != UINT32_MAX) {
+        const struct mu_rules_namespace *ns = &r->world.namespaces[changed.ns];
+        MU_TEST_CHECK(&r->run, mu_db_namespace_upsert(r->db, ns->name, ns->labels, ns->label_count,
+                                                      NULL) == 0);
+    } else if (changed.node != UINT32_MAX) {
+        const struct mu_node_object *node = &r->world.nodes[changed.node];
+        if (told)
+            assert_int_equal(mu_db_node_remove(r->db, node->name, changed.replaced), 0);
+        if (told && mu_random_chance(&r->run.random, 500))
+            bring_up(r);
+        assert_int_equal(mu_db_node_upsert(r->db, node, 0, NULL), 0);
+    } else {
+        const struct mu_pod_object *pod = &r->world.pods[changed.pod];
+        if (told)
+            assert_int_equal(mu_db_pod_remove(r->db, pod->ns, pod->name, changed.replaced, 0), 0);
+        if (told && mu_random_chance(&r->run.random, 500))
+            bring_up(r);
+        assert_int_equal(mu_db_pod_upsert(r->db, pod, 0, NULL), 0);
+    }
+}
+
 static void test_place_verdict__random_worlds__as_the_naive_rules(void **state)
 {
     (void)state;
@@ -151,14 +177,8 @@ static void test_place_verdict__random_worlds__as_the_naive_rules(void **state)
             for (uint32_t p = 0; p < r.world.pod_count; p++)
                 check_pod(&r, place, &r.world.pods[p]);
             mu_place_end(place);
-            for (uint32_t i = 0; i < 4; i++) {
-                uint32_t node, pod;
-                mu_world_change(&r.world, &r.run.random, &node, &pod);
-                if (node != UINT32_MAX)
-                    assert_int_equal(mu_db_node_upsert(r.db, &r.world.nodes[node], 0, NULL), 0);
-                else
-                    assert_int_equal(mu_db_pod_upsert(r.db, &r.world.pods[pod], 0, NULL), 0);
-            }
+            for (uint32_t i = 0; i < 4; i++)
+                change(&r);
             bring_up(&r);
         }
         mu_place_destroy(place);

@@ -147,11 +147,12 @@ static void random_tolerations(struct mu_world *world, struct mu_random *random,
     struct mu_toleration *list = make(world->arena, 2, sizeof *list);
     pod->toleration_count = mu_random_chance(random, 600) ? 0 : 1 + below(random, 2);
     for (uint32_t i = 0; i < pod->toleration_count; i++) {
-        bool exists = mu_random_chance(random, 500);
-        list[i] = (struct mu_toleration){.key = exists && mu_random_chance(random, 300)
+        enum mu_toleration_op op = (enum mu_toleration_op)below(random, 4);
+        bool exists = op == MU_TOLERATE_EXISTS;
+        list[i] = (struct mu_toleration){.key = mu_random_chance(random, exists ? 300 : 100)
                                                     ? MU_STR("")
                                                     : keys[below(random, COUNT(keys))],
-                                         .op = exists ? MU_TOLERATE_EXISTS : MU_TOLERATE_EQUAL,
+                                         .op = op,
                                          .effect = (enum mu_taint_effect)below(random, 4)};
         if (!exists)
             list[i].value = values[below(random, COUNT(values))];
@@ -307,28 +308,55 @@ void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_r
         random_pod(world, random, p, mu_random_chance(random, shape->placed_permille));
 }
 
-void mu_world_change(struct mu_world *world, struct mu_random *random, uint32_t *node,
-                     uint32_t *pod)
+static void change_node(struct mu_world *world, struct mu_random *random,
+                        struct mu_world_changed *changed)
 {
-    *node = *pod = UINT32_MAX;
-    if (world->pod_count == 0 || mu_random_chance(random, 300)) {
-        *node = below(random, world->node_count);
-        struct mu_node_object *n = &world->nodes[*node];
-        n->version = ++world->version;
-        n->unschedulable = mu_random_chance(random, 50);
-        random_node_labels(world, random, n);
-        random_taints(world, random, n);
-        return;
+    changed->node = below(random, world->node_count);
+    struct mu_node_object *n = &world->nodes[changed->node];
+    n->version = ++world->version;
+    if (mu_random_chance(random, 200)) {
+        changed->replaced = n->uid;
+        n->uid = uid(world->arena, "33333333-0000-4000-8000-", (uint32_t)world->version);
     }
-    *pod = below(random, world->pod_count);
-    struct mu_pod_object *p = &world->pods[*pod];
+    n->unschedulable = mu_random_chance(random, 50);
+    random_node_labels(world, random, n);
+    random_taints(world, random, n);
+}
+
+static void change_pod(struct mu_world *world, struct mu_random *random,
+                       struct mu_world_changed *changed)
+{
+    changed->pod = below(random, world->pod_count);
+    struct mu_pod_object *p = &world->pods[changed->pod];
     p->version = ++world->version;
+    if (mu_random_chance(random, 200)) {
+        changed->replaced = p->uid;
+        p->uid = uid(world->arena, "44444444-0000-4000-8000-", (uint32_t)world->version);
+        p->terminating = false;
+        p->phase = p->node_name.len > 0 ? MU_POD_RUNNING : MU_POD_PENDING;
+    }
     if (mu_random_chance(random, 500))
         p->label_count = random_labels(world->arena, random, &p->labels);
     if (p->node_name.len > 0 && mu_random_chance(random, 300))
         p->terminating = true;
     if (p->node_name.len > 0 && mu_random_chance(random, 200))
         p->phase = MU_POD_FAILED;
+}
+
+struct mu_world_changed mu_world_change(struct mu_world *world, struct mu_random *random)
+{
+    struct mu_world_changed changed = {
+        .node = UINT32_MAX, .pod = UINT32_MAX, .ns = UINT32_MAX, .replaced = {"", 0}};
+    if (mu_random_chance(random, 150)) {
+        changed.ns = below(random, world->namespace_count);
+        struct mu_rules_namespace *ns = &world->namespaces[changed.ns];
+        ns->label_count = random_labels(world->arena, random, &ns->labels);
+    } else if (world->pod_count == 0 || mu_random_chance(random, 350)) {
+        change_node(world, random, &changed);
+    } else {
+        change_pod(world, random, &changed);
+    }
+    return changed;
 }
 
 struct mu_rules_world mu_world_view(const struct mu_world *world)

@@ -31,10 +31,13 @@ struct mu_world {
 /* Aborts when out of memory. Free by destroying the arena. */
 void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_random *random,
                      const struct mu_world_shape *shape);
-/* One more change: labels, taints or cordon of a node; labels, end or deletion of a pod. *pod or
- * *node is the index of what changed, the other UINT32_MAX. */
-void mu_world_change(struct mu_world *world, struct mu_random *random, uint32_t *node,
-                     uint32_t *pod);
+/* One more change: labels, taints or cordon of a node; labels, end or deletion of a pod; labels of a
+ * namespace. A node or pod may also have been replaced: by another one, that has its name. */
+struct mu_world_changed {
+    uint32_t node, pod, ns; /* index of what changed; the others UINT32_MAX */
+    struct mu_str replaced; /* UID of the object that went before; empty: it is the same one */
+};
+struct mu_world_changed mu_world_change(struct mu_world *world, struct mu_random *random);
 struct mu_rules_world mu_world_view(const struct mu_world *world);
 
 #endif
