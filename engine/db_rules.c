@@ -97,6 +97,8 @@ static const char *check_terms(const struct check *k, const struct mu_pod_rec *p
     bool nobody = true;
     bool self = true;
     for (uint32_t i = 0; i < c->term_count; i++) {
+        if (c->terms[i].kind > MU_TERM_ANTI_AFFINITY)
+            continue;
         const struct mu_census_rec *census = census_of(b, block->terms[i]);
         if (census == NULL)
             return unjudged;
