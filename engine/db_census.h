@@ -48,6 +48,7 @@ struct mu_topology {
     struct mu_symbol key; /* held */
     uint32_t refs;        /* censuses and fields; 0: not in use */
     uint32_t cap;         /* counts by domain are made for so many; a power of two */
+    uint64_t generation;  /* moves when a row gets or loses a domain; no two keys share one */
     struct mu_slab domains;
     struct mu_index *by_value;
     struct mu_pages of_row; /* uint32_t by row: its domain + 1; 0: none */
@@ -153,7 +154,7 @@ struct mu_books {
     struct mu_slab censuses;
     struct mu_index *census_by_content;
     uint32_t ports[MU_PORT_BUCKETS]; /* PORT censuses, by port modulo their number */
-    uint64_t id_last;                /* of censuses and fields */
+    uint64_t id_last;                /* of censuses and fields, and generations of keys */
     uint64_t cells;                  /* of all censuses together, at the width they were made for */
     struct mu_pages classes;
     struct mu_rowset classes_idle;

@@ -471,6 +471,7 @@ void mu_census_show(const struct mu_db *db, struct mu_replica *r)
     s->topology_count = b->topology_high;
     for (uint32_t t = 0; t < MU_TOPOLOGIES_MAX; t++) {
         s->topology_keys[t] = b->topologies[t].key;
+        s->domain_generation[t] = b->topologies[t].generation;
         s->domain_bound[t] = b->topologies[t].refs != 0 ? b->topologies[t].domains.high : 0;
     }
     s->census_count = b->censuses.high;

@@ -107,6 +107,7 @@ int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, uint32_t *out)
     t->key = key;
     t->refs = 1;
     t->cap = CAP_MIN;
+    t->generation = ++b->id_last;
     if (hole >= b->topology_high)
         b->topology_high = hole + 1;
     b->rows_wanted = true;
@@ -225,17 +226,20 @@ static int domain_enter(struct mu_db *db, uint32_t topology, uint32_t row)
     struct mu_domain *d = mu_slab_at(&t->domains, domain);
     d->rows++;
     *(uint32_t *)mu_pages_at(&t->of_row, row) = domain + 1;
+    t->generation = ++db->books->id_last;
     return 1;
 }
 
-static void domain_leave(struct mu_topology *t, uint32_t row)
+static void domain_leave(struct mu_db *db, uint32_t topology, uint32_t row)
 {
+    struct mu_topology *t = &db->books->topologies[topology];
     uint32_t domain = mu_topology_domain(t, row);
     if (domain == MU_NONE)
         return;
     struct mu_domain *d = mu_slab_at(&t->domains, domain);
     MU_ASSERT(d->rows > 0);
     *(uint32_t *)mu_pages_at(&t->of_row, row) = 0;
+    t->generation = ++db->books->id_last;
     if (--d->rows == 0) {
         mu_index_remove(t->by_value, value_hash(d->value.v), domain);
         mu_slab_give(&t->domains, domain);
@@ -418,7 +422,7 @@ void mu_census_row_leave(struct mu_db *db, uint32_t row)
             field_leave(db, i, row);
     for (uint32_t i = 0; i < b->topology_high; i++)
         if (b->topologies[i].refs != 0)
-            domain_leave(&b->topologies[i], row);
+            domain_leave(db, i, row);
     (void)mu_rowset_drop(&b->rows_in, row);
     (void)mu_rowset_add(&b->rows_dirty, row);
     mu_topology_mark_row(db, row);

@@ -92,18 +92,17 @@ const struct mu_domain_table *mu_domains_table(struct mu_domains *domains, uint3
     const struct mu_snapshot *snapshot = domains->snapshot;
     MU_ASSERT(topology < snapshot->topology_count);
     struct mu_domain_table *table = &domains->tables[topology];
-    if (table->valid && table->static_generation == snapshot->static_generation &&
-        table->key.v == snapshot->topology_keys[topology].v &&
-        table->domain_count == snapshot->domain_bound[topology])
+    if (table->valid && table->generation == snapshot->domain_generation[topology] &&
+        table->row_count == snapshot->node_rows)
         return table;
     table->valid = false;
     uint32_t count = snapshot->domain_bound[topology];
     if (table_reserve(table, count, snapshot->node_rows) != 0)
         return NULL;
     table->domain_count = count;
+    table->row_count = snapshot->node_rows;
     table_fill(table, snapshot->topology[topology], snapshot->node_rows);
-    table->static_generation = snapshot->static_generation;
-    table->key = snapshot->topology_keys[topology];
+    table->generation = snapshot->domain_generation[topology];
     table->valid = true;
     return table;
 }

@@ -139,7 +139,9 @@ struct mu_snapshot {
     struct mu_symbol topology_keys[MU_TOPOLOGIES_MAX];
     uint32_t *topology[MU_TOPOLOGIES_MAX];
     uint32_t domain_bound[MU_TOPOLOGIES_MAX]; /* one past the largest domain number */
-    uint32_t census_count;                    /* numbers in use are below it */
+    /* Moves when the domain of any row does, node objects or not; never the same for two keys. */
+    uint64_t domain_generation[MU_TOPOLOGIES_MAX];
+    uint32_t census_count; /* numbers in use are below it */
     struct mu_census *censuses;
     const struct mu_class_census *const *class_census; /* by class index; NULL: asks none */
     uint32_t class_census_count;

@@ -356,7 +356,8 @@ static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, c
         return MU_ENOMEM;
     int64_t limit = view_limit(view, t, census);
     *out = view->rows;
-    bool same = view->census_id == census->id && view->static_generation == s->static_generation;
+    uint64_t generation = by_row ? 0 : s->domain_generation[census->topology];
+    bool same = view->census_id == census->id && view->domain_generation == generation;
     if (!same) {
         memset(view->over, 0,
                MU_BITSET_WORDS(by_row ? view->row_cap + view->domain_cap : view->domain_cap) * 8);
@@ -374,7 +375,7 @@ static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, c
     for (uint32_t d = 0; d < domains; d++)
         view_check(view, table, census, d);
     view->census_id = census->id;
-    view->static_generation = s->static_generation;
+    view->domain_generation = generation;
     view->session = terms->session;
     view->moves = t->moves;
     return 0;

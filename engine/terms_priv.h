@@ -27,7 +27,7 @@ struct mu_view {
     int32_t skew, min_domains;
     bool self;
     /* Up to where it is current. */
-    uint64_t census_id, static_generation, session, moves;
+    uint64_t census_id, domain_generation, session, moves;
     int64_t limit;
     uint64_t *over; /* bit per domain */
     uint64_t *rows; /* bit per row; the same array as `over` where the row is the domain */

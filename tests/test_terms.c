@@ -301,6 +301,113 @@ static void test_session_run__too_many_topology_keys__those_beyond_wait(void **s
     close_rig(&r);
 }
 
+/* ---- what is remembered from session to session --------------------------------------------- */
+
+static struct mu_pod_object pod_of(const char *name, const char *node, uint64_t version)
+{
+    return (struct mu_pod_object){.ns = MU_STR("ns-0"),
+                                  .name = mu_str_of(name),
+                                  .uid = mu_str_of(name),
+                                  .version = version,
+                                  .scheduler_name = MU_STR(MU_WORLD_SCHEDULER),
+                                  .node_name = mu_str_of(node),
+                                  .phase = MU_POD_RUNNING};
+}
+
+static enum mu_verdict_kind verdict_on(struct rig *r, struct mu_place *place,
+                                       const struct mu_pod_object *pod, uint32_t node)
+{
+    struct mu_place_pod member;
+    struct mu_verdict verdict;
+    assert_true(member_of(r, pod, &member));
+    mu_place_begin(place, r->snapshot);
+    const struct mu_node_ix row = {row_of(r, &r->world.nodes[node])};
+    assert_int_equal(mu_place_verdict(place, member, row, &verdict), 0);
+    mu_place_end(place);
+    return verdict.kind;
+}
+
+static void set_zone(struct rig *r, uint32_t node, const char *zone)
+{
+    struct mu_node_object *n = &r->world.nodes[node];
+    const struct mu_label label = {MU_STR("zone"), mu_str_of(zone)};
+    n->labels = &label;
+    n->label_count = 1;
+    n->taint_count = 0;
+    n->unschedulable = false;
+    n->version = ++r->world.version;
+    assert_int_equal(mu_db_node_upsert(r->db, n, 0, NULL), 0);
+    bring_up(r);
+}
+
+/* A key that nobody asks for any more gives up the numbers of its domains. When it is asked for
+ * again they are given out anew, in another order, though no node has changed since. */
+static void test_place_verdict__key_asked_for_again__domains_as_they_are_now(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+    assert_non_null(place);
+    const struct mu_str own = MU_STR("ns-0");
+    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                     .topology_key = MU_STR("zone"),
+                                     .namespaces = &own,
+                                     .namespace_count = 1};
+    struct mu_pod_object there = pod_of("there", "node-1", 1000);
+    struct mu_pod_object waits = pod_of("waits", "", 1001);
+    waits.phase = MU_POD_PENDING;
+    waits.terms = &term;
+    waits.term_count = 1;
+    assert_int_equal(mu_db_pod_upsert(r.db, &there, 0, NULL), 0);
+    assert_int_equal(mu_db_pod_upsert(r.db, &waits, 0, NULL), 0);
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "b");
+    set_zone(&r, 0, "b");
+    set_zone(&r, 1, "a"); /* node-0 in domain 1, node-1 in domain 0 */
+    assert_int_equal(verdict_on(&r, place, &waits, 0), MU_FITS);
+    assert_int_equal(verdict_on(&r, place, &waits, 1), MU_NO_ANTI_AFFINITY);
+    assert_int_equal(mu_db_pod_remove(r.db, waits.ns, waits.name, waits.uid, 0), 0);
+    bring_up(&r);
+    bring_up(&r);
+    assert_int_equal(mu_db_pod_upsert(r.db, &waits, 0, NULL), 0);
+    bring_up(&r);
+    assert_int_equal(verdict_on(&r, place, &waits, 0), MU_FITS);
+    assert_int_equal(verdict_on(&r, place, &waits, 1), MU_NO_ANTI_AFFINITY);
+    mu_place_destroy(place);
+    close_rig(&r);
+}
+
+/* A preference without a census is left aside, by the session and by admission alike. */
+static void test_db_admit__preference_that_cannot_be_judged__is_none(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 1, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    char keys[MU_TOPOLOGIES_MAX + 1][32], names[MU_TOPOLOGIES_MAX + 1][32];
+    for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "example.com/key-%u", i);
+        (void)snprintf(names[i], sizeof names[i], "pod-%u", i);
+        const struct mu_pod_term term = {
+            .kind = MU_TERM_PREFERRED, .weight = 1, .topology_key = mu_str_of(keys[i])};
+        struct mu_pod_object pod = pod_of(names[i], i < MU_TOPOLOGIES_MAX ? "node-0" : "", 1000);
+        pod.terms = &term;
+        pod.term_count = 1;
+        assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+        bring_up(&r);
+    }
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    const struct mu_plan *plan;
+    assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    struct mu_error why = {.code = 0};
+    if (mu_db_admit(r.db, &plan->gangs[0], &why) != 0)
+        fail_msg("%s", why.text);
+    mu_session_destroy(session);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +415,8 @@ int main(void)
         cmocka_unit_test(test_place_put__one_after_the_other__each_by_the_rules),
         cmocka_unit_test(test_session_run__random_worlds__binds_keep_all_rules),
         cmocka_unit_test(test_session_run__too_many_topology_keys__those_beyond_wait),
+        cmocka_unit_test(test_place_verdict__key_asked_for_again__domains_as_they_are_now),
+        cmocka_unit_test(test_db_admit__preference_that_cannot_be_judged__is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
