@@ -406,7 +406,7 @@ int mu_pod_bound_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod
     const char *phase = pod->status == NULL ? NULL : pod->status->phase;
     bound.terminal =
         phase != NULL && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);
-    if (mu_decode_version(meta->resourceversion, &bound.version) != 0)
+    if (mu_decode_version(mu_str_of(meta->resourceversion), &bound.version) != 0)
         return mu_error_set(error, MU_EPROTO,
                             "pod %s: metadata.resourceVersion: expected a decimal number",
                             meta->name == NULL ? "" : meta->name);

@@ -22,9 +22,10 @@
 /* The last of this key counts, or NULL. */
 static const struct mu_label *find_annotation(const struct mu_pod_reader *r, struct mu_str key)
 {
-    for (uint32_t i = r->annotation_count; i > 0; i--) {
-        if (mu_str_equal(r->annotations[i - 1].key, key))
-            return &r->annotations[i - 1];
+    const struct mu_pair_list *all = &r->meta->annotations;
+    for (uint32_t i = all->count; i > 0; i--) {
+        if (mu_str_equal(all->items[i - 1].key, key))
+            return &all->items[i - 1];
     }
     return NULL;
 }
@@ -54,7 +55,7 @@ static bool read_fraction(struct mu_str text, int64_t *millis)
 
 void mu_pod_add_share(struct mu_pod_reader *r, struct mu_tally *requests)
 {
-    if (r->annotation_count == 0)
+    if (r->meta->annotations.count == 0)
         return;
     const struct mu_label *fraction = find_annotation(r, MU_STR(FRACTION));
     const struct mu_label *devices = find_annotation(r, MU_STR(FRACTION_DEVICES));
@@ -99,7 +100,7 @@ static bool read_devices(struct mu_str text, uint64_t *bits)
 
 void mu_pod_put_devices(struct mu_pod_reader *r)
 {
-    if (r->out->node_name.len == 0 || r->annotation_count == 0)
+    if (r->out->node_name.len == 0 || r->meta->annotations.count == 0)
         return;
     const struct mu_label *given = find_annotation(r, MU_STR(MU_DEVICE_ANNOTATION));
     if (given != NULL && !read_devices(given->value, &r->out->devices))

@@ -12,6 +12,7 @@
 #include "informer/codec_node_priv.h"
 #include "informer/decode_priv.h"
 #include "informer/tally_priv.h"
+#include "informer/view_priv.h"
 
 void mu_node_warn(const struct mu_node_reader *r, const char *field, struct mu_str item,
                   const char *expected)
@@ -39,15 +40,14 @@ static int no_memory(const struct mu_node_reader *r, const char *field)
                         field);
 }
 
-static int put_allocatable(struct mu_node_reader *r, const Kube__NodeStatus *status)
+static int put_allocatable(struct mu_node_reader *r, const struct mu_view_node_status *status)
 {
-    if (status == NULL || status->n_allocatable == 0)
+    if (status == NULL || status->allocatable.count == 0)
         return 0;
     struct mu_tally tally;
     mu_tally_init(&tally);
-    for (size_t i = 0; i < status->n_allocatable; i++) {
-        const Kube__QuantityEntry *entry = status->allocatable[i];
-        struct mu_str name = mu_str_of(entry->key);
+    for (uint32_t i = 0; i < status->allocatable.count; i++) {
+        struct mu_str name = status->allocatable.items[i].key;
         enum mu_tally_unit unit = mu_tally_unit(name, true);
         if (unit == MU_UNIT_NONE)
             continue;
@@ -56,7 +56,7 @@ static int put_allocatable(struct mu_node_reader *r, const Kube__NodeStatus *sta
             continue;
         }
         int64_t value;
-        enum mu_tally_fault fault = mu_tally_read(entry->value, unit, &value);
+        enum mu_tally_fault fault = mu_tally_read(status->allocatable.items[i].value, unit, &value);
         if (fault != MU_TALLY_OK) {
             mu_node_warn(r, "status.allocatable", name, mu_tally_fault_text(fault));
             value = 0; /* also for a huge one: room that cannot be true is not handed out */
@@ -77,21 +77,14 @@ static int put_allocatable(struct mu_node_reader *r, const Kube__NodeStatus *sta
     return 0;
 }
 
-static int put_labels(struct mu_node_reader *r, const Kube__ObjectMeta *meta)
+static void put_labels(struct mu_node_reader *r, const struct mu_pair_list *labels)
 {
-    size_t count = meta->n_labels;
-    if (count > MU_LABELS_PER_OBJECT) {
-        leave_out(r, "metadata.labels", count, MU_LABELS_PER_OBJECT);
-        return 0;
+    if (labels->count > MU_LABELS_PER_OBJECT) {
+        leave_out(r, "metadata.labels", labels->count, MU_LABELS_PER_OBJECT);
+        return;
     }
-    if (count == 0)
-        return 0;
-    struct mu_label *labels = mu_decode_pairs(r->arena, meta->labels, count);
-    if (labels == NULL)
-        return no_memory(r, "metadata.labels");
-    r->out->labels = labels;
-    r->out->label_count = (uint32_t)count;
-    return 0;
+    r->out->labels = labels->items;
+    r->out->label_count = labels->count;
 }
 
 static const struct mu_taint oversized_taints[2] = {
@@ -99,9 +92,9 @@ static const struct mu_taint oversized_taints[2] = {
     {.value = {"oversized", 9}, .effect = MU_EFFECT_NO_EXECUTE},
 };
 
-static int put_taints(struct mu_node_reader *r, const Kube__NodeSpec *spec)
+static int put_taints(struct mu_node_reader *r, const struct mu_view_node_spec *spec)
 {
-    size_t count = spec == NULL ? 0 : spec->n_taints;
+    uint32_t count = spec == NULL ? 0 : spec->taints.count;
     if (count > MU_TAINTS_PER_NODE) {
         leave_out(r, "spec.taints", count, MU_TAINTS_PER_NODE);
         r->out->taints = oversized_taints;
@@ -113,11 +106,11 @@ static int put_taints(struct mu_node_reader *r, const Kube__NodeSpec *spec)
     struct mu_taint *taints = mu_arena_calloc(r->arena, count, sizeof *taints);
     if (taints == NULL)
         return no_memory(r, "spec.taints");
-    for (size_t i = 0; i < count; i++) {
-        const Kube__Taint *t = spec->taints[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_view_taint *t = &spec->taints.items[i];
         taints[i] = (struct mu_taint){
-            .key = mu_str_of(t->key),
-            .value = mu_str_of(t->value),
+            .key = t->key,
+            .value = t->value,
             .effect = mu_decode_effect(t->effect),
         };
         /* Only a toleration may leave its effect open; a taint without one filters nothing. */
@@ -125,7 +118,7 @@ static int put_taints(struct mu_node_reader *r, const Kube__NodeSpec *spec)
             taints[i].effect = MU_EFFECT_OTHER;
     }
     r->out->taints = taints;
-    r->out->taint_count = (uint32_t)count;
+    r->out->taint_count = count;
     return 0;
 }
 
@@ -140,12 +133,12 @@ static bool has_image(const struct mu_image *images, uint32_t count, struct mu_s
 
 /* Only scores look at images: the kubelet lists the largest first, and those count. The first entry
  * of a name holds. */
-static int put_images(struct mu_node_reader *r, const Kube__NodeStatus *status)
+static int put_images(struct mu_node_reader *r, const struct mu_view_node_status *status)
 {
     size_t all = 0;
     uint32_t count = 0;
-    for (size_t i = 0; status != NULL && i < status->n_images; i++)
-        all += status->images[i]->n_names;
+    for (uint32_t i = 0; status != NULL && i < status->images.count; i++)
+        all += status->images.items[i].names.count;
     if (all == 0)
         return 0;
     if (all > MU_IMAGES_PER_NODE)
@@ -153,11 +146,11 @@ static int put_images(struct mu_node_reader *r, const Kube__NodeStatus *status)
     struct mu_image *images = mu_arena_calloc(r->arena, all, sizeof *images);
     if (images == NULL)
         return no_memory(r, "status.images");
-    for (size_t i = 0; i < status->n_images; i++) {
-        const Kube__ContainerImage *from = status->images[i];
-        int64_t bytes = from->sizebytes < 0 ? 0 : from->sizebytes;
-        for (size_t k = 0; k < from->n_names && count < all; k++) {
-            struct mu_str name = mu_str_of(from->names[k]);
+    for (uint32_t i = 0; i < status->images.count; i++) {
+        const struct mu_view_image *from = &status->images.items[i];
+        int64_t bytes = from->bytes < 0 ? 0 : from->bytes;
+        for (uint32_t k = 0; k < from->names.count && count < all; k++) {
+            struct mu_str name = from->names.items[k];
             if (name.len == 0 || name.len > MU_IMAGE_NAME_BYTES_MAX ||
                 has_image(images, count, name))
                 continue;
@@ -170,18 +163,14 @@ static int put_images(struct mu_node_reader *r, const Kube__NodeStatus *status)
     return 0;
 }
 
-int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
-                   struct mu_error *warn, struct mu_error *error)
+int mu_node_translate(const struct mu_view_node *node, struct mu_arena *arena,
+                      struct mu_node_object *out, struct mu_error *warn, struct mu_error *error)
 {
-    const void *message;
+    struct mu_decode_identity id;
     if (warn != NULL)
         warn->code = 0;
-    int rc = mu_decode_message(raw, &kube__node__descriptor, arena, "node", &message, error);
+    int rc = mu_decode_identity(node->meta, "node", &id, error);
     if (rc != 0)
-        return rc;
-    const Kube__Node *node = message;
-    struct mu_decode_identity id;
-    if ((rc = mu_decode_identity(node->metadata, "node", &id, error)) != 0)
         return rc;
     struct mu_node_object object = {
         .name = id.name,
@@ -190,10 +179,21 @@ int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_obj
         .unschedulable = node->spec != NULL && node->spec->unschedulable,
     };
     struct mu_node_reader r = {.arena = arena, .out = &object, .warn = warn, .error = error};
-    if ((rc = put_labels(&r, node->metadata)) != 0 || (rc = put_taints(&r, node->spec)) != 0 ||
-        (rc = put_allocatable(&r, node->status)) != 0 || (rc = put_images(&r, node->status)) != 0)
+    put_labels(&r, &node->meta->labels);
+    if ((rc = put_taints(&r, node->spec)) != 0 || (rc = put_allocatable(&r, node->status)) != 0 ||
+        (rc = put_images(&r, node->status)) != 0)
         return rc;
     mu_node_put_devices(&r);
     *out = object;
     return 0;
+}
+
+int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_object *out,
+                   struct mu_error *warn, struct mu_error *error)
+{
+    struct mu_view_node view;
+    if (warn != NULL)
+        warn->code = 0;
+    int rc = mu_view_open(raw, &mu_view_of_node, arena, "node", &view, error);
+    return rc != 0 ? rc : mu_node_translate(&view, arena, out, warn, error);
 }

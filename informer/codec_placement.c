@@ -41,9 +41,9 @@ static int32_t read_weight(int32_t weight)
 
 #define NODE_AFFINITY "spec.affinity.nodeAffinity"
 
-static int put_required(struct mu_pod_reader *r, const Kube__NodeSelector *from)
+static int put_required(struct mu_pod_reader *r, const struct mu_view_node_selector *from)
 {
-    size_t count = from->n_nodeselectorterms;
+    uint32_t count = from->terms.count;
     r->out->has_node_terms = true; /* none: no node matches */
     if (count > MU_SELECTOR_TERMS_MAX)
         return mu_pod_leave_out(r, NODE_AFFINITY, count, MU_SELECTOR_TERMS_MAX);
@@ -51,26 +51,26 @@ static int put_required(struct mu_pod_reader *r, const Kube__NodeSelector *from)
         return 0;
     struct mu_node_term *terms = mu_arena_calloc(r->arena, count, sizeof *terms);
     int rc = terms == NULL ? MU_ENOMEM : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = mu_pod_node_term(r, from->nodeselectorterms[i], &terms[i]);
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
+        rc = mu_pod_node_term(r, &from->terms.items[i], &terms[i]);
     rc = settle(r, rc, NODE_AFFINITY);
     if (rc != 1)
         return rc;
     r->out->node_terms = terms;
-    r->out->node_term_count = (uint32_t)count;
+    r->out->node_term_count = count;
     return 0;
 }
 
-static bool says_something(const Kube__PreferredSchedulingTerm *from)
+static bool says_something(const struct mu_view_preferred_node *from)
 {
-    const Kube__NodeSelectorTerm *term = from->preference;
+    const struct mu_view_node_term *term = from->term;
     return from->weight > 0 && term != NULL &&
-           (term->n_matchexpressions > 0 || term->n_matchfields > 0);
+           (term->expressions.count > 0 || term->fields.count > 0);
 }
 
-static int put_preferred(struct mu_pod_reader *r, const Kube__NodeAffinity *affinity)
+static int put_preferred(struct mu_pod_reader *r, const struct mu_view_node_affinity *affinity)
 {
-    size_t all = affinity->n_preferredduringschedulingignoredduringexecution;
+    uint32_t all = affinity->preferred.count;
     if (all > MU_SELECTOR_TERMS_MAX)
         return mu_pod_leave_out(r, NODE_AFFINITY, all, MU_SELECTOR_TERMS_MAX);
     if (all == 0)
@@ -78,13 +78,12 @@ static int put_preferred(struct mu_pod_reader *r, const Kube__NodeAffinity *affi
     struct mu_preferred_node *terms = mu_arena_calloc(r->arena, all, sizeof *terms);
     int rc = terms == NULL ? MU_ENOMEM : 0;
     uint32_t count = 0;
-    for (size_t i = 0; rc == 0 && i < all; i++) {
-        const Kube__PreferredSchedulingTerm *from =
-            affinity->preferredduringschedulingignoredduringexecution[i];
+    for (uint32_t i = 0; rc == 0 && i < all; i++) {
+        const struct mu_view_preferred_node *from = &affinity->preferred.items[i];
         if (!says_something(from))
             continue;
         terms[count].weight = read_weight(from->weight);
-        rc = mu_pod_node_term(r, from->preference, &terms[count++].term);
+        rc = mu_pod_node_term(r, from->term, &terms[count++].term);
     }
     rc = settle(r, rc, NODE_AFFINITY);
     if (rc != 1)
@@ -96,13 +95,13 @@ static int put_preferred(struct mu_pod_reader *r, const Kube__NodeAffinity *affi
 
 int mu_pod_put_node_affinity(struct mu_pod_reader *r)
 {
-    const Kube__NodeAffinity *affinity =
-        r->spec->affinity == NULL ? NULL : r->spec->affinity->nodeaffinity;
+    const struct mu_view_node_affinity *affinity =
+        r->spec->affinity == NULL ? NULL : r->spec->affinity->node;
     if (affinity == NULL)
         return 0;
     int rc = 0;
-    if (affinity->requiredduringschedulingignoredduringexecution != NULL)
-        rc = put_required(r, affinity->requiredduringschedulingignoredduringexecution);
+    if (affinity->required != NULL)
+        rc = put_required(r, affinity->required);
     return rc != 0 ? rc : put_preferred(r, affinity);
 }
 
@@ -119,105 +118,90 @@ struct term_list {
 
 /* Neither namespaces nor a selector of them: the pod's own. */
 static int read_namespaces(struct mu_pod_reader *r, struct term_list *list,
-                           const Kube__PodAffinityTerm *from, struct mu_pod_term *to)
+                           const struct mu_view_pod_term *from, struct mu_pod_term *to)
 {
-    if (from->n_namespaces == 0 && from->namespaceselector == NULL) {
+    if (from->namespaces.count == 0 && from->namespace_selector == NULL) {
         to->namespaces = list->own_namespace;
         to->namespace_count = 1;
         return 0;
     }
-    to->namespace_count = (uint32_t)from->n_namespaces;
-    int rc = mu_pod_values(r, from->namespaces, from->n_namespaces, &to->namespaces);
-    if (rc != 0 || from->namespaceselector == NULL)
+    to->namespace_count = from->namespaces.count;
+    int rc = mu_pod_values(r, &from->namespaces, &to->namespaces);
+    if (rc != 0 || from->namespace_selector == NULL)
         return rc;
     struct mu_selector *selector = mu_arena_calloc(r->arena, 1, sizeof *selector);
     if (selector == NULL)
         return MU_ENOMEM;
     to->namespace_selector = selector;
-    return mu_pod_selector(r, from->namespaceselector, NULL, POD_AFFINITY ".namespaceSelector",
+    return mu_pod_selector(r, from->namespace_selector, NULL, POD_AFFINITY ".namespaceSelector",
                            selector);
 }
 
 static int add_term(struct mu_pod_reader *r, struct term_list *list, enum mu_term_kind kind,
-                    int32_t weight, const Kube__PodAffinityTerm *from)
+                    int32_t weight, const struct mu_view_pod_term *from)
 {
-    static const Kube__PodAffinityTerm empty = KUBE__POD_AFFINITY_TERM__INIT;
+    static const struct mu_view_pod_term empty = {.selector = NULL};
     bool preferred = kind == MU_TERM_PREFERRED || kind == MU_TERM_PREFERRED_ANTI;
     if (from == NULL)
         from = &empty;
-    struct mu_str key = mu_str_of(from->topologykey);
+    struct mu_str key = from->topology_key;
     if (preferred && (weight <= 0 || key.len == 0))
         return 0;
     if (key.len == 0)
         mark_unreadable(r, POD_AFFINITY, MU_STR("topologyKey"), "expected a label's key");
-    const struct mu_own_keys own = {.in = from->matchlabelkeys,
-                                    .in_count = from->n_matchlabelkeys,
-                                    .not_in = from->mismatchlabelkeys,
-                                    .not_in_count = from->n_mismatchlabelkeys,
-                                    .merged_once = true};
+    const struct mu_own_keys own = {
+        .in = from->match_keys, .not_in = from->mismatch_keys, .merged_once = true};
     struct mu_pod_term *to = &list->items[list->count++];
     to->kind = kind;
     to->weight = preferred ? read_weight(weight) : 0;
     to->topology_key = key;
-    int rc =
-        mu_pod_selector(r, from->labelselector, &own, POD_AFFINITY ".labelSelector", &to->selector);
+    int rc = mu_pod_selector(r, from->selector, &own, POD_AFFINITY ".labelSelector", &to->selector);
     return rc != 0 ? rc : read_namespaces(r, list, from, to);
 }
 
 static int add_required(struct mu_pod_reader *r, struct term_list *list, enum mu_term_kind kind,
-                        Kube__PodAffinityTerm *const *from, size_t count)
+                        const struct mu_pod_term_list *from)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = add_term(r, list, kind, 0, from[i]);
+    for (uint32_t i = 0; rc == 0 && i < from->count; i++)
+        rc = add_term(r, list, kind, 0, &from->items[i]);
     return rc;
 }
 
 static int add_preferred(struct mu_pod_reader *r, struct term_list *list, enum mu_term_kind kind,
-                         Kube__WeightedPodAffinityTerm *const *from, size_t count)
+                         const struct mu_weighted_term_list *from)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = add_term(r, list, kind, from[i]->weight, from[i]->podaffinityterm);
+    for (uint32_t i = 0; rc == 0 && i < from->count; i++)
+        rc = add_term(r, list, kind, from->items[i].weight, from->items[i].term);
     return rc;
 }
 
-static int add_terms(struct mu_pod_reader *r, struct term_list *list, const Kube__PodAffinity *with,
-                     const Kube__PodAntiAffinity *against)
+static int add_terms(struct mu_pod_reader *r, struct term_list *list,
+                     const struct mu_view_pod_affinity *with,
+                     const struct mu_view_pod_affinity *against)
 {
-    int rc = add_required(r, list, MU_TERM_AFFINITY,
-                          with->requiredduringschedulingignoredduringexecution,
-                          with->n_requiredduringschedulingignoredduringexecution);
+    int rc = add_required(r, list, MU_TERM_AFFINITY, &with->required);
     if (rc == 0)
-        rc = add_required(r, list, MU_TERM_ANTI_AFFINITY,
-                          against->requiredduringschedulingignoredduringexecution,
-                          against->n_requiredduringschedulingignoredduringexecution);
+        rc = add_required(r, list, MU_TERM_ANTI_AFFINITY, &against->required);
     if (rc == 0)
-        rc = add_preferred(r, list, MU_TERM_PREFERRED,
-                           with->preferredduringschedulingignoredduringexecution,
-                           with->n_preferredduringschedulingignoredduringexecution);
+        rc = add_preferred(r, list, MU_TERM_PREFERRED, &with->preferred);
     if (rc == 0)
-        rc = add_preferred(r, list, MU_TERM_PREFERRED_ANTI,
-                           against->preferredduringschedulingignoredduringexecution,
-                           against->n_preferredduringschedulingignoredduringexecution);
+        rc = add_preferred(r, list, MU_TERM_PREFERRED_ANTI, &against->preferred);
     return rc;
 }
 
 int mu_pod_put_terms(struct mu_pod_reader *r)
 {
-    static const Kube__PodAffinity no_with = KUBE__POD_AFFINITY__INIT;
-    static const Kube__PodAntiAffinity no_against = KUBE__POD_ANTI_AFFINITY__INIT;
-    const Kube__Affinity *affinity = r->spec->affinity;
-    if (affinity == NULL || (affinity->podaffinity == NULL && affinity->podantiaffinity == NULL))
+    static const struct mu_view_pod_affinity none = {.required = {NULL, 0}};
+    const struct mu_view_affinity *affinity = r->spec->affinity;
+    if (affinity == NULL || (affinity->with == NULL && affinity->against == NULL))
         return 0;
-    const Kube__PodAffinity *with =
-        affinity->podaffinity != NULL ? affinity->podaffinity : &no_with;
-    const Kube__PodAntiAffinity *against =
-        affinity->podantiaffinity != NULL ? affinity->podantiaffinity : &no_against;
-    size_t all = with->n_requiredduringschedulingignoredduringexecution +
-                 with->n_preferredduringschedulingignoredduringexecution +
-                 against->n_requiredduringschedulingignoredduringexecution +
-                 against->n_preferredduringschedulingignoredduringexecution;
+    const struct mu_view_pod_affinity *with = affinity->with != NULL ? affinity->with : &none;
+    const struct mu_view_pod_affinity *against =
+        affinity->against != NULL ? affinity->against : &none;
+    size_t all = (size_t)with->required.count + with->preferred.count + against->required.count +
+                 against->preferred.count;
     if (all > MU_SELECTOR_TERMS_MAX)
         return mu_pod_leave_out(r, POD_AFFINITY, all, MU_SELECTOR_TERMS_MAX);
     if (all == 0)
@@ -241,9 +225,10 @@ int mu_pod_put_terms(struct mu_pod_reader *r)
 #define SPREAD "spec.topologySpreadConstraints"
 
 /* "Honor" or "Ignore"; absent: `otherwise`. */
-static bool read_policy(struct mu_pod_reader *r, const char *word, const char *name, bool otherwise)
+static bool read_policy(struct mu_pod_reader *r, struct mu_str word, const char *name,
+                        bool otherwise)
 {
-    if (word == NULL || word[0] == '\0')
+    if (word.len == 0)
         return otherwise;
     if (!mu_text_is(word, "Honor") && !mu_text_is(word, "Ignore"))
         mark_unreadable(r, SPREAD, mu_str_of(name), "expected Honor or Ignore");
@@ -259,43 +244,44 @@ static int32_t read_positive(struct mu_pod_reader *r, bool absent, int32_t value
     return 1;
 }
 
-static int read_spread(struct mu_pod_reader *r, const Kube__TopologySpreadConstraint *from,
+static int read_spread(struct mu_pod_reader *r, const struct mu_view_spread *from,
                        struct mu_spread *to)
 {
-    const struct mu_own_keys own = {.in = from->matchlabelkeys, .in_count = from->n_matchlabelkeys};
-    bool soft = mu_text_is(from->whenunsatisfiable, "ScheduleAnyway");
-    if (!soft && !mu_text_is(from->whenunsatisfiable, "DoNotSchedule"))
+    const struct mu_own_keys own = {.in = from->match_keys};
+    bool soft = mu_text_is(from->when_unsatisfiable, "ScheduleAnyway");
+    if (!soft && !mu_text_is(from->when_unsatisfiable, "DoNotSchedule"))
         mark_unreadable(r, SPREAD, MU_STR("whenUnsatisfiable"),
                         "expected DoNotSchedule or ScheduleAnyway");
-    if (from->topologykey == NULL || from->topologykey[0] == '\0')
+    if (from->topology_key.len == 0)
         mark_unreadable(r, SPREAD, MU_STR("topologyKey"), "expected a label's key");
     *to = (struct mu_spread){
-        .topology_key = mu_str_of(from->topologykey),
-        .max_skew = read_positive(r, false, from->maxskew, "maxSkew"),
-        .min_domains = read_positive(r, !from->has_mindomains, from->mindomains, "minDomains"),
+        .topology_key = from->topology_key,
+        .max_skew = read_positive(r, false, from->max_skew, "maxSkew"),
+        .min_domains = read_positive(r, !mu_numbers_have(from->numbers, MU_SPREAD_MIN_DOMAINS),
+                                     from->min_domains, "minDomains"),
         .hard = !soft,
-        .honor_affinity = read_policy(r, from->nodeaffinitypolicy, "nodeAffinityPolicy", true),
-        .honor_taints = read_policy(r, from->nodetaintspolicy, "nodeTaintsPolicy", false),
+        .honor_affinity = read_policy(r, from->affinity_policy, "nodeAffinityPolicy", true),
+        .honor_taints = read_policy(r, from->taints_policy, "nodeTaintsPolicy", false),
     };
-    return mu_pod_selector(r, from->labelselector, &own, SPREAD ".labelSelector", &to->selector);
+    return mu_pod_selector(r, from->selector, &own, SPREAD ".labelSelector", &to->selector);
 }
 
 int mu_pod_put_spreads(struct mu_pod_reader *r)
 {
-    size_t count = r->spec->n_topologyspreadconstraints;
+    uint32_t count = r->spec->spreads.count;
     if (count > MU_SELECTOR_TERMS_MAX)
         return mu_pod_leave_out(r, SPREAD, count, MU_SELECTOR_TERMS_MAX);
     if (count == 0)
         return 0;
     struct mu_spread *spreads = mu_arena_calloc(r->arena, count, sizeof *spreads);
     int rc = spreads == NULL ? MU_ENOMEM : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = read_spread(r, r->spec->topologyspreadconstraints[i], &spreads[i]);
+    for (uint32_t i = 0; rc == 0 && i < count; i++)
+        rc = read_spread(r, &r->spec->spreads.items[i], &spreads[i]);
     rc = settle(r, rc, SPREAD);
     if (rc != 1)
         return rc;
     r->out->spreads = spreads;
-    r->out->spread_count = (uint32_t)count;
+    r->out->spread_count = count;
     return 0;
 }
 
@@ -303,53 +289,53 @@ int mu_pod_put_spreads(struct mu_pod_reader *r)
 
 #define PORTS "spec.containers.ports"
 
-static size_t count_ports(const Kube__Container *container)
+static size_t count_ports(const struct mu_view_container *container)
 {
     size_t count = 0;
-    for (size_t i = 0; i < container->n_ports; i++)
-        count += container->ports[i]->hostport != 0;
+    for (uint32_t i = 0; i < container->ports.count; i++)
+        count += container->ports.items[i].host_port != 0;
     return count;
 }
 
-static enum mu_protocol read_protocol(struct mu_pod_reader *r, const char *word)
+static enum mu_protocol read_protocol(struct mu_pod_reader *r, struct mu_str word)
 {
     if (mu_text_is(word, "UDP"))
         return MU_PROTOCOL_UDP;
     if (mu_text_is(word, "SCTP"))
         return MU_PROTOCOL_SCTP;
-    if (word != NULL && word[0] != '\0' && !mu_text_is(word, "TCP"))
+    if (word.len > 0 && !mu_text_is(word, "TCP"))
         mark_unreadable(r, PORTS, MU_STR("protocol"), "expected TCP, UDP or SCTP");
     return MU_PROTOCOL_TCP;
 }
 
-static void add_ports(struct mu_pod_reader *r, const Kube__Container *container,
+static void add_ports(struct mu_pod_reader *r, const struct mu_view_container *container,
                       struct mu_host_port *ports, uint32_t *count)
 {
-    for (size_t i = 0; i < container->n_ports; i++) {
-        const Kube__ContainerPort *from = container->ports[i];
-        if (from->hostport == 0)
+    for (uint32_t i = 0; i < container->ports.count; i++) {
+        const struct mu_view_port *from = &container->ports.items[i];
+        if (from->host_port == 0)
             continue;
-        if (from->hostport < 0 || from->hostport > PORT_MAX) {
+        if (from->host_port < 0 || from->host_port > PORT_MAX) {
             mark_unreadable(r, PORTS, MU_STR("hostPort"), "expected a number from 1 to 65535");
             continue;
         }
-        struct mu_str ip = mu_str_of(from->hostip);
+        struct mu_str ip = from->host_ip;
         ports[(*count)++] = (struct mu_host_port){.ip = ip.len > 0 ? ip : MU_STR("0.0.0.0"),
                                                   .protocol = read_protocol(r, from->protocol),
-                                                  .port = (uint16_t)from->hostport};
+                                                  .port = (uint16_t)from->host_port};
     }
 }
 
 /* An ordinary init container is gone when the pod runs, and its ports with it. */
 int mu_pod_put_ports(struct mu_pod_reader *r)
 {
-    const Kube__PodSpec *spec = r->spec;
+    const struct mu_container_list *apps = &r->spec->containers;
+    const struct mu_container_list *inits = &r->spec->init_containers;
     size_t all = 0;
-    for (size_t i = 0; i < spec->n_containers; i++)
-        all += count_ports(spec->containers[i]);
-    for (size_t i = 0; i < spec->n_initcontainers; i++)
-        all +=
-            mu_pod_is_sidecar(spec->initcontainers[i]) ? count_ports(spec->initcontainers[i]) : 0;
+    for (uint32_t i = 0; i < apps->count; i++)
+        all += count_ports(&apps->items[i]);
+    for (uint32_t i = 0; i < inits->count; i++)
+        all += mu_pod_is_sidecar(&inits->items[i]) ? count_ports(&inits->items[i]) : 0;
     if (all > MU_PORTS_PER_POD)
         return mu_pod_leave_out(r, PORTS, all, MU_PORTS_PER_POD);
     if (all == 0)
@@ -358,11 +344,11 @@ int mu_pod_put_ports(struct mu_pod_reader *r)
     if (ports == NULL)
         return mu_pod_no_memory(r, PORTS);
     uint32_t count = 0;
-    for (size_t i = 0; i < spec->n_containers; i++)
-        add_ports(r, spec->containers[i], ports, &count);
-    for (size_t i = 0; i < spec->n_initcontainers; i++) {
-        if (mu_pod_is_sidecar(spec->initcontainers[i]))
-            add_ports(r, spec->initcontainers[i], ports, &count);
+    for (uint32_t i = 0; i < apps->count; i++)
+        add_ports(r, &apps->items[i], ports, &count);
+    for (uint32_t i = 0; i < inits->count; i++) {
+        if (mu_pod_is_sidecar(&inits->items[i]))
+            add_ports(r, &inits->items[i], ports, &count);
     }
     r->out->ports = ports;
     r->out->port_count = count;
@@ -380,10 +366,9 @@ static bool has_tag(struct mu_str image)
 
 /* As a node would name it: with the tag ":latest" where it has neither tag nor digest. No node has
  * an image without a name, or one whose name is beyond its bound. data is NULL without memory. */
-static struct mu_str normalise_image(struct mu_pod_reader *r, const char *text)
+static struct mu_str normalise_image(struct mu_pod_reader *r, struct mu_str image)
 {
     static const char latest[] = ":latest";
-    struct mu_str image = mu_str_of(text);
     if (image.len > MU_IMAGE_NAME_BYTES_MAX)
         image.len = 0;
     if (has_tag(image))
@@ -401,8 +386,9 @@ static struct mu_str normalise_image(struct mu_pod_reader *r, const char *text)
  * placeable as ever. */
 int mu_pod_put_images(struct mu_pod_reader *r)
 {
-    const Kube__PodSpec *spec = r->spec;
-    size_t count = spec->n_initcontainers + spec->n_containers;
+    const struct mu_container_list *apps = &r->spec->containers;
+    const struct mu_container_list *inits = &r->spec->init_containers;
+    size_t count = (size_t)inits->count + apps->count;
     if (count > MU_IMAGES_PER_POD)
         count = MU_IMAGES_PER_POD;
     if (count == 0)
@@ -411,9 +397,8 @@ int mu_pod_put_images(struct mu_pod_reader *r)
     if (images == NULL)
         return mu_pod_no_memory(r, "spec.containers.image");
     for (size_t i = 0; i < count; i++) {
-        bool init = i < spec->n_initcontainers;
-        const Kube__Container *from =
-            init ? spec->initcontainers[i] : spec->containers[i - spec->n_initcontainers];
+        const struct mu_view_container *from =
+            i < inits->count ? &inits->items[i] : &apps->items[i - inits->count];
         images[i].name = normalise_image(r, from->image);
         if (images[i].name.data == NULL)
             return mu_pod_no_memory(r, "spec.containers.image");

@@ -52,12 +52,12 @@ int mu_pod_no_memory(const struct mu_pod_reader *r, const char *what)
 
 /* Read a quantity map; a later duplicate wins. Faults mark the pod. A name that the engine would
  * refuse is left out: no node can offer it. */
-static void read_map(struct mu_pod_reader *r, Kube__QuantityEntry *const *entries, size_t count,
-                     const char *field, struct mu_tally *tally)
+static void read_map(struct mu_pod_reader *r, const struct mu_pair_list *map, const char *field,
+                     struct mu_tally *tally)
 {
     mu_tally_init(tally);
-    for (size_t i = 0; i < count; i++) {
-        struct mu_str name = mu_str_of(entries[i]->key);
+    for (uint32_t i = 0; i < map->count; i++) {
+        struct mu_str name = map->items[i].key;
         enum mu_tally_unit unit = mu_tally_unit(name, false);
         if (unit == MU_UNIT_NONE)
             continue;
@@ -67,7 +67,7 @@ static void read_map(struct mu_pod_reader *r, Kube__QuantityEntry *const *entrie
             continue;
         }
         int64_t value;
-        enum mu_tally_fault fault = mu_tally_read(entries[i]->value, unit, &value);
+        enum mu_tally_fault fault = mu_tally_read(map->items[i].value, unit, &value);
         if (fault != MU_TALLY_OK) {
             r->out->unbuilt |= MU_RULE_REQUEST;
             mu_pod_warn(r, field, name, mu_tally_fault_text(fault));
@@ -76,41 +76,47 @@ static void read_map(struct mu_pod_reader *r, Kube__QuantityEntry *const *entrie
     }
 }
 
-static void read_requests(struct mu_pod_reader *r, const Kube__ResourceRequirements *resources,
+static void read_requests(struct mu_pod_reader *r, const struct mu_view_resources *resources,
                           const char *field, struct mu_tally *tally)
 {
     mu_tally_init(tally);
     if (resources != NULL)
-        read_map(r, resources->requests, resources->n_requests, field, tally);
+        read_map(r, &resources->requests, field, tally);
 }
 
 enum source { FROM_SPEC, FROM_ALLOCATED, FROM_ACTUAL };
 
-/* Status of the container `name`; the kubelet lists them in any order, mostly the spec's. */
-static const Kube__ContainerStatus *status_of(Kube__ContainerStatus *const *statuses, size_t count,
-                                              const char *name, size_t position)
+/* Absent text is nobody's name. */
+static bool same_text(struct mu_str a, struct mu_str b)
 {
+    return a.data != NULL && b.data != NULL && mu_str_equal(a, b);
+}
+
+/* Status of the container `name`; the kubelet lists them in any order, mostly the spec's. */
+static const struct mu_view_container_status *
+status_of(const struct mu_container_status_list *statuses, struct mu_str name, uint32_t position)
+{
+    uint32_t count = statuses->count;
     if (count > MU_CONTAINER_STATUSES_MAX)
         count = MU_CONTAINER_STATUSES_MAX;
-    if (position < count && mu_text_is(statuses[position]->name, name))
-        return statuses[position];
-    for (size_t i = 0; i < count; i++) {
-        if (mu_text_is(statuses[i]->name, name))
-            return statuses[i];
+    if (position < count && same_text(statuses->items[position].name, name))
+        return &statuses->items[position];
+    for (uint32_t i = 0; i < count; i++) {
+        if (same_text(statuses->items[i].name, name))
+            return &statuses->items[i];
     }
     return NULL;
 }
 
 /* What one container asks for or holds; falls back actual -> allocated -> spec. */
-static void container_amounts(struct mu_pod_reader *r, const Kube__Container *container,
-                              const Kube__ContainerStatus *status, enum source source,
+static void container_amounts(struct mu_pod_reader *r, const struct mu_view_container *container,
+                              const struct mu_view_container_status *status, enum source source,
                               struct mu_tally *tally)
 {
     if (source == FROM_ACTUAL && status != NULL && status->resources != NULL)
         read_requests(r, status->resources, "status.containerStatuses.resources.requests", tally);
-    else if (source != FROM_SPEC && status != NULL && status->n_allocatedresources > 0)
-        read_map(r, status->allocatedresources, status->n_allocatedresources,
-                 "status.containerStatuses.allocatedResources", tally);
+    else if (source != FROM_SPEC && status != NULL && status->allocated.count > 0)
+        read_map(r, &status->allocated, "status.containerStatuses.allocatedResources", tally);
     else
         read_requests(r, container->resources, "spec.containers.resources.requests", tally);
 }
@@ -118,27 +124,24 @@ static void container_amounts(struct mu_pod_reader *r, const Kube__Container *co
 /* Steps 1 to 3 of §3.3: max(app + sidecars, peak of the init phase) for each resource. */
 static void sum_containers(struct mu_pod_reader *r, enum source source, struct mu_tally *sum)
 {
-    const Kube__PodStatus *st = source == FROM_SPEC ? NULL : r->status;
+    const struct mu_view_status *st = source == FROM_SPEC ? NULL : r->status;
     struct mu_tally one;
     struct mu_tally peak;
     struct mu_tally sidecars;
     mu_tally_init(sum);
     mu_tally_init(&peak);
     mu_tally_init(&sidecars);
-    for (size_t i = 0; i < r->spec->n_containers; i++) {
-        const Kube__Container *c = r->spec->containers[i];
-        const Kube__ContainerStatus *cs =
-            st == NULL ? NULL
-                       : status_of(st->containerstatuses, st->n_containerstatuses, c->name, i);
+    for (uint32_t i = 0; i < r->spec->containers.count; i++) {
+        const struct mu_view_container *c = &r->spec->containers.items[i];
+        const struct mu_view_container_status *cs =
+            st == NULL ? NULL : status_of(&st->containers, c->name, i);
         container_amounts(r, c, cs, source, &one);
         mu_tally_add_all(sum, &one);
     }
-    for (size_t i = 0; i < r->spec->n_initcontainers; i++) {
-        const Kube__Container *c = r->spec->initcontainers[i];
-        const Kube__ContainerStatus *cs =
-            st == NULL
-                ? NULL
-                : status_of(st->initcontainerstatuses, st->n_initcontainerstatuses, c->name, i);
+    for (uint32_t i = 0; i < r->spec->init_containers.count; i++) {
+        const struct mu_view_container *c = &r->spec->init_containers.items[i];
+        const struct mu_view_container_status *cs =
+            st == NULL ? NULL : status_of(&st->init_containers, c->name, i);
         container_amounts(r, c, cs, source, &one);
         if (mu_pod_is_sidecar(c)) {
             mu_tally_add_all(sum, &one);
@@ -165,12 +168,11 @@ static void replace_pod_level(struct mu_tally *sum, const struct mu_tally *pod_l
 
 static void pod_level_amounts(struct mu_pod_reader *r, enum source source, struct mu_tally *tally)
 {
-    const Kube__PodStatus *st = r->status;
+    const struct mu_view_status *st = r->status;
     if (source == FROM_ACTUAL && st != NULL && st->resources != NULL)
         read_requests(r, st->resources, "status.resources.requests", tally);
-    else if (source != FROM_SPEC && st != NULL && st->n_allocatedresources > 0)
-        read_map(r, st->allocatedresources, st->n_allocatedresources, "status.allocatedResources",
-                 tally);
+    else if (source != FROM_SPEC && st != NULL && st->allocated.count > 0)
+        read_map(r, &st->allocated, "status.allocatedResources", tally);
     else
         read_requests(r, r->spec->resources, "spec.resources.requests", tally);
 }
@@ -185,30 +187,28 @@ static void aggregate(struct mu_pod_reader *r, enum source source, struct mu_tal
     }
 }
 
-/* Does any status say what was allocated or is in use? Else all three sums are the spec's. */
-static bool has_status_amounts(const Kube__PodStatus *st)
+static bool any_amounts(const struct mu_container_status_list *statuses)
 {
-    if (st == NULL)
-        return false;
-    for (size_t i = 0; i < st->n_containerstatuses; i++) {
-        if (st->containerstatuses[i]->resources != NULL ||
-            st->containerstatuses[i]->n_allocatedresources > 0)
+    for (uint32_t i = 0; i < statuses->count; i++) {
+        if (statuses->items[i].resources != NULL || statuses->items[i].allocated.count > 0)
             return true;
     }
-    for (size_t i = 0; i < st->n_initcontainerstatuses; i++) {
-        if (st->initcontainerstatuses[i]->resources != NULL ||
-            st->initcontainerstatuses[i]->n_allocatedresources > 0)
-            return true;
-    }
-    return st->resources != NULL || st->n_allocatedresources > 0;
+    return false;
+}
+
+/* Does any status say what was allocated or is in use? Else all three sums are the spec's. */
+static bool has_status_amounts(const struct mu_view_status *st)
+{
+    return st != NULL && (any_amounts(&st->containers) || any_amounts(&st->init_containers) ||
+                          st->resources != NULL || st->allocated.count > 0);
 }
 
 /* The kubelet has said that the wanted size will never fit its node: it stays as it is. */
-static bool is_resize_infeasible(const Kube__PodStatus *st)
+static bool is_resize_infeasible(const struct mu_view_status *st)
 {
-    for (size_t i = 0; i < st->n_conditions; i++) {
-        if (mu_text_is(st->conditions[i]->type, "PodResizePending") &&
-            mu_text_is(st->conditions[i]->reason, "Infeasible"))
+    for (uint32_t i = 0; i < st->conditions.count; i++) {
+        if (mu_text_is(st->conditions.items[i].type, "PodResizePending") &&
+            mu_text_is(st->conditions.items[i].reason, "Infeasible"))
             return true;
     }
     return false;
@@ -230,7 +230,7 @@ static void effective_requests(struct mu_pod_reader *r, struct mu_tally *sum)
         aggregate(r, FROM_SPEC, sum);
     }
     struct mu_tally overhead;
-    read_map(r, r->spec->overhead, r->spec->n_overhead, "spec.overhead", &overhead);
+    read_map(r, &r->spec->overhead, "spec.overhead", &overhead);
     mu_tally_add_all(sum, &overhead);
 }
 
@@ -262,48 +262,48 @@ static int put_requests(struct mu_pod_reader *r)
 
 /* --- rules that are not built -------------------------------------------------------------- */
 
-static bool volume_binds(const Kube__VolumeSource *source)
+/* Numbers in VolumeSource: gcePersistentDisk, awsElasticBlockStore, iscsi, persistentVolumeClaim,
+ * rbd, cinder, vsphereVolume, azureDisk, portworxVolume, ephemeral; and those not yet thought of. */
+static bool volume_binds(const struct mu_view_volume_source *source)
 {
-    if (source == NULL)
-        return false;
-    for (size_t i = 0; i < source->base.n_unknown_fields; i++) {
-        if (source->base.unknown_fields[i].tag > VOLUME_SOURCE_NEWEST)
-            return true;
-    }
-    return source->persistentvolumeclaim != NULL || source->ephemeral != NULL ||
-           source->gcepersistentdisk != NULL || source->awselasticblockstore != NULL ||
-           source->iscsi != NULL || source->rbd != NULL || source->cinder != NULL ||
-           source->vspherevolume != NULL || source->azuredisk != NULL ||
-           source->portworxvolume != NULL;
+    const mu_numbers binding = UINT64_C(1) << 3 | 1 << 4 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 13 |
+                               1 << 20 | 1 << 22 | 1 << 24 | 1 << 29;
+    const mu_numbers newer = ~((UINT64_C(2) << VOLUME_SOURCE_NEWEST) - 1);
+    return source != NULL && (source->numbers & (binding | newer)) != 0;
 }
 
-static uint32_t container_rules(const Kube__Container *container)
+static bool has_claims(const struct mu_view_resources *resources)
+{
+    return resources != NULL && mu_numbers_have(resources->numbers, MU_RESOURCES_CLAIMS);
+}
+
+static uint32_t container_rules(const struct mu_container_list *containers)
 {
     uint32_t rules = 0;
-    if (container->resources != NULL && container->resources->n_claims > 0)
-        rules |= MU_RULE_RESOURCE_CLAIMS;
-    for (size_t i = 0; i < container->n_restartpolicyrules; i++) {
-        /* "Restart" needs nothing of the node; "RestartAllContainers" does. */
-        if (!mu_text_is(container->restartpolicyrules[i]->action, "Restart"))
-            rules |= MU_RULE_DECLARED_FEATURES;
+    for (uint32_t i = 0; i < containers->count; i++) {
+        const struct mu_view_container *container = &containers->items[i];
+        if (has_claims(container->resources))
+            rules |= MU_RULE_RESOURCE_CLAIMS;
+        for (uint32_t k = 0; k < container->restart_rules.count; k++) {
+            /* "Restart" needs nothing of the node; "RestartAllContainers" does. */
+            if (!mu_text_is(container->restart_rules.items[k].action, "Restart"))
+                rules |= MU_RULE_DECLARED_FEATURES;
+        }
     }
     return rules;
 }
 
-static uint32_t spec_rules(const Kube__PodSpec *spec)
+static uint32_t spec_rules(const struct mu_view_spec *spec)
 {
-    uint32_t rules = 0;
-    for (size_t i = 0; i < spec->n_volumes; i++) {
-        if (volume_binds(spec->volumes[i]->volumesource))
+    uint32_t rules = container_rules(&spec->containers) | container_rules(&spec->init_containers);
+    for (uint32_t i = 0; i < spec->volumes.count; i++) {
+        if (volume_binds(spec->volumes.items[i].source))
             rules |= MU_RULE_VOLUMES;
     }
-    for (size_t i = 0; i < spec->n_containers; i++)
-        rules |= container_rules(spec->containers[i]);
-    for (size_t i = 0; i < spec->n_initcontainers; i++)
-        rules |= container_rules(spec->initcontainers[i]);
-    if (spec->n_resourceclaims > 0 || (spec->resources != NULL && spec->resources->n_claims > 0))
+    if (mu_numbers_have(spec->numbers, MU_SPEC_RESOURCE_CLAIMS) || has_claims(spec->resources))
         rules |= MU_RULE_RESOURCE_CLAIMS;
-    if (spec->hostnetwork && spec->has_hostusers && !spec->hostusers)
+    if (spec->host_network && mu_numbers_have(spec->numbers, MU_SPEC_HOST_USERS) &&
+        !spec->host_users)
         rules |= MU_RULE_DECLARED_FEATURES;
     return rules;
 }
@@ -312,23 +312,18 @@ static uint32_t spec_rules(const Kube__PodSpec *spec)
 
 static int put_selector(struct mu_pod_reader *r)
 {
-    size_t count = r->spec->n_nodeselector;
-    if (count > MU_LABELS_PER_OBJECT)
-        return mu_pod_leave_out(r, "spec.nodeSelector", count, MU_LABELS_PER_OBJECT);
-    if (count == 0)
-        return 0;
-    struct mu_label *selector = mu_decode_pairs(r->arena, r->spec->nodeselector, count);
-    if (selector == NULL)
-        return mu_pod_no_memory(r, "spec.nodeSelector");
-    r->out->selector = selector;
-    r->out->selector_count = (uint32_t)count;
+    const struct mu_pair_list *selector = &r->spec->node_selector;
+    if (selector->count > MU_LABELS_PER_OBJECT)
+        return mu_pod_leave_out(r, "spec.nodeSelector", selector->count, MU_LABELS_PER_OBJECT);
+    r->out->selector = selector->items;
+    r->out->selector_count = selector->count;
     return 0;
 }
 
 /* An unknown operator tolerates nothing, which can only keep the pod from nodes. */
-static enum mu_toleration_op read_operator(const char *word)
+static enum mu_toleration_op read_operator(struct mu_str word)
 {
-    if (word == NULL || word[0] == '\0' || mu_text_is(word, "Equal"))
+    if (word.len == 0 || mu_text_is(word, "Equal"))
         return MU_TOLERATE_EQUAL;
     if (mu_text_is(word, "Exists"))
         return MU_TOLERATE_EXISTS;
@@ -339,7 +334,7 @@ static enum mu_toleration_op read_operator(const char *word)
 
 static int put_tolerations(struct mu_pod_reader *r)
 {
-    size_t count = r->spec->n_tolerations;
+    uint32_t count = r->spec->tolerations.count;
     if (count > MU_TOLERATIONS_PER_POD)
         return mu_pod_leave_out(r, "spec.tolerations", count, MU_TOLERATIONS_PER_POD);
     if (count == 0)
@@ -347,57 +342,47 @@ static int put_tolerations(struct mu_pod_reader *r)
     struct mu_toleration *items = mu_arena_calloc(r->arena, count, sizeof *items);
     if (items == NULL)
         return mu_pod_no_memory(r, "spec.tolerations");
-    for (size_t i = 0; i < count; i++) {
-        const Kube__Toleration *t = r->spec->tolerations[i];
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_view_toleration *t = &r->spec->tolerations.items[i];
         items[i] = (struct mu_toleration){
-            .key = mu_str_of(t->key),
-            .value = mu_str_of(t->value),
-            .op = read_operator(t->operator_),
+            .key = t->key,
+            .value = t->value,
+            .op = read_operator(t->op),
             .effect = mu_decode_effect(t->effect),
         };
     }
     r->out->tolerations = items;
-    r->out->toleration_count = (uint32_t)count;
+    r->out->toleration_count = count;
     return 0;
 }
 
 /* Labels are read in full for the gang's sake: a dialect's key may be anywhere among them. */
 static int put_labels(struct mu_pod_reader *r)
 {
-    const Kube__ObjectMeta *meta = r->pod->metadata;
-    bool native = r->spec->schedulinggroup != NULL || r->spec->workloadref != NULL;
-    if (meta->n_labels == 0 && meta->n_annotations == 0 && !native)
-        return 0;
-    if (meta->n_labels + meta->n_annotations > UINT32_MAX)
-        return mu_error_set(r->error, MU_ELIMIT, "pod: metadata.labels: too many");
-    const struct mu_label *labels = mu_decode_pairs(r->arena, meta->labels, meta->n_labels);
-    const struct mu_label *annotations =
-        mu_decode_pairs(r->arena, meta->annotations, meta->n_annotations);
-    if (labels == NULL || annotations == NULL)
-        return mu_pod_no_memory(r, "metadata.labels");
-    r->annotations = annotations;
-    r->annotation_count = (uint32_t)meta->n_annotations;
-    mu_dialect_normalise(labels, (uint32_t)meta->n_labels, annotations, r->annotation_count, native,
-                         &r->out->gang, &r->out->unbuilt);
-    if (meta->n_labels > MU_LABELS_PER_OBJECT)
-        return mu_pod_leave_out(r, "metadata.labels", meta->n_labels, MU_LABELS_PER_OBJECT);
-    r->out->labels = labels;
-    r->out->label_count = (uint32_t)meta->n_labels;
+    const struct mu_pair_list *labels = &r->meta->labels;
+    const struct mu_pair_list *annotations = &r->meta->annotations;
+    bool native = mu_numbers_have(r->spec->numbers, MU_SPEC_SCHEDULING_GROUP) ||
+                  mu_numbers_have(r->spec->numbers, MU_SPEC_WORKLOAD_REF);
+    mu_dialect_normalise(labels->items, labels->count, annotations->items, annotations->count,
+                         native, &r->out->gang, &r->out->unbuilt);
+    if (labels->count > MU_LABELS_PER_OBJECT)
+        return mu_pod_leave_out(r, "metadata.labels", labels->count, MU_LABELS_PER_OBJECT);
+    r->out->labels = labels->items;
+    r->out->label_count = labels->count;
     return 0;
 }
 
 /* --- the whole ----------------------------------------------------------------------------- */
 
-static enum mu_pod_phase read_phase(const Kube__PodStatus *status)
+static enum mu_pod_phase read_phase(const struct mu_view_status *status)
 {
-    const char *phase = status == NULL ? NULL : status->phase;
-    if (phase == NULL || phase[0] == '\0' || strcmp(phase, "Pending") == 0)
+    if (status == NULL || status->phase.len == 0 || mu_text_is(status->phase, "Pending"))
         return MU_POD_PENDING;
-    if (strcmp(phase, "Running") == 0)
+    if (mu_text_is(status->phase, "Running"))
         return MU_POD_RUNNING;
-    if (strcmp(phase, "Succeeded") == 0)
+    if (mu_text_is(status->phase, "Succeeded"))
         return MU_POD_SUCCEEDED;
-    if (strcmp(phase, "Failed") == 0)
+    if (mu_text_is(status->phase, "Failed"))
         return MU_POD_FAILED;
     return MU_POD_UNKNOWN;
 }
@@ -409,22 +394,20 @@ uint64_t mu_pod_report_digest(struct mu_str reason, struct mu_str message)
 }
 
 /* 0 also when the condition is there with another status: then its next transition is ours. */
-static uint64_t read_report(const Kube__PodStatus *status)
+static uint64_t read_report(const struct mu_view_status *status)
 {
-    for (size_t i = 0; status != NULL && i < status->n_conditions; i++) {
-        const Kube__PodCondition *c = status->conditions[i];
+    for (uint32_t i = 0; status != NULL && i < status->conditions.count; i++) {
+        const struct mu_view_condition *c = &status->conditions.items[i];
         if (mu_text_is(c->type, "PodScheduled"))
-            return mu_text_is(c->status, "False")
-                       ? mu_pod_report_digest(mu_str_of(c->reason), mu_str_of(c->message))
-                       : 0;
+            return mu_text_is(c->status, "False") ? mu_pod_report_digest(c->reason, c->message) : 0;
     }
     return 0;
 }
 
-static bool is_controlled(const Kube__ObjectMeta *meta)
+static bool is_controlled(const struct mu_view_meta *meta)
 {
-    for (size_t i = 0; i < meta->n_ownerreferences; i++) {
-        if (meta->ownerreferences[i]->controller)
+    for (uint32_t i = 0; i < meta->owners.count; i++) {
+        if (meta->owners.items[i].controller)
             return true;
     }
     return false;
@@ -432,9 +415,8 @@ static bool is_controlled(const Kube__ObjectMeta *meta)
 
 /* The server checks neither name's length. One that is too long names no node and no scheduler
  * that can exist; cut to the bound it still says that the pod is bound, or another's. */
-static struct mu_str read_name(struct mu_pod_reader *r, const char *text, const char *field)
+static struct mu_str read_name(struct mu_pod_reader *r, struct mu_str name, const char *field)
 {
-    struct mu_str name = mu_str_of(text);
     if (name.len <= MU_NAME_BYTES_MAX)
         return name;
     mu_pod_warn(r, field, name, "expected at most 253 bytes; cut");
@@ -448,14 +430,14 @@ static void read_nomination(struct mu_pod_reader *r)
 {
     if (r->status == NULL || r->out->node_name.len > 0)
         return;
-    struct mu_str name = mu_str_of(r->status->nominatednodename);
+    struct mu_str name = r->status->nominated_node;
     if (name.len <= MU_NAME_BYTES_MAX)
         r->out->nominated_node = name;
 }
 
 static int read_identity(struct mu_pod_reader *r)
 {
-    const Kube__ObjectMeta *meta = r->pod->metadata;
+    const struct mu_view_meta *meta = r->meta;
     struct mu_pod_object *out = r->out;
     struct mu_decode_identity id;
     int rc = mu_decode_identity(meta, "pod", &id, r->error);
@@ -468,31 +450,24 @@ static int read_identity(struct mu_pod_reader *r)
     if (out->ns.len == 0)
         return mu_error_set(r->error, MU_EPROTO, "pod %.*s: metadata.namespace: expected one",
                             MU_STR_ARGS(out->name));
-    out->node_name = read_name(r, r->spec->nodename, "spec.nodeName");
-    out->scheduler_name = read_name(r, r->spec->schedulername, "spec.schedulerName");
-    if (meta->creationtimestamp != NULL && meta->creationtimestamp->seconds > 0)
-        out->created_s = (uint64_t)meta->creationtimestamp->seconds;
-    out->terminating = meta->deletiontimestamp != NULL;
+    out->node_name = read_name(r, r->spec->node_name, "spec.nodeName");
+    out->scheduler_name = read_name(r, r->spec->scheduler_name, "spec.schedulerName");
+    if (meta->created != NULL && meta->created->seconds > 0)
+        out->created_s = (uint64_t)meta->created->seconds;
+    out->terminating = meta->deleted != NULL;
     out->controlled = is_controlled(meta);
     return 0;
 }
 
-int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
-                  struct mu_error *warn, struct mu_error *error)
+int mu_pod_translate(const struct mu_view_pod *view, struct mu_arena *arena,
+                     struct mu_pod_object *out, struct mu_error *warn, struct mu_error *error)
 {
-    static const Kube__PodSpec no_spec = KUBE__POD_SPEC__INIT;
-    const void *message;
-    if (warn != NULL)
-        warn->code = 0;
-    int rc = mu_decode_message(raw, &kube__pod__descriptor, arena, "pod", &message, error);
-    if (rc != 0)
-        return rc;
-    const Kube__Pod *pod = message;
+    static const struct mu_view_spec no_spec = {.numbers = 0};
     struct mu_pod_object object = {.version = 0};
     struct mu_pod_reader r = {
-        .pod = pod,
-        .spec = pod->spec != NULL ? pod->spec : &no_spec,
-        .status = pod->status,
+        .meta = view->meta,
+        .spec = view->spec != NULL ? view->spec : &no_spec,
+        .status = view->status,
         .arena = arena,
         .out = &object,
         .requirements_left = MU_REQUIREMENTS_MAX,
@@ -500,12 +475,15 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
         .warn = warn,
         .error = error,
     };
+    if (warn != NULL)
+        warn->code = 0;
+    int rc;
     if ((rc = read_identity(&r)) != 0)
         return rc;
     object.priority = r.spec->priority;
     object.phase = read_phase(r.status);
     object.report = read_report(r.status);
-    object.gated = r.spec->n_schedulinggates > 0;
+    object.gated = mu_numbers_have(r.spec->numbers, MU_SPEC_GATES);
     object.unbuilt |= spec_rules(r.spec);
     if ((rc = put_labels(&r)) != 0 || (rc = put_requests(&r)) != 0 ||
         (rc = put_selector(&r)) != 0 || (rc = put_tolerations(&r)) != 0 ||
@@ -517,4 +495,14 @@ int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_objec
     read_nomination(&r);
     *out = object;
     return 0;
+}
+
+int mu_pod_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_object *out,
+                  struct mu_error *warn, struct mu_error *error)
+{
+    struct mu_view_pod view;
+    if (warn != NULL)
+        warn->code = 0;
+    int rc = mu_view_open(raw, &mu_view_of_pod, arena, "pod", &view, error);
+    return rc != 0 ? rc : mu_pod_translate(&view, arena, out, warn, error);
 }

@@ -27,7 +27,7 @@ static const struct {
     {"Gt", MU_OP_GT},         {"Lt", MU_OP_LT},
 };
 
-static enum mu_op read_operator(const char *word)
+static enum mu_op read_operator(struct mu_str word)
 {
     for (size_t i = 0; i < sizeof OPERATORS / sizeof OPERATORS[0]; i++) {
         if (mu_text_is(word, OPERATORS[i].word))
@@ -52,24 +52,27 @@ static struct mu_requirement *take_requirements(struct mu_pod_reader *r, size_t 
     return items;
 }
 
-static int take_values(struct mu_pod_reader *r, size_t count, struct mu_str **to)
+/* A copy: numbers among the values are written without leading zeros. */
+static int take_values(struct mu_pod_reader *r, const struct mu_text_list *from, struct mu_str **to)
 {
     *to = NULL;
-    if (count > r->values_left)
+    if (from->count > r->values_left)
         return MU_ELIMIT;
-    r->values_left -= (uint32_t)count;
-    if (count > 0)
-        *to = mu_arena_calloc(r->arena, count, sizeof **to);
-    return count > 0 && *to == NULL ? MU_ENOMEM : 0;
+    r->values_left -= from->count;
+    if (from->count == 0)
+        return 0;
+    *to = mu_arena_calloc(r->arena, from->count, sizeof **to);
+    if (*to == NULL)
+        return MU_ENOMEM;
+    memcpy(*to, from->items, from->count * sizeof **to);
+    return 0;
 }
 
-int mu_pod_values(struct mu_pod_reader *r, char *const *from, size_t count,
+int mu_pod_values(struct mu_pod_reader *r, const struct mu_text_list *from,
                   const struct mu_str **to)
 {
     struct mu_str *values;
-    int rc = take_values(r, count, &values);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        values[i] = mu_str_of(from[i]);
+    int rc = take_values(r, from, &values);
     *to = values;
     return rc;
 }
@@ -129,44 +132,41 @@ static void make_never(struct mu_requirement *item)
     item->value_count = 0;
 }
 
-static int node_requirement(struct mu_pod_reader *r, const Kube__NodeSelectorRequirement *from,
+static int node_requirement(struct mu_pod_reader *r, const struct mu_view_expression *from,
                             bool field, struct mu_requirement *to)
 {
     struct mu_str *values;
-    int rc = take_values(r, from->n_values, &values);
+    int rc = take_values(r, &from->values, &values);
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < from->n_values; i++)
-        values[i] = mu_str_of(from->values[i]);
-    *to = (struct mu_requirement){.key = mu_str_of(from->key),
-                                  .op = read_operator(from->operator_),
+    *to = (struct mu_requirement){.key = from->key,
+                                  .op = read_operator(from->op),
                                   .values = values,
-                                  .value_count = (uint32_t)from->n_values};
+                                  .value_count = from->values.count};
     if (!(field ? check_field(to) : check_labels(to, values)))
         make_never(to);
     return 0;
 }
 
-static int node_requirements(struct mu_pod_reader *r, Kube__NodeSelectorRequirement *const *from,
-                             size_t count, bool fields, struct mu_selector *to)
+static int node_requirements(struct mu_pod_reader *r, const struct mu_expression_list *from,
+                             bool fields, struct mu_selector *to)
 {
     int rc;
-    struct mu_requirement *items = take_requirements(r, count, &rc);
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = node_requirement(r, from[i], fields, &items[i]);
+    struct mu_requirement *items = take_requirements(r, from->count, &rc);
+    for (uint32_t i = 0; rc == 0 && i < from->count; i++)
+        rc = node_requirement(r, &from->items[i], fields, &items[i]);
     if (rc == 0)
-        *to = (struct mu_selector){.requirements = items, .requirement_count = (uint32_t)count};
+        *to = (struct mu_selector){.requirements = items, .requirement_count = from->count};
     return rc;
 }
 
-int mu_pod_node_term(struct mu_pod_reader *r, const Kube__NodeSelectorTerm *from,
+int mu_pod_node_term(struct mu_pod_reader *r, const struct mu_view_node_term *from,
                      struct mu_node_term *to)
 {
     *to = (struct mu_node_term){.labels = {.nothing = false}};
-    int rc =
-        node_requirements(r, from->matchexpressions, from->n_matchexpressions, false, &to->labels);
+    int rc = node_requirements(r, &from->expressions, false, &to->labels);
     if (rc == 0)
-        rc = node_requirements(r, from->matchfields, from->n_matchfields, true, &to->fields);
+        rc = node_requirements(r, &from->fields, true, &to->fields);
     return rc;
 }
 
@@ -192,11 +192,11 @@ static void check_draft(struct draft *d, struct mu_requirement *item, struct mu_
 
 static int add_pair(struct draft *d, struct mu_str key, enum mu_op op, struct mu_str value)
 {
+    const struct mu_text_list one = {&value, 1};
     struct mu_str *values;
-    int rc = take_values(d->r, 1, &values);
+    int rc = take_values(d->r, &one, &values);
     if (rc != 0)
         return rc;
-    values[0] = value;
     MU_ASSERT(d->items != NULL); /* as many were taken as there are pairs and expressions */
     struct mu_requirement *item = &d->items[d->count++];
     *item = (struct mu_requirement){.key = key, .op = op, .values = values, .value_count = 1};
@@ -204,20 +204,18 @@ static int add_pair(struct draft *d, struct mu_str key, enum mu_op op, struct mu
     return 0;
 }
 
-static int add_expression(struct draft *d, const Kube__LabelSelectorRequirement *from)
+static int add_expression(struct draft *d, const struct mu_view_expression *from)
 {
     struct mu_str *values;
-    int rc = take_values(d->r, from->n_values, &values);
+    int rc = take_values(d->r, &from->values, &values);
     if (rc != 0)
         return rc;
-    for (size_t i = 0; i < from->n_values; i++)
-        values[i] = mu_str_of(from->values[i]);
     MU_ASSERT(d->items != NULL);
     struct mu_requirement *item = &d->items[d->count++];
-    *item = (struct mu_requirement){.key = mu_str_of(from->key),
-                                    .op = read_operator(from->operator_),
+    *item = (struct mu_requirement){.key = from->key,
+                                    .op = read_operator(from->op),
                                     .values = values,
-                                    .value_count = (uint32_t)from->n_values};
+                                    .value_count = from->values.count};
     check_draft(d, item, values);
     return 0;
 }
@@ -236,13 +234,13 @@ static bool has_pair(const struct draft *d, struct mu_str key, enum mu_op op, st
 }
 
 /* Merge keys with the pod's own values. A key that the pod does not have says nothing. */
-static int add_own(struct draft *d, char *const *keys, size_t count, enum mu_op op,
+static int add_own(struct draft *d, const struct mu_text_list *keys, enum mu_op op,
                    bool merged_once)
 {
     const struct mu_pod_object *pod = d->r->out;
     int rc = 0;
-    for (size_t k = 0; rc == 0 && k < count; k++) {
-        struct mu_str key = mu_str_of(keys[k]);
+    for (uint32_t k = 0; rc == 0 && k < keys->count; k++) {
+        struct mu_str key = keys->items[k];
         uint32_t i = pod->label_count;
         while (i > 0 && !mu_str_equal(pod->labels[i - 1].key, key))
             i--;
@@ -252,10 +250,10 @@ static int add_own(struct draft *d, char *const *keys, size_t count, enum mu_op 
     return rc;
 }
 
-int mu_pod_selector(struct mu_pod_reader *r, const Kube__LabelSelector *from,
+int mu_pod_selector(struct mu_pod_reader *r, const struct mu_view_selector *from,
                     const struct mu_own_keys *own, const char *field, struct mu_selector *to)
 {
-    static const struct mu_own_keys none = {.in_count = 0};
+    static const struct mu_own_keys none = {.merged_once = false};
     *to = (struct mu_selector){.nothing = from == NULL};
     if (from == NULL)
         return 0;
@@ -263,17 +261,16 @@ int mu_pod_selector(struct mu_pod_reader *r, const Kube__LabelSelector *from,
         own = &none;
     int rc;
     size_t count =
-        from->n_matchlabels + from->n_matchexpressions + own->in_count + own->not_in_count;
+        (size_t)from->labels.count + from->expressions.count + own->in.count + own->not_in.count;
     struct draft d = {.r = r, .field = field, .items = take_requirements(r, count, &rc)};
-    for (size_t i = 0; rc == 0 && i < from->n_matchlabels; i++)
-        rc = add_pair(&d, mu_str_of(from->matchlabels[i]->key), MU_OP_IN,
-                      mu_str_of(from->matchlabels[i]->value));
-    for (size_t i = 0; rc == 0 && i < from->n_matchexpressions; i++)
-        rc = add_expression(&d, from->matchexpressions[i]);
+    for (uint32_t i = 0; rc == 0 && i < from->labels.count; i++)
+        rc = add_pair(&d, from->labels.items[i].key, MU_OP_IN, from->labels.items[i].value);
+    for (uint32_t i = 0; rc == 0 && i < from->expressions.count; i++)
+        rc = add_expression(&d, &from->expressions.items[i]);
     if (rc == 0)
-        rc = add_own(&d, own->in, own->in_count, MU_OP_IN, own->merged_once);
+        rc = add_own(&d, &own->in, MU_OP_IN, own->merged_once);
     if (rc == 0)
-        rc = add_own(&d, own->not_in, own->not_in_count, MU_OP_NOT_IN, own->merged_once);
+        rc = add_own(&d, &own->not_in, MU_OP_NOT_IN, own->merged_once);
     to->requirements = d.items;
     to->requirement_count = d.count;
     return rc;

@@ -80,15 +80,15 @@ int mu_decode_message(struct mu_str raw, const ProtobufCMessageDescriptor *descr
     return 0;
 }
 
-int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
+int mu_decode_identity(const struct mu_view_meta *meta, const char *what,
                        struct mu_decode_identity *out, struct mu_error *error)
 {
     if (meta == NULL)
         return mu_error_set(error, MU_EPROTO, "%s: metadata: expected, have none", what);
     struct mu_decode_identity id = {
-        .ns = mu_str_of(meta->namespace_),
-        .name = mu_str_of(meta->name),
-        .uid = mu_str_of(meta->uid),
+        .ns = meta->ns,
+        .name = meta->name,
+        .uid = meta->uid,
     };
     if (id.name.len > MU_NAME_BYTES_MAX || id.ns.len > MU_NAME_BYTES_MAX ||
         id.uid.len > MU_UID_BYTES_MAX)
@@ -100,7 +100,7 @@ int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
     if (id.name.len == 0 || id.uid.len == 0)
         return mu_error_set(error, MU_EPROTO, "%s \"%.*s\": metadata: expected a name and a uid",
                             what, MU_STR_ARGS(id.name));
-    if (mu_decode_version(meta->resourceversion, &id.version) != 0)
+    if (mu_decode_version(meta->version, &id.version) != 0)
         return mu_error_set(error, MU_EPROTO,
                             "%s \"%.*s\": metadata.resourceVersion: expected a decimal number",
                             what, MU_STR_ARGS(id.name));
@@ -108,12 +108,10 @@ int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
     return 0;
 }
 
-int mu_decode_version(const char *text, uint64_t *version)
+int mu_decode_version(struct mu_str text, uint64_t *version)
 {
     *version = 0;
-    if (text == NULL || text[0] == '\0')
-        return 0;
-    return mu_str_to_u64(mu_str_of(text), version) ? 0 : MU_EPROTO;
+    return text.len == 0 || mu_str_to_u64(text, version) ? 0 : MU_EPROTO;
 }
 
 struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, const char *key)
@@ -126,25 +124,15 @@ struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, c
     return (struct mu_str){NULL, 0};
 }
 
-struct mu_label *mu_decode_pairs(struct mu_arena *arena, Kube__StringEntry *const *entries,
-                                 size_t count)
+enum mu_taint_effect mu_decode_effect(struct mu_str text)
 {
-    /* One more than asked for, so that an empty map is not taken for a failure. */
-    struct mu_label *pairs = mu_arena_calloc(arena, count + 1, sizeof *pairs);
-    for (size_t i = 0; pairs != NULL && i < count; i++)
-        pairs[i] = (struct mu_label){mu_str_of(entries[i]->key), mu_str_of(entries[i]->value)};
-    return pairs;
-}
-
-enum mu_taint_effect mu_decode_effect(const char *text)
-{
-    if (text == NULL || text[0] == '\0')
+    if (text.len == 0)
         return MU_EFFECT_ANY;
-    if (strcmp(text, "NoSchedule") == 0)
+    if (mu_str_equal(text, MU_STR("NoSchedule")))
         return MU_EFFECT_NO_SCHEDULE;
-    if (strcmp(text, "PreferNoSchedule") == 0)
+    if (mu_str_equal(text, MU_STR("PreferNoSchedule")))
         return MU_EFFECT_PREFER_NO_SCHEDULE;
-    if (strcmp(text, "NoExecute") == 0)
+    if (mu_str_equal(text, MU_STR("NoExecute")))
         return MU_EFFECT_NO_EXECUTE;
     return MU_EFFECT_OTHER;
 }

@@ -10,6 +10,7 @@
 #include "engine/object.h"
 #include "informer/proto/core.pb-c.h"
 #include "informer/proto/meta.pb-c.h"
+#include "informer/view_priv.h"
 
 /* Decode `raw` into the arena. `what` names the kind in *error. Errors: MU_EPROTO (undecodable),
  * MU_ELIMIT (larger than a bound, as it is or unfolded), MU_ENOMEM (arena full or memory out). */
@@ -24,17 +25,14 @@ struct mu_decode_identity {
 };
 /* Check and take it from metadata (may be NULL). Errors: MU_EPROTO (name or uid missing, version no
  * number), MU_ELIMIT (too long). */
-int mu_decode_identity(const Kube__ObjectMeta *meta, const char *what,
+int mu_decode_identity(const struct mu_view_meta *meta, const char *what,
                        struct mu_decode_identity *out, struct mu_error *error);
 
-/* Decimal resourceVersion -> number; NULL and "" are 0. Errors: MU_EPROTO. */
-int mu_decode_version(const char *text, uint64_t *version);
+/* Decimal resourceVersion -> number; empty is 0. Errors: MU_EPROTO. */
+int mu_decode_version(struct mu_str text, uint64_t *version);
 /* Value of the last entry named `key`, or empty. */
 struct mu_str mu_decode_entry(Kube__StringEntry *const *entries, size_t count, const char *key);
-/* A string map as an array in the arena; NULL when out of memory. */
-struct mu_label *mu_decode_pairs(struct mu_arena *arena, Kube__StringEntry *const *entries,
-                                 size_t count);
 /* "" is MU_EFFECT_ANY, unknown words are MU_EFFECT_OTHER. */
-enum mu_taint_effect mu_decode_effect(const char *text);
+enum mu_taint_effect mu_decode_effect(struct mu_str text);
 
 #endif

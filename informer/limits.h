@@ -18,7 +18,12 @@
  * is too large is told from a lack of memory. */
 #define MU_DECODE_BYTES_MAX   (30u << 20)
 #define MU_DECODE_ARENA_BYTES (64u << 20)
-#define MU_STATUS_BYTES_MAX   (1u << 20) /* an error body worth decoding */
+/* What the walker of the hot path takes (walk.c); anything larger is protobuf-c's. It must be sure
+ * that protobuf-c would take it too, whose copy is at worst 125 times as large: two bytes become an
+ * empty message of at most 104 bytes, a pointer and, doubled for slack, 48 bytes of notes. */
+#define MU_WALK_BYTES_MAX      (128u << 10)
+#define MU_WALK_VIEW_BYTES_MAX (1u << 20)
+#define MU_STATUS_BYTES_MAX    (1u << 20) /* an error body worth decoding */
 /* Container statuses of one pod that are looked at; matching them to containers is quadratic. */
 #define MU_CONTAINER_STATUSES_MAX 512u
 
@@ -110,7 +115,9 @@ _Static_assert(2 * MU_SERVER_PATH_MAX <= MU_HTTP_PATH_MAX, "a path of ours fits 
 _Static_assert(MU_CREDENTIAL_BYTES_MAX / 3 * 4 < MU_CONFIG_BYTES_MAX,
                "inline as well as in a file");
 _Static_assert(MU_CONFIG_DEPTH_MAX < 64, "below the depth that libfyaml is sure to parse");
-_Static_assert(2 * MU_DECODE_BYTES_MAX < MU_DECODE_ARENA_BYTES, "copy and translation fit");
+_Static_assert(2 * MU_DECODE_BYTES_MAX + 2 * MU_WALK_VIEW_BYTES_MAX < MU_DECODE_ARENA_BYTES,
+               "an attempt to walk, then protobuf-c's copy, its views and the translation fit");
+_Static_assert(125 * MU_WALK_BYTES_MAX < MU_DECODE_BYTES_MAX, "protobuf-c takes what is walked");
 _Static_assert(MU_WATCH_FRAME_MAX <= MU_LIST_PAGE_MAX, "a page holds any object");
 _Static_assert(MU_HTTP_LOW_WATER < MU_HTTP_HIGH_WATER, "a drained stream is below its mark");
 _Static_assert(MU_HTTP_HIGH_WATER < MU_HTTP_STREAM_QUEUE_MAX, "EAGAIN comes before the refusal");

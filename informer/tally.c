@@ -90,14 +90,13 @@ enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node)
 
 /* --- quantities ---------------------------------------------------------------------------- */
 
-enum mu_tally_fault mu_tally_read(const Kube__Quantity *quantity, enum mu_tally_unit unit,
-                                  int64_t *value)
+enum mu_tally_fault mu_tally_read(struct mu_str quantity, enum mu_tally_unit unit, int64_t *value)
 {
     struct mu_quantity q;
     *value = 0;
-    if (quantity == NULL || quantity->string == NULL)
+    if (quantity.data == NULL)
         return MU_TALLY_OK; /* absent on the wire is the zero value */
-    if (mu_quantity_parse(mu_str_of(quantity->string), &q, NULL) != 0)
+    if (mu_quantity_parse(quantity, &q, NULL) != 0)
         return MU_TALLY_UNREADABLE;
     if (q.negative)
         return MU_TALLY_NEGATIVE;

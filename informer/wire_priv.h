@@ -2,7 +2,7 @@
 #define MU_INFORMER_WIRE_PRIV_H
 /*
  * Protobuf on the level of fields: enough to find a few of them in a message without decoding the
- * rest, and to write the envelope around an encoded object. Whole objects are protobuf-c's work.
+ * rest, and to write the envelope around an encoded object. Whole objects are the work of walk.c.
  *
  * The reader is a cursor over borrowed bytes. Every length is checked against what is left, so a
  * hostile message costs at most one pass and yields views inside the input, never beyond it.
