@@ -15,9 +15,17 @@ static uint64_t climb_ns(uint32_t rows)
     return rows <= 16384 ? 40 : rows <= 262144 ? 120 : 400;
 }
 
+/* The same in ranks: one tree, and so mostly nearer. */
+static uint64_t rank_climb_ns(uint32_t rows)
+{
+    return rows <= 262144 ? 40 : 100;
+}
+
 #define MEAN_ONE    16u             /* means are in 1/16 */
 #define MEAN_SHIFT  3               /* a new value counts an eighth */
 #define FADE_SHIFT  6               /* what is not used loses a 64th each time */
+#define SILENT_ALL  256u            /* every question unanswered */
+#define RANK_ROW_NS 6u              /* building ranks, by row */
 #define GUESS_FIRST (4u * MEAN_ONE) /* blocks that bounds are thought to visit before they did */
 
 void mu_choose_init(struct mu_choose *choose)
@@ -25,18 +33,21 @@ void mu_choose_init(struct mu_choose *choose)
     memset(choose, 0, sizeof *choose);
     mu_hot_init(&choose->hot);
     mu_bounds_init(&choose->bounds);
+    mu_rank_init(&choose->rank);
 }
 
 void mu_choose_fini(struct mu_choose *choose)
 {
     mu_hot_fini(&choose->hot);
     mu_bounds_fini(&choose->bounds);
+    mu_rank_fini(&choose->rank);
 }
 
 void mu_choose_drop(struct mu_choose *choose)
 {
     mu_hot_drop(&choose->hot);
     mu_bounds_drop(&choose->bounds);
+    mu_rank_drop(&choose->rank);
 }
 
 static uint32_t mean_add(uint32_t mean, uint64_t visits)
@@ -53,6 +64,40 @@ static void fade(uint32_t *mean)
 static uint64_t mean_ns(uint32_t mean)
 {
     return (uint64_t)mean * VISIT_NS / MEAN_ONE;
+}
+
+/* By ranks, when it seems worth it: by other means it would take `otherwise` ns. True: *row is the
+ * answer. */
+static bool best_by_rank(struct mu_choose *choose, struct mu_room *room,
+                         struct mu_choose_class *class_, uint64_t otherwise,
+                         const struct mu_scan_need *need, const struct mu_filter_mask *mask,
+                         uint32_t *row)
+{
+    struct mu_rank *rank = &choose->rank;
+    if (!mu_rank_serves(rank, room, need))
+        return false;
+    choose->rank_saved += otherwise * (SILENT_ALL - class_->silent) / SILENT_ALL;
+    uint64_t missing = mu_rank_missing(rank, room);
+    uint64_t build = (uint64_t)room->rows * RANK_ROW_NS;
+    uint64_t update = missing != UINT64_MAX ? missing * rank_climb_ns(room->rows) : build;
+    if (choose->rank_saved <= update) {
+        class_->silent -= class_->silent >> FADE_SHIFT;
+        return false;
+    }
+    /* Savings are kept, up to what building costs: the start of a session, where much is missing,
+     * is paid for by the one before. */
+    choose->rank_saved -= update;
+    if (choose->rank_saved > build)
+        choose->rank_saved = build;
+    if (missing == UINT64_MAX && mu_rank_build(rank, room) != 0)
+        return false;
+    if (!mu_rank_best(rank, room, need, mask, row)) {
+        class_->silent += (SILENT_ALL - class_->silent) >> 2;
+        return false;
+    }
+    class_->silent -= class_->silent >> MEAN_SHIFT;
+    choose->by_rank++;
+    return true;
 }
 
 /* Without a tree. */
@@ -96,6 +141,9 @@ uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
     bool bounds = room->level_count > 1 && missed <= MU_ROOM_LOG && by_bounds < by_search;
     uint64_t by_blocks = bounds ? by_bounds : by_search;
     uint64_t climb = climb_ns(room->rows);
+    uint32_t row;
+    if (best_by_rank(choose, room, class_, by_blocks, need, mask, &row))
+        return row;
     if (missed * climb < by_blocks) {
         /* The rent is due; a tree that was passed over for a while costs what it missed. */
         uint64_t build = (uint64_t)room->count[0] / MU_NODE_CHUNK * VISIT_NS;

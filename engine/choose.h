@@ -6,16 +6,20 @@
  *     search   the summaries that all classes share (engine/room.h): nothing to keep current
  *     bounds   the class's own (engine/bound.h): what changed since its last pod is looked at
  *     tree     its key on every row (engine/hot.h): what changed is climbed, and there are few trees
+ *     ranks    one tree for each kind of node, for all classes (engine/rank.h): what changed is
+ *              climbed once; says nothing where the best of a kind does not take the class
  *
  * Costs are counted, not timed: blocks visited and changes missed, at so many nanoseconds each.
  * Each class keeps a running mean of what a search and a walk of its bounds visit; the one that it
  * has not used for a while is thought of ever more kindly, so that it is tried again. A tree is
  * built once what it would have saved adds up to what building it costs, as one who rents skis buys
  * them when the rent adds up to their price: never more than twice what the best choice would have
- * cost. The methods agree on the answer, so nothing that is remembered here shows in a plan.
+ * cost. Ranks are asked when what they would save, times the part of a class's questions that they
+ * answered lately, has added up to what bringing them up to date costs. The methods agree on the answer, so nothing that is remembered here shows in a plan.
  */
 #include "engine/bound.h"
 #include "engine/hot.h"
+#include "engine/rank.h"
 
 /* What is remembered of a class. Zero-initialised. */
 struct mu_choose_class {
@@ -23,14 +27,17 @@ struct mu_choose_class {
     uint64_t saved;       /* what a tree would have saved since one was built, ns */
     uint32_t search_mean; /* blocks visited by a search and by its bounds, in 1/16 */
     uint32_t bounds_mean;
-    uint32_t slot; /* of its bounds */
+    uint32_t slot;   /* of its bounds */
+    uint32_t silent; /* of its questions, ranks left so many unanswered lately, in 1/256 */
     bool met;
 };
 struct mu_choose {
     struct mu_hot hot;
     struct mu_bounds bounds;
+    struct mu_rank rank;
+    uint64_t rank_saved;  /* what ranks would have saved since they were last asked, ns */
     uint32_t search_mean; /* of all classes: what a new one is thought to cost */
-    uint64_t by_tree, by_search, by_bounds, trees_built;
+    uint64_t by_tree, by_search, by_bounds, by_rank, trees_built;
 };
 
 void mu_choose_init(struct mu_choose *choose);

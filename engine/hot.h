@@ -16,6 +16,7 @@
  * of mu_room_best(), always.
  */
 #include "engine/room.h"
+#include "engine/tree.h"
 
 #define MU_HOT_CLASSES 16u
 

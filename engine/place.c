@@ -477,6 +477,7 @@ uint32_t mu_place_taken(const struct mu_place *place)
 void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out)
 {
     *out = place->counts;
+    out->by_rank = place->choose.by_rank;
     out->by_tree = place->choose.by_tree;
     out->by_search += place->choose.by_search;
     out->by_bounds = place->choose.by_bounds;

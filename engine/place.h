@@ -10,7 +10,7 @@
  *     the class is pinned by its hostname                             its rows
  *     rules about other pods concern it                               bounds, under their mask
  *     else                    what is cheapest by measure (engine/choose.h): the search over all
- *                             summaries, the class's own bounds, or its tree
+ *                             summaries, the class's own bounds, its tree, or ranks
  *
  * Where devices are tracked one by one, taking room chooses some of them (engine/device.h) and the
  * two columns that follow from them are derived anew; undoing puts back the same ones.
@@ -113,6 +113,7 @@ struct mu_place_counts {
     uint64_t picks;
     uint64_t recalled; /* known to fit nowhere */
     uint64_t pinned;
+    uint64_t by_rank;
     uint64_t by_tree;
     uint64_t by_search;
     uint64_t by_bounds;

@@ -92,6 +92,10 @@ struct mu_scan_ops {
     /* The key of a row has changed: store it, and the best of each block on the way up. Returns the
      * best row of all, or MU_NONE. */
     uint32_t (*climb)(const struct mu_scan_tree *tree, uint32_t row, int64_t key);
+    /* The best of the block of a tree's `level` that begins at entry `begin`: its row, and its key
+     * in *key; MU_NONE and MU_SCORE_KEY_NONE where there is none. */
+    uint32_t (*tree_best)(const struct mu_scan_tree *tree, uint32_t level, uint32_t begin,
+                          int64_t *key);
 };
 /* Inputs of `bases`: columns by row, of each slot that the form has. */
 struct mu_scan_room {

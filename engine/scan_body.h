@@ -218,6 +218,28 @@ static TARGET uint32_t NAME(climb)(const struct mu_scan_tree *tree, uint32_t row
     return best;
 }
 
+static TARGET uint32_t NAME(tree_best)(const struct mu_scan_tree *tree, uint32_t level,
+                                       uint32_t begin, int64_t *key)
+{
+    const int64_t *keys = COLUMN(tree->keys[level] + begin);
+    const I64 *v = VECTOR(keys);
+    int64_t largest = keys[0];
+    for (int i = 0; i < TREE; i++)
+        largest = keys[i] > largest ? keys[i] : largest;
+    *key = largest < 0 ? MU_SCORE_KEY_NONE : largest;
+    if (largest < 0)
+        return MU_NONE;
+    uint64_t where = 0;
+    for (int g = 0; g < TREE / LANES; g++)
+        where |= LANE_BITS(v[g] == largest) << (LANES * g);
+    uint32_t best = mu_scan_tree_row(tree, level, begin + (uint32_t)__builtin_ctzll(where));
+    for (where &= where - 1; __builtin_expect(where != 0, 0); where &= where - 1) {
+        uint32_t rival = mu_scan_tree_row(tree, level, begin + (uint32_t)__builtin_ctzll(where));
+        best = tree->wins_tie(tree->context, rival, best) ? rival : best;
+    }
+    return best;
+}
+
 static const struct mu_scan_ops NAME(ops) = {
     .name = NAME_TEXT,
     .keys = NAME(keys),
@@ -228,6 +250,7 @@ static const struct mu_scan_ops NAME(ops) = {
     .less = NAME(less),
     .bases = NAME(bases),
     .climb = NAME(climb),
+    .tree_best = NAME(tree_best),
 };
 
 #undef CHUNK

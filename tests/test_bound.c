@@ -1,12 +1,13 @@
 /*
- * A class's own bounds and its tree against the search over all summaries, change by change: room
- * taken and given back, runs and changes of class, memory that runs out.
+ * A class's own bounds, its tree and ranks against the search over all summaries, change by change:
+ * room taken and given back, runs and changes of class, memory that runs out.
  */
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
 #include "engine/bound.h"
 #include "engine/hot.h"
+#include "engine/rank.h"
 #include "tests/support/cluster_random.h"
 
 #define CLASSES 12
@@ -19,6 +20,8 @@ struct fixture {
     struct mu_room room;
     struct mu_bounds bounds;
     struct mu_hot hot;
+    struct mu_rank rank;
+    uint32_t ranked, unranked; /* questions that ranks answered, and did not */
     struct mu_filter *filter;
     struct {
         struct mu_class_ix ix;
@@ -72,6 +75,7 @@ static void fixture_open(struct fixture *f, struct mu_test_run *run, uint32_t no
     mu_room_init(&f->room, ops, &f->profile);
     mu_bounds_init(&f->bounds);
     mu_hot_init(&f->hot);
+    mu_rank_init(&f->rank);
     f->filter = mu_filter_create(ops);
     assert_non_null(f->filter);
     mu_filter_begin(f->filter, &f->cluster.snapshot);
@@ -87,12 +91,31 @@ static void fixture_close(struct fixture *f)
         mu_mem_free(f->classes[c].need);
     mu_filter_destroy(f->filter);
     mu_hot_fini(&f->hot);
+    mu_rank_fini(&f->rank);
     mu_bounds_fini(&f->bounds);
     mu_room_fini(&f->room);
     mu_cluster_fini(&f->cluster);
 }
 
-/* The three agree, and the best row is taken. */
+/* Ranks say nothing, or what the search says. */
+static void pick_ranked(struct fixture *f, uint32_t c, uint32_t want)
+{
+    const struct mu_scan_need *need = f->classes[c].need;
+    uint32_t row = 0;
+    if (!mu_rank_serves(&f->rank, &f->room, need))
+        return;
+    if (mu_rank_missing(&f->rank, &f->room) == UINT64_MAX &&
+        mu_rank_build(&f->rank, &f->room) != 0) {
+        MU_TEST_CHECK(f->run, !mu_rank_serves(&f->rank, &f->room, need));
+        return;
+    }
+    bool answered = mu_rank_best(&f->rank, &f->room, need, f->classes[c].mask, &row);
+    MU_TEST_CHECK(f->run, !answered || row == want);
+    f->ranked += answered;
+    f->unranked += !answered;
+}
+
+/* All agree, and the best row is taken. */
 static void pick(struct fixture *f, uint32_t c)
 {
     struct mu_scan_need *need = f->classes[c].need;
@@ -106,6 +129,7 @@ static void pick(struct fixture *f, uint32_t c)
         tree = mu_hot_build(&f->hot, &f->room, f->classes[c].id, 1, need, mask);
     MU_TEST_CHECK(f->run, tree != NULL);
     MU_TEST_CHECK(f->run, mu_hot_best(&f->hot, tree, &f->room, need, mask) == want);
+    pick_ranked(f, c, want);
     if (want == MU_NONE || f->taken_count == TAKEN)
         return;
     mu_room_change(&f->room, need, want, 1);
@@ -127,6 +151,7 @@ static void test_bounds_best__random_changes__equals_search(void **state)
     (void)state;
     struct mu_test_run run = mu_test_run_begin(71);
     static struct fixture f;
+    uint32_t ranked = 0, unranked = 0;
     for (uint32_t v = 0; mu_scan_variant(v) != NULL; v++) {
         for (uint32_t round = 0; round < 14; round++) {
             fixture_open(&f, &run, round < 12 ? 600 : 9000, mu_scan_variant(v));
@@ -139,9 +164,12 @@ static void test_bounds_best__random_changes__equals_search(void **state)
                 if (mu_random_chance(&run.random, 2))
                     mu_bounds_drop(&f.bounds);
             }
+            ranked += f.ranked;
+            unranked += f.unranked;
             fixture_close(&f);
         }
     }
+    assert_true(ranked > 1000 && unranked > 1000);
 }
 
 /* More changes than the log keeps: filled anew, and right. */
@@ -187,12 +215,73 @@ static void test_bounds_best__out_of_memory__nothing_changed(void **state)
     fixture_close(&f);
 }
 
+/* Nodes of one more kind than ranks keep: they refuse, until the nodes are others. */
+static void test_rank_build__too_many_kinds__refused(void **state)
+{
+    (void)state;
+    for (uint32_t kinds = MU_RANK_KINDS; kinds <= MU_RANK_KINDS + 1; kinds++) {
+        struct mu_cluster cluster;
+        mu_cluster_init(&cluster, 200, 1);
+        for (uint32_t n = 0; n < 100; n++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "n%u", n);
+            (void)mu_cluster_plain_node(&cluster, name, 1000 * (1 + n % kinds), 1 << 30, 110, 0);
+        }
+        const struct mu_class *class_ = mu_model_get_class(
+            cluster.snapshot.model, mu_cluster_plain_class(&cluster, 500, 1 << 20, 0));
+        static struct mu_room room;
+        struct mu_rank rank;
+        struct mu_scan_need *need = mu_mem_zalloc(sizeof *need + 4 * sizeof need->demands[0]);
+        assert_non_null(need);
+        mu_room_init(&room, mu_scan_best(), &mu_profile_spread);
+        mu_room_begin(&room, &cluster.snapshot);
+        assert_int_equal(mu_room_prepare(&room, 7), 0);
+        mu_room_need(&room, class_, need);
+        mu_rank_init(&rank);
+        assert_true(mu_rank_serves(&rank, &room, need));
+        assert_int_equal(mu_rank_build(&rank, &room), kinds > MU_RANK_KINDS ? MU_ELIMIT : 0);
+        assert_true(mu_rank_serves(&rank, &room, need) == (kinds == MU_RANK_KINDS));
+        mu_rank_drop(&rank);
+        assert_true(mu_rank_serves(&rank, &room, need));
+        mu_rank_fini(&rank);
+        mu_room_fini(&room);
+        mu_mem_free(need);
+        mu_cluster_fini(&cluster);
+    }
+}
+
+static void test_rank_build__out_of_memory__not_built(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(74);
+    static struct fixture f;
+    do {
+        fixture_open(&f, &run, 600, mu_scan_best());
+        if (f.room.score.form_count == 1)
+            break;
+        fixture_close(&f);
+    } while (true);
+    uint32_t failures = 0;
+    int rc = MU_ENOMEM;
+    for (uint64_t nth = 1; rc != 0; nth++) {
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+        rc = mu_rank_build(&f.rank, &f.room);
+        mu_mem_debug_set((struct mu_mem_debug){0});
+        assert_true((rc == 0) == (mu_rank_missing(&f.rank, &f.room) == 0));
+        failures += rc != 0;
+    }
+    assert_true(failures > 3);
+    fixture_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_bounds_best__random_changes__equals_search),
         cmocka_unit_test(test_bounds_best__log_overrun__filled_anew),
         cmocka_unit_test(test_bounds_best__out_of_memory__nothing_changed),
+        cmocka_unit_test(test_rank_build__too_many_kinds__refused),
+        cmocka_unit_test(test_rank_build__out_of_memory__not_built),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -167,6 +167,7 @@ static void random_clusters(struct mu_test_run *run, const struct mu_scan_ops *o
         struct mu_place_counts counts;
         mu_place_counts(f.place, &counts);
         sum->by_tree += counts.by_tree;
+        sum->by_rank += counts.by_rank;
         sum->by_search += counts.by_search;
         sum->by_bounds += counts.by_bounds;
         sum->recalled += counts.recalled;
@@ -188,7 +189,7 @@ static void test_place_pick__random_clusters__equals_oracle(void **state)
         random_clusters(&run, mu_scan_variant(v), &small, 60, 600, &counts);
         random_clusters(&run, mu_scan_variant(v), &middle, 6, 600, &counts);
         /* Every way was taken often enough to mean something. */
-        assert_true(counts.by_tree > 1000 && counts.by_search > 5000);
+        assert_true(counts.by_tree > 1000 && counts.by_search > 5000 && counts.by_rank > 50);
         assert_true(counts.recalled > 1000 && counts.pinned > 100 && counts.trees_built > 20);
     }
 }
@@ -294,7 +295,7 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
     (void)state;
     struct mu_test_run run = mu_test_run_begin(33);
     struct mu_cluster cluster;
-    struct fixture f = {.run = &run, .cluster = &cluster, .profile = &mu_profile_spread};
+    struct fixture f = {.run = &run, .cluster = &cluster, .profile = &mu_profile_default};
     mu_cluster_init(&cluster, 100, 0);
     for (uint32_t n = 0; n < 100; n++) {
         char name[16];
