@@ -140,7 +140,8 @@ struct mu_amount {
     X(MU_RULE_GANG_SPEC, 11, "a gang annotation that cannot be read")                              \
     X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")    \
     X(MU_RULE_OVERSIZED, 13, "a list in its spec is longer than this build reads")                 \
-    X(MU_RULE_UNREADABLE, 14, "a placement rule that cannot be read")
+    X(MU_RULE_UNREADABLE, 14, "a placement rule that cannot be read")                              \
+    X(MU_RULE_GANG_OBJECT, 15, "a gang whose group object is missing")
 enum mu_rule {
 #define MU_RULE_ENUM(name, bit, text) name = 1u << (bit),
     MU_RULE_LIST(MU_RULE_ENUM)
@@ -150,7 +151,11 @@ enum mu_rule {
 enum mu_gang_source {
     MU_GANG_SOLO = 0, /* no gang named: a gang of one, identified by the pod's UID */
     MU_GANG_PLAIN,    /* `pod-group` annotation: size by quiet time */
-    MU_GANG_MUSTER    /* muster.dev/pod-group with or without a size */
+    MU_GANG_MUSTER,   /* muster.dev/pod-group with or without a size */
+    /* Described by a PodGroup object, of which the size is: */
+    MU_GANG_NATIVE,       /* scheduling.k8s.io */
+    MU_GANG_COSCHEDULING, /* scheduling.x-k8s.io, of scheduler-plugins */
+    MU_GANG_VOLCANO       /* scheduling.volcano.sh */
 };
 /* A pod's gang, from the pod object alone. Identity: (namespace, source, name). */
 struct mu_gang_ref {

@@ -81,7 +81,7 @@ static void test_cli__offline__answers_on_stdout_and_notes_on_stderr(void **stat
     assert_int_equal(r.status, 0);
     assert_string_equal(r.out, "{\"bindings\":[{\"pod\":\"default/p\",\"node\":\"n1\",\"gang\":"
                                "\"default/p\"}],\"evictions\":[],\"pending\":[]}\n");
-    assert_non_null(strstr(r.err, "/file:5: Service: skipped, no part in placing\n"));
+    assert_non_null(strstr(r.err, "/file:6: Service: skipped, no part in placing\n"));
     assert_int_equal(lines_of(r.err), 1);
     r = run("muster", (const char *const[]){"place", "--file", p.file, NULL});
     assert_int_equal(r.status, 0);

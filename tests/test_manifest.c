@@ -348,11 +348,11 @@ static void test_manifest_read__unused_and_unknown__noted(void **state)
     assert_string_equal(rig_errors(&rig), "");
     assert_string_equal(rig_notes(&rig),
                         "f:19: key \"a\" already set in map: ignored\n"
-                        "f:11: Pod default/p: unknown field \"spec.nodeSelecter\": ignored\n"
-                        "f:11: Pod default/p: unknown field \"spec.a\": ignored\n"
-                        "f:20: Node n1: status.allocatable.pods: not stated, so that no pod fits\n"
+                        "f:17: Pod default/p: unknown field \"spec.nodeSelecter\": ignored\n"
+                        "f:18: Pod default/p: unknown field \"spec.a\": ignored\n"
+                        "f:21: Node n1: status.allocatable.pods: not stated, so that no pod fits\n"
                         "f:1: Service: skipped, no part in placing (2 objects)\n"
-                        "f:8: Deployment: skipped, no part in placing\n");
+                        "f:9: Deployment: skipped, no pods are made of it\n");
     struct mu_manifest_counts counts;
     mu_manifest_counts(rig.manifest, &counts);
     assert_int_equal(counts.pods, 1);
@@ -399,6 +399,93 @@ static void test_manifest_read__lists__in_every_form(void **state)
         1);
 }
 
+/* ---- groups ------------------------------------------------------------------------------- */
+
+#define GROUP(version, spec)                                                                       \
+    "apiVersion: " version "\nkind: PodGroup\nmetadata: {name: g}\nspec: " spec "\n"
+
+static void test_manifest_read__groups__their_fields_are_checked(void **state)
+{
+    static const struct {
+        const char *text, *expected;
+    } cases[] = {
+        {GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 0}"),
+         "f:4: PodGroup default/g: spec.minMember: expected a whole number, 1 to 16384\n"},
+        {GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: '2'}"),
+         "f:4: PodGroup default/g: spec.minMember: expected a whole number, 1 to 16384\n"},
+        {GROUP("scheduling.x-k8s.io/v1alpha1", "5"),
+         "f:4: PodGroup default/g: spec: expected an object\n"},
+        {GROUP("scheduling.volcano.sh/v1beta1", "{minMember: -1}"),
+         "f:4: PodGroup default/g: spec.minMember: expected a whole number, 0 to 16384\n"},
+        {GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {a: x}}"),
+         "f:4: PodGroup default/g: spec.minTaskMember: expected a whole number, 0 to 16384\n"},
+        {GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {a: 16000, b: 16000}}"),
+         "f:4: PodGroup default/g: spec.minTaskMember: expected at most 16384 in all\n"},
+        {GROUP("scheduling.volcano.sh/v1beta1", "{priorityClassName: 5}"),
+         "f:4: PodGroup default/g: spec.priorityClassName: expected a text\n"},
+        {GROUP("scheduling.volcano.sh/v1beta1", "{priorityClassName: none}"),
+         "f:1: PodGroup default/g: spec.priorityClassName: 'none' is no PriorityClass of the "
+         "input\n"},
+        {GROUP("scheduling.k8s.io/v1beta1", "{}"),
+         "f:4: PodGroup default/g: spec.schedulingPolicy: expected one of basic and gang\n"},
+        {GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {basic: {}, gang: {minCount: 1}}}"),
+         "f:4: PodGroup default/g: spec.schedulingPolicy: expected one of basic and gang\n"},
+        {GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {gang: {minCount: null}}}"),
+         "f:4: PodGroup default/g: spec.schedulingPolicy.gang.minCount: expected at least 1\n"},
+        {GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {basic: {}}, priority: 1.5}"),
+         "f:4: PodGroup default/g: spec.priority: expected a 32-bit whole number\n"},
+        {"apiVersion: scheduling.k8s.io/v1beta1\nkind: PodGroup\nmetadata: {name: G}\n",
+         "f:3: PodGroup default/G: metadata.name: 'G' is not a name; expected at most 253 of a-z, "
+         "0-9, '-' and '.'\n"},
+        {"apiVersion: scheduling.k8s.io/v1beta1\nkind: PodGroup\n",
+         "f:1: PodGroup: metadata.name: expected a name\n"},
+        {"apiVersion: scheduling.k8s.io/v1beta1\nkind: PodGroup\nmetadata: {name: g, namespace: "
+         "a.b}\n",
+         "f:3: PodGroup a.b/g: metadata.namespace: expected a namespace: at most 63 of a-z, 0-9 "
+         "and '-'\n"},
+        {GROUP("scheduling.x-k8s.io/v1alpha1",
+               "{}") "---\n" GROUP("scheduling.volcano.sh/v1beta1",
+                                   "{}") "---\n" GROUP("scheduling.x-k8s.io/v1alpha1", "{}"),
+         "f:13: PodGroup default/g: metadata.name: the same object stands at f:1\n"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
+        complains(cases[i].text, cases[i].expected);
+}
+
+static void test_manifest_read__groups__what_is_not_built_is_told(void **state)
+{
+    struct offline_rig rig = rig_read(
+        "f",
+        GROUP("scheduling.k8s.io/v1beta1",
+              "\n  schedulingPolicy: {gang: {minCount: 2}}\n"
+              "  schedulingConstraints:\n    topology: [{key: "
+              "rack}]") "---\n" GROUP("scheduling.volcano.sh/"
+                                      "v1beta1",
+                                      "{networkTopology: {mode: "
+                                      "hard}}") "---\n" GROUP("sched"
+                                                              "uling"
+                                                              ".run."
+                                                              "ai/"
+                                                              "v2alp"
+                                                              "ha2",
+                                                              "{}") "---\n"
+                                                                    "apiVersion: v1\nkind: "
+                                                                    "List\nitems:\n- {apiVersion: "
+                                                                    "v1, kind: Job}\n");
+    (void)state;
+    assert_string_equal(rig_errors(&rig), "");
+    assert_string_equal(
+        rig_notes(&rig),
+        "f:6: PodGroup default/g: spec.schedulingConstraints: not built yet, so that no member is "
+        "placed\n"
+        "f:12: PodGroup default/g: spec.networkTopology: not built yet, so that no member is "
+        "placed\n"
+        "f:14: PodGroup: skipped, its apiVersion is not known here\n"
+        "f:22: Job: skipped, no pods are made of it\n");
+    rig_drop(&rig);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -415,6 +502,8 @@ int main(void)
         cmocka_unit_test(test_manifest_read__control_characters__one_line_each),
         cmocka_unit_test(test_manifest_read__unused_and_unknown__noted),
         cmocka_unit_test(test_manifest_read__lists__in_every_form),
+        cmocka_unit_test(test_manifest_read__groups__their_fields_are_checked),
+        cmocka_unit_test(test_manifest_read__groups__what_is_not_built_is_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -117,6 +117,126 @@ static void test_place__gangs__all_or_nothing(void **state)
            "{'pod':'default/b','node':'n1','gang':'default/g'}],'evictions':[],'pending':[]}");
 }
 
+/* A pod of 1 cpu with a mark of a group. */
+#define MEMBER(name, meta, spec)                                                                   \
+    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name meta "}\nspec: {" spec                \
+    "containers: [{name: c, resources: {requests: {cpu: 1}}}]}\n"
+#define COSCHEDULING ", labels: {scheduling.x-k8s.io/pod-group: g}"
+#define VOLCANO      ", annotations: {scheduling.k8s.io/group-name: g}"
+#define NATIVE       "schedulingGroup: {podGroupName: g}, "
+#define GROUP(version, spec)                                                                       \
+    "---\napiVersion: " version "\nkind: PodGroup\nmetadata: {name: g}\nspec: " spec "\n"
+
+/* How many pods of `text`, with one node of 4 cpu, are placed, and why the first waits ("": none). */
+static void settles(const char *text, uint32_t bound, const char *reason)
+{
+    char all[4096];
+    (void)snprintf(all, sizeof all, "%s" NODE("n1", ""), text);
+    struct offline_rig rig = rig_read("f", all);
+    json_t *answer = rig_place(&rig, &mu_profile_spread);
+    const json_t *pending = json_array_get(json_object_get(answer, "pending"), 0);
+    assert_int_equal(json_array_size(json_object_get(answer, "bindings")), bound);
+    const char *got = json_string_value(json_object_get(pending, "reason"));
+    assert_string_equal(got != NULL ? got : "", reason);
+    json_decref(answer);
+    rig_drop(&rig);
+}
+
+static void test_place__groups__sized_by_their_objects(void **state)
+{
+    (void)state;
+    /* of each dialect: enough members, too few, and more than the minimum, of which four fit */
+    settles(GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 2}") MEMBER("a", COSCHEDULING, "")
+                MEMBER("b", COSCHEDULING, ""),
+            2, "");
+    settles(MEMBER("a", COSCHEDULING, "") MEMBER("b", COSCHEDULING, "")
+                GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 3}"),
+            0, "WaitingForGang");
+    settles(GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 3}") MEMBER("a", COSCHEDULING, "")
+                MEMBER("b", COSCHEDULING, "") MEMBER("c", COSCHEDULING, "")
+                    MEMBER("d", COSCHEDULING, "") MEMBER("e", COSCHEDULING, ""),
+            4, "Unschedulable");
+    settles(GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 5}") MEMBER("a", COSCHEDULING, "")
+                MEMBER("b", COSCHEDULING, "") MEMBER("c", COSCHEDULING, "")
+                    MEMBER("d", COSCHEDULING, "") MEMBER("e", COSCHEDULING, ""),
+            0, "Unschedulable");
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minMember: 2}") MEMBER("a", VOLCANO, ""), 0,
+            "WaitingForGang");
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, y: 1}}")
+                MEMBER("a", VOLCANO, "") MEMBER("b", VOLCANO, ""),
+            2, "");
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{}") MEMBER("a", VOLCANO, ""), 1, "");
+    settles(GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {gang: {minCount: 2}}}")
+                MEMBER("a", "", NATIVE) MEMBER("b", "", NATIVE),
+            2, "");
+    settles(GROUP("scheduling.k8s.io/v1alpha2", "{schedulingPolicy: {gang: {minCount: 2}}}")
+                MEMBER("a", "", NATIVE),
+            0, "WaitingForGang");
+    settles(GROUP("scheduling.k8s.io/v1alpha3", "{schedulingPolicy: {basic: {}}}")
+                MEMBER("a", "", NATIVE),
+            1, "");
+    /* one that runs already counts */
+    settles(GROUP("scheduling.x-k8s.io/v1alpha1", "{minMember: 2}") MEMBER("a", COSCHEDULING, "")
+                MEMBER("b", COSCHEDULING, "nodeName: n1, "),
+            1, "");
+}
+
+static void test_place__groups__wait_where_nothing_can_be_known(void **state)
+{
+    (void)state;
+    settles(MEMBER("a", COSCHEDULING, ""), 0, "WaitingForGang"); /* no such object */
+    settles(MEMBER("a", "", NATIVE) GROUP("scheduling.x-k8s.io/v1alpha1", "{}"), 0,
+            "WaitingForGang"); /* of another dialect */
+    settles(MEMBER("a", COSCHEDULING ", namespace: x", "")
+                GROUP("scheduling.x-k8s.io/v1alpha1", "{}"),
+            0, "WaitingForGang"); /* of another namespace */
+    /* two dialects on one pod, two groups, a dialect that is not built beside */
+    settles(MEMBER("a", COSCHEDULING, NATIVE) GROUP("scheduling.x-k8s.io/v1alpha1", "{}"), 0,
+            "Unsupported");
+    settles(MEMBER("a",
+                   ", annotations: {scheduling.k8s.io/group-name: g, "
+                   "scheduling.volcano.sh/group-name: h}",
+                   "") GROUP("scheduling.volcano.sh/v1beta1", "{}"),
+            0, "Unsupported");
+    settles(MEMBER("a",
+                   ", annotations: {scheduling.k8s.io/group-name: g, "
+                   "scheduling.volcano.sh/group-min-member: '1'}",
+                   "") GROUP("scheduling.volcano.sh/v1beta1", "{}"),
+            0, "Unsupported");
+    settles(MEMBER("a", ", annotations: {pod-group: g, scheduling.k8s.io/group-name: g}", "")
+                GROUP("scheduling.volcano.sh/v1beta1", "{}"),
+            0, "Unsupported");
+    settles(MEMBER("a", VOLCANO, "workloadRef: {name: w, podGroup: g}, ")
+                GROUP("scheduling.volcano.sh/v1beta1", "{}"),
+            0, "Unsupported");
+    /* rules of the object that are not built; minima of tasks that members could miss */
+    settles(MEMBER("a", VOLCANO, "")
+                GROUP("scheduling.volcano.sh/v1beta1", "{subGroupPolicy: [{name: x}]}"),
+            0, "Unsupported");
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, y: 1}}")
+                MEMBER("a", VOLCANO, "") MEMBER("b", VOLCANO, "") MEMBER("c", VOLCANO, ""),
+            0, "Unsupported");
+}
+
+static void test_place__groups__lend_their_priority(void **state)
+{
+    (void)state;
+    /* the later pod wins the only node: its group says 5, whatever it says itself */
+    places(
+        GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {basic: {}}, priority: 5}")
+            NODE("n1", "") POD("a", "", "priority: 4, ") POD("b", "", NATIVE "priority: 1, "),
+        "{'bindings':[{'pod':'default/b','node':'n1','gang':'default/b'}],'evictions':[],"
+        "'pending':[{'pod':'default/a','gang':'default/a','reason':'Unschedulable','message':'0/1 "
+        "nodes are available: 1 Insufficient cpu.'}]}");
+    places(
+        "apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nmetadata: {name: high}\n"
+        "value: 1000\n" GROUP("scheduling.volcano.sh/v1beta1", "{priorityClassName: high}")
+            NODE("n1", "") POD("a", "", "priority: 4, ") POD("b", VOLCANO, ""),
+        "{'bindings':[{'pod':'default/b','node':'n1','gang':'default/g'}],'evictions':[],"
+        "'pending':[{'pod':'default/a','gang':'default/a','reason':'Unschedulable','message':'0/1 "
+        "nodes are available: 1 Insufficient cpu.'}]}");
+}
+
 static void test_place__held_back__says_by_what(void **state)
 {
     (void)state;
@@ -648,6 +768,9 @@ int main(void)
         cmocka_unit_test(test_place__arrival__creation_time_then_order_then_those_without),
         cmocka_unit_test(test_place__priority__of_its_class_the_default_one_or_its_own),
         cmocka_unit_test(test_place__gangs__all_or_nothing),
+        cmocka_unit_test(test_place__groups__sized_by_their_objects),
+        cmocka_unit_test(test_place__groups__wait_where_nothing_can_be_known),
+        cmocka_unit_test(test_place__groups__lend_their_priority),
         cmocka_unit_test(test_place__held_back__says_by_what),
         cmocka_unit_test(test_place__running_and_foreign_pods__charged_and_not_told),
         cmocka_unit_test(test_place__defaults__as_an_api_server_sets_them),

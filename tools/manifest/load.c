@@ -1,9 +1,10 @@
 /*
- * Objects into the DB: namespaces and nodes first, then pods in the order of their arrival, so that the order of
- * first sight, which decides between pods of one second, is the order of the input.
+ * Objects into the DB: namespaces and nodes first, then pods in the order of the input, so that the
+ * order of first sight, which decides between pods of one second, is that order.
  *
  * Priorities are resolved here, since the class of a pod may stand behind it. A pod that states its
  * priority keeps it: so does one that an API server has admitted, and then its class may be absent.
+ * So are gangs that an object describes (tools/manifest/group.h): its members get their size here.
  */
 #include "tools/manifest/manifest_priv.h"
 
@@ -109,27 +110,75 @@ static int32_t default_priority(const struct mu_manifest *m)
     return lowest;
 }
 
+/* The priority of the class that an object names. */
+static void resolve_class(struct mu_manifest *m, struct mu_manifest_object *o)
+{
+    uint32_t found = mu_manifest_lookup(m, MU_OBJECT_PRIORITY, MU_STR(""), o->priority_class);
+    o->has_priority = true;
+    if (found != MU_INDEX_NONE)
+        o->priority = m->objects[found].priority;
+    else if (!find_system_class(o->priority_class, &o->priority)) {
+        struct mu_manifest_place place = mu_manifest_place_of(m, o);
+        mu_manifest_error(
+            m, &place, "spec.priorityClassName: '%.*s' is no PriorityClass of the input",
+            (int)(o->priority_class.len < 80 ? o->priority_class.len : 80), o->priority_class.data);
+    }
+}
+
+/* A pod counts as one of its group, whose priority, if it has one, is the pod's. */
+static void resolve_pod(struct mu_manifest *m, struct mu_manifest_object *pod, int32_t lowest)
+{
+    uint32_t found = pod->group.len > 0
+                         ? mu_manifest_lookup(m, pod->group_kind, pod->ns, pod->group)
+                         : MU_INDEX_NONE;
+    struct mu_manifest_object *group = found != MU_INDEX_NONE ? &m->objects[found] : NULL;
+    if (group != NULL)
+        group->group_members++;
+    if (!pod->has_priority && pod->priority_class.len > 0)
+        resolve_class(m, pod);
+    else if (!pod->has_priority)
+        pod->priority = lowest;
+    if (group != NULL && group->has_priority)
+        pod->priority = group->priority;
+    pod->has_priority = true;
+}
+
 void mu_manifest_resolve(struct mu_manifest *m)
 {
     int32_t lowest = default_priority(m);
     for (uint32_t i = 0; i < m->object_count; i++) {
         struct mu_manifest_object *o = &m->objects[i];
-        if (o->kind != MU_OBJECT_POD || o->has_priority)
-            continue;
-        uint32_t found = mu_manifest_lookup(m, MU_OBJECT_PRIORITY, MU_STR(""), o->priority_class);
-        o->has_priority = true;
-        if (o->priority_class.len == 0)
-            o->priority = lowest;
-        else if (found != MU_INDEX_NONE)
-            o->priority = m->objects[found].priority;
-        else if (!find_system_class(o->priority_class, &o->priority)) {
-            struct mu_manifest_place place = mu_manifest_place_of(m, o);
-            mu_manifest_error(m, &place,
-                              "spec.priorityClassName: '%.*s' is no PriorityClass of the input",
-                              (int)(o->priority_class.len < 80 ? o->priority_class.len : 80),
-                              o->priority_class.data);
-        }
+        if (o->kind >= MU_OBJECT_GROUP && !o->has_priority && o->priority_class.len > 0)
+            resolve_class(m, o);
     }
+    for (uint32_t i = 0; i < m->object_count; i++)
+        if (m->objects[i].kind == MU_OBJECT_POD)
+            resolve_pod(m, &m->objects[i], lowest);
+}
+
+/* The pod's gang, if an object describes it. The decoder knows the dialect and no objects, so that
+ * it has held the pod back; so it stays where the object uses what is not built. */
+static void settle_group(const struct mu_manifest *m, const struct mu_manifest_object *object,
+                         struct mu_pod_object *pod)
+{
+    if (object->group.len == 0 || !object->group_alone)
+        return;
+    uint32_t found = mu_manifest_lookup(m, object->group_kind, object->ns, object->group);
+    pod->gang =
+        (struct mu_gang_ref){.source = (enum mu_gang_source)(object->group_kind - MU_OBJECT_GROUP),
+                             .name = object->group};
+    if (found == MU_INDEX_NONE) {
+        pod->unbuilt = (pod->unbuilt & ~(uint32_t)MU_RULE_GANG_DIALECT) | MU_RULE_GANG_OBJECT;
+        return;
+    }
+    const struct mu_manifest_object *group = &m->objects[found];
+    if (group->group_unbuilt || (group->group_tasks && group->group_members > group->group_size))
+        return;
+    pod->unbuilt &= ~(uint32_t)MU_RULE_GANG_DIALECT;
+    if (group->group_single)
+        pod->gang = (struct mu_gang_ref){.source = MU_GANG_SOLO};
+    else
+        pod->gang.size = group->group_size;
 }
 
 /* Put the pod in, on this node if there is one. */
@@ -146,6 +195,7 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
     pod.version = bind != NULL ? bind->version + 1 : 1;
     pod.priority = object->priority;
     pod.created_s = object->created_s != 0 ? object->created_s : l->m->created_max_s + 1;
+    settle_group(l->m, object, &pod);
     if (bind != NULL) {
         pod.node_name = mu_db_node_name(l->db, bind->node);
         pod.phase = MU_POD_RUNNING;

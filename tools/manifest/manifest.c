@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
@@ -128,6 +129,19 @@ struct mu_str mu_manifest_errors(struct mu_manifest *m)
     return (struct mu_str){(const char *)m->errors.data, (uint32_t)m->errors.len};
 }
 
+/* Why a kind is skipped. Who writes a Deployment may expect its pods. */
+static const char *skip_reason(const char *kind)
+{
+    static const char *const makers[] = {
+        "Deployment", "ReplicaSet", "StatefulSet",          "DaemonSet",
+        "Job",        "CronJob",    "ReplicationController"};
+    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++)
+        if (strcmp(kind, makers[i]) == 0)
+            return "no pods are made of it";
+    return strcmp(kind, "PodGroup") == 0 ? "its apiVersion is not known here"
+                                         : "no part in placing";
+}
+
 /* The kinds that were skipped become lines when they are all known. */
 struct mu_str mu_manifest_notes(struct mu_manifest *m)
 {
@@ -137,8 +151,8 @@ struct mu_str mu_manifest_notes(struct mu_manifest *m)
     m->note_count = 0;
     for (uint32_t i = 0; i < m->skipped_kinds; i++) {
         const struct mu_manifest_skipped *s = &m->skipped[i];
-        (void)mu_buf_printf(&m->notes, "%.*s:%" PRIu32 ": %s: skipped, no part in placing",
-                            MU_STR_ARGS(m->files[s->file]), s->line, s->kind);
+        (void)mu_buf_printf(&m->notes, "%.*s:%" PRIu32 ": %s: skipped, %s",
+                            MU_STR_ARGS(m->files[s->file]), s->line, s->kind, skip_reason(s->kind));
         if (s->count > 1)
             (void)mu_buf_printf(&m->notes, " (%" PRIu32 " objects)", s->count);
         (void)mu_buf_append_text(&m->notes, "\n");
@@ -151,7 +165,7 @@ const char *mu_manifest_kind_name(enum mu_manifest_kind kind)
 {
     static const char *const names[] = {"Pod", "Node", "Namespace", "PriorityClass"};
     MU_ASSERT((unsigned)kind < MU_OBJECT_KINDS);
-    return names[kind];
+    return kind >= MU_OBJECT_GROUP ? "PodGroup" : names[kind];
 }
 
 struct mu_manifest_place mu_manifest_place_of(const struct mu_manifest *m,
@@ -188,8 +202,9 @@ int mu_manifest_add(struct mu_manifest *m, const struct mu_manifest_object *obje
     o->ns = mu_arena_str(m->store, object->ns);
     o->name = mu_arena_str(m->store, object->name);
     o->priority_class = mu_arena_str(m->store, object->priority_class);
+    o->group = mu_arena_str(m->store, object->group);
     if (o->raw.data == NULL || o->ns.data == NULL || o->name.data == NULL ||
-        o->priority_class.data == NULL ||
+        o->priority_class.data == NULL || o->group.data == NULL ||
         mu_index_insert(m->by_name, key_hash(o->kind, o->ns, o->name), m->object_count) != 0)
         return MU_ENOMEM;
     m->object_count++;

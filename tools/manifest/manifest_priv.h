@@ -4,21 +4,36 @@
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
 #include "engine/base/index.h"
+#include "tools/manifest/group.h"
 #include "tools/manifest/limits.h"
 #include "tools/manifest/manifest.h"
 
-enum mu_manifest_kind { MU_OBJECT_POD, MU_OBJECT_NODE, MU_OBJECT_NAMESPACE, MU_OBJECT_PRIORITY };
-#define MU_OBJECT_KINDS 4u
+enum mu_manifest_kind {
+    MU_OBJECT_POD,
+    MU_OBJECT_NODE,
+    MU_OBJECT_NAMESPACE,
+    MU_OBJECT_PRIORITY,
+    MU_OBJECT_GROUP /* + enum mu_gang_source: dialects have names of their own */
+};
+#define MU_OBJECT_KINDS (MU_OBJECT_GROUP + MU_GANG_VOLCANO + 1u)
 
 /* Strings live in the manifest's store. */
 struct mu_manifest_object {
-    struct mu_str raw; /* encoded, with defaults; empty for a priority class */
+    struct mu_str raw; /* encoded, with defaults; empty for priority classes and groups */
     struct mu_str ns, name;
-    struct mu_str priority_class; /* pods; empty: none named */
+    struct mu_str priority_class; /* pods, groups; empty: none named */
+    struct mu_str group;          /* pods: the group object that it names; empty: none */
     uint64_t created_s;           /* pods; 0: not said */
-    int32_t priority;             /* pods: what spec.priority says; priority classes: their value */
-    bool has_priority;            /* pods: it says something; priority classes: global default */
-    uint8_t kind;                 /* enum mu_manifest_kind */
+    int32_t priority;    /* pods, groups: what spec.priority says; priority classes: their value */
+    bool has_priority;   /* pods, groups: it says something; priority classes: global default */
+    bool group_alone;    /* pods: nothing else makes it one of a gang */
+    bool group_single;   /* groups: no gang after all */
+    bool group_tasks;    /* groups: part of the size is stated task by task */
+    bool group_unbuilt;  /* groups: uses a rule that is not built */
+    uint8_t group_kind;  /* pods: the kind of that object */
+    uint8_t kind;        /* enum mu_manifest_kind */
+    uint32_t group_size; /* groups: members that must run together */
+    uint32_t group_members; /* groups: pods that name it, once resolved */
     uint16_t file;
     uint32_t line;
 };
@@ -44,6 +59,7 @@ struct mu_manifest {
     void *progress_context;
     struct mu_buf errors, notes;
     uint32_t error_count, note_count;
+    uint64_t searched_bytes; /* for the lines of complaints */
     struct mu_manifest_skipped skipped[MU_MANIFEST_KINDS_MAX];
     uint32_t skipped_kinds, skipped_count;
 };

@@ -46,13 +46,36 @@ struct object {
 
 /* ---- complaints --------------------------------------------------------------------------- */
 
-/* The place of a field of the object. */
+/* The line of a piece on which its object starts: behind comments and what starts a document. */
+static uint32_t head_line(const struct mu_piece *piece)
+{
+    const char *at = piece->text.data;
+    const char *end = at + piece->text.len;
+    for (uint32_t line = piece->line; at < end; line++) {
+        const char *feed = memchr(at, '\n', (size_t)(end - at));
+        const char *next = feed != NULL ? feed + 1 : end;
+        bool marker = next - at >= 3 && memcmp(at, "---", 3) == 0;
+        at += marker ? 3 : *at == '%' ? next - at : 0;
+        while (at < next && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+            at++;
+        if (at < next && *at != '#')
+            return line;
+        at = next;
+    }
+    return piece->line;
+}
+
+/* The place of a field of the object; of the object when enough text was searched already. */
 static struct mu_manifest_place place_of(const struct object *o, const char *path)
 {
     char full[2 * PATH_BYTES];
+    struct mu_manifest *m = o->r->m;
     const char *dot = o->prefix[0] != '\0' && path[0] != '\0' ? "." : "";
     (void)snprintf(full, sizeof full, "%s%s%s", o->prefix, dot, path);
     struct mu_manifest_place place = o->place;
+    if (full[0] == '\0' || m->searched_bytes > MU_MANIFEST_SEARCH_MAX)
+        return place;
+    m->searched_bytes += o->piece->text.len;
     place.line = o->piece->line + mu_yaml_line(o->piece->text, full) - 1;
     return place;
 }
@@ -87,8 +110,19 @@ static uint32_t leading_line(struct mu_str text, uint32_t *line)
     return ends ? at + 2 : 0;
 }
 
+/* The path in a text like: unknown field "spec.a". Empty: there is none. */
+static void quoted_path(struct mu_str text, char out[PATH_BYTES])
+{
+    const char *open = memchr(text.data, '"', text.len);
+    const char *end = text.data + text.len;
+    const char *close = open != NULL ? memchr(open + 1, '"', (size_t)(end - open - 1)) : NULL;
+    bool fits = close != NULL && close - open - 1 < PATH_BYTES;
+    (void)snprintf(out, PATH_BYTES, "%.*s", fits ? (int)(close - open - 1) : 0,
+                   fits ? open + 1 : "");
+}
+
 /* Unknown and doubled fields are told and change nothing. What YAML says of keys starts with a line
- * of the piece. */
+ * of the piece; else the field has one. */
 static void note_problems(const struct object *o, const struct mu_json_problems *problems)
 {
     if (problems->lines.len == 0)
@@ -105,6 +139,10 @@ static void note_problems(const struct object *o, const struct mu_json_problems 
         if (used > 0) {
             place.line = o->piece->line + line - 1;
             text = (struct mu_str){text.data + used, text.len - used};
+        } else if (o->r->m->note_count < MU_MANIFEST_LINES_MAX) {
+            char path[PATH_BYTES];
+            quoted_path(text, path);
+            place = place_of(o, path);
         }
         mu_manifest_note(o->r->m, &place, "%.*s: ignored", MU_STR_ARGS(text));
     }
@@ -253,6 +291,11 @@ static void read_pod(struct object *o)
         (void)too_large(o);
         return;
     }
+    struct mu_group_name group;
+    if (mu_group_of_pod(pod, o->r->m->scratch, &group) != 0) {
+        (void)too_large(o);
+        return;
+    }
     const Kube__Time *created = meta->creationtimestamp;
     struct mu_manifest_object object = {
         .kind = MU_OBJECT_POD,
@@ -261,6 +304,9 @@ static void read_pod(struct object *o)
         .priority_class = mu_str_of(pod->spec->priorityclassname),
         .priority = pod->spec->priority,
         .has_priority = pod->spec->has_priority,
+        .group = group.name,
+        .group_alone = group.alone,
+        .group_kind = (uint8_t)(MU_OBJECT_GROUP + group.source),
         .created_s = created != NULL && created->seconds > 0 ? (uint64_t)created->seconds : 0};
     add_encoded(o, &object, &pod->base);
 }
@@ -338,6 +384,32 @@ static void read_priority_class(struct object *o)
     add(o, &object);
 }
 
+static void read_group(struct object *o, enum mu_gang_source source)
+{
+    struct mu_group group;
+    struct mu_check check;
+    if (!mu_group_read(source, o->tree, &group, &check)) {
+        fault(o, check.path, check.problem);
+        return;
+    }
+    if (group.unbuilt != NULL) {
+        struct mu_manifest_place place = place_of(o, group.unbuilt);
+        mu_manifest_note(o->r->m, &place, "%s: not built yet, so that no member is placed",
+                         group.unbuilt);
+    }
+    struct mu_manifest_object object = {.kind = (uint8_t)(MU_OBJECT_GROUP + source),
+                                        .ns = group.ns.len > 0 ? group.ns : MU_STR("default"),
+                                        .name = group.name,
+                                        .priority_class = group.priority_class,
+                                        .priority = group.priority,
+                                        .has_priority = group.has_priority,
+                                        .group_size = group.size,
+                                        .group_single = group.single,
+                                        .group_tasks = group.tasks,
+                                        .group_unbuilt = group.unbuilt != NULL};
+    add(o, &object);
+}
+
 static const struct {
     const char *kind;
     const char *version;
@@ -401,7 +473,8 @@ static bool read_type(struct object *o, bool item, struct mu_str *version)
         o->place.kind = mu_str_of(o->r->item_kind);
         *version = mu_str_of(o->r->item_version);
     }
-    if (mu_str_equal(o->place.kind, MU_STR("Pod"))) {
+    if (mu_str_equal(o->place.kind, MU_STR("Pod")) ||
+        mu_str_equal(o->place.kind, MU_STR("PodGroup"))) {
         o->place.ns = json_text(meta, "namespace");
         if (o->place.ns.len == 0)
             o->place.ns = MU_STR("default");
@@ -444,10 +517,8 @@ static void read_tree(struct reader *r, const struct mu_piece *piece, const char
                        .piece = piece,
                        .prefix = prefix,
                        .tree = tree,
-                       .place = {.file = r->file, .line = piece->line}};
+                       .place = {.file = r->file, .line = head_line(piece)}};
     struct mu_str version;
-    if (prefix[0] != '\0')
-        o.place = place_of(&o, "");
     if (!read_type(&o, depth > 0 || piece->kind == MU_PIECE_ITEM, &version))
         return;
     if (ends_with_list(o.place.kind)) {
@@ -472,7 +543,11 @@ static void read_tree(struct reader *r, const struct mu_piece *piece, const char
         kinds[i].read(&o);
         return;
     }
-    skip_kind(&o);
+    enum mu_gang_source dialect = mu_group_dialect(version);
+    if (dialect != MU_GANG_SOLO && mu_str_equal(o.place.kind, MU_STR("PodGroup")))
+        read_group(&o, dialect);
+    else
+        skip_kind(&o);
 }
 
 /* ---- pieces ------------------------------------------------------------------------------- */
