@@ -203,6 +203,8 @@ static int facts_devices(struct mu_db *db, const struct mu_node_object *node, in
 {
     struct mu_resources *resources = mu_model_resources(db->model);
     struct mu_resource_ix whole, share;
+    if (mu_resource_find(resources, MU_STR(MU_GPU_SHARE_RESOURCE), &share))
+        amounts[share.v] = 0; /* parts are of devices that are tracked, whatever it states */
     if (node->device_count == 0)
         return 0;
     if (!mu_resource_find(resources, node->device_resource, &whole)) {

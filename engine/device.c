@@ -114,3 +114,52 @@ int64_t mu_device_whole_free(const struct mu_device_row *row)
         count += row->left[i] == MU_DEVICE_MILLIS;
     return count;
 }
+
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+struct mu_device_resources mu_device_resources(const struct mu_snapshot *snapshot)
+{
+    const struct mu_resources *names =
+        mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
+    struct mu_device_resources found = {0, MU_NONE};
+    uint32_t count = mu_resource_count(names);
+    for (uint32_t r = MU_RES_EXTENDED; r < count; r++) {
+        struct mu_str name = mu_resource_name(names, (struct mu_resource_ix){r});
+        if (mu_is_device_resource(name))
+            found.whole |= UINT64_C(1) << r;
+        if (mu_str_equal(name, MU_STR(MU_GPU_SHARE_RESOURCE)))
+            found.share = r;
+    }
+    return found;
+}
+
+/* A node that counts its devices could share them. */
+static bool counts_devices(const struct mu_snapshot *snapshot, uint64_t whole, uint32_t row)
+{
+    for (; whole != 0; whole &= whole - 1) {
+        uint32_t r = (uint32_t)__builtin_ctzll(whole);
+        if (r < snapshot->resource_count && snapshot->alloc[r][row] > 0)
+            return true;
+    }
+    return false;
+}
+
+enum mu_verdict_kind mu_device_refusal(const struct mu_snapshot *snapshot,
+                                       const struct mu_device_resources *resources,
+                                       uint32_t resource, int64_t amount, uint32_t row)
+{
+    const struct mu_device_row *devices =
+        snapshot->devices != NULL && snapshot->devices[row].count != 0 ? &snapshot->devices[row]
+                                                                       : NULL;
+    bool share = resource == resources->share;
+    bool whole = devices != NULL && resource == devices->resource;
+    int64_t alloc = resource < snapshot->resource_count ? snapshot->alloc[resource][row] : 0;
+    if (whole && (devices->flags & MU_DEVICE_WHOLE) == 0)
+        return MU_NO_DEVICE_WHOLE;
+    if (share && devices == NULL && amount <= MU_DEVICE_MILLIS &&
+        counts_devices(snapshot, resources->whole, row))
+        return MU_NO_DEVICE_SHARED;
+    if (amount > alloc || amount == MU_AMOUNT_MAX)
+        return MU_NO_RESOURCE_EVER;
+    return whole ? MU_NO_DEVICE_FREE : share ? MU_NO_DEVICE : MU_NO_RESOURCE;
+}

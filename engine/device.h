@@ -29,7 +29,8 @@
  * Sums of hostile lists stay within bounds: a device from which more is taken than it has is at 0,
  * and the row says MU_DEVICE_OVER until its sums are made anew from its pods.
  */
-#include "engine/model.h"
+#include "engine/snapshot.h"
+#include "engine/verdict.h"
 
 #define MU_DEVICE_MILLIS 1000u
 
@@ -83,5 +84,21 @@ static inline int64_t mu_device_slots(const struct mu_device_row *row, int64_t m
 /* The two derived columns. */
 int64_t mu_device_most_left(const struct mu_device_row *row);
 int64_t mu_device_whole_free(const struct mu_device_row *row);
+
+/* ---- refusals ------------------------------------------------------------------------------ */
+
+/* Which resources are about devices, by number: of whole ones, as a set, and of parts (MU_NONE:
+ * none has that name). Cost: O(resources). */
+struct mu_device_resources {
+    uint64_t whole;
+    uint32_t share;
+};
+struct mu_device_resources mu_device_resources(const struct mu_snapshot *snapshot);
+/* What it means that a row has less free than `amount` of a resource: what MU_NO_DEVICE and its
+ * kinds say where devices are the reason, else MU_NO_RESOURCE, or _EVER where the amount is beyond
+ * all that the row has. Cost: O(resources of whole devices). */
+enum mu_verdict_kind mu_device_refusal(const struct mu_snapshot *snapshot,
+                                       const struct mu_device_resources *resources,
+                                       uint32_t resource, int64_t amount, uint32_t row);
 
 #endif

@@ -7,6 +7,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/index.h"
 #include "engine/base/mem.h"
+#include "engine/device.h"
 
 /*
  * Masks and the log. Rows that changed go into a ring, each with a number of its own; a mask
@@ -422,20 +423,24 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
 
 /* ---- verdicts ----------------------------------------------------------------------------- */
 
-/* The first resource short; _EVER when any one is beyond all that the node has. */
+/* The first resource short, and for what reason; _EVER when what frees up is no help for any one. */
 static struct mu_verdict resource_verdict(const struct mu_snapshot *snapshot,
                                           const struct mu_class *class_, uint32_t row)
 {
     struct mu_verdict verdict = {MU_FITS, {0}};
+    struct mu_device_resources names = {0, MU_NONE};
     for (uint32_t d = 0; d < class_->demand_count; d++) {
         const struct mu_demand *demand = &class_->demands[d];
         uint32_t r = demand->resource.v;
         bool known = mu_filter_known(snapshot, demand->resource);
         if (known && demand->amount != MU_AMOUNT_MAX && demand->amount <= snapshot->free[r][row])
             continue;
+        if (r >= MU_RES_EXTENDED && names.share == MU_NONE)
+            names = mu_device_resources(snapshot);
+        enum mu_verdict_kind kind = mu_device_refusal(snapshot, &names, r, demand->amount, row);
         if (verdict.kind == MU_FITS)
-            verdict = (struct mu_verdict){MU_NO_RESOURCE, demand->resource};
-        if (!known || demand->amount == MU_AMOUNT_MAX || demand->amount > snapshot->alloc[r][row])
+            verdict = (struct mu_verdict){kind, demand->resource};
+        else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind))
             verdict.kind = MU_NO_RESOURCE_EVER;
     }
     return verdict;
@@ -475,6 +480,64 @@ static void count_rows(const struct mu_snapshot *snapshot, const struct mu_class
     }
 }
 
+/* What counting blocks of rows by their first resource short needs to know. */
+struct block_counter {
+    const struct mu_scan_ops *ops;
+    const struct mu_snapshot *snapshot;
+    const struct mu_class *class_;
+    struct mu_device_resources devices;
+    uint32_t *by_verdict, *by_resource;
+};
+
+/* Rows of the block that are short of a device resource as the first one: each has its reason.
+ * Returns those that are told as any resource is. */
+static uint64_t count_devices(const struct block_counter *c, uint32_t begin, uint64_t rows,
+                              uint64_t ever, const struct mu_demand *demand)
+{
+    uint64_t plain = 0;
+    for (; rows != 0; rows &= rows - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(rows);
+        enum mu_verdict_kind kind = mu_device_refusal(c->snapshot, &c->devices, demand->resource.v,
+                                                      demand->amount, begin + i);
+        bool lasting = mu_verdict_may_preempt(kind) && (ever >> i & 1) != 0;
+        if (lasting || kind == MU_NO_RESOURCE || kind == MU_NO_RESOURCE_EVER)
+            plain |= UINT64_C(1) << i;
+        else
+            c->by_verdict[kind]++;
+    }
+    return plain;
+}
+
+/* Count the rows of a block that are short of anything, and return them; of several, told as the
+ * first. */
+static uint64_t count_short(const struct block_counter *c, uint32_t begin, uint64_t left)
+{
+    const struct mu_snapshot *snapshot = c->snapshot;
+    uint64_t short_of = 0, ever = 0, plain = 0;
+    for (uint32_t d = 0; d < c->class_->demand_count; d++) {
+        const struct mu_demand *demand = &c->class_->demands[d];
+        uint32_t r = demand->resource.v;
+        uint64_t refused = left & c->ops->less(snapshot->free[r] + begin, demand->amount);
+        short_of |= refused;
+        if (refused != 0)
+            ever |= refused & c->ops->less(snapshot->alloc[r] + begin, demand->amount);
+    }
+    uint64_t rest = short_of;
+    for (uint32_t d = 0; d < c->class_->demand_count && rest != 0; d++) {
+        const struct mu_demand *demand = &c->class_->demands[d];
+        uint32_t r = demand->resource.v;
+        uint64_t first = rest & c->ops->less(snapshot->free[r] + begin, demand->amount);
+        rest &= ~first;
+        if (r == c->devices.share || (c->devices.whole >> r & 1) != 0)
+            first = count_devices(c, begin, first, ever, demand);
+        c->by_resource[r] += (uint32_t)__builtin_popcountll(first);
+        plain |= first;
+    }
+    c->by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(plain & ~ever);
+    c->by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(plain & ever);
+    return short_of;
+}
+
 int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
                     uint32_t *by_resource)
 {
@@ -495,26 +558,15 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
         count_rows(snapshot, class_, by_verdict, by_resource);
         return 0;
     }
+    struct block_counter counter = {filter->ops, snapshot,   class_, mu_device_resources(snapshot),
+                                    by_verdict,  by_resource};
     for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
         uint64_t left = mask->words[0][begin / MU_NODE_CHUNK];
         uint64_t refused = left & filter->ops->less(snapshot->free[MU_RES_PODS] + begin, 1);
         by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(refused);
         left &= ~refused;
-        uint64_t short_of = 0, ever = 0;
-        for (uint32_t d = 0; d < class_->demand_count && left != 0; d++) {
-            const struct mu_demand *demand = &class_->demands[d];
-            uint32_t r = demand->resource.v;
-            refused = left & filter->ops->less(snapshot->free[r] + begin, demand->amount);
-            /* Short of several: told as the first of them. */
-            by_resource[r] += (uint32_t)__builtin_popcountll(refused & ~short_of);
-            short_of |= refused;
-            if (refused != 0)
-                ever |= refused & filter->ops->less(snapshot->alloc[r] + begin, demand->amount);
-        }
-        by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(short_of & ~ever);
-        by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(ever);
-        left &= ~short_of;
-        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left);
+        uint64_t short_of = left == 0 ? 0 : count_short(&counter, begin, left);
+        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left & ~short_of);
     }
     for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_NODE_AFFINITY; kind++)
         by_verdict[kind] = mask->refused[kind];

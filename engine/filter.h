@@ -9,7 +9,8 @@
  *     taints          NoSchedule and NoExecute taints that the class does not tolerate
  *     affinity        node labels, the hostname label and the node's name included
  *     pods            a slot per pod
- *     resources       in number order; a resource that is not requested is not looked at
+ *     resources       in number order; a resource that is not requested is not looked at; where
+ *                     devices are the reason, it is told as such (engine/device.h)
  *
  * The first three are static: they depend on the node object and on the class, not on what is
  * placed. They are evaluated once per *mask key*, that is affinity and tolerance, and set of nodes,
@@ -19,7 +20,7 @@
  * its own: the mask is that of the affinity's bare form.
  *
  * Where later filters go: one that depends on node objects alone (volume topology, declared
- * features) joins the mask and its key; one that depends on placements (host ports, device claims)
+ * features) joins the mask and its key; one that depends on placements (host ports)
  * is compared per row behind the resources; one that depends on domains (spread, inter-pod terms)
  * is a bitmap of its own, changed with each placement and ANDed to the mask.
  *

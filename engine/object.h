@@ -113,8 +113,8 @@ struct mu_image {
     int64_t bytes;      /* nodes only: 0 to MU_IMAGE_BYTES_MAX */
 };
 
-/* Asked for in thousandths, it is a part of one device; how much of it a node has follows from its
- * devices where these are tracked one by one, else from `allocatable` as for any resource. */
+/* Asked for in thousandths, it is a part of one device. How much of it a node has follows from its
+ * devices, where these are tracked one by one; other nodes have none, whatever they state. */
 #define MU_GPU_SHARE_RESOURCE "muster.dev/gpu-milli"
 /* Resources of whole devices, of which a pod asks for some or for a part of one, but not both. */
 static inline bool mu_is_device_resource(struct mu_str name)

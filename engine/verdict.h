@@ -27,6 +27,11 @@
     X(MU_NO_RESOURCE_EVER, "NodeResourcesFit", false, "Insufficient ")                             \
     X(MU_NO_RESOURCE_NAMED, "NodeResourcesFit", false,                                             \
       "node(s) didn't offer a resource that the pod asks for")                                     \
+    X(MU_NO_DEVICE_SHARED, "NodeResourcesFit", false,                                              \
+      "node(s) weren't labelled for sharing their devices")                                        \
+    X(MU_NO_DEVICE_WHOLE, "NodeResourcesFit", false, "node(s) gave parts of their devices only")   \
+    X(MU_NO_DEVICE_FREE, "NodeResourcesFit", true,                                                 \
+      "node(s) didn't have enough entirely free devices")                                          \
     X(MU_NO_DEVICE, "NodeResourcesFit", true, "node(s) didn't have a device with that much left")  \
     X(MU_NO_SPREAD_LABEL, "PodTopologySpread", false,                                              \
       "node(s) didn't match pod topology spread constraints (missing required label)")             \
@@ -45,8 +50,8 @@ enum mu_verdict_kind {
 };
 struct mu_verdict {
     enum mu_verdict_kind kind;
-    struct mu_resource_ix resource; /* MU_NO_RESOURCE and _EVER: the first one short, in number
-                                     * order */
+    struct mu_resource_ix resource; /* MU_NO_RESOURCE, _EVER, MU_NO_DEVICE and its kinds: the first
+                                     * one short, in number order */
 };
 /* Sentence for a kind. Static storage. */
 const char *mu_verdict_text(enum mu_verdict_kind kind);

@@ -614,6 +614,57 @@ static void test_device_db__no_memory__changes_nothing(void **state)
     }
 }
 
+/* The node comes to have `count` devices, of which so much is left. */
+static void check_resized(struct mu_db *db, struct mu_snapshot *s, uint64_t version, uint32_t count,
+                          const uint16_t left[4])
+{
+    struct fixture_node n;
+    fixture_node(&n, "a", version, 64, count);
+    n.object.device_resource = MU_STR("example.com/gpu");
+    n.object.device_count = count;
+    n.object.devices_whole = true;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+    fixture_sync(db, s);
+    const struct mu_device_row *row = &s->devices[fixture_row(db, s, "a")];
+    assert_int_equal(row->count, count);
+    for (uint32_t i = 0; i < 4; i++)
+        assert_int_equal(row->left[i], left[i]);
+    assert_int_equal(mu_db_audit_step(db, 64), 0);
+}
+
+/* Devices go and come under pods that have some: who loses its own is given another, and keeps it. */
+static void test_device_db__fewer_devices_under_bound_pods__others_given(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_db_counts counts;
+    check_resized(db, s, 1, 4, (const uint16_t[4]){1000, 1000, 1000, 1000});
+    for (uint32_t i = 0; i < 2; i++) {
+        struct fixture_pod p;
+        fixture_pod(&p, i, 1);
+        p.amounts[1] = (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), 700};
+        p.object.node_name = MU_STR("a");
+        p.object.devices = i == 0 ? 1u << 0 : 1u << 3;
+        fixture_put(db, &p, 0);
+    }
+    check_resized(db, s, 2, 4, (const uint16_t[4]){300, 1000, 1000, 300});
+    check_resized(db, s, 3, 2, (const uint16_t[4]){300, 300, 0, 0});
+    check_resized(db, s, 4, 4, (const uint16_t[4]){300, 300, 1000, 1000});
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.device_conflicts, 0);
+    check_resized(db, s, 5, 1, (const uint16_t[4]){0, 0, 0, 0}); /* both on the last one */
+    assert_int_not_equal(s->devices[fixture_row(db, s, "a")].flags & MU_DEVICE_OVER, 0);
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.device_conflicts, 1);
+    struct fixture_pod gone;
+    fixture_pod(&gone, 0, 2);
+    assert_int_equal(mu_db_pod_remove(db, gone.object.ns, gone.object.name, MU_STR(""), 0), 0);
+    check_resized(db, s, 6, 1, (const uint16_t[4]){300, 0, 0, 0});
+    assert_int_equal(s->devices[fixture_row(db, s, "a")].flags & MU_DEVICE_OVER, 0);
+    mu_db_destroy(db);
+}
+
 static void test_device_audit__planted_drift__repaired_and_counted(void **state)
 {
     (void)state;
@@ -641,6 +692,7 @@ int main(void)
         cmocka_unit_test(test_device_db__both_whole_and_share__never_placed),
         cmocka_unit_test(test_device_db__node_that_cannot_be_tracked__offers_no_devices),
         cmocka_unit_test(test_device_db__no_memory__changes_nothing),
+        cmocka_unit_test(test_device_db__fewer_devices_under_bound_pods__others_given),
         cmocka_unit_test(test_device_audit__planted_drift__repaired_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

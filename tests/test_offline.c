@@ -451,6 +451,12 @@ static json_t *text_of(const char *before, uint32_t n, const char *behind)
 static const char *const zones[] = {"a", "b", "c"};
 static const char *const effects[] = {"NoSchedule", "PreferNoSchedule", "NoExecute"};
 
+/* Sound, and none that a node could have meant. */
+static const char *const indexes[] = {"0", "1", "0,1", "2,3", "17", "all"};
+
+#define GPU      "x.com/gpu"
+#define GPU_PART "muster.dev/gpu-milli"
+
 static json_t *random_node(struct mu_test_run *run, uint32_t n)
 {
     json_t *taints = json_array();
@@ -467,7 +473,11 @@ static json_t *random_node(struct mu_test_run *run, uint32_t n)
         json_pack("{s:o, s:I, s:o}", "cpu", text_of("", below(run, 8) * 500, "m"), "memory",
                   (json_int_t)below(run, 5) << 30, "pods", json_integer(below(run, 3)));
     if (below(run, 2) > 0)
-        (void)json_object_set_new(alloc, "x.com/gpu", json_integer(below(run, 5)));
+        (void)json_object_set_new(alloc, GPU, json_integer(below(run, 5)));
+    if (below(run, 2) > 0)
+        (void)json_object_set_new(labels, "muster.dev/gpu-sharing", json_string("true"));
+    if (below(run, 2) > 0)
+        (void)json_object_set_new(labels, "muster.dev/gpu-index", json_string("honored"));
     return json_pack("{s:s, s:s, s:{s:o, s:o}, s:{s:b, s:o}, s:{s:o}}", "apiVersion", "v1", "kind",
                      "Node", "metadata", "name", text_of("n", n, ""), "labels", labels, "spec",
                      "unschedulable", below(run, 5) == 0, "taints", taints, "status", "allocatable",
@@ -551,7 +561,9 @@ static json_t *random_pod(struct mu_test_run *run, const char *name, uint32_t no
     if (below(run, 3) > 0)
         (void)json_object_set_new(requests, "memory", text_of("", below(run, 4000), "Mi"));
     if (below(run, 3) == 0)
-        (void)json_object_set_new(requests, "x.com/gpu", json_integer(below(run, 4)));
+        (void)json_object_set_new(requests, GPU, json_integer(below(run, 4)));
+    else if (below(run, 2) == 0)
+        (void)json_object_set_new(requests, GPU_PART, json_integer(1 + below(run, 1000)));
     if (bound)
         (void)json_object_set_new(spec, "nodeName", text_of("n", below(run, nodes), ""));
     if (!bound && below(run, 3) == 0)
@@ -565,9 +577,9 @@ static json_t *random_pod(struct mu_test_run *run, const char *name, uint32_t no
         (void)json_object_set_new(spec, "affinity", random_affinity(run, nodes));
     if (below(run, 3) == 0)
         add_terms(run, spec);
-    return json_pack("{s:s, s:s, s:{s:s, s:{s:s}}, s:o}", "apiVersion", "v1", "kind", "Pod",
-                     "metadata", "name", name, "labels", "app", below(run, 2) ? "x" : "y", "spec",
-                     spec);
+    return json_pack("{s:s, s:s, s:{s:s, s:{s:s}, s:{s:s}}, s:o}", "apiVersion", "v1", "kind",
+                     "Pod", "metadata", "name", name, "labels", "app", below(run, 2) ? "x" : "y",
+                     "annotations", "muster.dev/gpu-index", indexes[below(run, 6)], "spec", spec);
 }
 
 /* A cluster; its first item is the pod in question. */
@@ -666,6 +678,30 @@ static void free_ports(json_t *cluster, const char *node)
     }
 }
 
+/* Those give their devices back. */
+static void free_devices(json_t *cluster, const char *node)
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(cluster, "items"), i, item)
+    {
+        json_t *spec = json_object_get(item, "spec");
+        const char *on = json_string_value(json_object_get(spec, "nodeName"));
+        json_t *container = json_array_get(json_object_get(spec, "containers"), 0);
+        json_t *requests = json_object_get(json_object_get(container, "resources"), "requests");
+        if (on == NULL || strcmp(on, node) != 0)
+            continue;
+        (void)json_object_del(requests, GPU);
+        (void)json_object_del(requests, GPU_PART);
+    }
+}
+
+static bool shares_devices(json_t *node)
+{
+    json_t *labels = json_object_get(json_object_get(node, "metadata"), "labels");
+    return json_object_get(labels, "muster.dev/gpu-sharing") != NULL;
+}
+
 static void remove_pod(json_t *cluster, const char *name)
 {
     json_t *items = json_object_get(cluster, "items");
@@ -703,8 +739,13 @@ static void apply_change(json_t *cluster, const json_t *change)
     } else {
         const json_t *free = json_object_get(change, "free");
         const json_t *grow = json_object_get(change, "grow");
-        assert_true(free != NULL || grow != NULL);
-        apply_more(node, free != NULL ? free : grow);
+        bool devices = json_object_get(change, "device") != NULL ||
+                       (json_object_get(free, GPU) != NULL && shares_devices(node));
+        assert_true(free != NULL || grow != NULL || devices);
+        if (devices)
+            free_devices(cluster, json_string_value(name));
+        else
+            apply_more(node, free != NULL ? free : grow);
     }
 }
 

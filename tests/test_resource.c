@@ -94,6 +94,7 @@ static void test_verdict_may_preempt__pods_in_the_way__only_then(void **state)
     static const enum mu_verdict_kind may[] = {MU_NO_PORTS,
                                                MU_NO_PODS,
                                                MU_NO_RESOURCE,
+                                               MU_NO_DEVICE_FREE,
                                                MU_NO_DEVICE,
                                                MU_NO_SPREAD,
                                                MU_NO_ANTI_AFFINITY,

@@ -7,7 +7,9 @@
 
 #include <string.h>
 #include "engine/base/assert.h"
+#include "engine/device.h"
 #include "engine/filter.h"
+#include "informer/codec.h"
 #include "tools/answer/labels.h"
 #include "tools/answer/words.h"
 
@@ -79,22 +81,8 @@ static void put_room(struct finder *f, struct mu_str resource, int64_t asked, in
 }
 
 /* The demand is met from now on: it is left out of the copy. */
-static void waive_resource(struct finder *f, struct mu_resource_ix resource)
+static void drop_demand(struct finder *f, uint32_t d)
 {
-    const struct mu_snapshot *s = f->c->snapshot;
-    uint32_t d = 0;
-    while (d < f->class_.demand_count && f->class_.demands[d].resource.v != resource.v)
-        d++;
-    MU_ASSERT(d < f->class_.demand_count); /* the filter has just named it */
-    int64_t asked = f->class_.demands[d].amount;
-    bool known = mu_filter_known(s, resource);
-    int64_t alloc = known ? s->alloc[resource.v][f->row] : 0;
-    int64_t free = known ? s->free[resource.v][f->row] : 0;
-    if (asked == MU_AMOUNT_MAX) { /* no amount is enough */
-        f->hopeless = true;
-        return;
-    }
-    put_room(f, resource_name(f, resource), asked, alloc, free);
     struct mu_demand *rest =
         mu_arena_alloc(f->c->arena, (f->class_.demand_count + 1) * sizeof *rest);
     if (rest == NULL) {
@@ -107,6 +95,161 @@ static void waive_resource(struct finder *f, struct mu_resource_ix resource)
             rest[count++] = f->class_.demands[i];
     f->class_.demands = rest;
     f->class_.demand_count = count;
+}
+
+/* ---- devices ------------------------------------------------------------------------------ */
+
+/* A label of this key that the node is to get or to lose, or NULL. */
+static const struct mu_change *label_change(const struct finder *f, struct mu_str key)
+{
+    for (uint32_t i = 0; i < f->count; i++)
+        if ((f->changes[i].kind == MU_CHANGE_LABEL || f->changes[i].kind == MU_CHANGE_UNLABEL) &&
+            mu_str_equal(f->changes[i].key, key))
+            return &f->changes[i];
+    return NULL;
+}
+
+/* Whether the pod's own node affinity goes by this label, which would have to be judged anew. */
+static bool looks_at(const struct finder *f, struct mu_str key)
+{
+    const struct mu_affinity *affinity =
+        mu_model_get_affinity(f->c->snapshot->model, f->class_.affinity);
+    bool looks = false;
+    for (uint32_t i = 0; i < affinity->selector_count; i++)
+        looks = looks || mu_str_equal(mu_symbol_str(names_of(f), affinity->selector[i].key), key);
+    for (uint32_t t = 0; t < affinity->term_count; t++)
+        for (uint32_t r = 0; r < affinity->terms[t].labels.count; r++)
+            looks = looks ||
+                    mu_str_equal(mu_symbol_str(names_of(f), affinity->terms[t].labels.items[r].key),
+                                 key);
+    return looks;
+}
+
+static bool has_label(const struct finder *f, struct mu_str key, struct mu_str value)
+{
+    const struct mu_model *model = f->c->snapshot->model;
+    const struct mu_label_set *set =
+        mu_model_get_label_set(model, f->c->snapshot->nodes[f->row].labels);
+    for (uint32_t i = 0; i < set->count; i++)
+        if (mu_str_equal(mu_symbol_str(names_of(f), set->pairs[i].key), key))
+            return mu_str_equal(mu_symbol_str(names_of(f), set->pairs[i].value), value);
+    return false;
+}
+
+/* The node gets a label that says something of its devices, unless it has it. */
+static void put_device_label(struct finder *f, struct mu_str key, struct mu_str value)
+{
+    const struct mu_change *before = label_change(f, key);
+    if (before == NULL && has_label(f, key, value))
+        return;
+    bool agrees =
+        before != NULL && before->kind == MU_CHANGE_LABEL && mu_str_equal(before->value, value);
+    if (before != NULL ? !agrees : looks_at(f, key))
+        f->hopeless = true;
+    else if (before == NULL)
+        put(f, MU_CHANGE_LABEL, key)->value = value;
+}
+
+/* The one resource of which the node has devices, or MU_NONE: none. More than one, or more than can
+ * be tracked: there is no hope. */
+static uint32_t countable_devices(struct finder *f, uint64_t whole)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    uint32_t found = MU_NONE;
+    for (; whole != 0; whole &= whole - 1) {
+        uint32_t r = (uint32_t)__builtin_ctzll(whole);
+        if (r >= s->resource_count || s->alloc[r][f->row] <= 0)
+            continue;
+        f->hopeless = f->hopeless || found != MU_NONE || s->alloc[r][f->row] > MU_DEVICES_PER_NODE;
+        found = r;
+    }
+    return found;
+}
+
+/* The node comes to share its devices, of which it may need a first one. Whom it has already will
+ * hold some: then a device has to be emptied for the pod. */
+static void share_devices(struct finder *f, const struct mu_device_resources *names,
+                          struct mu_str share, int64_t asked)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    uint32_t whole = countable_devices(f, names->whole);
+    bool known = names->share < s->resource_count;
+    bool parts = known && s->free[names->share][f->row] < 0;
+    put_device_label(f, MU_STR(MU_SHARING_LABEL), MU_STR("true"));
+    if (whole == MU_NONE)
+        put(f, MU_CHANGE_GROW, MU_STR("nvidia.com/gpu"))->amount = 1;
+    if (parts || (whole != MU_NONE && s->free[whole][f->row] < 1))
+        put(f, MU_CHANGE_DEVICE, share)->amount = asked;
+}
+
+/* The node comes to give whole devices. */
+static void give_devices(struct finder *f, struct mu_str resource, int64_t asked)
+{
+    MU_ASSERT(f->c->snapshot->devices != NULL); /* the filter found them not to be given */
+    struct mu_device_row devices = f->c->snapshot->devices[f->row];
+    devices.flags |= MU_DEVICE_WHOLE;
+    put_device_label(f, MU_STR(MU_DEVICE_LABEL), MU_STR("honored"));
+    put_room(f, resource, asked, devices.count, mu_device_whole_free(&devices));
+}
+
+/* A node that would share its devices gets some, which are tracked from then on. Who has some of
+ * them already is not known. */
+static void grow_devices(struct finder *f, const struct mu_device_resources *names,
+                         struct mu_str resource, int64_t asked, int64_t free)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    bool parts = names->share < s->resource_count && s->free[names->share][f->row] < 0;
+    put_device_label(f, MU_STR(MU_DEVICE_LABEL), MU_STR("honored"));
+    put(f, MU_CHANGE_GROW, resource)->amount = asked;
+    if (free < 0 || parts)
+        put(f, MU_CHANGE_FREE, resource)->amount = asked;
+}
+
+/* A resource of devices. */
+static void waive_devices(struct finder *f, const struct mu_device_resources *names,
+                          struct mu_resource_ix resource, int64_t asked)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    struct mu_str name = resource_name(f, resource);
+    bool known = mu_filter_known(s, resource);
+    bool tracked = s->devices != NULL && s->devices[f->row].count != 0;
+    int64_t alloc = known ? s->alloc[resource.v][f->row] : 0;
+    int64_t free = known ? s->free[resource.v][f->row] : 0;
+    if (resource.v == names->share && asked > MU_DEVICE_MILLIS)
+        f->hopeless = true; /* no device has as much */
+    else if (resource.v == names->share && tracked)
+        put(f, MU_CHANGE_DEVICE, name)->amount = asked - free;
+    else if (resource.v == names->share)
+        share_devices(f, names, name, asked);
+    else if (mu_device_refusal(s, names, resource.v, asked, f->row) == MU_NO_DEVICE_WHOLE)
+        give_devices(f, name, asked);
+    else if (alloc == 0 && asked <= MU_DEVICES_PER_NODE &&
+             has_label(f, MU_STR(MU_SHARING_LABEL), MU_STR("true")))
+        grow_devices(f, names, name, asked, free);
+    else
+        put_room(f, name, asked, alloc, free);
+}
+
+/* ---- all resources ------------------------------------------------------------------------ */
+
+static void waive_resource(struct finder *f, struct mu_resource_ix resource)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    const struct mu_device_resources names = mu_device_resources(s);
+    uint32_t d = 0;
+    while (d < f->class_.demand_count && f->class_.demands[d].resource.v != resource.v)
+        d++;
+    MU_ASSERT(d < f->class_.demand_count); /* the filter has just named it */
+    int64_t asked = f->class_.demands[d].amount;
+    bool known = mu_filter_known(s, resource);
+    if (asked == MU_AMOUNT_MAX) /* no amount is enough */
+        f->hopeless = true;
+    else if (resource.v == names.share || (names.whole >> resource.v & 1) != 0)
+        waive_devices(f, &names, resource, asked);
+    else
+        put_room(f, resource_name(f, resource), asked, known ? s->alloc[resource.v][f->row] : 0,
+                 known ? s->free[resource.v][f->row] : 0);
+    drop_demand(f, d);
 }
 
 static void waive_pods(struct finder *f)
@@ -230,15 +373,10 @@ static const struct others *others_of(struct mu_changer *c)
     return others;
 }
 
-/* The label change of this key, or NULL. */
+/* The same for a symbol. */
 static const struct mu_change *relabelled(const struct finder *f, struct mu_symbol key)
 {
-    struct mu_str text = mu_symbol_str(names_of(f), key);
-    for (uint32_t i = 0; i < f->count; i++)
-        if ((f->changes[i].kind == MU_CHANGE_LABEL || f->changes[i].kind == MU_CHANGE_UNLABEL) &&
-            mu_str_equal(f->changes[i].key, text))
-            return &f->changes[i];
-    return NULL;
+    return label_change(f, mu_symbol_str(names_of(f), key));
 }
 
 /* Whether the row would be of the other row's domain, with its labels changed as found so far. */
@@ -353,6 +491,10 @@ static void waive(struct finder *f, struct mu_verdict verdict)
         break;
     case MU_NO_RESOURCE:
     case MU_NO_RESOURCE_EVER:
+    case MU_NO_DEVICE_SHARED:
+    case MU_NO_DEVICE_WHOLE:
+    case MU_NO_DEVICE_FREE:
+    case MU_NO_DEVICE:
         waive_resource(f, verdict.resource);
         break;
     default: /* what no change to this node mends */

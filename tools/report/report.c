@@ -242,12 +242,12 @@ static void offer(struct mu_report *report, uint32_t n)
 {
     const struct mu_node_object *node = &report->nodes[n];
     int64_t *allocatable = report_row(report, report->allocatable, n);
+    uint32_t part = report_resource(report, MU_STR(MU_GPU_SHARE_RESOURCE));
     for (uint32_t i = 0; i < node->allocatable_count; i++)
         allocatable[report_resource(report, node->allocatable[i].resource)] =
             node->allocatable[i].value;
-    if (node->device_count > 0)
-        allocatable[report_resource(report, MU_STR(MU_GPU_SHARE_RESOURCE))] =
-            node->device_count * INT64_C(1000);
+    if (part < report->resource_count) /* whatever it states */
+        allocatable[part] = node->device_count * INT64_C(1000);
     if (report->left != NULL)
         mu_devices_init(&report->left[n], node);
 }

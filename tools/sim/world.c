@@ -30,13 +30,10 @@ static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, stru
     bool gpus = mu_random_chance(r, 600);
     bool shared = gpus && mu_random_chance(r, 500);
     bool honored = mu_random_chance(r, 700);
-    struct mu_amount allocatable[] = {
-        {MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
-        {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
-        {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
-        {MU_STR(MU_GPU_SHARE_RESOURCE), 1000 * mu_random_between(r, 1, 8)}};
-    if (shared) /* device by device, instead of as a sum */
-        allocatable[3] = (struct mu_amount){MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 4)};
+    struct mu_amount allocatable[] = {{MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
+                                      {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
+                                      {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
+                                      {MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 4)}};
     struct mu_node_object node = {.name = node_name,
                                   .labels = labels,
                                   .label_count = !shared   ? 2
@@ -65,15 +62,13 @@ static void draw_template(struct mu_random *r, struct template *t)
     *t = (struct template){
         .requests = {{MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)},
                      {MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)},
-                     {MU_STR(MU_GPU_SHARE_RESOURCE), 500 * mu_random_between(r, 1, 4)}},
+                     {MU_STR(MU_GPU_SHARE_RESOURCE), 100 * mu_random_between(r, 1, 10)}},
         .selector = {MU_STR("zone"), zones[mu_random_below(r, 3)]},
         .arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S + mu_random_below(r, MU_NS_PER_S),
         .duration_ns = mu_random_chance(r, 300) ? 0 : mu_random_below(r, 60) * MU_NS_PER_S + 1,
         .affinity = mu_random_chance(r, 30)};
-    if (mu_random_chance(r, 200))
+    if (mu_random_chance(r, 400))
         t->requests[2] = (struct mu_amount){MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 2)};
-    else if (mu_random_chance(r, 500))
-        t->requests[2].value = 100 * mu_random_between(r, 1, 9);
     t->pod = (struct mu_pod_object){.ns = MU_STR("default"),
                                     .scheduler_name = mu_random_chance(r, 40) ? MU_STR("other")
                                                                               : MU_STR("muster"),
