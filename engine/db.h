@@ -73,6 +73,7 @@ void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out);
  * version was ignored, or when a bound kept a part out:
  *   a node whose labels or taints cannot be had offers nothing and has neither; a resource that
  *   has no number left, or a bad name, is not offered; devices that cannot be tracked are not;
+ *   images that cannot be had are none (they only count in scores);
  *   a pod whose class cannot be had is MU_RULE_OVERSIZED (never placed) and charged for those of
  *   its requests that can be read; when the table of classes is full, for what it had before.
  * Errors: MU_ENOMEM, MU_ELIMIT, MU_EINVAL with *error naming object and field (may be NULL);

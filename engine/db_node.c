@@ -133,7 +133,7 @@ void mu_node_cancel(struct mu_db *db, uint32_t row)
     mu_row_cancel(db, db->capacity_none, row);
 }
 
-/* Drop what a row's object refers to; name and capacity stay with the row. */
+/* Drop what a row's object refers to; name and capacity stay with the row, images are apart. */
 static void release_object(struct mu_db *db, struct mu_node_rec *rec)
 {
     mu_model_label_set_unref(db->model, rec->labels, rec->hostname, db->reach);
@@ -170,11 +170,19 @@ struct node_facts {
     struct mu_label_set_ix labels;
     struct mu_taint_set_ix taints;
     struct mu_capacity_ix capacity;
+    struct mu_image_set_ix images;
     struct mu_device_row devices; /* all free; count 0: not tracked */
     bool reduced;                 /* a part was left out */
     unsigned have;                /* HAVE_* */
 };
-enum { HAVE_UID = 1, HAVE_NAME = 2, HAVE_LABELS = 4, HAVE_TAINTS = 8, HAVE_CAPACITY = 16 };
+enum {
+    HAVE_UID = 1,
+    HAVE_NAME = 2,
+    HAVE_LABELS = 4,
+    HAVE_TAINTS = 8,
+    HAVE_CAPACITY = 16,
+    HAVE_IMAGES = 32
+};
 
 static void facts_release(struct mu_db *db, const struct node_facts *f)
 {
@@ -188,6 +196,8 @@ static void facts_release(struct mu_db *db, const struct node_facts *f)
         mu_model_taint_set_unref(db->model, f->taints, db->reach);
     if ((f->have & HAVE_CAPACITY) != 0)
         mu_model_capacity_unref(db->model, f->capacity, db->reach);
+    if ((f->have & HAVE_IMAGES) != 0)
+        mu_model_image_set_unref(db->model, f->images, db->reach);
 }
 
 /* True for what one object can cause and must not keep its row at an old version. */
@@ -292,6 +302,19 @@ static int facts_sets(struct mu_db *db, const struct mu_node_object *node, struc
     return 0;
 }
 
+/* Only scores look at images: those that cannot be had are none. */
+static int facts_images(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f)
+{
+    int rc = mu_model_image_set(db->model, node->images, node->image_count, &f->images);
+    if (is_reducible(rc)) {
+        f->reduced = true;
+        rc = mu_model_image_set(db->model, NULL, 0, &f->images);
+        MU_ASSERT(rc == 0);
+    }
+    f->have |= rc == 0 ? HAVE_IMAGES : 0;
+    return rc;
+}
+
 /* Returns 0 or an error with *what naming the field; on error nothing is held. */
 static int facts_obtain(struct mu_db *db, const struct mu_node_object *node, struct node_facts *f,
                         const char **what)
@@ -313,6 +336,10 @@ static int facts_obtain(struct mu_db *db, const struct mu_node_object *node, str
     if (rc == 0 && !bare) {
         *what = "status.allocatable";
         rc = facts_capacity(db, node, f);
+    }
+    if (rc == 0) {
+        *what = "status.images";
+        rc = facts_images(db, node, f);
     }
     if (rc != 0)
         facts_release(db, f);
@@ -359,6 +386,7 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
     to->taints = from->taints;
     to->hostname = from->hostname;
     to->uid = from->uid;
+    mu_row_images_move(db, old, row);
     /* The name's reference moves along; obtain_row's caller holds another for the facts. */
     mu_row_release(db, capacity, old);
     release_capacity(db, capacity);
@@ -396,6 +424,10 @@ static void commit_row(struct mu_db *db, uint32_t row, const struct node_facts *
     rec->uid = f->uid;
     rec->version = node->version;
     mu_row_list(db, row);
+    struct mu_image_set_ix images = mu_row_images(db, row);
+    mu_row_images_set(db, row, f->images);
+    if (was_present)
+        mu_model_image_set_unref(db->model, images, db->reach);
     bool retracked = mu_row_devices_configure(db, row, &f->devices);
     if (moved || !was_present || retracked) {
         mu_row_restore(db, row);
@@ -424,12 +456,19 @@ static int upsert(struct mu_db *db, const struct mu_node_object *node, uint32_t 
         *what = "node row";
         rc = obtain_row(db, &f, old, &row);
     }
+    bool obtained = rc == 0 && moved;
     if (rc == 0 && f.devices.count != 0) {
         *what = "devices";
         rc = mu_row_devices_reserve(db, row);
-        if (rc != 0 && moved)
-            mu_row_cancel(db, f.capacity, row);
     }
+    if (rc == 0) {
+        *what = "status.images";
+        rc = mu_row_images_reserve(db, row, f.images);
+    }
+    if (rc == 0 && present) /* they move along before they are replaced */
+        rc = mu_row_images_reserve(db, row, mu_row_images(db, old));
+    if (rc != 0 && obtained)
+        mu_row_cancel(db, f.capacity, row);
     if (rc != 0) {
         facts_release(db, &f);
         return rc;
@@ -481,6 +520,9 @@ void mu_node_remove_row(struct mu_db *db, uint32_t row)
     MU_ASSERT((rec->flags & MU_NODE_PRESENT) != 0);
     MU_ASSERT(db->nodes_present > 0);
     mu_census_row_leave(db, row);
+    struct mu_image_set_ix images = mu_row_images(db, row);
+    mu_row_images_set(db, row, (struct mu_image_set_ix){0});
+    mu_model_image_set_unref(db->model, images, db->reach);
     release_object(db, rec);
     db->nodes_present--;
     rec->flags = 0;
@@ -517,6 +559,7 @@ void mu_node_destroy_all(struct mu_db *db)
         mu_mem_free(db->chunks[i].recs);
         mu_mem_free(db->chunks[i].free);
         mu_mem_free(db->chunks[i].devices);
+        mu_mem_free(db->chunks[i].images);
     }
     for (uint32_t i = 0; i < MU_NODE_PAGES; i++)
         mu_mem_free(db->node_pages[i]);

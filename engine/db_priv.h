@@ -9,6 +9,7 @@
  *   db_gang.c     gang rows, members, blocks
  *   db_ledger.c   admitting plans, outcomes of binds
  *   db_device.c   devices of rows, and which pods have which
+ *   db_image.c    images of rows, and how many nodes have which
  *   db_typical.c  the requests by which fragmentation is judged
  *   db_replica.c  replicas and their sync
  *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
@@ -57,12 +58,13 @@ _Static_assert(MU_TAINT_SETS_MAX <= UINT16_MAX + 1u, "a taint set's number fits 
 struct mu_chunk {
     struct mu_node_rec *recs;
     int64_t *free; /* row-major, `stride` values a row: the master of the replicas' columns */
-    struct mu_device_row *devices; /* by row; NULL: none of them is tracked */
-    uint64_t used;                 /* bit per row in use */
-    uint64_t listed;               /* bit per row: its node was named since the last relist began */
-    uint32_t stride;               /* resources beyond it are 0 in every row; never shrinks */
-    uint32_t owner;                /* capacity class, or MU_CHUNK_SHARED */
-    uint32_t next; /* list of the owner's chunks that have a hole, or of unused chunks */
+    struct mu_device_row *devices;  /* by row; NULL: none of them is tracked */
+    struct mu_image_set_ix *images; /* by row; NULL: none of them has listed any */
+    uint64_t used;                  /* bit per row in use */
+    uint64_t listed; /* bit per row: its node was named since the last relist began */
+    uint32_t stride; /* resources beyond it are 0 in every row; never shrinks */
+    uint32_t owner;  /* capacity class, or MU_CHUNK_SHARED */
+    uint32_t next;   /* list of the owner's chunks that have a hole, or of unused chunks */
     uint32_t prev;
 };
 #define MU_CHUNK_SHARED UINT32_MAX
@@ -172,6 +174,8 @@ struct mu_replica {
     uint32_t static_changed_count;
     uint32_t free_changed[MU_FREE_CHANGED_MAX];
     uint32_t free_changed_count;
+    struct mu_image_page **image_pages; /* its own copy of the DB's */
+    uint32_t image_page_bound;
     bool shows;       /* nothing has been copied since it was handed over */
     uint64_t reach;   /* everything released with a tag <= this is out of its reach */
     uint32_t effort;  /* the budget of this sync is shifted left by it */
@@ -231,6 +235,10 @@ struct mu_db {
     struct mu_class_ix typical[MU_TYPICAL_MAX];
     uint32_t share_resource; /* MU_GPU_SHARE_RESOURCE's number, once a row is tracked */
     bool devices_tracked;    /* some row is, or was */
+
+    struct mu_image_page **image_pages; /* NULL: no node has listed an image */
+    uint32_t image_page_bound;          /* pages are below it */
+    uint64_t image_generation;
 
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
@@ -298,6 +306,8 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_de
 void mu_row_restore(struct mu_db *db, uint32_t row);
 void mu_row_mark_free(struct mu_db *db, uint32_t row);
 void mu_row_mark_static(struct mu_db *db, uint32_t row);
+/* The row is to be copied; what filters look at is as it was. */
+void mu_row_mark_images(struct mu_db *db, uint32_t row);
 
 /* --- devices (db_device.c) ------------------------------------------------------------------ */
 
@@ -323,6 +333,22 @@ void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot);
 /* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its
  * sums are the caller's to restore. True when anything changed. Cost: O(its pods). */
 bool mu_row_devices_configure(struct mu_db *db, uint32_t row, const struct mu_device_row *as);
+
+/* --- images (db_image.c) -------------------------------------------------------------------- */
+
+/* Room to give the row this set, and to count it. Errors: MU_ENOMEM. */
+int mu_row_images_reserve(struct mu_db *db, uint32_t row, struct mu_image_set_ix set);
+struct mu_image_set_ix mu_row_images(const struct mu_db *db, uint32_t row);
+/* The row has this set from now on; number 0 for a node that goes. The reference to the old one is
+ * the caller's to drop. */
+void mu_row_images_set(struct mu_db *db, uint32_t row, struct mu_image_set_ix set);
+/* A node moves, and its images with it: nothing is counted. Room was reserved for them in `to`. */
+void mu_row_images_move(struct mu_db *db, uint32_t from, uint32_t to);
+void mu_images_destroy(struct mu_db *db);
+/* The part of a replica: room; what is shown at the end of a sync. */
+int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r);
+void mu_images_show(const struct mu_db *db, struct mu_replica *r);
+void mu_images_replica_fini(struct mu_replica *r);
 
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 

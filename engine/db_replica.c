@@ -46,6 +46,7 @@ static void replica_free(struct mu_replica *r)
     mu_mem_free(r->shown.nodes);
     mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
+    mu_images_replica_fini(r);
     mu_census_replica_fini(r);
     mu_rowset_fini(&r->free_dirty);
     mu_rowset_fini(&r->static_dirty);
@@ -136,6 +137,8 @@ static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
     s->node_cap = cap;
     mu_mem_free(s->devices); /* reserve_devices makes them anew */
     s->devices = NULL;
+    mu_mem_free(s->images); /* the same, by mu_images_replica_reserve */
+    s->images = NULL;
     mu_rowset_fill(&r->free_dirty, rows);
     mu_rowset_fill(&r->static_dirty, rows);
     return 0;
@@ -274,6 +277,8 @@ static void copy_static_row(const struct mu_db *db, struct mu_replica *r, uint32
     struct mu_snapshot *s = &r->shown;
     const struct mu_node_rec *rec = mu_row_rec(db, row);
     mu_census_copy_row(db, r, row);
+    if (s->images != NULL)
+        s->images[row] = mu_row_images(db, row);
     if ((rec->flags & MU_NODE_PRESENT) != 0) {
         const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
         for (uint32_t c = 0; c < s->resource_count; c++)
@@ -356,6 +361,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->free_changed_count = listed ? r->free_changed_count : 0;
     r->shows = true;
     s->capacity_generation = db->capacity_generation;
+    mu_images_show(db, r);
     mu_typical_show(db, s);
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
@@ -379,6 +385,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
         rc = reserve_resources(db, r);
     if (rc == 0)
         rc = reserve_devices(db, r);
+    if (rc == 0)
+        rc = mu_images_replica_reserve(db, r);
     uint64_t budget64 = (uint64_t)(row_budget != 0 ? row_budget : MU_SYNC_ROWS_PER_STEP)
                         << r->effort;
     uint32_t budget = budget64 > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)budget64;

@@ -167,7 +167,7 @@ void mu_row_cancel(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t ro
     struct mu_chunk *c = mu_row_chunk(db, row);
     struct mu_node_rec *rec = mu_row_rec(db, row);
     uint32_t chunk = row / MU_NODE_CHUNK;
-    MU_ASSERT(rec->pods == MU_NONE);
+    MU_ASSERT(rec->pods == MU_NONE && mu_row_images(db, row).v == 0);
     *rec = (struct mu_node_rec){.generation = rec->generation, .pods = MU_NONE};
     memset(mu_row_free(db, row), 0, c->stride * sizeof(int64_t));
     if (c->devices != NULL)
@@ -223,6 +223,13 @@ void mu_row_mark_static(struct mu_db *db, uint32_t row)
 {
     db->changed = true;
     db->static_generation++;
+    for (uint32_t i = 0; i < db->replica_count; i++)
+        (void)mu_rowset_add(&db->replicas[i]->static_dirty, row);
+}
+
+void mu_row_mark_images(struct mu_db *db, uint32_t row)
+{
+    db->changed = true;
     for (uint32_t i = 0; i < db->replica_count; i++)
         (void)mu_rowset_add(&db->replicas[i]->static_dirty, row);
 }

@@ -34,6 +34,7 @@
 #define MU_PORTS_PER_POD       256u
 #define MU_IMAGES_PER_POD      64u
 #define MU_IMAGES_PER_NODE     256u
+#define MU_IMAGE_SETS_MAX      MU_NODES_MAX /* lists of images that differ */
 #define MU_DEVICES_PER_NODE    16u
 #define MU_TYPICAL_MAX         32u /* requests for devices by which fragmentation is judged */
 #define MU_REPLICAS_MAX        64u

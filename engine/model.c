@@ -10,7 +10,7 @@
 
 /*
  * The model interns at two levels. Texts become symbols; whatever is made of symbols and amounts
- * becomes canonical bytes, and those become an entry of one of eight tables (engine/intern.h). The
+ * becomes canonical bytes, and those become an entry of one of nine tables (engine/intern.h). The
  * canonical bytes are the content itself, in sorted order: an entry is stored once, compared by
  * memcmp, and read through a head that points into it.
  *
@@ -23,8 +23,8 @@
  * was retired, and may go in the same pass.
  *
  * How the passes over scratch work is described in model_priv.h. Classes are in model_class.c, what
- * they are made of in model_select.c (its words in model_words.c), namespaces in model_namespace.c,
- * and the rules that read entries in select.c.
+ * they are made of in model_select.c (its words in model_words.c), images in model_image.c,
+ * namespaces in model_namespace.c, and the rules that read entries in select.c.
  */
 
 static const char unschedulable_key[] = "node.kubernetes.io/unschedulable";
@@ -151,12 +151,15 @@ static int enter_fixed(struct mu_model *model)
                                   &model->unschedulable_key);
     struct mu_label_set_ix labels = {0};
     struct mu_taint_set_ix taints = {0};
+    struct mu_image_set_ix images = {0};
     struct mu_symbol hostname;
     if (status == 0)
         status = mu_model_label_set(model, NULL, 0, &labels, &hostname);
     if (status == 0)
         status = mu_model_taint_set(model, NULL, 0, &taints);
-    MU_ASSERT(status != 0 || (labels.v == 0 && taints.v == 0));
+    if (status == 0)
+        status = mu_model_image_set(model, NULL, 0, &images);
+    MU_ASSERT(status != 0 || (labels.v == 0 && taints.v == 0 && images.v == 0));
     if (status == 0)
         status = mu_select_enter_fixed(model);
     return status;
@@ -181,6 +184,7 @@ struct mu_model *mu_model_create(void)
         {&m->label_sets, MU_LABEL_SETS_MAX, sizeof(struct mu_label_set)},
         {&m->taint_sets, MU_TAINT_SETS_MAX, sizeof(struct mu_taint_set)},
         {&m->capacities, MU_CAPACITIES_MAX, 0},
+        {&m->image_sets, MU_IMAGE_SETS_MAX, sizeof(struct mu_image_set)},
         {&m->affinities, MU_AFFINITIES_MAX, sizeof(struct mu_affinity)},
         {&m->tolerances, MU_TOLERANCES_MAX, sizeof(struct mu_tolerance)},
         {&m->matchers, MU_MATCHERS_MAX, sizeof(struct mu_matcher)},
@@ -209,6 +213,7 @@ void mu_model_destroy(struct mu_model *model)
     mu_intern_fini(&model->matchers);
     mu_intern_fini(&model->tolerances);
     mu_intern_fini(&model->affinities);
+    mu_intern_fini(&model->image_sets);
     mu_intern_fini(&model->capacities);
     mu_intern_fini(&model->taint_sets);
     mu_intern_fini(&model->label_sets);
@@ -476,6 +481,8 @@ static uint32_t entry_parts(struct mu_model *model, const struct mu_intern *tabl
         return label_set_symbols(mu_intern_head(table, ix), change);
     if (table == &model->taint_sets)
         return taint_set_symbols(mu_intern_head(table, ix), change);
+    if (table == &model->image_sets)
+        return mu_image_set_parts(mu_intern_head(table, ix), change);
     if (table == &model->classes)
         return mu_class_parts(model, mu_intern_head(table, ix), change);
     if (table == &model->affinities)
@@ -495,7 +502,7 @@ void mu_model_reclaim(struct mu_model *model, uint64_t safe_generation, uint32_t
     /* Classes before what they hold: it may go in the same pass. */
     struct mu_intern *tables[] = {&model->classes,    &model->affinities, &model->tolerances,
                                   &model->matchers,   &model->kins,       &model->label_sets,
-                                  &model->taint_sets, &model->capacities};
+                                  &model->taint_sets, &model->image_sets, &model->capacities};
     uint32_t steps = 0;
     for (size_t i = 0; i < sizeof tables / sizeof tables[0]; i++) {
         while (steps < budget) {

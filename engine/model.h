@@ -27,6 +27,23 @@ struct mu_taint_set_ix {
 struct mu_capacity_ix {
     uint32_t v;
 };
+struct mu_image_set_ix {
+    uint32_t v; /* 0: the empty set */
+};
+
+/* An image that a node has; its size in two halves, so that items have no padding. */
+struct mu_image_item {
+    struct mu_symbol name;
+    uint32_t bytes_low, bytes_high;
+};
+struct mu_image_set {
+    uint32_t count; /* sorted by name id, each once */
+    const struct mu_image_item *items;
+};
+static inline int64_t mu_image_bytes(const struct mu_image_item *item)
+{
+    return (int64_t)((uint64_t)item->bytes_high << 32 | item->bytes_low);
+}
 
 struct mu_demand {
     struct mu_resource_ix resource;
@@ -111,6 +128,10 @@ int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, ui
 /* allocatable: MU_RESOURCES_MAX amounts by resource number. */
 int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
                       struct mu_capacity_ix *out);
+/* The images of a node; of one that is there twice the first counts. Sizes are brought into 0 to
+ * MU_IMAGE_BYTES_MAX. */
+int mu_model_image_set(struct mu_model *model, const struct mu_image *images, uint32_t count,
+                       struct mu_image_set_ix *out);
 /* A pod that would be the first to name a resource when only the numbers kept for nodes are left
  * (MU_RESOURCES_FOR_NODES) is of an impossible class, without that demand. */
 int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
@@ -141,6 +162,8 @@ void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,
 void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
                               uint64_t generation);
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation);
+void mu_model_image_set_unref(struct mu_model *model, struct mu_image_set_ix ix,
+                              uint64_t generation);
 void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix);
 void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation);
 /* A class holds its affinity, its tolerance and its matchers; who keeps one longer takes a
@@ -162,6 +185,8 @@ const struct mu_label_set *mu_model_get_label_set(const struct mu_model *m,
                                                   struct mu_label_set_ix ix);
 const struct mu_taint_set *mu_model_get_taint_set(const struct mu_model *m,
                                                   struct mu_taint_set_ix ix);
+const struct mu_image_set *mu_model_get_image_set(const struct mu_model *m,
+                                                  struct mu_image_set_ix ix);
 const struct mu_affinity *mu_model_get_affinity(const struct mu_model *m, struct mu_affinity_ix ix);
 const struct mu_tolerance *mu_model_get_tolerance(const struct mu_model *m,
                                                   struct mu_tolerance_ix ix);
@@ -179,6 +204,7 @@ uint32_t mu_model_kin_bound(const struct mu_model *m);
 uint32_t mu_model_matcher_bound(const struct mu_model *m);
 uint32_t mu_model_label_set_bound(const struct mu_model *m);
 uint32_t mu_model_taint_set_bound(const struct mu_model *m);
+uint32_t mu_model_image_set_bound(const struct mu_model *m);
 
 /* A label set as selectors see it, with the hostname label that is kept apart. */
 struct mu_labels_view mu_model_labels(const struct mu_model *m, struct mu_label_set_ix labels,

@@ -46,7 +46,9 @@ _Static_assert(MU_TOLERATIONS_PER_POD <= MU_SCRATCH_ITEMS, "tolerations fit the 
 _Static_assert(MU_TAINTS_PER_NODE <= MU_SCRATCH_ITEMS, "taints fit the scratch");
 _Static_assert(MU_LABELS_PER_OBJECT <= MU_SCRATCH_ITEMS, "labels fit the scratch");
 _Static_assert(MU_PORTS_PER_POD <= MU_SCRATCH_ITEMS, "ports fit the scratch");
-_Static_assert(MU_IMAGES_PER_POD <= MU_SCRATCH_ITEMS, "images fit the scratch");
+_Static_assert(MU_IMAGES_PER_POD <= MU_SCRATCH_ITEMS && MU_IMAGES_PER_NODE <= MU_SCRATCH_ITEMS,
+               "images fit the scratch");
+_Static_assert(MU_IMAGES_PER_NODE <= MU_SCRATCH_SYMBOLS, "and so do their names");
 
 struct mu_sort_item {
     uint64_t major;
@@ -90,6 +92,7 @@ struct mu_model {
     struct mu_intern label_sets;
     struct mu_intern taint_sets;
     struct mu_intern capacities;
+    struct mu_intern image_sets;
     struct mu_intern affinities;
     struct mu_intern tolerances;
     struct mu_intern matchers;
@@ -222,6 +225,11 @@ uint32_t mu_class_parts(struct mu_model *model, const struct mu_class *c,
                         const struct mu_symbol_change *change);
 /* Affinity, tolerance and kin number 0. */
 int mu_select_enter_fixed(struct mu_model *model);
+
+/* ---- images (model_image.c) ---- */
+
+/* Release what an entry refers to; returns how many things. */
+uint32_t mu_image_set_parts(const struct mu_image_set *set, const struct mu_symbol_change *change);
 
 /* ---- namespaces (model_namespace.c) ---- */
 

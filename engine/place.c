@@ -24,6 +24,7 @@ struct mu_place *mu_place_create(const struct mu_profile *profile, const struct 
     mu_room_init(&place->room, ops, profile);
     mu_choose_init(&place->choose);
     mu_fragment_init(&place->fragment);
+    mu_prefer_init(&place->prefers);
     place->filter = mu_filter_create(ops);
     place->terms = mu_terms_create();
     if (place->filter == NULL || place->terms == NULL) {
@@ -86,6 +87,7 @@ void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
     place->snapshot = snapshot;
     place->session++;
     mu_filter_begin(place->filter, snapshot);
+    mu_prefer_begin(&place->prefers, snapshot);
     mu_terms_begin(place->terms, snapshot);
     mu_room_begin(&place->room, snapshot);
     if (MU_VERIFY_ON)
@@ -187,8 +189,8 @@ static uint32_t pick_row(struct mu_place *place, struct mu_place_class *known,
         place->counts.by_search++;
         return mu_room_best(&place->room, known->need, mask);
     }
-    return mu_choose_best(&place->choose, &place->room, &known->choose, known->id,
-                          known->mask->version, known->need, known->mask);
+    return mu_choose_best(&place->choose, &place->room, &known->choose, known->id, known->version,
+                          known->need, known->mask);
 }
 
 /* True when the profile looks at fragmentation, and there is something to see. */

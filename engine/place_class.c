@@ -19,6 +19,7 @@ static void prefer_forget(struct mu_place *place, struct mu_place_class *known)
         place->prefer_bytes -= known->prefer->bytes;
     mu_prefer_destroy(known->prefer);
     known->prefer = NULL;
+    known->prefer_epoch = 0;
     memset(known->need->pref, 0, sizeof known->need->pref);
 }
 
@@ -33,7 +34,7 @@ void mu_place_classes_forget(struct mu_place *place)
         place->classes[c] = NULL;
     }
     place->prefer_bytes = 0;
-    place->taints_known = false;
+    mu_prefer_init(&place->prefers);
 }
 
 static void known_fill(const struct mu_model *model, const struct mu_class *class_,
@@ -87,36 +88,23 @@ struct mu_place_class *mu_place_class_meet(struct mu_place *place, struct mu_cla
     return known;
 }
 
-/* What the class prefers, for its new mask. */
+/* What the class prefers, for the present snapshot and the class's mask. */
 static int class_prefer(struct mu_place *place, const struct mu_class *class_,
                         struct mu_place_class *known)
 {
-    const struct mu_snapshot *snapshot = place->snapshot;
-    const struct mu_score *score = &place->room.score;
-    prefer_forget(place, known);
-    if (!place->taints_known || place->taints_static != snapshot->static_generation ||
-        place->taints_rows != snapshot->node_rows) {
-        place->taints_matter = mu_prefer_taints_matter(snapshot);
-        place->taints_static = snapshot->static_generation;
-        place->taints_rows = snapshot->node_rows;
-        place->taints_known = true;
-    }
-    bool taints = score->taints > 0 && place->taints_matter;
-    bool affinity = score->node_affinity > 0 && class_->preferred_node_count > 0;
-    if (!taints && !affinity)
-        return 0;
     for (uint32_t c = 0; c < place->class_cap && place->prefer_bytes > MU_PREFER_BYTES_MAX; c++) {
-        if (place->classes[c] == NULL || place->classes[c]->prefer == NULL)
-            continue;
-        prefer_forget(place, place->classes[c]);
-        place->classes[c]->mask = NULL; /* both are asked for again */
+        if (place->classes[c] != NULL && place->classes[c] != known)
+            prefer_forget(place, place->classes[c]); /* made again when asked for */
     }
-    int error = mu_prefer_create(snapshot, score, class_, known->mask, &known->prefer);
-    if (error != 0 || known->prefer == NULL)
+    uint64_t bytes = known->prefer == NULL ? 0 : known->prefer->bytes;
+    int error =
+        mu_prefer_bring(&place->prefers, &place->room.score, class_, known->mask, &known->prefer);
+    if (error != 0)
         return error;
-    place->prefer_bytes += known->prefer->bytes;
+    place->prefer_bytes += (known->prefer == NULL ? 0 : known->prefer->bytes) - bytes;
     for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
-        known->need->pref[l] = known->prefer->levels[l];
+        known->need->pref[l] = known->prefer == NULL ? NULL : known->prefer->levels[l];
+    known->prefer_epoch = place->prefers.epoch;
     return 0;
 }
 
@@ -132,6 +120,11 @@ int mu_place_class_renew(struct mu_place *place, struct mu_class_ix ix,
         return error;
     }
     known->mask_epoch = mu_filter_epoch(place->filter);
+    uint64_t prefer_version = known->prefer == NULL ? 0 : known->prefer->version;
+    if (known->mask_version != known->mask->version || known->prefer_version != prefer_version)
+        known->version = ++place->version_last;
+    known->mask_version = known->mask->version;
+    known->prefer_version = prefer_version;
     return 0;
 }
 

@@ -21,8 +21,10 @@
 struct mu_place_class {
     uint64_t id;      /* of the class that this describes */
     uint64_t session; /* in which mask and feasibility were last looked up */
-    uint64_t mask_epoch;
+    uint64_t mask_epoch, prefer_epoch;
     const struct mu_filter_mask *mask;
+    /* Of mask and preferences together: another one whenever either has changed. */
+    uint64_t version, mask_version, prefer_version;
     struct mu_affinity_ix affinity;
     struct mu_symbol hostname; /* pinned to nodes of it, or to the one of this name; 0: not so */
     struct mu_symbol only_name;
@@ -47,7 +49,7 @@ struct mu_place_class {
     bool refusals_untouched;
     uint64_t refusals_generation, refusals_static;
     struct mu_place_refusals *refusals;
-    struct mu_prefer *prefer; /* as of mask_epoch; NULL: indifferent */
+    struct mu_prefer *prefer; /* as of prefer_epoch; NULL: indifferent */
     struct mu_choose_class choose;
     struct mu_scan_need *need; /* behind this struct, in the same block */
 };
@@ -88,10 +90,9 @@ struct mu_place {
     bool in_trial;
     bool given; /* held room is handed back: the state is not one to remember */
     uint32_t trial_begin;
-    uint64_t prefer_bytes;
-    bool taints_known, taints_matter; /* some node has a PreferNoSchedule taint: as of these */
-    uint64_t taints_static;
-    uint32_t taints_rows;
+    struct mu_prefer_log prefers;
+    uint64_t prefer_bytes; /* of all columns */
+    uint64_t version_last;
     struct mu_place_class **classes; /* by class index */
     uint32_t class_cap;
     struct mu_place_entry *log;
@@ -122,7 +123,8 @@ int mu_place_class_renew(struct mu_place *place, struct mu_class_ix ix,
 static inline int mu_place_class_prepare(struct mu_place *place, struct mu_class_ix ix,
                                          struct mu_place_class *known)
 {
-    if (known->mask == NULL || known->mask_epoch != mu_filter_epoch(place->filter)) {
+    if (known->mask == NULL || known->mask_epoch != mu_filter_epoch(place->filter) ||
+        known->prefer_epoch != place->prefers.epoch) {
         int error = mu_place_class_renew(place, ix, known);
         if (error != 0)
             return error;

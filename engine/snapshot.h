@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/census.h"
+#include "engine/limits.h"
 #include "engine/model.h"
 
 struct mu_node_ix {
@@ -114,6 +115,14 @@ struct mu_typical {
     uint32_t permille;        /* of all that are listed, rounded down */
 };
 
+/* How many nodes list each image: by symbol, in pages. */
+#define MU_IMAGE_PAGE  1024u
+#define MU_IMAGE_PAGES (MU_SYMBOLS_MAX / MU_IMAGE_PAGE)
+struct mu_image_page {
+    uint64_t moved; /* image generation of its last change */
+    uint32_t nodes[MU_IMAGE_PAGE];
+};
+
 struct mu_snapshot {
     const struct mu_model *model;
     uint64_t generation; /* DB batch that it shows */
@@ -134,6 +143,11 @@ struct mu_snapshot {
     uint32_t share_resource; /* with devices: the number of MU_GPU_SHARE_RESOURCE */
     uint32_t typical_count;  /* the most common first */
     struct mu_typical typical[MU_TYPICAL_MAX];
+    /* Images by row, and nodes by image: pages, NULL where no node has any of their symbols. Both
+     * NULL: no node has listed any. The generation moves with either. */
+    struct mu_image_set_ix *images;
+    struct mu_image_page *const *image_pages;
+    uint64_t image_generation;
     /* Topology keys in use: the domain of each row, MU_NONE where the node lacks the label. */
     uint32_t topology_count;
     struct mu_symbol topology_keys[MU_TOPOLOGIES_MAX];
@@ -149,9 +163,10 @@ struct mu_snapshot {
     uint32_t kin_census_count;
     uint64_t term_generation;   /* moves when a count, a domain or a census changes */
     uint64_t static_generation; /* moves when any static column of any row changes */
-    /* The rows whose static columns changed after generation static_base, in no order and perhaps
-     * more than once. NULL: too many to list, or nobody knows: any row may have. */
-    uint64_t static_base;
+    /* The rows whose static columns changed after generation static_base, or whose images changed
+     * after image_base, in no order and perhaps more than once. NULL: too many to list, or nobody
+     * knows: any row may have. */
+    uint64_t static_base, image_base;
     const uint32_t *static_changed;
     uint32_t static_changed_count;
     /* The same for amounts that are free and for devices, after `generation` free_base. */
@@ -172,6 +187,15 @@ static inline struct mu_labels_view mu_snapshot_labels(const struct mu_snapshot 
 {
     const struct mu_node_static *n = &snapshot->nodes[node.v];
     return mu_model_labels(snapshot->model, n->labels, n->hostname);
+}
+
+/* Nodes that list an image. */
+static inline uint32_t mu_snapshot_image_nodes(const struct mu_snapshot *snapshot,
+                                               struct mu_symbol name)
+{
+    const struct mu_image_page *page =
+        snapshot->image_pages == NULL ? NULL : snapshot->image_pages[name.v / MU_IMAGE_PAGE];
+    return page == NULL ? 0 : page->nodes[name.v % MU_IMAGE_PAGE];
 }
 
 #endif

@@ -16,6 +16,7 @@ __extension__ typedef __int128 wide;
 struct twin_node {
     bool present, unschedulable, tainted;
     uint32_t uid, zone, incarnation;
+    uint32_t images; /* bit per image of twin_images */
     uint64_t version;
     int64_t alloc[RES];
 };
@@ -61,6 +62,10 @@ static const int64_t capacities[][RES] = {{4000, 16 * GIB, 0, 10, 0},
                                           {0, 0, 0, 0, 0}};
 static const char *const resource_names[RES] = {"cpu", "memory", "ephemeral-storage", "pods",
                                                 "example.com/gpu"};
+
+#define TWIN_IMAGES 3
+static const struct mu_image twin_images[TWIN_IMAGES] = {
+    {{"web:1", 5}, 100}, {{"db:1", 4}, 200}, {{"side:1", 6}, INT64_C(5) << 40}};
 
 static uint32_t below(struct twin *t, uint32_t bound)
 {
@@ -219,6 +224,11 @@ static void send_node(struct twin *t, int node, const struct twin_node *n)
     for (uint32_t r = 0; r < RES; r++)
         if (n->alloc[r] != 0)
             amounts[count++] = (struct mu_amount){mu_str_of(resource_names[r]), n->alloc[r]};
+    struct mu_image images[TWIN_IMAGES];
+    uint32_t image_count = 0;
+    for (uint32_t i = 0; i < TWIN_IMAGES; i++)
+        if ((n->images >> i & 1) != 0)
+            images[image_count++] = twin_images[i];
     (void)snprintf(uid, sizeof uid, "node-uid-%u", n->uid);
     struct mu_node_object object = {.name = mu_str_of(node_name(node)),
                                     .uid = mu_str_of(uid),
@@ -229,6 +239,8 @@ static void send_node(struct twin *t, int node, const struct twin_node *n)
                                     .taint_count = n->tainted,
                                     .allocatable = amounts,
                                     .allocatable_count = count,
+                                    .images = images,
+                                    .image_count = image_count,
                                     .unschedulable = n->unschedulable};
     assert_int_equal(mu_db_node_upsert(t->db, &object, t->now_ns, NULL), 0);
 }
@@ -285,6 +297,7 @@ static void change_node(struct twin *t)
     n.unschedulable = chance(t, 150);
     n.tainted = chance(t, 150);
     n.zone = below(t, 3);
+    n.images = chance(t, 500) ? n.images : below(t, 1 << TWIN_IMAGES);
     if (t->nodes[i].present && chance(t, 100)) { /* an old answer, late */
         n.version = t->nodes[i].version - 1;
         send_node(t, i, &n);

@@ -252,6 +252,40 @@ static void check_nodes(const struct twin *t, const struct mu_snapshot *s)
     assert_int_equal(rows_used, 0);
 }
 
+/* Which images each node has, and how many nodes have each. */
+static void check_images(const struct twin *t, const struct mu_snapshot *s)
+{
+    uint32_t having[TWIN_IMAGES] = {0};
+    for (int n = 0; n < NODES; n++) {
+        if (!t->nodes[n].present)
+            continue;
+        uint32_t row = fixture_row(t->db, s, node_name(n));
+        const struct mu_image_set_ix none = {0};
+        const struct mu_image_set *set =
+            mu_model_get_image_set(s->model, s->images == NULL ? none : s->images[row]);
+        assert_int_equal(set->count, __builtin_popcount(t->nodes[n].images));
+        for (uint32_t i = 0; i < TWIN_IMAGES; i++)
+            having[i] += t->nodes[n].images >> i & 1;
+        for (uint32_t i = 0; i < set->count; i++) {
+            struct mu_str name = mu_symbol_str(mu_model_names(s->model), set->items[i].name);
+            bool found = false;
+            for (uint32_t w = 0; w < TWIN_IMAGES; w++)
+                found = found || ((t->nodes[n].images >> w & 1) != 0 &&
+                                  mu_str_equal(name, twin_images[w].name) &&
+                                  mu_image_bytes(&set->items[i]) == twin_images[w].bytes);
+            assert_true(found);
+        }
+    }
+    for (uint32_t i = 0; i < TWIN_IMAGES; i++) {
+        struct mu_symbol name;
+        bool known =
+            mu_symbol_find(mu_model_symbols(mu_db_model(t->db)), twin_images[i].name, &name);
+        assert_true(known || having[i] == 0);
+        if (known)
+            assert_int_equal(mu_snapshot_image_nodes(s, name), having[i]);
+    }
+}
+
 static void check_block(const struct twin *t, const struct mu_snapshot *s, int key,
                         const struct mu_gang_row *g, const struct twin_count *c)
 {
@@ -436,6 +470,7 @@ static void sync_step(struct twin *t)
         return;
     assert_int_equal(rc, 0);
     check_nodes(t, r->s);
+    check_images(t, r->s);
     check_gangs(t, r->s);
     check_pods(t, r->s);
     r->digest = digest(t, r->s);

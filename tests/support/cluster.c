@@ -15,6 +15,7 @@ void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gan
     struct mu_snapshot *s = &cluster->snapshot;
     s->model = cluster->model;
     s->generation = s->static_generation = s->capacity_generation = 1;
+    s->image_generation = 1;
     s->node_cap = (node_cap + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
     s->node_cap = s->node_cap > 0 ? s->node_cap : MU_NODE_CHUNK;
     s->nodes = mu_mem_calloc(s->node_cap, sizeof *s->nodes);
@@ -33,6 +34,10 @@ void mu_cluster_fini(struct mu_cluster *cluster)
         mu_mem_free(s->free[r]);
         mu_mem_free(s->alloc[r]);
     }
+    for (uint32_t page = 0; cluster->image_pages != NULL && page < MU_IMAGE_PAGES; page++)
+        mu_mem_free(cluster->image_pages[page]);
+    mu_mem_free(cluster->image_pages);
+    mu_mem_free(s->images);
     mu_mem_free(s->nodes);
     mu_mem_free(s->gangs);
     mu_model_destroy(cluster->model);
@@ -52,15 +57,53 @@ static void columns_make(struct mu_cluster *cluster)
     }
 }
 
-static void static_moved(struct mu_cluster *cluster, uint32_t row)
+static void row_moved(struct mu_cluster *cluster, uint32_t row)
 {
     struct mu_snapshot *s = &cluster->snapshot;
     s->generation++;
-    s->static_generation++;
     if (s->static_changed_count == MU_CLUSTER_CHANGED_MAX)
         s->static_changed = NULL;
     if (s->static_changed != NULL)
         cluster->changed[s->static_changed_count++] = row;
+}
+
+static void static_moved(struct mu_cluster *cluster, uint32_t row)
+{
+    cluster->snapshot.static_generation++;
+    row_moved(cluster, row);
+}
+
+/* One node more (1) or less (-1) has these images. */
+static void images_count(struct mu_cluster *cluster, struct mu_image_set_ix ix, int sign)
+{
+    const struct mu_image_set *set = mu_model_get_image_set(cluster->model, ix);
+    for (uint32_t i = 0; i < set->count; i++) {
+        struct mu_image_page **page = &cluster->image_pages[set->items[i].name.v / MU_IMAGE_PAGE];
+        if (*page == NULL)
+            *page = mu_mem_calloc(1, sizeof **page);
+        MU_ASSERT(*page != NULL);
+        (*page)->nodes[set->items[i].name.v % MU_IMAGE_PAGE] += (uint32_t)sign;
+    }
+}
+
+void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu_image *images,
+                       uint32_t count)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_image_set_ix set;
+    if (s->images == NULL) {
+        s->images = mu_mem_calloc(s->node_cap, sizeof *s->images);
+        cluster->image_pages = mu_mem_calloc(MU_IMAGE_PAGES, sizeof(*cluster->image_pages));
+        MU_ASSERT(s->images != NULL && cluster->image_pages != NULL);
+        s->image_pages = cluster->image_pages;
+    }
+    int error = mu_model_image_set(cluster->model, images, count, &set);
+    MU_ASSERT(error == 0);
+    images_count(cluster, s->images[row], -1);
+    images_count(cluster, set, 1);
+    s->images[row] = set;
+    s->image_generation++;
+    row_moved(cluster, row);
 }
 
 uint32_t mu_cluster_hole(struct mu_cluster *cluster)
@@ -102,6 +145,8 @@ uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object
     n->generation = row + 1;
     s->node_count++;
     s->capacity_generation++;
+    if (node->image_count > 0)
+        mu_cluster_images(cluster, row, node->images, node->image_count);
     return row;
 }
 
@@ -170,6 +215,7 @@ void mu_cluster_handed_over(struct mu_cluster *cluster)
     if (!cluster->tracked)
         return;
     s->static_base = s->static_generation;
+    s->image_base = s->image_generation;
     s->static_changed = cluster->changed;
     s->static_changed_count = 0;
 }

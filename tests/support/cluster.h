@@ -16,7 +16,8 @@ struct mu_cluster {
     struct mu_snapshot snapshot;
     uint32_t pods; /* members made so far: their pod indexes and UIDs */
     uint64_t sequence;
-    bool tracked; /* the snapshot lists which rows' static columns have changed */
+    bool tracked; /* the snapshot lists which rows' static columns or images have changed */
+    struct mu_image_page **image_pages; /* what the snapshot shows, to write */
     uint32_t changed[MU_CLUSTER_CHANGED_MAX];
 };
 
@@ -40,7 +41,10 @@ void mu_cluster_relabel(struct mu_cluster *cluster, uint32_t row, const struct m
                         uint32_t count);
 void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_taint *taints,
                       uint32_t count);
-/* From now on the snapshot lists the rows that the three above change, as the DB's do: those since
+/* Change the images of a node, and move the image generation. */
+void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu_image *images,
+                       uint32_t count);
+/* From now on the snapshot lists the rows that the four above change, as the DB's do: those since
  * the last call of mu_cluster_handed_over. Without it any row may have changed. */
 void mu_cluster_track(struct mu_cluster *cluster);
 void mu_cluster_handed_over(struct mu_cluster *cluster);

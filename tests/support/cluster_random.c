@@ -23,6 +23,23 @@ static int64_t draw(struct mu_random *random, const int64_t *values, uint32_t co
 
 static const char *const gens[] = {"7", "12", "-3", "new"};
 
+/* Sizes on both sides of what a container is worth at most, and one that is worth nothing. */
+static const struct mu_image images[] = {
+    {{"web:1", 5}, 200 << 20},          {{"db:2", 4}, 900 << 20},
+    {{"web:1", 5}, 300 << 20},          {{"tiny:1", 6}, 1 << 20},
+    {{"llm:7", 5}, INT64_C(40) << 30},  {{"side:latest", 11}, 150 << 20},
+    {{"huge:1", 6}, MU_IMAGE_BYTES_MAX}};
+#define IMAGES (sizeof images / sizeof images[0])
+
+/* Some images; of one that is there twice the first counts. */
+static uint32_t images_draw(struct mu_random *random, struct mu_image *out, uint32_t most)
+{
+    uint32_t count = mu_random_chance(random, 400) ? 0 : below(random, most + 1);
+    for (uint32_t i = 0; i < count; i++)
+        out[i] = images[below(random, mu_random_chance(random, 950) ? IMAGES - 1 : IMAGES)];
+    return count;
+}
+
 static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint32_t kinds,
                      uint32_t number, bool jitter)
 {
@@ -52,7 +69,10 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
         {MU_STR("soft"), MU_STR("very"), MU_EFFECT_PREFER_NO_SCHEDULE},
     };
     bool soft = mu_random_chance(random, 200); /* one or two that only deter */
+    struct mu_image here[4];
     const struct mu_node_object node = {
+        .images = here,
+        .image_count = kind == 2 ? images_draw(random, here, 4) : 0,
         .name = mu_str_of(name),
         .uid = mu_str_of(name),
         .labels = labels,
@@ -180,9 +200,12 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
         selector_count =
             mu_random_chance(random, 900) ? 1 : 2; /* 2 from 2 on: contradicts itself */
     }
-    struct affinity_draft draft;
+    struct affinity_draft draft = {0};
     struct mu_preferred_node preferred[3];
+    struct mu_image wanted[3];
     struct mu_pod_object pod = {
+        .images = wanted,
+        .image_count = images_draw(random, wanted, 3),
         .preferred_nodes = preferred,
         .preferred_node_count = preferred_draw(random, preferred),
         .requests = amounts,
@@ -231,6 +254,7 @@ void mu_profile_random(struct mu_random *random, struct mu_profile *profile)
     profile->fit = 1 + below(random, MU_PROFILE_WEIGHT_MAX);
     profile->balanced = mu_random_chance(random, 500) ? below(random, 101) : 0;
     profile->taints = mu_random_chance(random, 500) ? below(random, 101) : 0;
+    profile->images = mu_random_chance(random, 500) ? below(random, 101) : 0;
     profile->node_affinity = mu_random_chance(random, 500) ? below(random, 101) : 0;
     for (uint32_t i = 0; i < MU_PROFILE_RESOURCES_MAX; i++) {
         if (i > 0 && mu_random_chance(random, 500))
@@ -253,6 +277,12 @@ void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *rando
         return;
     if (mu_random_chance(random, 30)) {
         mu_cluster_flags(cluster, row, s->nodes[row].flags ^ MU_NODE_UNSCHEDULABLE);
+        return;
+    }
+    if (s->images != NULL && mu_random_chance(random, 100)) {
+        struct mu_image here[4];
+        uint32_t count = images_draw(random, here, 4);
+        mu_cluster_images(cluster, row, here, count);
         return;
     }
     int64_t alloc = s->alloc[resource][row];

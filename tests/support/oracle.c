@@ -284,10 +284,64 @@ static int64_t liked(const struct mu_snapshot *s, const struct mu_class *c, uint
     return sum;
 }
 
+/* The size of an image on a row, by its name; -1: it is not there. */
+static int64_t image_bytes(const struct mu_snapshot *s, uint32_t row, struct mu_symbol image)
+{
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    const struct mu_image_set *set =
+        s->images == NULL ? NULL : mu_model_get_image_set(s->model, s->images[row]);
+    for (uint32_t i = 0; set != NULL && i < set->count; i++) {
+        if (mu_str_equal(mu_symbol_str(symbols, set->items[i].name), mu_symbol_str(symbols, image)))
+            return (int64_t)(set->items[i].bytes_high * (UINT64_C(1) << 32)) +
+                   set->items[i].bytes_low;
+    }
+    return -1;
+}
+
+static int64_t ten_digits(int64_t nodes)
+{
+    int64_t step = 1;
+    while (nodes / step >= 1024)
+        step *= 2;
+    return nodes - nodes % step;
+}
+
+/* ImageLocality, 0 to 100. */
+static int64_t image_points(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row,
+                            const struct mu_oracle_scale *scale)
+{
+    const int64_t mib = 1048576;
+    signed_wide worth = 0, least = 23 * mib, most = 1000 * mib * c->image_count;
+    for (uint32_t i = 0; i < c->image_count; i++) {
+        int64_t bytes = image_bytes(s, row, c->images[i]);
+        if (bytes >= 0)
+            worth += (signed_wide)bytes * scale->having[i] / scale->nodes;
+    }
+    if (worth <= least)
+        return 0;
+    return worth >= most ? 100 : (int64_t)(100 * (worth - least) / (most - least));
+}
+
+static void scale_images(const struct mu_snapshot *s, const struct mu_class *c,
+                         struct mu_oracle_scale *scale)
+{
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        scale->nodes++;
+        for (uint32_t i = 0; i < c->image_count; i++)
+            scale->having[i] += image_bytes(s, row, c->images[i]) >= 0;
+    }
+    scale->nodes = ten_digits(scale->nodes);
+    for (uint32_t i = 0; i < c->image_count; i++)
+        scale->having[i] = ten_digits(scale->having[i]);
+}
+
 /* The largest of each over the rows that the static filters let pass. */
 static struct mu_oracle_scale scale_of(const struct mu_snapshot *s, const struct mu_class *c)
 {
-    struct mu_oracle_scale scale = {0, 0};
+    struct mu_oracle_scale scale = {0};
+    scale_images(s, c, &scale);
     for (uint32_t row = 0; row < s->node_rows; row++) {
         if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
@@ -315,6 +369,8 @@ int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
         score += unit * p->taints * (scale.taints - soft_taints(s, c, row)) / scale.taints;
     if (scale.affinity > 0)
         score += unit * p->node_affinity * liked(s, c, row) / scale.affinity;
+    if (scale.nodes > 0 && p->images > 0)
+        score += unit * p->images * image_points(s, c, row, &scale) / 100;
     return score;
 }
 
@@ -339,8 +395,8 @@ uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_prof
 {
     const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
     uint32_t best = MU_NONE;
-    struct mu_oracle_scale scale = {0, 0};
-    if (profile->taints + profile->node_affinity > 0)
+    struct mu_oracle_scale scale = {0};
+    if (profile->taints + profile->node_affinity + profile->images > 0)
         scale = scale_of(snapshot, c);
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0 ||

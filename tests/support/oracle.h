@@ -12,9 +12,11 @@
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
                                     uint32_t row);
 /* What preferences are normalised by: the most soft taints, and the most weight of preferred terms,
- * among the rows that pass the static filters. */
+ * among the rows that pass the static filters; nodes, and those that have each image of the class,
+ * with all but the ten highest binary digits 0. */
 struct mu_oracle_scale {
     int64_t taints, affinity;
+    int64_t nodes, having[MU_IMAGES_PER_POD];
 };
 /* The score of a row for a class, less what is the same for all rows. */
 int64_t mu_oracle_score(const struct mu_snapshot *snapshot, const struct mu_profile *profile,

@@ -1,0 +1,144 @@
+#include "engine/db_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+/*
+ * Images of nodes: which set each row has, and how many nodes list each image.
+ *
+ * Nothing is allocated until a node lists an image. A chunk has the numbers of its rows' sets once
+ * one of them lists any; nodes are counted by the symbols of names, in pages. A page's `moved` is
+ * the image generation at which it changed last, so that a replica copies what has changed since it
+ * was shown, at the end of its sync: what it then shows is of one moment.
+ *
+ * A row's set is a reference of the row's; it is counted while the node is present.
+ */
+
+int mu_row_images_reserve(struct mu_db *db, uint32_t row, struct mu_image_set_ix set)
+{
+    const struct mu_image_set *images = mu_model_get_image_set(db->model, set);
+    struct mu_chunk *chunk = mu_row_chunk(db, row);
+    if (images->count == 0)
+        return 0;
+    if (db->image_pages == NULL)
+        db->image_pages = mu_mem_calloc(MU_IMAGE_PAGES, sizeof(*db->image_pages));
+    if (db->image_pages == NULL)
+        return MU_ENOMEM;
+    if (chunk->images == NULL)
+        chunk->images = mu_mem_calloc(MU_NODE_CHUNK, sizeof *chunk->images);
+    if (chunk->images == NULL)
+        return MU_ENOMEM;
+    for (uint32_t i = 0; i < images->count; i++) {
+        uint32_t page = images->items[i].name.v / MU_IMAGE_PAGE;
+        if (db->image_pages[page] == NULL)
+            db->image_pages[page] = mu_mem_zalloc(sizeof **db->image_pages);
+        if (db->image_pages[page] == NULL)
+            return MU_ENOMEM;
+        db->image_page_bound = page >= db->image_page_bound ? page + 1 : db->image_page_bound;
+    }
+    return 0;
+}
+
+struct mu_image_set_ix mu_row_images(const struct mu_db *db, uint32_t row)
+{
+    const struct mu_image_set_ix *images = mu_row_chunk(db, row)->images;
+    struct mu_image_set_ix none = {0};
+    return images == NULL ? none : images[row % MU_NODE_CHUNK];
+}
+
+/* A node with these images comes (1) or goes (-1). */
+static void count(struct mu_db *db, struct mu_image_set_ix set, int sign)
+{
+    const struct mu_image_set *images = mu_model_get_image_set(db->model, set);
+    for (uint32_t i = 0; i < images->count; i++) {
+        struct mu_symbol name = images->items[i].name;
+        struct mu_image_page *page = db->image_pages[name.v / MU_IMAGE_PAGE];
+        uint32_t *nodes = &page->nodes[name.v % MU_IMAGE_PAGE];
+        MU_ASSERT(sign > 0 || *nodes > 0);
+        *nodes = sign > 0 ? *nodes + 1 : *nodes - 1;
+        page->moved = db->image_generation;
+    }
+}
+
+void mu_row_images_set(struct mu_db *db, uint32_t row, struct mu_image_set_ix set)
+{
+    struct mu_chunk *chunk = mu_row_chunk(db, row);
+    struct mu_image_set_ix old = mu_row_images(db, row);
+    if (old.v == set.v)
+        return;
+    db->image_generation++;
+    count(db, old, -1);
+    count(db, set, 1);
+    MU_ASSERT(chunk->images != NULL);
+    chunk->images[row % MU_NODE_CHUNK] = set;
+    mu_row_mark_images(db, row);
+}
+
+void mu_row_images_move(struct mu_db *db, uint32_t from, uint32_t to)
+{
+    struct mu_image_set_ix set = mu_row_images(db, from);
+    if (set.v == 0)
+        return;
+    MU_ASSERT(mu_row_chunk(db, to)->images != NULL);
+    mu_row_chunk(db, to)->images[to % MU_NODE_CHUNK] = set;
+    mu_row_chunk(db, from)->images[from % MU_NODE_CHUNK].v = 0;
+}
+
+void mu_images_destroy(struct mu_db *db)
+{
+    for (uint32_t page = 0; page < db->image_page_bound; page++)
+        mu_mem_free(db->image_pages[page]);
+    mu_mem_free(db->image_pages);
+}
+
+/* --- replicas -------------------------------------------------------------------------------- */
+
+int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    if (db->image_pages == NULL)
+        return 0;
+    if (s->images == NULL) {
+        s->images = mu_mem_zalloc_aligned(64, s->node_cap * sizeof *s->images);
+        if (s->images == NULL)
+            return MU_ENOMEM;
+        mu_rowset_fill(&r->static_dirty, mu_row_count(db));
+    }
+    if (r->image_pages == NULL) {
+        r->image_pages = mu_mem_calloc(MU_IMAGE_PAGES, sizeof(*r->image_pages));
+        if (r->image_pages == NULL)
+            return MU_ENOMEM;
+        s->image_pages = r->image_pages;
+    }
+    for (uint32_t page = 0; page < db->image_page_bound; page++) {
+        if (db->image_pages[page] == NULL || r->image_pages[page] != NULL)
+            continue;
+        r->image_pages[page] = mu_mem_zalloc(sizeof **r->image_pages);
+        if (r->image_pages[page] == NULL)
+            return MU_ENOMEM;
+        r->image_page_bound = page >= r->image_page_bound ? page + 1 : r->image_page_bound;
+    }
+    return 0;
+}
+
+void mu_images_show(const struct mu_db *db, struct mu_replica *r)
+{
+    struct mu_snapshot *s = &r->shown;
+    s->image_base = s->image_generation;
+    s->image_generation = db->image_generation;
+    for (uint32_t page = 0; page < db->image_page_bound; page++) {
+        const struct mu_image_page *from = db->image_pages[page];
+        if (from != NULL && from->moved > s->image_base)
+            memcpy(r->image_pages[page], from, sizeof *from);
+    }
+}
+
+void mu_images_replica_fini(struct mu_replica *r)
+{
+    for (uint32_t page = 0; page < r->image_page_bound; page++)
+        mu_mem_free(r->image_pages[page]);
+    mu_mem_free(r->image_pages);
+    mu_mem_free(r->shown.images);
+}
