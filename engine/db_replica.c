@@ -112,8 +112,8 @@ static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
     struct mu_snapshot wide = {.nodes = mu_mem_zalloc_aligned(ALIGN, cap * sizeof *s->nodes)};
     bool failed = wide.nodes == NULL;
     for (uint32_t i = 0; i < s->resource_count && !failed; i++) {
-        wide.free[i] = mu_mem_zalloc_aligned(ALIGN, cap * sizeof(int64_t));
-        wide.alloc[i] = mu_mem_zalloc_aligned(ALIGN, cap * sizeof(int64_t));
+        wide.free[i] = mu_mem_zalloc_column(cap * sizeof(int64_t));
+        wide.alloc[i] = mu_mem_zalloc_column(cap * sizeof(int64_t));
         failed = wide.free[i] == NULL || wide.alloc[i] == NULL;
     }
     /* The set that is not installed is the one to free. */
@@ -150,8 +150,8 @@ static int reserve_resources(struct mu_db *db, struct mu_replica *r)
     uint32_t want = mu_resource_count(mu_model_resources(db->model));
     MU_ASSERT(want <= MU_RESOURCES_MAX);
     while (s->resource_count < want) {
-        int64_t *free = mu_mem_zalloc_aligned(ALIGN, s->node_cap * sizeof(int64_t));
-        int64_t *alloc = mu_mem_zalloc_aligned(ALIGN, s->node_cap * sizeof(int64_t));
+        int64_t *free = mu_mem_zalloc_column(s->node_cap * sizeof(int64_t));
+        int64_t *alloc = mu_mem_zalloc_column(s->node_cap * sizeof(int64_t));
         if (free == NULL || alloc == NULL) {
             mu_mem_free(free);
             mu_mem_free(alloc);

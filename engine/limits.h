@@ -18,7 +18,7 @@
 #define MU_LABELS_PER_OBJECT   1024u
 #define MU_TAINTS_PER_NODE     256u
 #define MU_TOLERATIONS_PER_POD 256u
-#define MU_KINS_MAX            (1u << 22) /* distinct (namespace, labels) of pods */
+#define MU_KINS_MAX            MU_PODS_MAX /* distinct (namespace, labels) of pods */
 #define MU_NAMESPACES_MAX      (1u << 20)
 #define MU_AFFINITIES_MAX      (1u << 20)
 #define MU_TOLERANCES_MAX      (1u << 18)

@@ -111,12 +111,12 @@ static bool level_alloc(struct mu_room *room, uint32_t l, uint32_t entries)
     return complete;
 }
 
-/* Allocate all levels for `rows` rows, with room to grow by a quarter. On failure nothing is
- * allocated. Weights and free amounts follow when somebody needs them. */
+/* Allocate all levels for `rows` rows, with room to grow by a sixteenth: holes are written too. On
+ * failure nothing is allocated. Weights and free amounts follow when somebody needs them. */
 static int levels_alloc(struct mu_room *room, uint32_t rows)
 {
     levels_free(room);
-    uint64_t wanted = (uint64_t)rows + rows / 4;
+    uint64_t wanted = (uint64_t)rows + rows / 16;
     uint32_t entries = wanted < MU_NODES_MAX ? (uint32_t)wanted : MU_NODES_MAX;
     bool complete = true;
     for (uint32_t l = 0; l < MU_LEVELS_MAX && complete; l++) {

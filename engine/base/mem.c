@@ -87,6 +87,14 @@ static size_t back_size(const void *block)
     return sallocx(block, 0);
 }
 
+static void back_trim(void)
+{
+    /* arena.<all>.purge; what fails is only not given back. */
+    (void)mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+    (void)mallctl("arena.4096.purge", NULL, NULL, NULL, 0);
+}
+_Static_assert(MALLCTL_ARENAS_ALL == 4096, "the name above is of all arenas");
+
 #else
 
 static void *back_alloc(size_t align, size_t bytes, bool zero)
@@ -114,6 +122,11 @@ static void back_free(void *block)
 static size_t back_size(void *block)
 {
     return malloc_usable_size(block);
+}
+
+static void back_trim(void)
+{
+    (void)malloc_trim(0);
 }
 
 #endif
@@ -147,6 +160,11 @@ size_t mu_mem_live_bytes(void)
         sum += atomic_load_explicit(&counters[i].bytes, memory_order_relaxed);
     /* A free seen before the matching allocation of another thread: "a little below zero". */
     return (int64_t)sum < 0 ? 0 : (size_t)sum;
+}
+
+void mu_mem_trim(void)
+{
+    back_trim();
 }
 
 /* ---- guarded blocks ---- */
@@ -297,6 +315,18 @@ void mu_mem_free(void *block)
         }
     }
     back_free(block);
+}
+
+void *mu_mem_zalloc_column(size_t bytes)
+{
+    const uintptr_t page = UINT64_C(1) << 21;
+    char *block = mu_mem_zalloc_aligned(CACHE_LINE, bytes);
+    if (block == NULL)
+        return NULL;
+    uintptr_t lead = (page - ((uintptr_t)block & (page - 1))) & (page - 1);
+    if (bytes > lead && bytes - lead >= page) /* a wish: without it the column is merely slower */
+        (void)madvise(block + lead, (bytes - lead) & ~(page - 1), MADV_HUGEPAGE);
+    return block;
 }
 
 void *mu_mem_realloc(void *old, size_t bytes)

@@ -29,6 +29,9 @@ void *mu_mem_zalloc(size_t bytes) __attribute__((malloc, alloc_size(1)));
 void *mu_mem_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2)));
 /* Align to `align` (a power of two, at most 4096): for columns and cache-line owners. Zeroed. */
 void *mu_mem_zalloc_aligned(size_t align, size_t bytes) __attribute__((malloc, alloc_size(2)));
+/* Align to 64, zeroed, for a column that is visited at random: on huge pages where it is large enough for them
+ * and the system allows it, which spares most of the page walks. */
+void *mu_mem_zalloc_column(size_t bytes) __attribute__((malloc, alloc_size(1)));
 /* Resize to bytes (> 0). On NULL the old block is untouched. old may be NULL. */
 void *mu_mem_realloc(void *old, size_t bytes);
 /* Free; NULL is fine. Accepts blocks of every function above. */
@@ -37,6 +40,10 @@ void mu_mem_free(void *block);
 /* Bytes handed out and not yet freed (usable sizes), process-wide. Thread: any. Cost: a sum over
  * per-thread counters. */
 size_t mu_mem_live_bytes(void);
+
+/* Give back to the system what is free here, by the allocator's own leave a few seconds later
+ * anyway: before resident memory is measured. Thread: any. Cost: O(free pages). */
+void mu_mem_trim(void);
 
 /* Grow an array to hold at least `need` elements: doubles, never above `max`. *array and *cap
  * change together. Errors: MU_ENOMEM, MU_ELIMIT (need > max); on error nothing has changed. */

@@ -17,7 +17,7 @@
  *
  * States of an id:
  *
- *     free --intern--> used (refs > 0) --last unref--> retired (refs = 0) --reclaim--> free
+ *     free --intern--> used (refs > 0) --last unref--> retired --reclaim--> free
  *                        ^-----------intern, ref------------'
  *
  * Retired symbols stay in the index, so that the same text finds the same id, and wait in a doubly
@@ -30,14 +30,20 @@ enum { BLOCK_LOG2 = 12, BLOCK_SYMBOLS = 1 << BLOCK_LOG2, INDEX_HINT = 1024 };
 
 #define NONE UINT32_MAX
 
+/* A million nodes have a symbol each for their names: what only retired ones need shares the place
+ * of what only used ones do. */
 struct record {
     const char *text; /* NUL-terminated, owned; NULL: a free id */
     uint32_t len;
-    uint32_t refs;
-    uint64_t generation; /* retired: of the last unref */
-    uint32_t next;       /* retired: newer neighbour; free: next free id */
-    uint32_t prev;       /* retired: older neighbour */
+    union {
+        uint32_t refs; /* used */
+        uint32_t next; /* retired: newer neighbour; free: next free id */
+    };
+    uint32_t prev;       /* retired: older neighbour; USED: it is not retired */
+    uint32_t generation; /* retired: of the last unref, its low half (generation_of) */
 };
+_Static_assert(sizeof(struct record) == 24, "no padding");
+#define USED (UINT32_MAX - 1)
 
 struct mu_symtab {
     struct record **blocks; /* fixed length; NULL: not yet needed */
@@ -47,6 +53,7 @@ struct mu_symtab {
     uint32_t free_head;   /* list of free ids below bound */
     uint32_t retired_old; /* ends of the list of retired ids */
     uint32_t retired_new;
+    uint64_t retired_last; /* generation that was appended last: none in the list is newer */
     struct mu_index *index;
     uint64_t seed; /* random: texts come from outside */
     size_t bytes;  /* without the index */
@@ -56,6 +63,13 @@ static struct record *record_of(const struct mu_symtab *table, uint32_t id)
 {
     MU_ASSERT(id < table->bound);
     return &table->blocks[id >> BLOCK_LOG2][id & (BLOCK_SYMBOLS - 1)];
+}
+
+/* The generation of a retired symbol, from its low half: none is newer than the last one. One that
+ * is 2^32 generations old is taken for a newer one, which delays its reclaim. */
+static uint64_t generation_of(const struct mu_symtab *table, const struct record *r)
+{
+    return table->retired_last - (uint32_t)((uint32_t)table->retired_last - r->generation);
 }
 
 static struct mu_str record_text(const struct record *r)
@@ -79,7 +93,7 @@ static uint64_t text_hash(const void *context, uint32_t value)
 
 struct mu_symtab *mu_symtab_create(uint32_t symbols_max)
 {
-    MU_ASSERT(symbols_max > 0 && symbols_max < NONE);
+    MU_ASSERT(symbols_max > 0 && symbols_max <= USED);
     struct mu_symtab *table = mu_mem_zalloc(sizeof *table);
     if (table == NULL)
         return NULL;
@@ -120,23 +134,24 @@ void mu_symtab_destroy(struct mu_symtab *table)
 static void retired_append(struct mu_symtab *table, uint32_t id, uint64_t generation)
 {
     struct record *r = record_of(table, id);
+    MU_ASSERT(r->prev == USED);
     r->next = NONE;
     r->prev = table->retired_new;
-    r->generation = generation;
     if (r->prev == NONE) {
         table->retired_old = id;
+        table->retired_last = generation;
     } else {
-        struct record *prev = record_of(table, r->prev);
-        if (prev->generation > generation)
-            r->generation = prev->generation;
-        prev->next = id;
+        record_of(table, r->prev)->next = id;
     }
+    if (generation > table->retired_last)
+        table->retired_last = generation;
+    r->generation = (uint32_t)table->retired_last;
     table->retired_new = id;
 }
 
 static void retired_remove(struct mu_symtab *table, uint32_t id)
 {
-    const struct record *r = record_of(table, id);
+    struct record *r = record_of(table, id);
     if (r->prev == NONE)
         table->retired_old = r->next;
     else
@@ -145,6 +160,7 @@ static void retired_remove(struct mu_symtab *table, uint32_t id)
         table->retired_new = r->prev;
     else
         record_of(table, r->next)->prev = r->prev;
+    r->prev = USED;
 }
 
 /* ---- intern ---- */
@@ -194,7 +210,8 @@ static int intern_new(struct mu_symtab *table, struct mu_str text, uint64_t hash
         memcpy(copy, text.data, text.len);
     copy[text.len] = '\0';
     id_take(table, *id);
-    *record_of(table, *id) = (struct record){copy, text.len, 1, 0, NONE, NONE};
+    *record_of(table, *id) =
+        (struct record){.text = copy, .len = text.len, .refs = 1, .prev = USED};
     table->bytes += (size_t)text.len + 1;
     return 0;
 }
@@ -230,9 +247,12 @@ void mu_symbol_ref(struct mu_symtab *table, struct mu_symbol symbol)
     if (symbol.v == 0)
         return;
     struct record *r = record_of(table, symbol.v);
-    MU_ASSERT(r->text != NULL && r->refs < UINT32_MAX);
-    if (r->refs == 0)
+    MU_ASSERT(r->text != NULL);
+    if (r->prev != USED) {
         retired_remove(table, symbol.v);
+        r->refs = 0;
+    }
+    MU_ASSERT(r->refs < UINT32_MAX);
     r->refs++;
 }
 
@@ -241,7 +261,7 @@ void mu_symbol_unref(struct mu_symtab *table, struct mu_symbol symbol, uint64_t 
     if (symbol.v == 0)
         return;
     struct record *r = record_of(table, symbol.v);
-    MU_ASSERT(r->text != NULL && r->refs > 0);
+    MU_ASSERT(r->text != NULL && r->prev == USED && r->refs > 0);
     if (--r->refs == 0)
         retired_append(table, symbol.v, generation);
 }
@@ -252,14 +272,14 @@ uint32_t mu_symtab_reclaim(struct mu_symtab *table, uint64_t safe_generation, ui
     while (freed < budget && table->retired_old != NONE) {
         uint32_t id = table->retired_old;
         struct record *r = record_of(table, id);
-        MU_ASSERT(r->refs == 0 && r->text != NULL);
-        if (r->generation > safe_generation)
+        MU_ASSERT(r->prev != USED && r->text != NULL);
+        if (generation_of(table, r) > safe_generation)
             break;
         mu_index_remove(table->index, text_hash(table, id), id);
         retired_remove(table, id);
         table->bytes -= (size_t)r->len + 1;
         mu_mem_free((void *)(uintptr_t)r->text);
-        *r = (struct record){NULL, 0, 0, 0, table->free_head, NONE};
+        *r = (struct record){.next = table->free_head, .prev = USED};
         table->free_head = id;
         freed++;
     }
