@@ -136,7 +136,7 @@ static int64_t visit(struct mu_bound_set *set, struct mu_room_search *search, ui
 }
 
 int mu_bounds_best(struct mu_bounds *bounds, struct mu_room *room, uint32_t *slot,
-                   uint64_t class_id, uint64_t mask_epoch, const struct mu_scan_need *need,
+                   uint64_t class_id, uint64_t taste, const struct mu_scan_need *need,
                    const struct mu_filter_mask *mask, uint32_t *row)
 {
     MU_ASSERT(room->fresh && room->level_count > 1);
@@ -144,15 +144,16 @@ int mu_bounds_best(struct mu_bounds *bounds, struct mu_room *room, uint32_t *slo
     if (error != 0)
         return error;
     struct mu_bound_set *set = &bounds->sets[*slot];
-    bool current = set->class_id == class_id && set->epoch == room->epoch &&
-                   set->mask_epoch == mask_epoch && room->changes - set->changes <= MU_ROOM_LOG;
+    bool current = set->class_id == class_id && set->epoch == room->epoch && set->taste == taste &&
+                   set->rows == room->rows && room->changes - set->changes <= MU_ROOM_LOG;
     if (current)
         set_raise(set, room, need, mask);
     else
         set_fill(set, room, need, mask);
     set->class_id = class_id;
     set->epoch = room->epoch;
-    set->mask_epoch = mask_epoch;
+    set->taste = taste;
+    set->rows = room->rows;
     set->changes = room->changes;
     struct mu_room_search search = {room, need, mask, MU_SCORE_KEY_NONE, MU_NONE};
     (void)visit(set, &search, room->level_count - 1, 0);

@@ -25,9 +25,10 @@
 #define MU_BOUND_SETS_MAX  4096u
 
 struct mu_bound_set {
-    uint64_t class_id; /* 0: not in use */
-    uint64_t epoch;    /* of the room it was filled from */
-    uint64_t mask_epoch;
+    uint64_t class_id;            /* 0: not in use */
+    uint64_t epoch;               /* of the room it was filled from */
+    uint64_t taste;               /* of the class: what it prefers */
+    uint32_t rows;                /* of the room, when it was filled */
     uint64_t changes;             /* of the room, up to which it is current */
     int64_t *keys[MU_LEVELS_MAX]; /* levels >= 1, in one allocation */
 };
@@ -46,7 +47,7 @@ void mu_bounds_drop(struct mu_bounds *bounds);
  * kept from call to call. The room has more than one level. Errors: MU_ENOMEM; nothing changed.
  * Cost: O(changes since the last use + 64 * blocks visited). */
 int mu_bounds_best(struct mu_bounds *bounds, struct mu_room *room, uint32_t *slot,
-                   uint64_t class_id, uint64_t mask_epoch, const struct mu_scan_need *need,
+                   uint64_t class_id, uint64_t taste, const struct mu_scan_need *need,
                    const struct mu_filter_mask *mask, uint32_t *row);
 
 #endif

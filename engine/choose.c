@@ -103,13 +103,13 @@ static bool best_by_rank(struct mu_choose *choose, struct mu_room *room,
 /* Without a tree. */
 static uint32_t best_by_blocks(struct mu_choose *choose, struct mu_room *room,
                                struct mu_choose_class *class_, bool by_bounds, uint64_t class_id,
-                               uint64_t mask_epoch, const struct mu_scan_need *need,
+                               uint64_t taste, const struct mu_scan_need *need,
                                const struct mu_filter_mask *mask)
 {
     uint64_t before = room->visits;
     uint32_t row = MU_NONE;
-    if (by_bounds && mu_bounds_best(&choose->bounds, room, &class_->slot, class_id, mask_epoch,
-                                    need, mask, &row) == 0) {
+    if (by_bounds && mu_bounds_best(&choose->bounds, room, &class_->slot, class_id, taste, need,
+                                    mask, &row) == 0) {
         choose->by_bounds++;
         class_->bounds_mean = mean_add(class_->bounds_mean, room->visits - before);
         fade(&class_->search_mean);
@@ -124,7 +124,7 @@ static uint32_t best_by_blocks(struct mu_choose *choose, struct mu_room *room,
 }
 
 uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
-                        struct mu_choose_class *class_, uint64_t class_id, uint64_t mask_epoch,
+                        struct mu_choose_class *class_, uint64_t class_id, uint64_t taste,
                         const struct mu_scan_need *need, const struct mu_filter_mask *mask)
 {
     MU_ASSERT(need->bonus[0] == NULL);
@@ -147,12 +147,11 @@ uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
     if (missed * climb < by_blocks) {
         /* The rent is due; a tree that was passed over for a while costs what it missed. */
         uint64_t build = (uint64_t)room->count[0] / MU_NODE_CHUNK * VISIT_NS;
-        struct mu_hot_tree *tree =
-            mu_hot_find(&choose->hot, room, class_id, mask_epoch, MU_ROOM_LOG);
+        struct mu_hot_tree *tree = mu_hot_find(&choose->hot, room, class_id, taste, MU_ROOM_LOG);
         uint64_t update = tree != NULL ? (room->changes - tree->changes) * climb : UINT64_MAX;
         class_->saved += by_blocks - missed * climb;
         if (update >= build && class_->saved > build) {
-            tree = mu_hot_build(&choose->hot, room, class_id, mask_epoch, need, mask);
+            tree = mu_hot_build(&choose->hot, room, class_id, taste, need, mask);
             choose->trees_built += tree != NULL;
             update = 0;
         }
@@ -162,5 +161,5 @@ uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
             return mu_hot_best(&choose->hot, tree, room, need, mask);
         }
     }
-    return best_by_blocks(choose, room, class_, bounds, class_id, mask_epoch, need, mask);
+    return best_by_blocks(choose, room, class_, bounds, class_id, taste, need, mask);
 }

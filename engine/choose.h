@@ -43,10 +43,10 @@ struct mu_choose {
 void mu_choose_init(struct mu_choose *choose);
 void mu_choose_fini(struct mu_choose *choose);
 void mu_choose_drop(struct mu_choose *choose);
-/* The best row for a class, or MU_NONE; the answer of mu_room_best(). `mask` is the class's own, of
- * version mask_epoch, and `need` has no bonus. Memory that is short only makes it slower. */
+/* The best row for a class, or MU_NONE; the answer of mu_room_best(). `mask` is the class's own; taste
+ * is another whenever its preferences are; and `need` has no bonus. Memory that is short only makes it slower. */
 uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
-                        struct mu_choose_class *class_, uint64_t class_id, uint64_t mask_epoch,
+                        struct mu_choose_class *class_, uint64_t class_id, uint64_t taste,
                         const struct mu_scan_need *need, const struct mu_filter_mask *mask);
 
 #endif

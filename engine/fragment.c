@@ -155,7 +155,7 @@ const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_r
             return NULL;
         column->cap = room->cap[0];
     }
-    bool current = column->class_id == class_->id && column->epoch == room->epoch &&
+    bool current = column->class_id == class_->id && column->batch == room->batch &&
                    room->changes - column->changes <= MU_ROOM_LOG;
     if (current) {
         for (; column->changes < room->changes; column->changes++) {
@@ -167,7 +167,7 @@ const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_r
             column->values[row] = bonus_of(room->snapshot, class_, row, scale);
     }
     column->class_id = class_->id;
-    column->epoch = room->epoch;
+    column->batch = room->batch;
     column->changes = room->changes;
     column->used = ++fragment->stamp;
     return column->values;

@@ -48,7 +48,7 @@ struct mu_fragment_column {
     int64_t *values;
     uint32_t cap;
     uint64_t class_id;
-    uint64_t epoch, changes, used;
+    uint64_t batch, changes, used; /* batch: typical requests may be others in the next one */
 };
 /* One thread's columns. */
 struct mu_fragment {

@@ -26,13 +26,13 @@ void mu_hot_drop(struct mu_hot *hot)
 }
 
 struct mu_hot_tree *mu_hot_find(struct mu_hot *hot, const struct mu_room *room, uint64_t class_id,
-                                uint64_t mask_epoch, uint64_t missing)
+                                uint64_t taste, uint64_t missing)
 {
     for (uint32_t t = 0; t < MU_HOT_CLASSES; t++) {
         struct mu_hot_tree *tree = &hot->trees[t];
         if (!tree->valid || tree->class_id != class_id)
             continue;
-        bool current = tree->epoch == room->epoch && tree->mask_epoch == mask_epoch &&
+        bool current = tree->epoch == room->epoch && tree->taste == taste &&
                        room->changes - tree->changes <= missing;
         return current ? tree : NULL;
     }
@@ -60,7 +60,7 @@ static bool wins_tie(const void *context, uint32_t a, uint32_t b)
 }
 
 struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room, uint64_t class_id,
-                                 uint64_t mask_epoch, const struct mu_scan_need *need,
+                                 uint64_t taste, const struct mu_scan_need *need,
                                  const struct mu_filter_mask *mask)
 {
     struct mu_hot_tree *tree = tree_choose(hot, class_id);
@@ -73,10 +73,13 @@ struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room,
     for (uint32_t begin = 0; begin < room->rows; begin += MU_NODE_CHUNK)
         (void)room->ops->keys(need, &room->columns[0], begin, mask->bits[0][begin / MU_NODE_CHUNK],
                               tree->levels.keys[0] + begin);
-    tree->best = mu_tree_build(&tree->levels, room->ops, room->rows);
+    uint32_t filled = (room->rows + MU_NODE_CHUNK - 1) / MU_NODE_CHUNK * MU_NODE_CHUNK;
+    for (uint32_t row = filled; row < room->cap[0]; row++) /* those that are to come */
+        tree->levels.keys[0][row] = MU_SCORE_KEY_NONE;
+    tree->best = mu_tree_build(&tree->levels, room->ops, room->cap[0]);
     tree->class_id = class_id;
     tree->epoch = room->epoch;
-    tree->mask_epoch = mask_epoch;
+    tree->taste = taste;
     tree->changes = room->changes;
     tree->valid = true;
     return tree;

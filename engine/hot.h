@@ -10,7 +10,7 @@
  * better of the changed entry, which is at hand, and of the 15 others, which can be looked at for
  * all levels at once.
  *
- * A tree follows the change log of engine/room.h: what changed since it was last used is brought up
+ * A tree follows the change log of engine/room.h, over sessions too: what changed since it was last used is brought up
  * to date when it is used again. It is worth its O(rows) when a run of one class goes on, and worth
  * following while few changes are missing; the caller decides (engine/place.c). Its answer is that
  * of mu_room_best(), always.
@@ -22,8 +22,8 @@
 
 struct mu_hot_tree {
     uint64_t class_id;
-    uint64_t epoch; /* of the room it was built from */
-    uint64_t mask_epoch;
+    uint64_t epoch;   /* of the room it was built from */
+    uint64_t taste;   /* of the class: what it prefers */
     uint64_t changes; /* of the room, up to which it is current */
     uint64_t used;    /* stamp of the last use */
     bool valid;
@@ -42,10 +42,10 @@ void mu_hot_drop(struct mu_hot *hot);
 /* The tree of a class if there is one that can still be brought up to date with at most `missing`
  * changes; NULL otherwise. */
 struct mu_hot_tree *mu_hot_find(struct mu_hot *hot, const struct mu_room *room, uint64_t class_id,
-                                uint64_t mask_epoch, uint64_t missing);
+                                uint64_t taste, uint64_t missing);
 /* Build one in place of the least recently used. Errors: NULL when out of memory. Cost: O(rows). */
 struct mu_hot_tree *mu_hot_build(struct mu_hot *hot, const struct mu_room *room, uint64_t class_id,
-                                 uint64_t mask_epoch, const struct mu_scan_need *need,
+                                 uint64_t taste, const struct mu_scan_need *need,
                                  const struct mu_filter_mask *mask);
 /* Bring it up to date and return the best row, or MU_NONE. Cost: O(1 + changes * levels). */
 uint32_t mu_hot_best(struct mu_hot *hot, struct mu_hot_tree *tree, const struct mu_room *room,

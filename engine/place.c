@@ -126,31 +126,40 @@ static void uncount(struct mu_place *place, const struct mu_place_entry *entry)
 
 static void undo(struct mu_place *place, uint32_t log_count);
 
+/* Put back what an entry changed in the snapshot. */
+static void columns_restore(struct mu_place *place, const struct mu_place_entry *entry)
+{
+    struct mu_snapshot *snapshot = place->snapshot;
+    const struct mu_scan_need *need = place->classes[entry->pod.class_ix.v]->need;
+    for (uint32_t d = 0; d < need->count; d++)
+        snapshot->free[need->demands[d].resource][entry->row] +=
+            entry->sign * need->demands[d].amount;
+    struct mu_device_ask ask = device_ask(place, entry->pod.class_ix, entry->row);
+    if (ask.count != 0) {
+        struct mu_device_row *devices = &snapshot->devices[entry->row];
+        devices_move(devices, ask, entry->devices, -entry->sign);
+        snapshot->free[snapshot->share_resource][entry->row] = mu_device_most_left(devices);
+        snapshot->free[devices->resource][entry->row] = mu_device_whole_free(devices);
+    }
+    mu_room_stray(&place->room, entry->row);
+}
+
 void mu_place_end(struct mu_place *place)
 {
     MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     struct mu_snapshot *snapshot = place->snapshot;
-    /* A few changes are undone in the summaries too, for a session over the same snapshot; of many,
-     * the columns alone, and the summaries are computed anew. */
+    /* A few changes are undone one by one; of many, the columns alone, and what follows from them
+     * once for each row. */
     if (place->log_count <= snapshot->node_rows / ENTRIES_WORTH_UNDOING)
         undo(place, 0);
-    else
-        place->room.fresh = false;
+    bool strays = place->log_count > 0;
     while (place->log_count > 0) {
         const struct mu_place_entry *entry = &place->log[--place->log_count];
-        const struct mu_scan_need *need = place->classes[entry->pod.class_ix.v]->need;
-        for (uint32_t d = 0; d < need->count; d++)
-            snapshot->free[need->demands[d].resource][entry->row] +=
-                entry->sign * need->demands[d].amount;
-        struct mu_device_ask ask = device_ask(place, entry->pod.class_ix, entry->row);
-        if (ask.count != 0) {
-            struct mu_device_row *devices = &snapshot->devices[entry->row];
-            devices_move(devices, ask, entry->devices, -entry->sign);
-            snapshot->free[snapshot->share_resource][entry->row] = mu_device_most_left(devices);
-            snapshot->free[devices->resource][entry->row] = mu_device_whole_free(devices);
-        }
+        columns_restore(place, entry);
         uncount(place, entry);
     }
+    if (strays)
+        mu_room_settle(&place->room);
     mu_terms_end(place->terms);
     MU_VERIFY(touched_digest(snapshot) == place->digest);
     place->snapshot = NULL;
@@ -189,7 +198,7 @@ static uint32_t pick_row(struct mu_place *place, struct mu_place_class *known,
         place->counts.by_search++;
         return mu_room_best(&place->room, known->need, mask);
     }
-    return mu_choose_best(&place->choose, &place->room, &known->choose, known->id, known->version,
+    return mu_choose_best(&place->choose, &place->room, &known->choose, known->id, known->taste,
                           known->need, known->mask);
 }
 

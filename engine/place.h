@@ -50,15 +50,16 @@ struct mu_place; /* opaque; one thread */
 struct mu_place *mu_place_create(const struct mu_profile *profile, const struct mu_scan_ops *ops);
 void mu_place_destroy(struct mu_place *place);
 
-/* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(1); of
- * end: O(placements). */
+/* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(rows that
+ * have changed since the last session, by the snapshot's lists); of end: O(placements). */
 void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot);
 void mu_place_end(struct mu_place *place);
 /* Forget all caches; answers do not change. Between sessions. */
 void mu_place_drop_caches(struct mu_place *place);
 
 /* The best node for such a pod, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
- * Cost: see engine/room.h and engine/hot.h; O(rows) for the first pick of a session. */
+ * Cost: see engine/room.h and engine/choose.h; O(rows) for the first pick over a snapshot that does
+ * not say what has changed. */
 int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
 /* The score of such a pod on one row (engine/score.h: below 2^31), -1 where room or requests refuse
  * it; other rules are not looked at. Errors: MU_ENOMEM. Cost: O(1) once the class is known, O(rows)

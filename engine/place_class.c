@@ -120,10 +120,11 @@ int mu_place_class_renew(struct mu_place *place, struct mu_class_ix ix,
         return error;
     }
     known->mask_epoch = mu_filter_epoch(place->filter);
-    uint64_t prefer_version = known->prefer == NULL ? 0 : known->prefer->version;
-    if (known->mask_version != known->mask->version || known->prefer_version != prefer_version)
-        known->version = ++place->version_last;
-    known->mask_version = known->mask->version;
+    /* Without levels all that pass are liked the same: as if there was no preference. */
+    bool levels = known->prefer != NULL && known->prefer->levels[0] != NULL;
+    uint64_t prefer_version = levels ? known->prefer->version : 0;
+    if (known->prefer_version != prefer_version)
+        known->taste = ++place->taste_last;
     known->prefer_version = prefer_version;
     return 0;
 }

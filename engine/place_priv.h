@@ -23,8 +23,8 @@ struct mu_place_class {
     uint64_t session; /* in which mask and feasibility were last looked up */
     uint64_t mask_epoch, prefer_epoch;
     const struct mu_filter_mask *mask;
-    /* Of mask and preferences together: another one whenever either has changed. */
-    uint64_t version, mask_version, prefer_version;
+    uint64_t taste; /* another one whenever the preferences have changed */
+    uint64_t prefer_version;
     struct mu_affinity_ix affinity;
     struct mu_symbol hostname; /* pinned to nodes of it, or to the one of this name; 0: not so */
     struct mu_symbol only_name;
@@ -91,8 +91,8 @@ struct mu_place {
     bool given; /* held room is handed back: the state is not one to remember */
     uint32_t trial_begin;
     struct mu_prefer_log prefers;
-    uint64_t prefer_bytes; /* of all columns */
-    uint64_t version_last;
+    uint64_t prefer_bytes;           /* of all columns */
+    uint64_t taste_last;             /* given to a class */
     struct mu_place_class **classes; /* by class index */
     uint32_t class_cap;
     struct mu_place_entry *log;

@@ -3,13 +3,17 @@
 #include <string.h>
 
 #include "engine/base/assert.h"
+#include "engine/base/bitset.h"
 #include "engine/base/mem.h"
 
 #define STALE_BASE    (UINT64_C(1) << 63)
+#define STALE_WEIGHTS (UINT64_C(1) << 62)
+/* More than one row in so many changed: computing all anew is cheaper, and nobody's log is as long. */
+#define ANEW_SHARE    8u
 #define BLOCK         MU_NODE_CHUNK
 #define ROWS_IN_CACHE 32768u
 
-_Static_assert(MU_RESOURCES_MAX < 63, "bit 63 is the node term");
+_Static_assert(MU_RESOURCES_MAX < 62, "bit 63 is the node term, bit 62 the weights");
 _Static_assert((MU_ROOM_LOG & (MU_ROOM_LOG - 1)) == 0, "used as a mask");
 
 static uint32_t blocks_of(uint32_t entries)
@@ -50,6 +54,9 @@ static void levels_free(struct mu_room *room)
     mu_mem_free(room->stale);
     mu_mem_free(room->stale_blocks);
     mu_mem_free(room->last);
+    mu_mem_free(room->stray);
+    room->stray = NULL;
+    room->stray_count = 0;
     room->tie_key = NULL;
     room->stale = NULL;
     room->stale_blocks = NULL;
@@ -68,23 +75,6 @@ void mu_room_fini(struct mu_room *room)
 {
     levels_free(room);
     mu_room_drop(room);
-}
-
-void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot)
-{
-    MU_ASSERT(snapshot->node_cap % BLOCK == 0 && snapshot->node_rows <= snapshot->node_cap);
-    room->snapshot = snapshot;
-    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
-        room->columns[0].free[r] = snapshot->free[r];
-    if (room->model != snapshot->model || room->static_generation != snapshot->static_generation ||
-        room->rows != snapshot->node_rows) {
-        room->model = NULL; /* static columns and all that follows from them */
-        mu_score_compile(&room->score, room->profile, snapshot->model, snapshot->resource_count);
-    }
-    if (room->model == NULL || room->generation != snapshot->generation) {
-        room->fresh = false;
-        room->ready = 0;
-    }
 }
 
 /* ---- static columns ----------------------------------------------------------------------- */
@@ -130,8 +120,9 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
         room->stale = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale);
         room->stale_blocks = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale_blocks);
         room->last = mu_mem_calloc(room->cap[0], sizeof *room->last);
+        room->stray = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stray);
         complete = room->tie_key != NULL && room->stale != NULL && room->stale_blocks != NULL &&
-                   room->last != NULL;
+                   room->last != NULL && room->stray != NULL;
     }
     if (!complete) {
         levels_free(room);
@@ -273,6 +264,7 @@ static void bases_prepare(struct mu_room *room)
     room->fresh = true;
     room->ready = 0;
     room->epoch++;
+    room->batch++;
 }
 
 static int resource_prepare(struct mu_room *room, uint32_t r)
@@ -381,6 +373,20 @@ void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t 
     mark(room, row, STALE_BASE | UINT64_C(1) << resource);
 }
 
+static void log_row(struct mu_room *room, uint32_t row)
+{
+    room->last[row] = (uint32_t)room->changes;
+    room->log[room->changes++ & (MU_ROOM_LOG - 1)] = row;
+}
+
+/* All about a row may have changed but its static columns, or they too (STALE_WEIGHTS). */
+static void row_renew(struct mu_room *room, uint32_t row, uint64_t touched)
+{
+    bases_update(room, row);
+    mark(room, row, touched | STALE_BASE | room->ready);
+    log_row(room, row);
+}
+
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign)
 {
     MU_ASSERT(room->fresh && row < room->rows);
@@ -393,8 +399,18 @@ void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint3
     }
     bases_update(room, row);
     mark(room, row, touched);
-    room->last[row] = (uint32_t)room->changes;
-    room->log[room->changes++ & (MU_ROOM_LOG - 1)] = row;
+    log_row(room, row);
+}
+
+static void weights_sum_up(struct mu_room *room, uint32_t l, uint32_t entry)
+{
+    for (uint32_t f = 0; f < room->score.form_count; f++) {
+        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+            if (room->score.forms[f].parts[slot].most != 0)
+                room->weight[f][slot][l][entry] =
+                    room->ops->min(room->weight[f][slot][l - 1] + entry * BLOCK);
+        }
+    }
 }
 
 /* Sum up the marked blocks again. A resource without summaries is left for resource_prepare(). */
@@ -409,6 +425,8 @@ void mu_room_refresh(struct mu_room *room)
                 room->base[f][l][entry] = room->ops->max(room->base[f][l - 1] + entry * BLOCK);
             if (room->score.form_count > 1)
                 both_sum_up(room, l, entry);
+            if ((touched & STALE_WEIGHTS) != 0)
+                weights_sum_up(room, l, entry);
             for (uint64_t rest = touched & room->ready; rest != 0; rest &= rest - 1) {
                 uint32_t r = (uint32_t)__builtin_ctzll(rest);
                 room->free[l][r][entry] =
@@ -417,6 +435,137 @@ void mu_room_refresh(struct mu_room *room)
         }
     }
     room->stale_count = 0;
+}
+
+/* ---- from snapshot to snapshot -------------------------------------------------------------- */
+
+static bool is_static_same(const struct mu_room *room, const struct mu_snapshot *s)
+{
+    return room->model == s->model && room->static_generation == s->static_generation &&
+           room->rows == s->node_rows && room->resource_count == s->resource_count;
+}
+
+/* The profile means the same for a snapshot that may know more resources. */
+static bool is_score_same(const struct mu_room *room, const struct mu_snapshot *s)
+{
+    if (room->resource_count == s->resource_count)
+        return true;
+    struct mu_score score;
+    mu_score_compile(&score, room->profile, s->model, s->resource_count);
+    return memcmp(&score, &room->score, sizeof score) == 0;
+}
+
+/* True when all is computed, and the snapshot says which rows have changed since: few enough, and
+ * the levels have room for new ones. */
+static bool is_followed(const struct mu_room *room, const struct mu_snapshot *s)
+{
+    if (!room->fresh || room->model != s->model || room->rows == 0)
+        return false;
+    bool frees = room->generation != s->generation;
+    bool statics = room->static_generation != s->static_generation;
+    if ((frees && (s->free_changed == NULL || room->generation < s->free_base ||
+                   room->generation > s->generation)) ||
+        (statics && (s->static_changed == NULL || room->static_generation < s->static_base ||
+                     room->static_generation > s->static_generation)))
+        return false;
+    uint64_t listed =
+        (uint64_t)(frees ? s->free_changed_count : 0) + (statics ? s->static_changed_count : 0);
+    uint64_t rows_max = UINT64_C(1) << (6 * room->level_count);
+    bool grown = s->node_rows > room->rows && statics && s->node_rows <= room->cap[0] &&
+                 s->node_rows <= rows_max;
+    return (grown || s->node_rows == room->rows) && listed <= room->rows / ANEW_SHARE &&
+           is_score_same(room, s);
+}
+
+/* Static columns of one row. */
+static void static_row(struct mu_room *room, uint32_t row)
+{
+    const struct mu_snapshot *s = room->snapshot;
+    bool hole = (s->nodes[row].flags & MU_NODE_PRESENT) == 0;
+    room->tie_key[row] = hole ? -1 : mu_score_tie_key(s->nodes[row].tie);
+    for (uint32_t f = 0; f < room->score.form_count; f++) {
+        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
+            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+            if (part->most != 0)
+                room->weight[f][slot][0][row] =
+                    hole
+                        ? WEIGHT_NEUTRAL
+                        : mu_score_weight(part->most, s->alloc[part->resource][row] >> part->shift);
+        }
+    }
+}
+
+static void rows_follow(struct mu_room *room)
+{
+    const struct mu_snapshot *s = room->snapshot;
+    room->rows = s->node_rows;
+    room->resource_count = s->resource_count;
+    for (uint32_t l = 0, entries = room->rows; l < room->level_count; l++) {
+        room->count[l] = entries;
+        entries = blocks_of(entries);
+    }
+    if (room->static_generation != s->static_generation) {
+        for (uint32_t i = 0; i < s->static_changed_count; i++) {
+            static_row(room, s->static_changed[i]);
+            row_renew(room, s->static_changed[i], STALE_WEIGHTS);
+        }
+        room->static_generation = s->static_generation;
+    }
+    if (room->generation != s->generation) {
+        for (uint32_t i = 0; i < s->free_changed_count; i++)
+            row_renew(room, s->free_changed[i], 0);
+        room->generation = s->generation;
+        room->batch++;
+    }
+}
+
+/* All of it is to be computed anew. Weights stay: those of marked blocks are summed up first. */
+static void give_up(struct mu_room *room)
+{
+    if (room->fresh)
+        mu_room_refresh(room);
+    room->fresh = false;
+    room->ready = 0;
+}
+
+void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot)
+{
+    MU_ASSERT(snapshot->node_cap % BLOCK == 0 && snapshot->node_rows <= snapshot->node_cap);
+    MU_ASSERT(room->stray_count == 0);
+    room->snapshot = snapshot;
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
+        room->columns[0].free[r] = snapshot->free[r];
+    if (is_followed(room, snapshot)) {
+        rows_follow(room);
+        return;
+    }
+    give_up(room);
+    if (is_static_same(room, snapshot))
+        return;
+    room->model = NULL; /* static columns and all that follows from them */
+    room->resource_count = snapshot->resource_count;
+    mu_score_compile(&room->score, room->profile, snapshot->model, snapshot->resource_count);
+}
+
+void mu_room_stray(struct mu_room *room, uint32_t row)
+{
+    MU_ASSERT(row < room->rows);
+    room->stray_count += !mu_bitset_test(room->stray, row);
+    mu_bitset_set(room->stray, row);
+}
+
+void mu_room_settle(struct mu_room *room)
+{
+    if (room->stray_count > room->rows / ANEW_SHARE)
+        give_up(room);
+    for (uint32_t word = 0; room->stray_count > 0; word++) {
+        MU_ASSERT(word < room->cap[0] / BLOCK);
+        uint64_t bits = room->stray[word];
+        room->stray[word] = 0;
+        room->stray_count -= (uint32_t)__builtin_popcountll(bits);
+        for (; bits != 0 && room->fresh; bits &= bits - 1)
+            row_renew(room, word * BLOCK + (uint32_t)__builtin_ctzll(bits), 0);
+    }
 }
 
 /* ---- search ------------------------------------------------------------------------------- */

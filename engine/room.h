@@ -26,6 +26,13 @@
  * blocks are computed again before the next search. The last changes are logged for those who keep
  * something per row (engine/hot.h). Summaries of a resource exist once somebody asked for it.
  *
+ * From session to session all of it is kept. What a sync has changed is in the snapshot's lists: the
+ * rows in them are changes like any others, logged too, so that whoever follows the log follows the
+ * cluster. A row whose static columns changed gets its weights anew; one that is new is a hole that
+ * is filled. Everything is computed from scratch, and `epoch` moves, when a snapshot does not say
+ * what has changed since the one before, or says that a good part has; when rows outgrow the
+ * columns; and when the profile means another set of resources.
+ *
  * Cost per search: O(64 * levels) where bounds are tight, O(rows) at worst. Per change: O(1), plus
  * O(64 * levels * resources) at the next search.
  */
@@ -46,10 +53,12 @@ struct mu_room {
     const struct mu_model *model;
     uint64_t static_generation;
     uint64_t generation;
+    uint32_t resource_count;
     uint32_t rows;
     bool fresh;     /* bases match the snapshot's present free amounts */
     uint64_t ready; /* resources whose summaries do */
     uint64_t epoch; /* moves when bases are computed anew: the log does not reach back over it */
+    uint64_t batch; /* moves with it, and with the snapshot's generation */
     /* Levels. */
     uint32_t level_count;
     uint32_t count[MU_LEVELS_MAX]; /* entries */
@@ -64,6 +73,9 @@ struct mu_room {
     uint64_t *stale; /* resource bits, and bit 63 for the node term */
     uint32_t *stale_blocks;
     uint32_t stale_count;
+    /* Rows whose free amounts changed behind the room's back: a bit each, and how many. */
+    uint64_t *stray;
+    uint32_t stray_count;
     /* Changes: row of change number n is log[n % MU_ROOM_LOG], for the last MU_ROOM_LOG ones, and
      * last[row] is the low half of the number of its last one. */
     uint64_t changes;
@@ -76,7 +88,8 @@ struct mu_room {
 void mu_room_init(struct mu_room *room, const struct mu_scan_ops *ops,
                   const struct mu_profile *profile);
 void mu_room_fini(struct mu_room *room);
-/* Work on this snapshot; what still matches it is kept. Cost: O(1). */
+/* Work on this snapshot; what still matches it is kept. Cost: O(rows that have changed since the
+ * last one, by the snapshot's lists). */
 void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot);
 /* Forget everything computed. */
 void mu_room_drop(struct mu_room *room);
@@ -96,6 +109,10 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
 void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount);
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
+/* The free amounts of a row are about to be, or were, put back in the snapshot by themselves; and: all
+ * are, by now. Cost of the latter: O(rows / 64 + rows put back). */
+void mu_room_stray(struct mu_room *room, uint32_t row);
+void mu_room_settle(struct mu_room *room);
 /* Sum up what changed since. What reads summaries by itself calls it first. */
 void mu_room_refresh(struct mu_room *room);
 /* A search in progress: the best row so far. */

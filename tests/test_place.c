@@ -6,7 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/hot.h"
-#include "engine/place.h"
+#include "engine/place_priv.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
 
@@ -194,6 +194,126 @@ static void test_place_pick__random_clusters__equals_oracle(void **state)
     }
 }
 
+/* A node object changes: what it has, its taints, or whether it is there; or one more comes. */
+static void node_event(struct mu_cluster *cluster, struct mu_random *random)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    uint32_t row = (uint32_t)mu_random_below(random, s->node_rows);
+    uint32_t r = (uint32_t)mu_random_below(random, s->resource_count);
+    bool present = (s->nodes[row].flags & MU_NODE_PRESENT) != 0;
+    const struct mu_taint soft = {MU_STR("soft"), MU_STR(""), MU_EFFECT_PREFER_NO_SCHEDULE};
+    struct mu_amount late[] = {{MU_STR("cpu"), 0},
+                               {MU_STR("memory"), 32 * GI},
+                               {MU_STR("pods"), 110},
+                               {MU_STR("example.com/late"), 8}};
+    char name[32];
+    switch (mu_random_below(random, 5)) {
+    case 0: /* larger or smaller */
+        if (present) {
+            int64_t grown = mu_random_between(random, 0, 3) * s->alloc[r][row] / 2;
+            int64_t more = grown - s->alloc[r][row];
+            s->alloc[r][row] = grown;
+            mu_cluster_free_add(cluster, row, r, more);
+            mu_cluster_flags(cluster, row, s->nodes[row].flags);
+        }
+        break;
+    case 1:
+        if (present)
+            mu_cluster_taint(cluster, row, &soft, (uint32_t)mu_random_below(random, 2));
+        break;
+    case 2: /* gone: a hole */
+        for (r = 0; present && r < s->resource_count; r++) {
+            s->alloc[r][row] = 0;
+            mu_cluster_free_add(cluster, row, r, -s->free[r][row]);
+        }
+        if (present && s->images != NULL)
+            mu_cluster_images(cluster, row, NULL, 0);
+        s->node_count -= present;
+        mu_cluster_flags(cluster, row, 0);
+        break;
+    case 3: /* another in its place */
+        if (!present) {
+            for (r = 0; r <= MU_RES_PODS; r++) {
+                s->alloc[r][row] = 1000 * (1 + (int64_t)r);
+                mu_cluster_free_add(cluster, row, r, s->alloc[r][row]);
+            }
+            s->nodes[row].generation++;
+            s->node_count++;
+            mu_cluster_flags(cluster, row, MU_NODE_PRESENT);
+        }
+        break;
+    default:
+        if (s->node_rows == s->node_cap)
+            break;
+        (void)snprintf(name, sizeof name, "more-%u", s->node_rows);
+        late[0].value = mu_random_between(random, 1, 2) * 16000;
+        (void)mu_cluster_node(cluster, &(const struct mu_node_object){.name = mu_str_of(name),
+                                                                      .uid = mu_str_of(name),
+                                                                      .allocatable = late,
+                                                                      .allocatable_count = 4});
+        break;
+    }
+}
+
+/* Caches follow the cluster from session to session: the changes that the snapshot lists, more than
+ * it lists, and now and then a snapshot that lists nothing. */
+static void test_place_pick__many_sessions__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(35);
+    const struct mu_cluster_shape shape = {.nodes_max = 500, .classes = CLASSES};
+    /* One looks at a resource that no node has at first. */
+    const struct mu_profile late = {.name = "late",
+                                    .fit = 1,
+                                    .resource_count = 2,
+                                    .resources = {{"cpu", 1}, {"example.com/late", 2}}};
+    const struct mu_profile *profiles[] = {&mu_profile_spread, &mu_profile_pack,
+                                           &mu_profile_default, &late};
+    uint64_t sessions = 0, anew = 0;
+    struct mu_place_counts sum = {0};
+    uint64_t grown = 0, appeared = 0;
+    for (uint32_t round = 0; round < 24; round++, run.step++) {
+        struct mu_cluster cluster;
+        struct fixture f = {.run = &run, .cluster = &cluster, .profile = profiles[round % 4]};
+        mu_cluster_random(&cluster, &run.random, &shape, f.classes);
+        uint32_t rows = cluster.snapshot.node_rows, resources = cluster.snapshot.resource_count;
+        if (cluster.snapshot.node_rows == 0) {
+            mu_cluster_fini(&cluster);
+            continue;
+        }
+        if (round % 3 != 0) /* spread has something to do */
+            for (uint32_t row = 0; row < cluster.snapshot.node_rows; row++)
+                mu_cluster_free_add(&cluster, row, MU_RES_PODS, 1);
+        mu_cluster_track(&cluster);
+        f.place = mu_place_create(f.profile, NULL);
+        for (uint32_t session = 0; session < 60; session++, sessions++) {
+            random_session(&f, 1 + (uint32_t)mu_random_below(&run.random, 30));
+            if (!mu_random_chance(&run.random, 30))
+                mu_cluster_handed_over(&cluster);
+            uint64_t events =
+                mu_random_below(&run.random, mu_random_chance(&run.random, 30) ? 90 : 8);
+            for (; events > 0; events--) {
+                if (mu_random_chance(&run.random, 300))
+                    node_event(&cluster, &run.random);
+                else
+                    mu_cluster_random_event(&cluster, &run.random);
+            }
+        }
+        struct mu_place_counts counts;
+        mu_place_counts(f.place, &counts);
+        sum.by_rank += counts.by_rank;
+        sum.by_tree += counts.by_tree;
+        sum.by_bounds += counts.by_bounds;
+        anew += f.place->room.epoch;
+        grown += cluster.snapshot.node_rows > rows;
+        appeared += cluster.snapshot.resource_count > resources;
+        mu_place_destroy(f.place);
+        mu_cluster_fini(&cluster);
+    }
+    assert_true(anew < sessions / 2 && grown > 5 && appeared > 5);
+    assert_true(sum.by_rank > 500 && sum.by_tree > 500 && sum.by_bounds > 100);
+}
+
 /* More than 4096 rows: three levels of summaries, four of trees. */
 static void test_place_pick__large_clusters__equals_oracle(void **state)
 {
@@ -364,6 +484,7 @@ int main(void)
         cmocka_unit_test(test_place_take__no_room__aborts),
         cmocka_unit_test(test_place_pick__no_rows__none),
         cmocka_unit_test(test_place_pick__random_clusters__equals_oracle),
+        cmocka_unit_test(test_place_pick__many_sessions__equals_oracle),
         cmocka_unit_test(test_place_pick__large_clusters__equals_oracle),
         cmocka_unit_test(test_place_pick__more_runs_than_trees__equals_oracle),
         cmocka_unit_test(test_place_rollback__full_in_the_trial__fits_again),

@@ -106,6 +106,16 @@ void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu
     row_moved(cluster, row);
 }
 
+static void free_moved(struct mu_cluster *cluster, uint32_t row)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    s->generation++;
+    if (s->free_changed_count == MU_CLUSTER_CHANGED_MAX)
+        s->free_changed = NULL;
+    if (s->free_changed != NULL)
+        cluster->freed[s->free_changed_count++] = row;
+}
+
 uint32_t mu_cluster_hole(struct mu_cluster *cluster)
 {
     struct mu_snapshot *s = &cluster->snapshot;
@@ -175,7 +185,7 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
     struct mu_snapshot *s = &cluster->snapshot;
     MU_ASSERT(row < s->node_rows && resource < s->resource_count);
     s->free[resource][row] += amount;
-    s->generation++;
+    free_moved(cluster, row);
     s->capacity_generation += amount > 0;
 }
 
@@ -218,6 +228,9 @@ void mu_cluster_handed_over(struct mu_cluster *cluster)
     s->image_base = s->image_generation;
     s->static_changed = cluster->changed;
     s->static_changed_count = 0;
+    s->free_base = s->generation;
+    s->free_changed = cluster->freed;
+    s->free_changed_count = 0;
 }
 
 struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_pod_object *pod)

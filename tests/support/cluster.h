@@ -19,6 +19,7 @@ struct mu_cluster {
     bool tracked; /* the snapshot lists which rows' static columns or images have changed */
     struct mu_image_page **image_pages; /* what the snapshot shows, to write */
     uint32_t changed[MU_CLUSTER_CHANGED_MAX];
+    uint32_t freed[MU_CLUSTER_CHANGED_MAX]; /* the same for free amounts */
 };
 
 void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap);
@@ -44,7 +45,7 @@ void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_
 /* Change the images of a node, and move the image generation. */
 void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu_image *images,
                        uint32_t count);
-/* From now on the snapshot lists the rows that the four above change, as the DB's do: those since
+/* From now on the snapshot lists the rows that all of these change, as the DB's do: those since
  * the last call of mu_cluster_handed_over. Without it any row may have changed. */
 void mu_cluster_track(struct mu_cluster *cluster);
 void mu_cluster_handed_over(struct mu_cluster *cluster);
