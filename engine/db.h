@@ -187,8 +187,8 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
  * count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle time. Returns the drift found
  * by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
-/* Order-independent digest of nodes and pods (names, uids, versions, binding): equal content,
- * equal digest (I7). Cost: O(objects). */
+/* Order-independent digest of nodes and pods (names, uids, versions, binding), and of namespaces
+ * (names, labels): equal content, equal digest (I7). Cost: O(objects). */
 uint64_t mu_db_digest(const struct mu_db *db);
 
 #endif

@@ -83,6 +83,24 @@ static uint64_t digest_pod(const struct mu_db *db, const struct mu_pod_rec *p)
     return mu_hash_mix(hash, mu_hash_str(node, 0));
 }
 
+static uint64_t digest_label(const struct mu_db *db, struct mu_symbol key, struct mu_symbol value)
+{
+    return mu_hash_mix(mu_hash_str(mu_symbol_str(db->symbols, key), 0),
+                       mu_hash_str(mu_symbol_str(db->symbols, value), 1));
+}
+
+/* Labels are summed: their order in a set is that of symbols, which differs from DB to DB. */
+static uint64_t digest_namespace(const struct mu_db *db, struct mu_symbol name,
+                                 const struct mu_labels_view *labels)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < labels->set->count; i++)
+        sum += digest_label(db, labels->set->pairs[i].key, labels->set->pairs[i].value);
+    if (labels->hostname.v != 0)
+        sum += digest_label(db, labels->hostname_key, labels->hostname);
+    return mu_hash_mix(mu_hash_str(mu_symbol_str(db->symbols, name), MU_DB_NAMESPACES), sum);
+}
+
 uint64_t mu_db_digest(const struct mu_db *db)
 {
     uint64_t digest = 0;
@@ -92,5 +110,11 @@ uint64_t mu_db_digest(const struct mu_db *db)
     for (uint32_t pod = 0; pod < db->pods.high; pod++)
         if ((mu_pod_at(db, pod)->flags & MU_POD_USED) != 0)
             digest += digest_pod(db, mu_pod_at(db, pod));
+    for (uint32_t at = 0; at < mu_model_namespace_bound(db->model); at++) {
+        struct mu_symbol name;
+        struct mu_labels_view labels;
+        if (mu_model_namespace_at(db->model, at, &name, &labels))
+            digest += digest_namespace(db, name, &labels);
+    }
     return digest;
 }

@@ -155,6 +155,9 @@ void mu_model_namespaces_relist(struct mu_model *m);
 /* Records are [0, bound). True when `at` holds a stale one; its name is valid until it is gone. */
 uint32_t mu_model_namespace_bound(const struct mu_model *m);
 bool mu_model_namespace_stale(const struct mu_model *m, uint32_t at, struct mu_str *name);
+/* The name and the labels in record `at`; false when it holds none. Thread: the writer. */
+bool mu_model_namespace_at(const struct mu_model *m, uint32_t at, struct mu_symbol *name,
+                           struct mu_labels_view *out);
 
 /* Drop a reference. At zero the entry is readable until mu_model_reclaim(generation or later). */
 void mu_model_label_set_unref(struct mu_model *model, struct mu_label_set_ix ix,

@@ -92,6 +92,18 @@ bool mu_model_namespace_stale(const struct mu_model *m, uint32_t at, struct mu_s
     return true;
 }
 
+bool mu_model_namespace_at(const struct mu_model *m, uint32_t at, struct mu_symbol *name,
+                           struct mu_labels_view *out)
+{
+    MU_ASSERT(at < m->namespace_bound);
+    const struct mu_namespace *ns = &m->namespaces[at];
+    if (ns->name.v == 0)
+        return false;
+    *name = ns->name;
+    *out = mu_model_labels(m, ns->labels, ns->hostname);
+    return true;
+}
+
 static bool has_labels(const struct mu_namespace *ns)
 {
     return ns->labels.v != 0 || ns->hostname.v != 0;

@@ -544,6 +544,37 @@ static void test_db_digest__other_order_same_content__equal(void **state)
     mu_db_destroy(right);
 }
 
+static void test_db_digest__namespaces__by_their_labels(void **state)
+{
+    const struct mu_label hosted[] = {{MU_STR("team"), MU_STR("b")},
+                                      {MU_STR("kubernetes.io/hostname"), MU_STR("n1")}};
+    const struct mu_label turned[] = {hosted[1], hosted[0]};
+    (void)state;
+    struct mu_db *left = fixture_create(0);
+    struct mu_db *right = fixture_create(0);
+    uint64_t empty = mu_db_digest(left);
+    put_namespace(left, "one", "a");
+    put_namespace(left, "two", "b");
+    put_namespace(right, "two", "b"); /* other symbols, other order */
+    put_namespace(right, "one", "a");
+    assert_true(mu_db_digest(left) != empty);
+    assert_true(mu_db_digest(left) == mu_db_digest(right));
+    put_namespace(right, "one", "b");
+    assert_true(mu_db_digest(left) != mu_db_digest(right));
+    put_namespace(left, "one", "b");
+    put_namespace(left, "two", "a");
+    assert_true(mu_db_digest(left) != mu_db_digest(right)); /* not which labels, but whose */
+    assert_int_equal(mu_db_namespace_upsert(left, MU_STR("two"), hosted, 2, NULL), 0);
+    assert_true(mu_db_digest(left) != mu_db_digest(right)); /* a label that is kept apart */
+    assert_int_equal(mu_db_namespace_upsert(right, MU_STR("two"), turned, 2, NULL), 0);
+    assert_true(mu_db_digest(left) == mu_db_digest(right));
+    assert_int_equal(mu_db_namespace_remove(left, MU_STR("one")), 0);
+    assert_int_equal(mu_db_namespace_remove(left, MU_STR("two")), 0);
+    assert_true(mu_db_digest(left) == empty);
+    mu_db_destroy(left);
+    mu_db_destroy(right);
+}
+
 /* --- out of memory ------------------------------------------------------------------------- */
 
 /* Everything that anybody can see of a DB, condensed. */
@@ -713,6 +744,7 @@ int main(void)
         cmocka_unit_test(test_db_relist__absent_namespaces__removed_in_slices),
         cmocka_unit_test(test_db_audit_step__planted_drift__found_and_repaired),
         cmocka_unit_test(test_db_digest__other_order_same_content__equal),
+        cmocka_unit_test(test_db_digest__namespaces__by_their_labels),
         cmocka_unit_test(test_db_upsert__out_of_memory_anywhere__changes_nothing),
         cmocka_unit_test(test_db_create__out_of_memory_anywhere__leaks_nothing),
     };

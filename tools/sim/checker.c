@@ -12,7 +12,6 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
-#include "tools/report/rules.h"
 
 /* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
 struct seen_bind {
@@ -177,6 +176,7 @@ static int compare_nodes(const void *left, const void *right)
 static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list lists[MU_DB_KINDS])
 {
     struct mu_naive_list *nodes = &lists[MU_DB_NODES], *pods = &lists[MU_DB_PODS];
+    struct mu_naive_list *spaces = &lists[MU_DB_NAMESPACES];
     struct mu_naive_world w = {0};
     struct mu_error warn;
     w.nodes = must(mu_arena_calloc(c->arena, nodes->count + 1, sizeof *w.nodes));
@@ -189,6 +189,13 @@ static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list
         if (mu_pod_decode(raw_of(&pods->objects[i]), c->arena, &w.pods[w.pod_count], &warn, NULL) ==
             0)
             w.pod_count++;
+    w.namespaces = must(mu_arena_calloc(c->arena, spaces->count + 1, sizeof *w.namespaces));
+    for (uint32_t i = 0; i < spaces->count; i++) {
+        struct mu_namespace_object ns;
+        if (mu_namespace_decode(raw_of(&spaces->objects[i]), c->arena, &ns, &warn, NULL) == 0)
+            w.namespaces[w.namespace_count++] =
+                (struct mu_rules_namespace){ns.name, ns.labels, ns.label_count};
+    }
     qsort(w.nodes, w.node_count, sizeof *w.nodes, compare_nodes);
     qsort(w.pods, w.pod_count, sizeof *w.pods, compare_pods);
     return w;
@@ -310,8 +317,7 @@ static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_wo
 static void check_others(struct mu_checker *c, const struct mu_naive_world *w,
                          const struct mu_pod_object *pod)
 {
-    const struct mu_rules_world rules = {
-        .nodes = w->nodes, .node_count = w->node_count, .pods = w->pods, .pod_count = w->pod_count};
+    const struct mu_rules_world rules = mu_naive_rules(w);
     const struct mu_node_object *node = find_node(w, pod->node_name);
     enum mu_verdict_kind broken = node == NULL ? MU_FITS : mu_rules_others(&rules, node, pod);
     if (broken != MU_FITS)
@@ -446,6 +452,9 @@ static uint64_t fresh_digest(struct mu_checker *c, const struct mu_naive_world *
     for (uint32_t i = 0; i < w->pod_count; i++)
         if (!mu_naive_terminal(&w->pods[i]))
             MU_ASSERT(mu_db_pod_upsert(db, &w->pods[i], 0, NULL) == 0);
+    for (uint32_t i = 0; i < w->namespace_count; i++)
+        MU_ASSERT(mu_db_namespace_upsert(db, w->namespaces[i].name, w->namespaces[i].labels,
+                                         w->namespaces[i].label_count, NULL) == 0);
     mu_db_batch_end(db);
     uint64_t digest = mu_db_digest(db);
     mu_db_destroy(db);

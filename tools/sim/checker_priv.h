@@ -3,6 +3,7 @@
 /* Shared by checker.c (lists, decisions, server), and naive.c (the rules, on strings). */
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
+#include "tools/report/rules.h"
 #include "tools/sim/checker.h"
 
 #define MU_CHECKER_OBJECTS_MAX    (1u << 16)
@@ -22,7 +23,11 @@ struct mu_naive_world {
     uint32_t node_count;
     struct mu_pod_object *pods;
     uint32_t pod_count;
+    struct mu_rules_namespace *namespaces;
+    uint32_t namespace_count;
 };
+/* The world as the rules about other pods read it. */
+struct mu_rules_world mu_naive_rules(const struct mu_naive_world *world);
 
 /* A pod on a node that no list shows yet: decided, outcome or view outstanding. */
 struct mu_naive_decision {

@@ -1,8 +1,17 @@
 /*
  * The rules, as naively as they can be written: strings, linear scans, no caches.
  */
-#include "tools/report/rules.h"
 #include "tools/sim/checker_priv.h"
+
+struct mu_rules_world mu_naive_rules(const struct mu_naive_world *world)
+{
+    return (struct mu_rules_world){.nodes = world->nodes,
+                                   .node_count = world->node_count,
+                                   .pods = world->pods,
+                                   .pod_count = world->pod_count,
+                                   .namespaces = world->namespaces,
+                                   .namespace_count = world->namespace_count};
+}
 
 bool mu_naive_terminal(const struct mu_pod_object *pod)
 {
@@ -148,10 +157,7 @@ static bool room_for(const struct mu_naive_world *world, const struct mu_node_ob
 bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object *pod,
                         struct mu_str scheduler)
 {
-    const struct mu_rules_world rules = {.nodes = world->nodes,
-                                         .node_count = world->node_count,
-                                         .pods = world->pods,
-                                         .pod_count = world->pod_count};
+    const struct mu_rules_world rules = mu_naive_rules(world);
     bool fits = true, any = mu_rules_any(world->pods, world->pod_count);
     uint32_t placed[256], placed_count = 0;
     for (uint32_t i = 0; fits && i < world->pod_count; i++) {
