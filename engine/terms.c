@@ -292,7 +292,9 @@ static uint32_t view_find(struct mu_terms *terms, uint32_t census_ix, int32_t sk
 static int view_reserve(struct mu_view *view, bool by_row, uint32_t domains, uint32_t rows)
 {
     uint32_t want = by_row && rows > domains ? rows : domains;
-    if (view->over != NULL && want <= view->domain_cap && rows <= view->row_cap)
+    /* The number may be that of another census by now, and one bitmap serves only rows. */
+    bool fits = view->over != NULL && (view->rows == view->over) == by_row;
+    if (fits && want <= view->domain_cap && rows <= view->row_cap)
         return 0;
     uint32_t domain_cap = want + want / 8 + 64, row_cap = rows + rows / 8 + 64;
     uint64_t *over = mu_mem_calloc(MU_BITSET_WORDS(by_row ? row_cap + domain_cap : domain_cap), 8);

@@ -378,6 +378,71 @@ static void test_place_verdict__key_asked_for_again__domains_as_they_are_now(voi
     close_rig(&r);
 }
 
+/* Whether the mask, which is made of what is remembered, lets the pod go there. */
+static bool mask_on(struct rig *r, struct mu_place *place, const struct mu_pod_object *pod,
+                    uint32_t node)
+{
+    struct mu_place_pod member;
+    uint64_t bits;
+    assert_true(member_of(r, pod, &member));
+    mu_place_begin(place, r->snapshot);
+    const uint32_t row = row_of(r, &r->world.nodes[node]);
+    assert_int_equal(mu_place_fits(place, member, row / 64 * 64, &bits), 0);
+    mu_place_end(place);
+    return (bits >> row % 64 & 1) != 0;
+}
+
+/* A rule that somebody waits with; its pod and the one that is in its way are new each time. */
+static void check_rule(struct rig *r, struct mu_place *place, bool ports, uint64_t version)
+{
+    static const struct mu_str own = {"ns-0", 4};
+    static const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                            .topology_key = {"zone", 4},
+                                            .namespaces = &own,
+                                            .namespace_count = 1};
+    static const struct mu_host_port port = {{"0.0.0.0", 7}, MU_PROTOCOL_TCP, 80};
+    const uint32_t taken = ports ? 0 : 1; /* what is left over from the other rule is wrong here */
+    struct mu_pod_object there = pod_of("there", ports ? "node-0" : "node-1", version);
+    struct mu_pod_object waits = pod_of("waits", "", version);
+    waits.phase = MU_POD_PENDING;
+    waits.terms = &term;
+    waits.term_count = !ports;
+    there.ports = waits.ports = &port;
+    there.port_count = waits.port_count = ports;
+    assert_int_equal(mu_db_pod_upsert(r->db, &there, 0, NULL), 0);
+    assert_int_equal(mu_db_pod_upsert(r->db, &waits, 0, NULL), 0);
+    set_zone(r, 0, "a");
+    set_zone(r, 1, "b");
+    set_zone(r, 0, "b");
+    set_zone(r, 1, "a"); /* node-0 in domain 1, node-1 in domain 0 */
+    assert_int_equal(verdict_on(r, place, &waits, taken),
+                     ports ? MU_NO_PORTS : MU_NO_ANTI_AFFINITY);
+    assert_int_equal(verdict_on(r, place, &waits, 1 - taken), MU_FITS);
+    assert_false(mask_on(r, place, &waits, taken));
+    assert_true(mask_on(r, place, &waits, 1 - taken));
+    assert_int_equal(mu_db_pod_remove(r->db, there.ns, there.name, there.uid, 0), 0);
+    assert_int_equal(mu_db_pod_remove(r->db, waits.ns, waits.name, waits.uid, 0), 0);
+    bring_up(r);
+    bring_up(r);
+}
+
+/* A census that nobody asks for any more gives up its number. What is remembered under it must not
+ * be taken for that of the next census, whose domains may be the nodes or those of a key. */
+static void test_place_verdict__number_of_another_census__nothing_is_left_of_it(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    for (uint64_t i = 0; i < 2; i++) {
+        struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+        assert_non_null(place);
+        check_rule(&r, place, i == 0, 1000 + 2 * i);
+        check_rule(&r, place, i == 1, 1001 + 2 * i);
+        mu_place_destroy(place);
+    }
+    close_rig(&r);
+}
+
 /* A preference without a census is left aside, by the session and by admission alike. */
 static void test_db_admit__preference_that_cannot_be_judged__is_none(void **state)
 {
@@ -416,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_session_run__random_worlds__binds_keep_all_rules),
         cmocka_unit_test(test_session_run__too_many_topology_keys__those_beyond_wait),
         cmocka_unit_test(test_place_verdict__key_asked_for_again__domains_as_they_are_now),
+        cmocka_unit_test(test_place_verdict__number_of_another_census__nothing_is_left_of_it),
         cmocka_unit_test(test_db_admit__preference_that_cannot_be_judged__is_none),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
