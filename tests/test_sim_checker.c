@@ -20,6 +20,10 @@ struct pod_spec {
     const char *scheduler; /* NULL: ours */
     const char *resource;  /* of which `cpu` is an amount; NULL: cpu */
     const char *devices;   /* annotation; NULL: none */
+    const char *ns;        /* NULL: default */
+    const char *app;       /* label; NULL: none */
+    const char *apart;     /* no pod of that app on its node, in namespaces of team=a */
+    int32_t port;          /* host port; 0: none */
     bool gated;
     int version;
 };
@@ -72,6 +76,59 @@ static const char *uid_of(const char *name)
     return uid;
 }
 
+static Kube__StringEntry *entry(struct scene *s, const char *key, const char *value)
+{
+    Kube__StringEntry *e = mu_arena_alloc(s->arena, sizeof *e);
+    kube__string_entry__init(e);
+    e->key = text(s, key);
+    e->value = text(s, value);
+    return e;
+}
+
+static Kube__LabelSelector *selector_of(struct scene *s, const char *key, const char *value)
+{
+    Kube__LabelSelector *selector = mu_arena_alloc(s->arena, sizeof *selector);
+    kube__label_selector__init(selector);
+    selector->matchlabels = mu_arena_alloc(s->arena, sizeof *selector->matchlabels);
+    selector->matchlabels[0] = entry(s, key, value);
+    selector->n_matchlabels = 1;
+    return selector;
+}
+
+static Kube__Affinity *apart_from(struct scene *s, const char *app)
+{
+    Kube__PodAffinityTerm **terms = mu_arena_alloc(s->arena, sizeof *terms);
+    Kube__PodAntiAffinity *anti = mu_arena_alloc(s->arena, sizeof *anti);
+    Kube__Affinity *affinity = mu_arena_alloc(s->arena, sizeof *affinity);
+    terms[0] = mu_arena_alloc(s->arena, sizeof **terms);
+    kube__pod_affinity_term__init(terms[0]);
+    terms[0]->topologykey = text(s, "kubernetes.io/hostname");
+    terms[0]->labelselector = selector_of(s, "app", app);
+    terms[0]->namespaceselector = selector_of(s, "team", "a");
+    kube__pod_anti_affinity__init(anti);
+    anti->requiredduringschedulingignoredduringexecution = terms;
+    anti->n_requiredduringschedulingignoredduringexecution = 1;
+    kube__affinity__init(affinity);
+    affinity->podantiaffinity = anti;
+    return affinity;
+}
+
+static struct mu_str space(struct scene *s, const char *name, const char *team, int version)
+{
+    Kube__StringEntry *label = entry(s, "team", team);
+    Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
+    char number[16];
+    (void)snprintf(number, sizeof number, "%d", version);
+    metadata.name = text(s, name);
+    metadata.uid = text(s, uid_of(name));
+    metadata.resourceversion = text(s, number);
+    metadata.labels = &label;
+    metadata.n_labels = 1;
+    Kube__Namespace message = KUBE__NAMESPACE__INIT;
+    message.metadata = &metadata;
+    return pack(s, &message.base);
+}
+
 static struct mu_str pod(struct scene *s, struct pod_spec spec)
 {
     Kube__StringEntry gang = KUBE__STRING_ENTRY__INIT, size = KUBE__STRING_ENTRY__INIT;
@@ -80,9 +137,12 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     char version[16];
     (void)snprintf(version, sizeof version, "%d", spec.version);
     metadata.name = text(s, spec.name);
-    metadata.namespace_ = text(s, "default");
+    metadata.namespace_ = text(s, spec.ns != NULL ? spec.ns : "default");
     metadata.uid = text(s, uid_of(spec.name));
     metadata.resourceversion = text(s, version);
+    Kube__StringEntry *app = entry(s, "app", spec.app != NULL ? spec.app : "");
+    metadata.labels = &app;
+    metadata.n_labels = spec.app != NULL;
     if (spec.gang != NULL) {
         gang.key = text(s, MU_GANG_ANNOTATION);
         gang.value = text(s, spec.gang);
@@ -110,6 +170,12 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     container.name = text(s, "main");
     container.resources = &resources;
     Kube__Container *containers[] = {&container};
+    Kube__ContainerPort port = KUBE__CONTAINER_PORT__INIT;
+    Kube__ContainerPort *ports[] = {&port};
+    port.has_containerport = port.has_hostport = true;
+    port.containerport = port.hostport = spec.port;
+    container.ports = ports;
+    container.n_ports = spec.port != 0;
     Kube__PodSchedulingGate gate = KUBE__POD_SCHEDULING_GATE__INIT;
     gate.name = text(s, "example.com/gate");
     Kube__PodSchedulingGate *gates[] = {&gate};
@@ -120,6 +186,7 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     ps.schedulername = text(s, spec.scheduler != NULL ? spec.scheduler : "muster");
     ps.schedulinggates = gates;
     ps.n_schedulinggates = spec.gated;
+    ps.affinity = spec.apart != NULL ? apart_from(s, spec.apart) : NULL;
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
     message.spec = &ps;
@@ -131,7 +198,7 @@ static struct mu_str node_with(struct scene *s, const char *name, const char *cp
                                bool unschedulable, const char *gpus)
 {
     Kube__StringEntry sharing = KUBE__STRING_ENTRY__INIT;
-    Kube__StringEntry *labels[] = {&sharing};
+    Kube__StringEntry *labels[] = {entry(s, "kubernetes.io/hostname", name), &sharing};
     Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
     metadata.name = text(s, name);
     metadata.uid = text(s, uid_of(name));
@@ -148,7 +215,7 @@ static struct mu_str node_with(struct scene *s, const char *name, const char *cp
     sharing.key = text(s, MU_SHARING_LABEL);
     sharing.value = text(s, "true");
     metadata.labels = labels;
-    metadata.n_labels = gpus != NULL;
+    metadata.n_labels = gpus != NULL ? 2 : 1;
     entries[0].key = text(s, "cpu");
     entries[0].value = &amounts[0];
     entries[1].key = text(s, "pods");
@@ -177,6 +244,16 @@ static void see_node(struct scene *s, struct mu_str raw)
     mu_checker_view_object(s->checker, MU_DB_NODES, raw, false);
     assert_int_equal(mu_node_decode(raw, s->arena, &object, &warn, &error), 0);
     assert_int_equal(mu_db_node_upsert(s->db, &object, 0, &error), 0);
+}
+
+static void see_space(struct scene *s, struct mu_str raw)
+{
+    struct mu_namespace_object object;
+    struct mu_error warn, error;
+    mu_checker_view_object(s->checker, MU_DB_NAMESPACES, raw, false);
+    assert_int_equal(mu_namespace_decode(raw, s->arena, &object, &warn, &error), 0);
+    assert_int_equal(
+        mu_db_namespace_upsert(s->db, object.name, object.labels, object.label_count, &error), 0);
 }
 
 static void see_pod(struct scene *s, struct mu_str raw)
@@ -298,6 +375,65 @@ static void test_checker_decision__cordoned_node__i11(void **state)
     scene_drop(&s);
 }
 
+static void test_checker_decision__rules_about_others__i11(void **state)
+{
+    static const struct {
+        const char *team; /* of the namespace of `there` */
+        struct pod_spec there, comes;
+        const char *found;
+    } cases[] = {
+        {"a", {.app = "web"}, {.apart = "web"}, "I11"},
+        {"a", {.app = "db"}, {.apart = "web"}, NULL},
+        {"b", {.app = "web"}, {.apart = "web"}, NULL},  /* not of those namespaces */
+        {"a", {.apart = "web"}, {.app = "web"}, "I11"}, /* a rule of the one that is there */
+        {"b", {.apart = "web"}, {.app = "web"}, NULL},
+        {"a", {.port = 80}, {.port = 80}, "I11"},
+        {"a", {.port = 80}, {.port = 81}, NULL},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scene s = scene_make();
+        struct pod_spec there = cases[i].there, comes = cases[i].comes;
+        there.name = "there";
+        there.node = "n";
+        comes.name = "comes";
+        there.ns = comes.ns = "space";
+        there.cpu = comes.cpu = "1";
+        there.version = comes.version = 1;
+        see_node(&s, node(&s, "n", "4", false));
+        see_space(&s, space(&s, "space", cases[i].team, 1));
+        see_pod(&s, pod(&s, there));
+        see_pod(&s, pod(&s, comes));
+        DECIDE(&s, 1, "comes");
+        found(&s, cases[i].found);
+        scene_drop(&s);
+    }
+}
+
+/* Judged by the labels that the view shows, which may have changed since. */
+static void test_checker_decision__namespace_relabelled__judged_by_the_new_label(void **state)
+{
+    (void)state;
+    for (int changed = 0; changed < 2; changed++) {
+        struct scene s = scene_make();
+        see_node(&s, node(&s, "n", "4", false));
+        see_space(&s, space(&s, "space", "b", 1));
+        see_pod(&s, pod(&s, (struct pod_spec){.name = "there",
+                                              .node = "n",
+                                              .ns = "space",
+                                              .app = "web",
+                                              .cpu = "1",
+                                              .version = 1}));
+        see_pod(&s, pod(&s, (struct pod_spec){
+                                .name = "comes", .apart = "web", .cpu = "1", .version = 1}));
+        if (changed == 1)
+            see_space(&s, space(&s, "space", "a", 2));
+        DECIDE(&s, 1, "comes");
+        found(&s, changed == 1 ? "I11" : NULL);
+        scene_drop(&s);
+    }
+}
+
 /* ---- server and rest ---------------------------------------------------------------------- */
 
 static void test_checker_server__pod_moves__i1(void **state)
@@ -401,6 +537,22 @@ static void test_checker_rest__db_lags__i7(void **state)
     scene_drop(&s);
 }
 
+static void test_checker_rest__namespace_lags__i7(void **state)
+{
+    (void)state;
+    for (int version = 1; version <= 2; version++) {
+        struct scene s = scene_make();
+        see_space(&s, space(&s, "space", "a", 1));
+        mu_checker_server_begin(s.checker);
+        struct mu_str now = space(&s, "space", version == 1 ? "a" : "b", version);
+        assert_int_equal(mu_checker_server_object(s.checker, MU_DB_NAMESPACES, now), 0);
+        mu_checker_server_end(s.checker, 0);
+        mu_checker_rest(s.checker, mu_db_digest(s.db));
+        found(&s, version == 1 ? NULL : "I7");
+        scene_drop(&s);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -409,12 +561,15 @@ int main(void)
         cmocka_unit_test(test_checker_decision__refused_room_is_free_again),
         cmocka_unit_test(test_checker_decision__forbidden_pods__i9),
         cmocka_unit_test(test_checker_decision__cordoned_node__i11),
+        cmocka_unit_test(test_checker_decision__rules_about_others__i11),
+        cmocka_unit_test(test_checker_decision__namespace_relabelled__judged_by_the_new_label),
         cmocka_unit_test(test_checker_server__pod_moves__i1),
         cmocka_unit_test(test_checker_server__over_committed__i2),
         cmocka_unit_test(test_checker_server__devices__each_on_its_own),
         cmocka_unit_test(test_checker_server__gang_partly_bound_past_deadline__i4),
         cmocka_unit_test(test_checker_rest__pod_that_fits__i8),
         cmocka_unit_test(test_checker_rest__db_lags__i7),
+        cmocka_unit_test(test_checker_rest__namespace_lags__i7),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

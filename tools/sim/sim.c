@@ -2,7 +2,7 @@
  * The event loop of a simulated cluster. Every source of events says when it next has something to
  * do; time jumps to the earliest; then all that is due runs in a fixed order:
  *
- *   arrivals -> kubelets (and what happens to their nodes)
+ *   changes of labels -> arrivals -> kubelets (and what happens to their nodes)
  *   -> in-process front (requests handled, replies delivered)
  *   -> scheduler's timers -> a session's plan comes back -> a new session starts
  *
@@ -29,6 +29,7 @@
 #define WALL_BASE_NS      (UINT64_C(1767225600) * MU_NS_PER_S)
 #define REPORT_RATE       100u
 #define CHURN_NS          (4 * MU_NS_PER_S) /* mean time between cordons and failures */
+#define RELABEL_NS        (6 * MU_NS_PER_S) /* mean time between changes of a namespace's label */
 
 struct sim_pod {
     char uid[MU_UID_BYTES_MAX + 1];
@@ -37,7 +38,7 @@ struct sim_pod {
 struct mu_sim {
     struct mu_sim_config config;
     struct mu_clock_virtual clock;
-    struct mu_random random, session_random;
+    struct mu_random random, session_random, label_random;
     struct mu_apiserver *server;
     struct mu_kubelets *kubelets;
     struct mu_inproc *inproc;
@@ -50,6 +51,7 @@ struct mu_sim {
     const struct mu_plan *plan;
     uint64_t plan_ns; /* when its plan comes back */
     uint32_t next_pod;
+    uint64_t relabel_ns; /* when a namespace's label changes next */
     bool healed;
     struct sim_pod *pods;
     struct mu_sim_times *times;
@@ -178,6 +180,7 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     mu_clock_virtual_init(&sim->clock, MU_NS_PER_S, 0);
     mu_random_init_seed(&sim->random, config->seed);
     mu_random_fork(&sim->random, &sim->session_random);
+    mu_random_fork(&sim->random, &sim->label_random);
     uint32_t pods = config->workload->pod_count;
     struct mu_checker_config checker = {.scheduler_name = MU_STR(SCHEDULER_NAME),
                                         .gang_deadline_ns = 400 * MU_NS_PER_S};
@@ -187,6 +190,7 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     sim->by_uid = mu_index_create(pods, uid_equal, uid_hash, sim);
     sim->checker = config->check ? mu_checker_create(&checker) : NULL;
     sim->plan_ns = UINT64_MAX;
+    sim->relabel_ns = config->churn && config->namespace_count > 0 ? MU_NS_PER_S : UINT64_MAX;
     if (sim->scratch == NULL || sim->pods == NULL || sim->times == NULL || sim->by_uid == NULL ||
         (config->check && sim->checker == NULL) || create_cluster(sim) != 0 ||
         create_scheduler(sim) != 0) {
@@ -278,6 +282,22 @@ static void create_nodes(struct mu_sim *sim)
     }
 }
 
+static void create_namespaces(struct mu_sim *sim)
+{
+    for (uint32_t i = 0; i < sim->config.namespace_count; i++) {
+        const struct mu_namespace_object *ns = &sim->config.namespaces[i];
+        struct mu_buf body = {0};
+        struct mu_api_response response = {0};
+        int rc = mu_workload_encode_namespace(ns, sim->scratch, &body);
+        if (rc == 0)
+            rc = post(sim, MU_STR("/api/v1/namespaces"), &body, &response);
+        if (rc != 0)
+            fail(sim, rc, "namespace", ns->name);
+        mu_buf_fini(&body);
+        mu_buf_fini(&response.body);
+    }
+}
+
 static int remember_uid(struct mu_sim *sim, uint32_t i, const struct mu_buf *answer)
 {
     struct mu_envelope envelope;
@@ -323,10 +343,48 @@ static uint64_t arrival_ns(const struct mu_sim *sim)
                : UINT64_MAX;
 }
 
+/* A label of one of the namespaces changes to what it is, or was, on one of them, or goes: their
+ * pods are selected by other terms from then on. */
+static void relabel(struct mu_sim *sim)
+{
+    const struct mu_namespace_object *spaces = sim->config.namespaces;
+    struct mu_random *r = &sim->label_random;
+    struct mu_str name = spaces[mu_random_below(r, sim->config.namespace_count)].name;
+    const struct mu_namespace_object *from =
+        &spaces[mu_random_below(r, sim->config.namespace_count)];
+    bool gone = mu_random_chance(r, 300);
+    sim->relabel_ns += 1 + mu_random_below(r, 2 * RELABEL_NS);
+    if (from->label_count == 0)
+        return;
+    const struct mu_label *label = &from->labels[mu_random_below(r, from->label_count)];
+    struct mu_buf path = {0}, body = {0};
+    struct mu_api_response response = {.status = 0};
+    const char *quote = gone ? "" : "\"";
+    struct mu_str value = gone ? MU_STR("null") : label->value;
+    int rc = mu_buf_printf(&path, "/api/v1/namespaces/%.*s", MU_STR_ARGS(name));
+    if (rc == 0)
+        rc = mu_buf_printf(&body, "{\"metadata\":{\"labels\":{\"%.*s\":%s%.*s%s}}}",
+                           MU_STR_ARGS(label->key), quote, MU_STR_ARGS(value), quote);
+    if (rc == 0) {
+        struct mu_api_request request = {.method = MU_PATCH,
+                                         .path = {(const char *)path.data, (uint32_t)path.len},
+                                         .content = MU_MEDIA_MERGE_PATCH,
+                                         .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
+                                         .body = {(const char *)body.data, (uint32_t)body.len}};
+        mu_apiserver_handle(sim->server, &request, now_of(sim), &response);
+    }
+    if (rc != 0 || response.status != 200)
+        fail(sim, rc != 0 ? rc : MU_EINVAL, "namespace", name);
+    mu_buf_fini(&path);
+    mu_buf_fini(&body);
+    mu_buf_fini(&response.body);
+}
+
 /* The end of trouble: no more faults; churn ends by itself at the same time. */
 static void heal(struct mu_sim *sim)
 {
     sim->healed = true;
+    sim->relabel_ns = UINT64_MAX;
     mu_inproc_heal(sim->inproc);
 }
 
@@ -346,6 +404,7 @@ static uint64_t next_ns(const struct mu_sim *sim)
     next = min_ns(next, mu_inproc_next_ns(sim->inproc));
     next = min_ns(next, mu_scheduler_next_ns(sim->scheduler));
     next = min_ns(next, sim->plan_ns);
+    next = min_ns(next, sim->relabel_ns);
     if (sim->activity_ns + sim->config.rest_ns > now_of(sim))
         next = min_ns(next, sim->activity_ns + sim->config.rest_ns);
     return next < now_of(sim) ? now_of(sim) : next;
@@ -377,6 +436,8 @@ static void step(struct mu_sim *sim)
     uint64_t now_ns = now_of(sim);
     if (!sim->healed && sim->config.heal_ns <= now_ns)
         heal(sim);
+    while (sim->relabel_ns <= now_ns)
+        relabel(sim);
     while (arrival_ns(sim) <= now_ns)
         create_pod(sim, sim->next_pod++);
     mu_kubelets_run(sim->kubelets, now_ns);
@@ -447,6 +508,7 @@ int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
 {
     *result = (struct mu_sim_result){0};
     create_priorities(sim);
+    create_namespaces(sim);
     create_nodes(sim);
     mu_scheduler_start(sim->scheduler, now_of(sim), &sim->outbox);
     mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_of(sim));

@@ -6,7 +6,7 @@
  * in-process front. One thread, one clock, one seed: the same run every time (I10).
  *
  *   world    a workload (nodes, pods with arrivals and durations) and what happens to it: cordons,
- *            node failures, recoveries
+ *            node failures, recoveries, namespaces whose labels change
  *   step     one instant of virtual time at which something was due
  *   checker  looks at every decision, and at the server after every step that changed it
  */
@@ -22,9 +22,12 @@ struct mu_sim_config {
     struct mu_faults faults; /* active until heal_ns */
     uint64_t heal_ns;        /* faults and churn end */
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
-    bool check;              /* run the checker */
-    uint64_t rest_ns;        /* how long nothing may be decided before the run counts as at rest */
-    uint64_t horizon_ns;     /* give up after so much virtual time */
+    /* Made at the start; with churn their labels change until heal_ns. Borrowed for the run. */
+    const struct mu_namespace_object *namespaces;
+    uint32_t namespace_count;
+    bool check;          /* run the checker */
+    uint64_t rest_ns;    /* how long nothing may be decided before the run counts as at rest */
+    uint64_t horizon_ns; /* give up after so much virtual time */
     uint64_t session_delay_ns; /* most virtual time that a session takes (drawn per session) */
 };
 
@@ -60,7 +63,10 @@ int mu_sim_each(const struct mu_sim *sim, const char *plural,
 const struct mu_sim_times *mu_sim_times(const struct mu_sim *sim);
 
 /* A small random cluster and workload for a seed: 3 to 10 nodes, 15 to 60 pods, gangs sized and
- * unsized, gates, foreign pods, unbuilt rules, selectors, taints. */
+ * unsized, gates, foreign pods, and every placement rule: node affinity, taints, ports, affinity and
+ * anti-affinity between pods of three namespaces, spread. Its namespaces beside "default" are these. */
+#define MU_SIM_SMALL_NAMESPACES 2u
+extern const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES];
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error);
 
 /* What a small world is exposed to. */

@@ -54,6 +54,8 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
                                    .faults = small->faults,
                                    .heal_ns = TROUBLE_NS,
                                    .churn = small->churn,
+                                   .namespaces = mu_sim_small_namespaces,
+                                   .namespace_count = MU_SIM_SMALL_NAMESPACES,
                                    .check = true,
                                    .rest_ns = REST_NS,
                                    .horizon_ns = HORIZON_NS,

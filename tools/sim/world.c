@@ -7,6 +7,7 @@
 #include "informer/codec.h"
 #include "informer/dialect.h"
 #include "tools/sim/sim.h"
+#include "tools/sim/world_priv.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,35 +16,65 @@
 
 static const struct mu_str zones[] = {{"a", 1}, {"b", 1}, {"c", 1}};
 static const struct mu_taint dedicated = {{"dedicated", 9}, {"batch", 5}, MU_EFFECT_NO_SCHEDULE};
-static const struct mu_toleration tolerates_dedicated = {
-    {"dedicated", 9}, {"batch", 5}, MU_TOLERATE_EQUAL, MU_EFFECT_NO_SCHEDULE};
+static const struct mu_taint hot = {{"hot", 3}, {"1", 1}, MU_EFFECT_NO_EXECUTE};
+static const struct mu_taint soft = {{"soft", 4}, {"", 0}, MU_EFFECT_PREFER_NO_SCHEDULE};
+static const struct mu_str node_tiers[] = {{"1", 1}, {"2", 1}, {"10", 2}, {"many", 4}};
+
+static uint32_t draw_taints(struct mu_random *r, struct mu_taint taints[3])
+{
+    uint32_t count = 0;
+    if (mu_random_chance(r, 200))
+        taints[count++] = dedicated;
+    if (mu_random_chance(r, 50))
+        taints[count++] = hot;
+    if (mu_random_chance(r, 100))
+        taints[count++] = soft;
+    return count;
+}
+
+/* Few nodes lack a zone or a tier; those that share their GPUs say so. */
+static uint32_t draw_labels(struct mu_random *r, struct mu_str name, bool shared, bool honored,
+                            struct mu_label labels[5])
+{
+    uint32_t count = 0;
+    labels[count++] = (struct mu_label){MU_STR("kubernetes.io/hostname"), name};
+    if (!mu_random_chance(r, 80))
+        labels[count++] = (struct mu_label){MU_STR("zone"), zones[mu_random_below(r, 3)]};
+    if (mu_random_chance(r, 700))
+        labels[count++] = (struct mu_label){MU_STR("tier"), node_tiers[mu_random_below(r, 4)]};
+    if (shared)
+        labels[count++] = (struct mu_label){MU_STR(MU_SHARING_LABEL), MU_STR("true")};
+    if (shared && honored)
+        labels[count++] = (struct mu_label){MU_STR(MU_DEVICE_LABEL), MU_STR("honored")};
+    return count;
+}
 
 static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, struct mu_error *error)
 {
     char name[32];
     int len = snprintf(name, sizeof name, "node-%02u", i);
     struct mu_str node_name = {name, (uint32_t)len};
-    struct mu_label labels[] = {{MU_STR("kubernetes.io/hostname"), node_name},
-                                {MU_STR("zone"), zones[mu_random_below(r, 3)]},
-                                {MU_STR(MU_SHARING_LABEL), MU_STR("true")},
-                                {MU_STR(MU_DEVICE_LABEL), MU_STR("honored")}};
+    struct mu_label labels[5];
+    struct mu_taint taints[3];
+    struct mu_amount allocatable[4] = {{.resource = MU_STR("cpu")},
+                                       {.resource = MU_STR("memory")},
+                                       {.resource = MU_STR("pods")},
+                                       {.resource = MU_STR(MU_GPU_RESOURCE)}};
     bool gpus = mu_random_chance(r, 600);
     bool shared = gpus && mu_random_chance(r, 500);
     bool honored = mu_random_chance(r, 700);
-    struct mu_amount allocatable[] = {{MU_STR("cpu"), 2000 * mu_random_between(r, 1, 8)},
-                                      {MU_STR("memory"), 8 * GIB * mu_random_between(r, 1, 4)},
-                                      {MU_STR("pods"), mu_random_chance(r, 100) ? 3 : 110},
-                                      {MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 4)}};
+    allocatable[0].value = 2000 * mu_random_between(r, 1, 8);
+    allocatable[1].value = 8 * GIB * mu_random_between(r, 1, 4);
+    allocatable[2].value = mu_random_chance(r, 100) ? 3 : 110;
+    allocatable[3].value = mu_random_between(r, 1, 4);
     struct mu_node_object node = {.name = node_name,
                                   .labels = labels,
-                                  .label_count = !shared   ? 2
-                                                 : honored ? 4
-                                                           : 3,
-                                  .taints = &dedicated,
-                                  .taint_count = mu_random_chance(r, 200) ? 1 : 0,
+                                  .taints = taints,
                                   .allocatable = allocatable,
-                                  .allocatable_count = gpus ? 4 : 3,
-                                  .unschedulable = mu_random_chance(r, 50)};
+                                  .allocatable_count = gpus ? 4 : 3};
+    node.label_count = draw_labels(r, node_name, shared, honored, labels);
+    node.taint_count = draw_taints(r, taints);
+    node.unschedulable = mu_random_chance(r, 50);
     return mu_workload_add_node(w, &node, "small world", error);
 }
 
@@ -52,34 +83,44 @@ struct template
 {
     struct mu_amount requests[3];
     struct mu_label selector;
+    struct mu_world_rules rules;
     struct mu_pod_object pod;
     uint64_t arrival_ns, duration_ns;
     bool affinity;
 };
 
-static void draw_template(struct mu_random *r, struct template *t)
+static void draw_requests(struct mu_random *r, struct template *t)
 {
-    *t = (struct template){
-        .requests = {{MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)},
-                     {MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)},
-                     {MU_STR(MU_GPU_SHARE_RESOURCE), 100 * mu_random_between(r, 1, 10)}},
-        .selector = {MU_STR("zone"), zones[mu_random_below(r, 3)]},
-        .arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S + mu_random_below(r, MU_NS_PER_S),
-        .duration_ns = mu_random_chance(r, 300) ? 0 : mu_random_below(r, 60) * MU_NS_PER_S + 1,
-        .affinity = mu_random_chance(r, 30)};
+    t->requests[0] = (struct mu_amount){MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)};
+    t->requests[1] = (struct mu_amount){MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)};
     if (mu_random_chance(r, 400))
         t->requests[2] = (struct mu_amount){MU_STR(MU_GPU_RESOURCE), mu_random_between(r, 1, 2)};
-    t->pod = (struct mu_pod_object){.ns = MU_STR("default"),
-                                    .scheduler_name = mu_random_chance(r, 40) ? MU_STR("other")
-                                                                              : MU_STR("muster"),
-                                    .priority = (int32_t)mu_random_between(r, -1, 3) * 100,
-                                    .gated = mu_random_chance(r, 40),
-                                    .requests = t->requests,
-                                    .request_count = mu_random_chance(r, 400) ? 3 : 2,
-                                    .selector = &t->selector,
-                                    .selector_count = mu_random_chance(r, 200) ? 1 : 0,
-                                    .tolerations = &tolerates_dedicated,
-                                    .toleration_count = mu_random_chance(r, 300) ? 1 : 0};
+    else
+        t->requests[2] =
+            (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), 100 * mu_random_between(r, 1, 10)};
+    t->pod.requests = t->requests;
+    t->pod.request_count = mu_random_chance(r, 400) ? 3 : 2;
+}
+
+/* One draw a statement: within an initializer their order would be the compiler's affair. */
+static void draw_template(struct mu_random *r, struct template *t)
+{
+    *t = (struct template){.pod = {.scheduler_name = MU_STR("muster")}};
+    draw_requests(r, t);
+    t->selector = (struct mu_label){MU_STR("zone"), zones[mu_random_below(r, 3)]};
+    t->pod.selector = &t->selector;
+    t->pod.selector_count = mu_random_chance(r, 200);
+    t->arrival_ns = mu_random_below(r, 30) * MU_NS_PER_S;
+    t->arrival_ns += mu_random_below(r, MU_NS_PER_S);
+    if (!mu_random_chance(r, 300))
+        t->duration_ns = mu_random_below(r, 60) * MU_NS_PER_S + 1;
+    t->affinity = mu_random_chance(r, 30);
+    if (mu_random_chance(r, 40))
+        t->pod.scheduler_name = MU_STR("other");
+    t->pod.priority = (int32_t)mu_random_between(r, -1, 3) * 100;
+    t->pod.gated = mu_random_chance(r, 40);
+    mu_world_rules_draw(r, &t->rules);
+    mu_world_rules_apply(&t->rules, &t->pod);
 }
 
 static int add_member(struct mu_workload *w, const struct template *t, const char *name,
@@ -125,6 +166,13 @@ static int add_gang(struct mu_workload *w, struct mu_random *r, uint32_t i, uint
     *pods += members;
     return rc;
 }
+
+static const struct mu_label prod = {MU_WORLD_TEXT(MU_WORLD_SPACE_KEY), MU_WORLD_TEXT("prod")};
+static const struct mu_label test = {MU_WORLD_TEXT(MU_WORLD_SPACE_KEY), MU_WORLD_TEXT("test")};
+const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES] = {
+    {.name = MU_WORLD_TEXT(MU_WORLD_TEAM_A), .labels = &prod, .label_count = 1},
+    {.name = MU_WORLD_TEXT(MU_WORLD_TEAM_B), .labels = &test, .label_count = 1},
+};
 
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error)
 {
