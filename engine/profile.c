@@ -8,6 +8,7 @@
  */
 #include "engine/profile.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #define CPU_AND_MEMORY .resource_count = 2, .resources = {{"cpu", 1}, {"memory", 1}}
@@ -63,15 +64,31 @@ const struct mu_profile *mu_profile_find(struct mu_str name)
     return NULL;
 }
 
-int mu_profile_parse(struct mu_str name, const struct mu_profile **out, struct mu_error *error)
+const struct mu_profile *mu_profile_choose(const struct mu_profile_set *own, struct mu_str name)
 {
     const struct mu_profile *found = mu_profile_find(name);
-    if (found == NULL)
-        return mu_error_set(error, MU_EINVAL,
-                            "'%.*s': expected default, binpack, gpu-frag, spread or pack",
-                            MU_STR_ARGS(name));
-    *out = found;
-    return 0;
+    for (uint32_t n = 0; own != NULL && found == NULL && n < own->count; n++) {
+        if (mu_str_equal(name, mu_str_of(own->profiles[n].name)))
+            found = &own->profiles[n];
+    }
+    return found;
+}
+
+int mu_profile_parse(const struct mu_profile_set *own, struct mu_str name,
+                     const struct mu_profile **out, struct mu_error *error)
+{
+    const struct mu_profile *found = mu_profile_choose(own, name);
+    if (found != NULL) {
+        *out = found;
+        return 0;
+    }
+    char more[MU_ERROR_TEXT_BYTES / 2] = "";
+    uint32_t len = 0, count = own == NULL ? 0 : own->count;
+    for (uint32_t n = 0; n < count && len + sizeof own->profiles[n].name + 2 < sizeof more; n++)
+        len += (uint32_t)snprintf(more + len, sizeof more - len, ", %s", own->profiles[n].name);
+    return mu_error_set(error, MU_EINVAL,
+                        "'%.*s': expected default, binpack, gpu-frag, spread or pack%s",
+                        name.len < 64 ? (int)name.len : 64, name.data, more);
 }
 
 const char *mu_profile_name(uint32_t n)

@@ -36,13 +36,23 @@ struct mu_profile {
     uint32_t fragmentation;
 };
 
+/* Those that a user has defined. */
+#define MU_PROFILES_MAX 16u
+struct mu_profile_set {
+    uint32_t count;
+    struct mu_profile profiles[MU_PROFILES_MAX];
+};
+
 /* The built-in ones, for code that wants one of them by itself. */
 extern const struct mu_profile mu_profile_default, mu_profile_binpack, mu_profile_gpu_frag,
     mu_profile_spread, mu_profile_pack;
 /* A built-in profile. Static storage. NULL: no such name. */
 const struct mu_profile *mu_profile_find(struct mu_str name);
+/* The same, and then one of `own` (NULL: none), which keeps it. */
+const struct mu_profile *mu_profile_choose(const struct mu_profile_set *own, struct mu_str name);
 /* The same for what a user wrote. Errors: MU_EINVAL with *error, which lists the names. */
-int mu_profile_parse(struct mu_str name, const struct mu_profile **out, struct mu_error *error);
+int mu_profile_parse(const struct mu_profile_set *own, struct mu_str name,
+                     const struct mu_profile **out, struct mu_error *error);
 /* The name of built-in profile n; NULL behind the last. */
 const char *mu_profile_name(uint32_t n);
 /* Weights within bounds, at least one not 0, resources distinct. Errors: MU_EINVAL with *error,

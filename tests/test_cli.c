@@ -23,7 +23,7 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("muster", "'bogus'", "help", "bogus");
     REFUSES("muster", "'bogus'", "version", "bogus");
     REFUSES("muster", "bogus", "demo", "--bogus");
-    REFUSES("muster", "score", "demo", "--score", "best");
+    REFUSES("muster", "--profile: 'best'", "demo", "--score", "best");
     REFUSES("muster", "seeds", "sim", "--seeds", "5..1");
     REFUSES("muster", "faults", "sim", "--seeds", "1..1", "--faults", "bogus");
     REFUSES("muster", "--seeds", "sim", "--faults", "drop");

@@ -11,7 +11,7 @@ static void test_profile_find__names__built_in_ones_only(void **state)
     const struct mu_profile *found = NULL;
     for (uint32_t n = 0; n < 5; n++) {
         assert_string_equal(mu_profile_name(n), names[n]);
-        assert_int_equal(mu_profile_parse(mu_str_of(names[n]), &found, &error), 0);
+        assert_int_equal(mu_profile_parse(NULL, mu_str_of(names[n]), &found, &error), 0);
         assert_string_equal(found->name, names[n]);
         assert_ptr_equal(found, mu_profile_find(mu_str_of(names[n])));
         assert_int_equal(mu_profile_check(found, &error), 0);
@@ -19,7 +19,7 @@ static void test_profile_find__names__built_in_ones_only(void **state)
     assert_null(mu_profile_name(5));
     assert_null(mu_profile_find(MU_STR("Spread")));
     assert_null(mu_profile_find(MU_STR("")));
-    assert_int_equal(mu_profile_parse(MU_STR("best"), &found, &error), MU_EINVAL);
+    assert_int_equal(mu_profile_parse(NULL, MU_STR("best"), &found, &error), MU_EINVAL);
     assert_string_equal(error.text, "'best': expected default, binpack, gpu-frag, spread or pack");
     assert_string_equal(found->name, "pack");
 }

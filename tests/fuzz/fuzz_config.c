@@ -5,6 +5,7 @@
  * tab), so the sanitizer is told not to look for leaks; our own memory is counted here instead.
  *
  * covers: informer/config.c:-mu_config_load informer/config_yaml.c
+ *     informer/config_profile.c:-read_file,-pass_over,-mu_config_profiles_load
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -12,7 +13,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "informer/config.h"
+#include "informer/config_profile.h"
 #include "informer/limits.h"
 
 enum { INPUT_BYTES_MAX = 1 << 16 };
@@ -47,6 +48,18 @@ static uint32_t check_tree(const struct mu_config_node *node, uint32_t depth)
     return nodes;
 }
 
+/* What is taken is within its bounds; what is not leaves no trace. */
+static void ask_profiles(struct mu_config *config)
+{
+    static struct mu_profile_set set;
+    struct mu_error error;
+    set.count = 0;
+    int status = mu_config_profiles(config, mu_config_root(config), &set, &error);
+    MU_ASSERT(status == 0 || set.count == 0);
+    for (uint32_t n = 0; n < set.count; n++)
+        MU_ASSERT(mu_profile_check(&set.profiles[n], &error) == 0);
+}
+
 static void ask(struct mu_config *config)
 {
     static const char *const choices[] = {"spread", "pack", NULL};
@@ -70,6 +83,7 @@ static void ask(struct mu_config *config)
         mu_config_keys_are_data(child);
     (void)mu_config_node_text(config, root, &text, &error);
     (void)mu_config_is_null(root);
+    ask_profiles(config);
     int status = mu_config_finish(config, &error);
     MU_ASSERT(status == 0 || (status < 0 && error.code == status));
 }

@@ -1,4 +1,5 @@
 #include "tools/muster/commands.h"
+#include "informer/config_profile.h"
 #include "tools/flags.h"
 #include "tools/muster/demo.h"
 #include "tools/muster/offline.h"
@@ -8,13 +9,29 @@
 
 #include <stdio.h>
 
-static int read_profile(void *target, const char *value, struct mu_error *error)
+/* --profile may come before the file that defines it: looked up when all flags are read. */
+struct profile_flags {
+    const char *name, *config;
+    struct mu_profile_set own;
+};
+
+/* Returns -1 to go on, 2 with a line on stderr when something is wrong. */
+static int choose_profile(const char *command, struct profile_flags *flags,
+                          const struct mu_profile **out)
 {
-    const struct mu_profile *found = NULL;
-    int rc = mu_profile_parse(mu_str_of(value), &found, error);
-    if (rc == 0 && target != NULL)
-        *(const struct mu_profile **)target = found;
-    return rc;
+    struct mu_error error;
+    const char *flag = "config";
+    int rc = 0;
+    *out = &mu_profile_default;
+    if (flags->config != NULL)
+        rc = mu_config_profiles_load(flags->config, &flags->own, out, &error);
+    if (rc == 0 && flags->name != NULL) {
+        flag = "profile";
+        rc = mu_profile_parse(&flags->own, mu_str_of(flags->name), out, &error);
+    }
+    if (rc != 0)
+        (void)fprintf(stderr, "%s: --%s: %s\n", command, flag, error.text);
+    return rc == 0 ? -1 : 2;
 }
 
 #define FLAG(name_, kind_, target_, value_, help_)                                                 \
@@ -30,15 +47,13 @@ static int read_profile(void *target, const char *value, struct mu_error *error)
              "training jobs of a Philly trace (CSV or .xz); nodes: --openb-nodes, or generated"),  \
         FLAG("seed", MU_FLAG_U64, &(w).seed, "N",                                                  \
              "seed of the generated pods, and of chance in a run")
-#define PROFILE_FLAG(name_, target_, help_)                                                        \
-    {                                                                                              \
-        .name = (name_), .kind = MU_FLAG_CALL, .target = (target_), .value = "NAME",               \
-        .help = (help_), .parse = read_profile                                                     \
-    }
-#define PROFILE_FLAGS(o)                                                                           \
-    PROFILE_FLAG("profile", &(o).profile,                                                          \
-                 "how nodes are chosen: default, binpack, gpu-frag, spread, pack (spread)"),       \
-        PROFILE_FLAG("score", &(o).profile, "the same as --profile")
+#define PROFILE_FLAGS(p)                                                                           \
+    FLAG("profile", MU_FLAG_TEXT, &(p).name, "NAME",                                               \
+         "how nodes are chosen: default, binpack, gpu-frag, spread, pack, or one of --config "     \
+         "(default)"),                                                                             \
+        FLAG("score", MU_FLAG_TEXT, &(p).name, "NAME", "the same as --profile"),                   \
+        FLAG("config", MU_FLAG_TEXT, &(p).config, "FILE",                                          \
+             "configuration of musterd, for its profiles and which of them")
 #define OUTPUT_FLAGS(o)                                                                            \
     FLAG("json", MU_FLAG_BOOL, &(o).json, NULL, "print one JSON object"),                          \
         FLAG("dump", MU_FLAG_TEXT, &(o).dump, "FILE",                                              \
@@ -46,11 +61,11 @@ static int read_profile(void *target, const char *value, struct mu_error *error)
 
 int mu_command_demo(int argc, char **argv)
 {
-    struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED},
-                                .profile = &mu_profile_spread};
+    struct profile_flags profiles = {.name = NULL};
+    struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        PROFILE_FLAGS(o),
+        PROFILE_FLAGS(profiles),
         OUTPUT_FLAGS(o),
         FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running"),
         {.name = "replay",
@@ -67,18 +82,21 @@ int mu_command_demo(int argc, char **argv)
                       "a fixed seed.\n"
                       "Without --replay: all pods at once, and none ends.",
                       flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status < 0)
+        status = choose_profile("muster demo", &profiles, &o.profile);
     if (status >= 0)
         return status;
+    o.config = profiles.config;
     return mu_demo_run(&o);
 }
 
 int mu_command_sim(int argc, char **argv)
 {
-    struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED},
-                               .profile = &mu_profile_spread};
+    struct profile_flags profiles = {.name = NULL};
+    struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        PROFILE_FLAGS(o),
+        PROFILE_FLAGS(profiles),
         OUTPUT_FLAGS(o),
         {.name = "seeds",
          .kind = MU_FLAG_CALL,
@@ -96,6 +114,8 @@ int mu_command_sim(int argc, char **argv)
         "arrivals and durations, or (--seeds) small clusters with faults and every invariant "
         "checked.",
         flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status < 0)
+        status = choose_profile("muster sim", &profiles, &o.profile);
     if (status >= 0)
         return status;
     return mu_sim_command_run(&o);
@@ -116,11 +136,12 @@ int mu_command_sim(int argc, char **argv)
          .value = "table|json",                                                                    \
          .help = "form of the answer (table)",                                                     \
          .choices = mu_output_names},                                                              \
-        PROFILE_FLAGS(o)
+        PROFILE_FLAGS(profiles)
 
 int mu_command_place(int argc, char **argv)
 {
-    struct mu_offline_options o = {.profile = &mu_profile_spread};
+    struct profile_flags profiles = {.name = NULL};
+    struct mu_offline_options o = {.output = 0};
     const struct mu_flag flags[] = {OFFLINE_FLAGS(o),
                                     {.name = "[FILE...]",
                                      .kind = MU_FLAG_OPERANDS,
@@ -137,12 +158,15 @@ int mu_command_place(int argc, char **argv)
                       "Exit status: 0, or 2 when a manifest is wrong (file:line: Kind ns/name: "
                       "field: problem).",
                       flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status < 0)
+        status = choose_profile("muster place", &profiles, &o.profile);
     return status >= 0 ? status : mu_place_command_run(&o);
 }
 
 int mu_command_explain(int argc, char **argv)
 {
-    struct mu_offline_options o = {.profile = &mu_profile_spread};
+    struct profile_flags profiles = {.name = NULL};
+    struct mu_offline_options o = {.output = 0};
     const struct mu_flag flags[] = {{.name = "NAMESPACE/NAME [FILE...]",
                                      .kind = MU_FLAG_OPERANDS,
                                      .target = &o,
@@ -156,6 +180,8 @@ int mu_command_explain(int argc, char **argv)
                       "would have\nto change on the others. Manifests as for 'muster place'. A pod "
                       "that runs is looked at\nas if it were still to be placed.",
                       flags, sizeof flags / sizeof flags[0], argc, argv);
+    if (status < 0)
+        status = choose_profile("muster explain", &profiles, &o.profile);
     return status >= 0 ? status : mu_explain_command_run(&o);
 }
 

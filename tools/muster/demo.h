@@ -8,6 +8,7 @@
 struct mu_demo_options {
     struct mu_workload_flags workload;
     const struct mu_profile *profile;
+    const char *config; /* of musterd: the file that defines the profile, or NULL */
     bool json;
     bool keep;
     const char *dump; /* file, or NULL */

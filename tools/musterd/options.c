@@ -89,7 +89,9 @@ static int read_profile(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
     const struct mu_profile *profile = NULL;
-    int rc = mu_profile_parse(mu_str_of(value), &profile, error);
+    if (o != NULL && o->profiles_unknown)
+        return 0;
+    int rc = mu_profile_parse(o != NULL ? &o->profiles : NULL, mu_str_of(value), &profile, error);
     if (rc == 0 && o != NULL)
         o->profile = profile;
     return rc;
@@ -197,7 +199,8 @@ const struct mu_setting mu_settings[] = {
     {"schedulerNames", "scheduler-name", "NAME[,NAME]",
      "pods of these schedulerNames are ours (muster)", read_scheduler_names},
     {"profile", "profile", "NAME",
-     "how the best node is chosen: default, binpack, gpu-frag, spread, pack (spread)",
+     "how the best node is chosen: default, binpack, gpu-frag, spread, pack, or the file's "
+     "(default)",
      read_profile},
     {"score", "score", "NAME", "the same as --profile", read_profile},
     {"quietTime", "quiet-time", "TIME",
@@ -224,7 +227,7 @@ static void set_defaults(struct mu_daemon_options *o)
 {
     *o = (struct mu_daemon_options){.scheduler_names = {"muster"},
                                     .scheduler_name_count = 1,
-                                    .profile = &mu_profile_spread,
+                                    .profile = &mu_profile_default,
                                     .quiet_ns = MU_NS_PER_S,
                                     .batch_window_ns = 2 * MU_NS_PER_MS,
                                     .hold_ns = 30 * MU_NS_PER_S,
@@ -296,6 +299,7 @@ int mu_daemon_options_read(struct mu_daemon_options *o, int argc, char *const *a
                                           .help = mu_settings[i].help,
                                           .parse = mu_settings[i].read};
     set_defaults(&ignored);
+    ignored.profiles_unknown = true;
     set_defaults(o);
     int status = mu_flags_main("musterd", "The scheduler daemon: places gangs on a cluster.", flags,
                                count, argc, argv);

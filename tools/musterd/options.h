@@ -17,7 +17,9 @@ struct mu_daemon_options {
     char context[MU_NAME_BYTES_MAX + 1];    /* of the kubeconfig; empty: its current one */
     char scheduler_names[MU_SCHEDULER_NAMES_MAX][MU_NAME_BYTES_MAX + 1];
     uint32_t scheduler_name_count;
-    const struct mu_profile *profile;
+    const struct mu_profile *profile; /* a built-in one, or one of those below */
+    struct mu_profile_set profiles;   /* of the file */
+    bool profiles_unknown;            /* the file has not been read: any name may be one of its */
     uint64_t quiet_ns;
     uint64_t batch_window_ns;
     uint64_t hold_ns;

@@ -1,7 +1,7 @@
 /* The YAML file: every key of the settings table, read by the same readers as the flags. */
 #include <stdio.h>
 #include "engine/base/buf.h"
-#include "informer/config.h"
+#include "informer/config_profile.h"
 #include "tools/musterd/options_priv.h"
 
 /* A scalar's text, or a sequence's items joined by commas, NUL-terminated. */
@@ -54,6 +54,7 @@ int mu_daemon_options_load(struct mu_daemon_options *o, const char *path, struct
     if (rc != 0)
         return rc;
     struct mu_config_node *root = mu_config_root(config);
+    rc = mu_config_profiles(config, root, &o->profiles, error); /* before one of them is named */
     for (uint32_t i = 0; rc == 0 && i < mu_setting_count; i++) {
         const struct mu_config_node *node = mu_config_find(config, root, mu_settings[i].key);
         if (node != NULL)
