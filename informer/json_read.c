@@ -330,7 +330,9 @@ static int copy_text(const struct reader *r, const char *text, size_t len, char 
 static int read_text(const struct reader *r, const struct path *path, const json_t *json,
                      char **out)
 {
-    if (!json_is_string(json) || strlen(json_string_value(json)) != json_string_length(json))
+    if (!json_is_string(json))
+        return bad(r, path, "a string");
+    if (strlen(json_string_value(json)) != json_string_length(json))
         return bad(r, path, "a string without NUL");
     return copy_text(r, json_string_value(json), json_string_length(json), out);
 }

@@ -14,7 +14,7 @@ struct mu_str mu_answer_name(struct mu_arena *arena, struct mu_str ns, struct mu
     return (struct mu_str){text, (uint32_t)len};
 }
 
-static bool is_bytes(struct mu_str resource)
+bool mu_answer_is_bytes(struct mu_str resource)
 {
     return mu_str_equal(resource, MU_STR("memory")) ||
            mu_str_equal(resource, MU_STR("ephemeral-storage")) ||
@@ -26,16 +26,15 @@ void mu_answer_amount(struct mu_buf *out, struct mu_str resource, int64_t amount
     static const struct {
         char suffix[3];
         int64_t unit;
-    } units[] = {{"Ti", INT64_C(1) << 40},
-                 {"Gi", INT64_C(1) << 30},
-                 {"Mi", INT64_C(1) << 20},
-                 {"Ki", INT64_C(1) << 10}};
+    } units[] = {{"Ei", INT64_C(1) << 60}, {"Pi", INT64_C(1) << 50}, {"Ti", INT64_C(1) << 40},
+                 {"Gi", INT64_C(1) << 30}, {"Mi", INT64_C(1) << 20}, {"Ki", INT64_C(1) << 10}};
     bool cpu = mu_str_equal(resource, MU_STR("cpu"));
     if (cpu && amount % 1000 != 0) {
         (void)mu_buf_printf(out, "%" PRId64 "m", amount);
         return;
     }
-    for (size_t i = 0; human && is_bytes(resource) && i < sizeof units / sizeof units[0]; i++) {
+    for (size_t i = 0; human && mu_answer_is_bytes(resource) && i < sizeof units / sizeof units[0];
+         i++) {
         /* Rounded up: what is asked for must be enough. */
         int64_t unit = units[i].unit;
         if (amount < unit)

@@ -10,6 +10,8 @@ struct mu_str mu_answer_name(struct mu_arena *arena, struct mu_str ns, struct mu
 /* An amount in the scheduler's unit as Kubernetes writes it: "2", "500m" cpu. With `human`, bytes
  * of memory and storage as "1.5Gi" where that is exact to a hundredth. */
 void mu_answer_amount(struct mu_buf *out, struct mu_str resource, int64_t amount, bool human);
+/* Whether the resource is counted in bytes. */
+bool mu_answer_is_bytes(struct mu_str resource);
 /* The filter's name; "Unsupported" for MU_VERDICT_KINDS, which stands for rules that are not built. */
 const char *mu_answer_filter(struct mu_verdict verdict);
 bool mu_answer_may_preempt(struct mu_verdict verdict);

@@ -121,10 +121,19 @@ static void put_taint(struct mu_buf *out, const struct mu_change *change)
                              change->effect == MU_EFFECT_NO_EXECUTE ? ":NoExecute" : ":NoSchedule");
 }
 
+/* Whether the amount is no more than one thing, or of what is not counted in things. */
+static bool is_one(const struct mu_change *change)
+{
+    int64_t one = mu_str_equal(change->key, MU_STR("cpu")) ? 1000 : 1;
+    return change->amount <= one || mu_answer_is_bytes(change->key);
+}
+
 static void put_amount(struct mu_buf *out, const struct mu_change *change)
 {
+    bool pods = mu_str_equal(change->key, MU_STR("pods"));
+    struct mu_str name = pods && is_one(change) ? MU_STR("pod") : change->key;
     mu_answer_amount(out, change->key, change->amount, true);
-    (void)mu_buf_printf(out, " more %.*s", MU_STR_ARGS(change->key));
+    (void)mu_buf_printf(out, " more %.*s", MU_STR_ARGS(name));
 }
 
 static void put_change(struct mu_buf *out, const struct mu_change *change)
@@ -147,7 +156,7 @@ static void put_change(struct mu_buf *out, const struct mu_change *change)
     case MU_CHANGE_FREE:
         (void)mu_buf_append_text(out, "if ");
         put_amount(out, change);
-        (void)mu_buf_append_text(out, change->amount == 1 ? " frees up" : " free up");
+        (void)mu_buf_append_text(out, is_one(change) ? " frees up" : " free up");
         break;
     case MU_CHANGE_GROW:
         (void)mu_buf_append_text(out, "if it had ");

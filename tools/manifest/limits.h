@@ -9,8 +9,8 @@
 #define MU_MANIFEST_ARENA_MAX  (64u << 20)          /* one object in the making */
 #define MU_MANIFEST_NEST_MAX   4u                   /* lists inside lists */
 #define MU_MANIFEST_FILES_MAX  1024u
-#define MU_MANIFEST_LINES_MAX  100u        /* complaints that are told one by one */
-#define MU_MANIFEST_SEARCH_MAX (64u << 20) /* text that is read again for lines of complaints */
-#define MU_MANIFEST_KINDS_MAX  64u         /* unused kinds that are told one by one */
+#define MU_MANIFEST_LINES_MAX  100u       /* complaints that are told one by one */
+#define MU_MANIFEST_SEARCH_MAX (8u << 20) /* text that is read again for lines of complaints */
+#define MU_MANIFEST_KINDS_MAX  64u        /* unused kinds that are told one by one */
 
 #endif

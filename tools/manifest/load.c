@@ -8,6 +8,7 @@
  */
 #include "tools/manifest/manifest_priv.h"
 
+#include <string.h>
 #include "informer/codec.h"
 
 #define PROGRESS_EVERY 4096u
@@ -22,6 +23,15 @@ struct loader {
     struct mu_str last_ns; /* of a pod, made last */
 };
 
+/* Texts of the decoder start with "pod ns/name: ", which the place of a line says already. */
+static const char *behind_name(const char *text)
+{
+    const char *colon = strstr(text, ": ");
+    bool names = strncmp(text, "pod", 3) == 0 || strncmp(text, "node", 4) == 0 ||
+                 strncmp(text, "namespace", 9) == 0;
+    return names && colon != NULL ? colon + 2 : text;
+}
+
 /* A decode or the DB has refused an object: a line, unless it is for lack of memory. */
 static int refused(struct loader *l, const struct mu_manifest_object *object, int rc,
                    const struct mu_error *error)
@@ -29,7 +39,7 @@ static int refused(struct loader *l, const struct mu_manifest_object *object, in
     struct mu_manifest_place place = mu_manifest_place_of(l->m, object);
     if (rc != MU_ENOMEM)
         mu_manifest_error(l->m, &place, "%s",
-                          error->text[0] != '\0' ? error->text : mu_error_text(rc));
+                          error->text[0] != '\0' ? behind_name(error->text) : mu_error_text(rc));
     return rc == MU_ENOMEM ? rc : 0;
 }
 
@@ -38,7 +48,7 @@ static void warned(struct loader *l, const struct mu_manifest_object *object,
 {
     struct mu_manifest_place place = mu_manifest_place_of(l->m, object);
     if (warn->code != 0)
-        mu_manifest_note(l->m, &place, "%s", warn->text);
+        mu_manifest_note(l->m, &place, "%s", behind_name(warn->text));
 }
 
 static int load_node(struct loader *l, const struct mu_manifest_object *object)

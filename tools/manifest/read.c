@@ -30,6 +30,7 @@ struct reader {
     uint32_t bytes;       /* of the text */
     uint32_t piece_count; /* so far */
     int fatal;            /* MU_ENOMEM: nothing more can be read */
+    uint32_t head_line;   /* of the piece: where its object starts */
     struct mu_buf narrow; /* a piece of JSON without its indentation */
     /* Of the list whose items come: what they are when they do not say. */
     char item_kind[64], item_version[64];
@@ -73,7 +74,7 @@ static struct mu_manifest_place place_of(const struct object *o, const char *pat
     const char *dot = o->prefix[0] != '\0' && path[0] != '\0' ? "." : "";
     (void)snprintf(full, sizeof full, "%s%s%s", o->prefix, dot, path);
     struct mu_manifest_place place = o->place;
-    if (full[0] == '\0' || m->searched_bytes > MU_MANIFEST_SEARCH_MAX)
+    if (full[0] == '\0' || m->searched_bytes + o->piece->text.len > MU_MANIFEST_SEARCH_MAX)
         return place;
     m->searched_bytes += o->piece->text.len;
     place.line = o->piece->line + mu_yaml_line(o->piece->text, full) - 1;
@@ -517,7 +518,7 @@ static void read_tree(struct reader *r, const struct mu_piece *piece, const char
                        .piece = piece,
                        .prefix = prefix,
                        .tree = tree,
-                       .place = {.file = r->file, .line = head_line(piece)}};
+                       .place = {.file = r->file, .line = r->head_line}};
     struct mu_str version;
     if (!read_type(&o, depth > 0 || piece->kind == MU_PIECE_ITEM, &version))
         return;
@@ -663,6 +664,7 @@ static int read_piece(void *context, const struct mu_piece *piece)
         r->m->progress(r->m->progress_context, piece->offset, r->bytes);
     if (piece->kind == MU_PIECE_SHELL)
         return read_shell(r, piece);
+    r->head_line = head_line(piece);
     json_t *trees = parse_piece(r, piece);
     for (size_t i = 0; i < json_array_size(trees) && r->fatal == 0; i++)
         read_tree(r, piece, "", json_array_get(trees, i), 0);
