@@ -4,13 +4,13 @@
  * into an empty DB, in pieces of 64 KiB as a socket would give them, a batch per piece. Making the
  * DB and the first, empty list are not timed.
  *
- * A pod is about 1.4 KB on the wire, as a Deployment of one container with a volume, a probe and an
- * environment gives it: much of it are fields that a scheduler skips. Half of the pods are bound,
- * to 1,000 nodes. With `managed_fields:1` each carries 1 KB of those besides.
+ * Half of the pods (kube_bytes.h) are bound, to 1,000 nodes. With `managed_fields:1` each carries
+ * 1 KB of those besides.
  *
  * Checked: what the DB holds afterwards, and what the reflector has counted.
  */
 #include "bench/bench.h"
+#include "bench/kube_bytes.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -19,7 +19,6 @@
 #include "engine/base/assert.h"
 #include "engine/db.h"
 #include "informer/reflector.h"
-#include "informer/wire_priv.h"
 
 enum { NODES = 1000, CLASSES = 16, PIECE_BYTES = 64 << 10 };
 
@@ -33,165 +32,17 @@ static struct mu_str buf_str(const struct mu_buf *buf)
     return (struct mu_str){(const char *)buf->data, (uint32_t)buf->len};
 }
 
-/* --- one pod: a template, with places that are overwritten for each ------------------------ */
-
-/* Numbers of fields: kubernetes-wire §2.1 and §2.2. */
-static void put(struct mu_buf *out, uint32_t number, const char *text)
-{
-    mu_wire_put_bytes(out, number, mu_str_of(text));
-}
-
-static void put_inner(struct mu_buf *out, uint32_t number, struct mu_buf *inner)
-{
-    mu_wire_put_bytes(out, number, buf_str(inner));
-    mu_buf_fini(inner);
-}
-
-static void put_number(struct mu_buf *out, uint32_t number, uint64_t value)
-{
-    mu_wire_put_varint(out, (uint64_t)number << 3);
-    mu_wire_put_varint(out, value);
-}
-
-static void put_pair(struct mu_buf *out, uint32_t number, const char *key, const char *value)
-{
-    struct mu_buf pair = {.data = NULL};
-    put(&pair, 1, key);
-    put(&pair, 2, value);
-    put_inner(out, number, &pair);
-}
-
-static void put_amount(struct mu_buf *out, uint32_t number, const char *key, const char *value)
-{
-    struct mu_buf entry = {.data = NULL}, quantity = {.data = NULL};
-    put(&quantity, 1, value);
-    put(&entry, 1, key);
-    put_inner(&entry, 2, &quantity);
-    put_inner(out, number, &entry);
-}
-
-static void put_filler(struct mu_buf *out, uint32_t number, size_t len)
-{
-    struct mu_buf filler = {.data = NULL};
-    while (filler.len < len)
-        (void)mu_buf_append_text(&filler, "{\"f:metadata\":{\"f:labels\":{\"f:app\":{}}}}");
-    put_inner(out, number, &filler);
-}
-
-static void put_metadata(struct mu_buf *out, bool managed_fields)
-{
-    struct mu_buf meta = {.data = NULL}, time = {.data = NULL}, owner = {.data = NULL};
-    put(&meta, 1, "web-frontend-7c9d8b6f5-NNNNNNNN");
-    put(&meta, 2, "web-frontend-7c9d8b6f5-");
-    put(&meta, 3, "production");
-    put(&meta, 5, "0a1b2c3d-4e5f-4a6b-8c7d-0000UUUUUUUU");
-    put(&meta, 6, "1VVVVVVVV");
-    put_number(&time, 1, 1700000000);
-    put_inner(&meta, 8, &time);
-    put_pair(&meta, 11, "app.kubernetes.io/name", "web-frontend");
-    put_pair(&meta, 11, "app.kubernetes.io/instance", "web-frontend-production");
-    put_pair(&meta, 11, "pod-template-hash", "7c9d8b6f5");
-    put_pair(&meta, 11, "topology.example.com/tier", "frontend");
-    put_pair(&meta, 12, "prometheus.io/scrape", "true");
-    put_pair(&meta, 12, "checksum/config", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c");
-    put(&owner, 1, "ReplicaSet");
-    put(&owner, 3, "web-frontend-7c9d8b6f5");
-    put(&owner, 4, "11111111-2222-4333-8444-555555555555");
-    put(&owner, 5, "apps/v1");
-    put_number(&owner, 6, 1);
-    put_inner(&meta, 13, &owner);
-    if (managed_fields)
-        put_filler(&meta, 17, 1000);
-    put_inner(out, 1, &meta);
-}
-
-static void put_container(struct mu_buf *out)
-{
-    struct mu_buf container = {.data = NULL}, needs = {.data = NULL};
-    put(&container, 1, "web");
-    put(&container, 2, "registry.example.com/team/web-frontend:1.24.3");
-    put_filler(&container, 7, 160);                    /* env */
-    for (uint32_t number = 1; number <= 2; number++) { /* limits, requests */
-        put_amount(&needs, number, "cpu", "CCCCm");
-        put_amount(&needs, number, "memory", "256Mi");
-    }
-    put_inner(&container, 8, &needs);
-    put_filler(&container, 10, 200); /* livenessProbe */
-    put_inner(out, 2, &container);
-}
-
-static void put_spec(struct mu_buf *out, bool bound)
-{
-    struct mu_buf spec = {.data = NULL}, volume = {.data = NULL}, source = {.data = NULL};
-    put(&volume, 1, "kube-api-access-x7k2p");
-    put_filler(&source, 26, 80); /* projected */
-    put_inner(&volume, 2, &source);
-    put_inner(&spec, 1, &volume);
-    put_container(&spec);
-    put(&spec, 3, "Always");
-    put(&spec, 8, "web-frontend");
-    if (bound)
-        put(&spec, 10, "node-0MMM");
-    put(&spec, 19, "muster");
-    for (int i = 0; i < 2; i++) {
-        struct mu_buf toleration = {.data = NULL};
-        put(&toleration, 1,
-            i == 0 ? "node.kubernetes.io/not-ready" : "node.kubernetes.io/unreachable");
-        put(&toleration, 2, "Exists");
-        put(&toleration, 4, "NoExecute");
-        put_number(&toleration, 5, 300);
-        put_inner(&spec, 22, &toleration);
-    }
-    put_number(&spec, 25, 0);
-    put_inner(out, 2, &spec);
-}
-
-static void put_status(struct mu_buf *out, bool bound)
-{
-    static const char *const types[] = {"PodScheduled", "Initialized", "ContainersReady", "Ready"};
-    struct mu_buf status = {.data = NULL};
-    put(&status, 1, bound ? "Running" : "Pending");
-    for (int i = 0; bound && i < 4; i++) {
-        struct mu_buf condition = {.data = NULL}, time = {.data = NULL};
-        put_number(&time, 1, 1700000000);
-        put(&condition, 1, types[i]);
-        put(&condition, 2, "True");
-        put_inner(&condition, 4, &time);
-        put_inner(&status, 2, &condition);
-    }
-    put(&status, 9, "Guaranteed");
-    put_inner(out, 3, &status);
-}
-
-/* Overwrite every occurrence of the run `mark` with the number in decimal, padded with zeros. */
-static void stamp(struct mu_buf *pod, const char *mark, uint32_t number)
-{
-    char digits[16];
-    size_t len = strlen(mark);
-    (void)snprintf(digits, sizeof digits, "%0*u", (int)len, number);
-    uint8_t *at = pod->data;
-    while ((at = memmem(at, pod->len - (size_t)(at - pod->data), mark, len)) != NULL)
-        memcpy(at, digits, len);
-}
-
 /* The stream of all ADDED events. */
 static void build_stream(struct mu_buf *stream, const struct shape *shape)
 {
     struct mu_buf templates[2] = {{.data = NULL}};
     struct mu_buf pod = {.data = NULL};
-    for (int bound = 0; bound < 2; bound++) {
-        put_metadata(&templates[bound], shape->managed_fields);
-        put_spec(&templates[bound], bound != 0);
-        put_status(&templates[bound], bound != 0);
-    }
+    for (int bound = 0; bound < 2; bound++)
+        mu_bytes_pod(&templates[bound], bound != 0, shape->managed_fields);
     for (uint32_t n = 0; n < shape->pods; n++) {
         mu_buf_clear(&pod);
         (void)mu_buf_append_str(&pod, buf_str(&templates[n % 2]));
-        stamp(&pod, "NNNNNNNN", n);
-        stamp(&pod, "UUUUUUUU", n);
-        stamp(&pod, "VVVVVVVV", n);
-        stamp(&pod, "CCCC", 100 + n / 2 % CLASSES * 50);
-        stamp(&pod, "MMM", n % NODES);
+        mu_bytes_stamp_pod(&pod, n, 100 + n / 2 % CLASSES * 50, n % NODES);
         int rc = mu_watch_frame_write(stream, MU_WATCH_ADDED, MU_STR("v1"), MU_STR("Pod"),
                                       buf_str(&pod));
         MU_ASSERT(rc == 0);
@@ -283,8 +134,8 @@ static uint64_t feed_open(struct feed *feed, uint32_t pods)
                           .reflector = mu_reflector_create(&reflector, &sink, &random)};
     MU_ASSERT(feed->db != NULL && feed->arena != NULL && feed->reflector != NULL);
     for (uint32_t n = 0; n < NODES; n++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "node-0%03u", n);
+        char name[32];
+        (void)snprintf(name, sizeof name, "node-%06u", n);
         const struct mu_amount amounts[] = {{MU_STR("cpu"), INT64_C(1) << 40},
                                             {MU_STR("memory"), INT64_C(1) << 50},
                                             {MU_STR("pods"), 1 << 20}};
@@ -337,7 +188,7 @@ static void body(struct mu_bench *bench, const void *argument)
     uint64_t events = 0;
     build_stream(&stream, shape);
     while (mu_bench_running(bench)) {
-        struct feed feed;
+        struct feed feed = {.bad = 0};
         mu_bench_pause(bench);
         uint64_t watch = feed_open(&feed, shape->pods);
         mu_bench_resume(bench);
