@@ -78,6 +78,27 @@ uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid)
     return mu_index_find(db->pod_by_uid, uid_hash(db, uid), &uid);
 }
 
+/* By its UID, or else by its name. For a new pod both lines are cold: the second is asked for before
+ * the first is waited for. */
+static void find_pod(struct mu_db *db, const struct mu_pod_object *pod, uint32_t *by_uid,
+                     uint32_t *by_name)
+{
+    struct mu_uid uid;
+    struct pod_name_key key = {.name = pod->name};
+    bool known_uid = mu_db_uid_parse(db, pod->uid, &uid) == 0;
+    uint64_t hash = known_uid ? uid_hash(db, uid) : 0;
+    if (known_uid)
+        mu_index_prefetch(db->pod_by_uid, hash);
+    bool known_ns = mu_symbol_find(db->symbols, pod->ns, &key.ns);
+    uint64_t name_hash = known_ns ? pod_name_hash(db, key.ns, pod->name) : 0;
+    if (known_ns)
+        mu_index_prefetch(db->pod_by_name, name_hash);
+    *by_uid = known_uid ? mu_index_find(db->pod_by_uid, hash, &uid) : MU_NONE;
+    *by_name = MU_NONE;
+    if (*by_uid == MU_NONE && known_ns)
+        *by_name = mu_index_find(db->pod_by_name, name_hash, &key);
+}
+
 static uint32_t pod_find_name(const struct mu_db *db, struct mu_str ns, struct mu_str name)
 {
     struct pod_name_key key = {.name = name};
@@ -543,12 +564,9 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
     const char *what = invalid(pod);
     if (what != NULL)
         return mu_db_refuse(db, error, MU_EINVAL, "pod", pod->ns, pod->name, what);
-    struct mu_uid uid;
-    uint32_t held = mu_db_uid_parse(db, pod->uid, &uid) == 0 ? mu_pod_find(db, uid) : MU_NONE;
-    uint32_t replaced = MU_NONE;
-    if (held == MU_NONE) {
-        replaced = pod_find_name(db, pod->ns, pod->name);
-    } else {
+    uint32_t held, replaced;
+    find_pod(db, pod, &held, &replaced);
+    if (held != MU_NONE) {
         const struct mu_pod_rec *p = mu_pod_at(db, held);
         if (!mu_str_equal(mu_pod_name(p), pod->name) ||
             !mu_str_equal(mu_symbol_str(db->symbols, p->ns), pod->ns))

@@ -12,32 +12,39 @@
  * forms never meet.
  */
 
+/* Of a lower-case digit, else above 15. Without branches: the digits of UIDs are random. */
+static uint64_t hex_digit(char c)
+{
+    unsigned digit = (unsigned char)c - (unsigned)'0';
+    unsigned letter = (unsigned char)c - (unsigned)'a';
+    unsigned value = letter < 6 ? letter + 10 : 16;
+    return digit < 10 ? digit : value;
+}
+
+/* Append `digits` digits to *half. What is none of them shows in *bad. */
+static void read_hex(const char *text, uint32_t digits, uint64_t *half, uint64_t *bad)
+{
+    for (uint32_t i = 0; i < digits; i++) {
+        uint64_t digit = hex_digit(text[i]);
+        *bad |= digit & 16;
+        *half = *half << 4 | (digit & 15);
+    }
+}
+
 static bool uuid_parse(struct mu_str text, struct mu_uid *out)
 {
-    uint64_t half[2] = {0, 0};
-    uint32_t digits = 0;
-    if (text.len != 36)
+    uint64_t high = 0, low = 0, bad = 0;
+    if (text.len != 36 || text.data[8] != '-' || text.data[13] != '-' || text.data[18] != '-' ||
+        text.data[23] != '-')
         return false;
-    for (uint32_t i = 0; i < text.len; i++) {
-        char c = text.data[i];
-        if (i == 8 || i == 13 || i == 18 || i == 23) {
-            if (c != '-')
-                return false;
-            continue;
-        }
-        uint64_t digit = 0;
-        if (c >= '0' && c <= '9')
-            digit = (uint64_t)(c - '0');
-        else if (c >= 'a' && c <= 'f')
-            digit = (uint64_t)(c - 'a') + 10;
-        else
-            return false;
-        half[digits / 16] = half[digits / 16] << 4 | digit;
-        digits++;
-    }
-    if (half[0] == MU_UID_TEXT)
+    read_hex(text.data, 8, &high, &bad);
+    read_hex(text.data + 9, 4, &high, &bad);
+    read_hex(text.data + 14, 4, &high, &bad);
+    read_hex(text.data + 19, 4, &low, &bad);
+    read_hex(text.data + 24, 12, &low, &bad);
+    if (bad != 0 || high == MU_UID_TEXT)
         return false;
-    *out = (struct mu_uid){half[0], half[1]};
+    *out = (struct mu_uid){high, low};
     return true;
 }
 

@@ -176,7 +176,10 @@ int mu_list_open(struct mu_str raw, struct mu_list_head *head, mu_list_item_fn i
         return 0;
     mu_wire_open(&wire, raw);
     while (mu_wire_next(&wire, &field) > 0) {
-        if (is_bytes(&field, LIST_ITEMS) && (rc = item(context, field.bytes)) != 0)
+        if (!is_bytes(&field, LIST_ITEMS))
+            continue;
+        mu_wire_prefetch(wire.at, (size_t)(wire.end - wire.at));
+        if ((rc = item(context, field.bytes)) != 0)
             return rc;
     }
     return 0;

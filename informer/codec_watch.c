@@ -161,9 +161,11 @@ static int feed(struct mu_watch_decoder *decoder, struct mu_str data, mu_watch_e
         rc = check_length(len, error);
         if (rc != 0 || data.len - LENGTH_BYTES < len)
             break;
-        rc = deliver((const uint8_t *)data.data + LENGTH_BYTES, len, event, context, error);
+        const uint8_t *frame = (const uint8_t *)data.data + LENGTH_BYTES;
         data.data += LENGTH_BYTES + len;
         data.len -= LENGTH_BYTES + len;
+        mu_wire_prefetch(data.data, data.len);
+        rc = deliver(frame, len, event, context, error);
     }
     if (rc == 0 && data.len > 0)
         rc = gather(&decoder->pending, &data, decoder->pending.len + data.len, error);

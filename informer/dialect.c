@@ -13,47 +13,43 @@
 
 enum place { ON_LABEL = 1, ON_ANNOTATION = 2, ON_BOTH = 3 };
 
-/* Keys that mark a pod as a gang member in a dialect that is not built. A key that ends in '/'
- * stands for everything below it. Queue and application names alone make no gang: not listed. */
-#define KEY(text)                                                                                  \
-    {                                                                                              \
-        (text), (uint32_t)(sizeof(text) - 1)                                                       \
-    }
-static const struct {
-    struct mu_str key;
-    enum place place;
-} UNBUILT[] = {
-    {KEY("scheduling.k8s.io/group-name"), ON_ANNOTATION}, /* Volcano */
-    {KEY("scheduling.volcano.sh/group-name"), ON_ANNOTATION},
-    {KEY("scheduling.volcano.sh/group-min-member"), ON_ANNOTATION},
-    {KEY("scheduling.volcano.sh/group-min-resources"), ON_ANNOTATION},
-    {KEY("scheduling.x-k8s.io/pod-group"), ON_LABEL},    /* scheduler-plugins */
-    {KEY("pod-group.scheduling.sigs.k8s.io/"), ON_BOTH}, /* its lightweight ancestor */
-    {KEY("pod-group.scheduling.x-k8s.io/"), ON_BOTH},    /* the same, respelled */
-    {KEY("gang.scheduling.koordinator.sh/"), ON_BOTH},   /* Koordinator */
-    {KEY("pod-group-name"), ON_ANNOTATION},              /* KAI */
-    {KEY("kai.scheduler/subgroup-name"), ON_LABEL},      /* KAI */
-    {KEY("yunikorn.apache.org/task-group-name"), ON_ANNOTATION},
-    {KEY("yunikorn.apache.org/task-groups"), ON_ANNOTATION},
-    {KEY("kueue.x-k8s.io/pod-group-name"), ON_LABEL},
-    {KEY("kueue.x-k8s.io/pod-group-total-count"), ON_ANNOTATION},
-    {KEY("godel.bytedance.com/pod-group-name"), ON_BOTH},
-    {KEY("armadaproject.io/gangId"), ON_ANNOTATION},
-    {KEY("armadaproject.io/gangCardinality"), ON_ANNOTATION},
-};
-#define UNBUILT_COUNT (sizeof UNBUILT / sizeof UNBUILT[0])
+/* Keys that mark a pod as a gang member in a dialect that is not built. Queue and application names
+ * alone make no gang: not listed. X(key, place). */
+#define UNBUILT_KEYS(X)                                                                            \
+    X("scheduling.k8s.io/group-name", ON_ANNOTATION) /* Volcano, with the next three */            \
+    X("scheduling.volcano.sh/group-name", ON_ANNOTATION)                                           \
+    X("scheduling.volcano.sh/group-min-member", ON_ANNOTATION)                                     \
+    X("scheduling.volcano.sh/group-min-resources", ON_ANNOTATION)                                  \
+    X("scheduling.x-k8s.io/pod-group", ON_LABEL) /* scheduler-plugins */                           \
+    X("pod-group-name", ON_ANNOTATION)           /* KAI */                                         \
+    X("kai.scheduler/subgroup-name", ON_LABEL)   /* KAI */                                         \
+    X("yunikorn.apache.org/task-group-name", ON_ANNOTATION)                                        \
+    X("yunikorn.apache.org/task-groups", ON_ANNOTATION)                                            \
+    X("kueue.x-k8s.io/pod-group-name", ON_LABEL)                                                   \
+    X("kueue.x-k8s.io/pod-group-total-count", ON_ANNOTATION)                                       \
+    X("godel.bytedance.com/pod-group-name", ON_BOTH)                                               \
+    X("armadaproject.io/gangId", ON_ANNOTATION)                                                    \
+    X("armadaproject.io/gangCardinality", ON_ANNOTATION)
+/* The same for everything below such a prefix, wherever it stands. */
+#define UNBUILT_PREFIXES(X)                                                                        \
+    X("pod-group.scheduling.sigs.k8s.io/") /* the ancestor of scheduler-plugins */                 \
+    X("pod-group.scheduling.x-k8s.io/")    /* the same, respelled */                               \
+    X("gang.scheduling.koordinator.sh/")   /* Koordinator */
 
+#define LENGTH_BIT(text, place) | UINT64_C(1) << (sizeof(text) - 1)
+#define EQUALS(text, place_)                                                                       \
+    || (((place_) & (unsigned)place) != 0 && mu_str_equal(key, MU_STR(text)))
+#define BEGINS(text) || mu_str_starts_with(key, MU_STR(text))
+
+/* Nearly all keys of a cluster are ruled out by their length or first letter. */
 static bool is_unbuilt_key(struct mu_str key, enum place place)
 {
-    for (size_t i = 0; i < UNBUILT_COUNT; i++) {
-        struct mu_str known = UNBUILT[i].key;
-        if ((UNBUILT[i].place & place) == 0)
-            continue;
-        bool below = known.data[known.len - 1] == '/';
-        if (below ? mu_str_starts_with(key, known) : mu_str_equal(key, known))
-            return true;
-    }
-    return false;
+    const uint64_t lengths = 0 UNBUILT_KEYS(LENGTH_BIT);
+    if (key.len == 0)
+        return false;
+    if (key.len < 64 && (lengths >> key.len & 1) != 0 && (false UNBUILT_KEYS(EQUALS)))
+        return true;
+    return (key.data[0] == 'p' || key.data[0] == 'g') && (false UNBUILT_PREFIXES(BEGINS));
 }
 
 static bool any_unbuilt_key(const struct mu_label *pairs, uint32_t count, enum place place)

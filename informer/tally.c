@@ -90,12 +90,42 @@ enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node)
 
 /* --- quantities ---------------------------------------------------------------------------- */
 
+/* Nearly every quantity: a whole number of up to 12 digits, with no suffix, m, Ki, Mi or Gi, that is
+ * a whole number of the unit. Any other is mu_quantity_parse's. */
+static bool read_plain(struct mu_str text, enum mu_tally_unit unit, int64_t *value)
+{
+    int64_t number = 0;
+    uint32_t at = 0;
+    for (; at < text.len && at < 12 && text.data[at] >= '0' && text.data[at] <= '9'; at++)
+        number = number * 10 + (text.data[at] - '0');
+    uint32_t left = text.len - at;
+    if (at == 0 || left > 2 || (unit == MU_UNIT_MILLI && left == 2))
+        return false;
+    if (left == 0) {
+        *value = unit == MU_UNIT_MILLI ? number * 1000 : number;
+        return true;
+    }
+    char suffix = text.data[at];
+    if (left == 1) {
+        *value = number;
+        return unit == MU_UNIT_MILLI && suffix == 'm';
+    }
+    *value = number << (suffix == 'K' ? 10 : suffix == 'M' ? 20 : 30);
+    return text.data[at + 1] == 'i' && number <= MU_AMOUNT_MAX >> 31 &&
+           (suffix == 'K' || suffix == 'M' || suffix == 'G');
+}
+
 enum mu_tally_fault mu_tally_read(struct mu_str quantity, enum mu_tally_unit unit, int64_t *value)
 {
     struct mu_quantity q;
     *value = 0;
     if (quantity.data == NULL)
         return MU_TALLY_OK; /* absent on the wire is the zero value */
+    int64_t plain;
+    if (read_plain(quantity, unit, &plain)) {
+        *value = plain;
+        return MU_TALLY_OK;
+    }
     if (mu_quantity_parse(quantity, &q, NULL) != 0)
         return MU_TALLY_UNREADABLE;
     if (q.negative)

@@ -20,14 +20,15 @@
 #include "informer/limits.h"
 #include "informer/wire_priv.h"
 
-enum { SLAB_BYTES = 4 << 10, LENGTH_BYTES_MAX = 5, VARINT_BYTES_MAX = 10 };
+enum { SLAB_BYTES = 2 << 10, LENGTH_BYTES_MAX = 5, VARINT_BYTES_MAX = 10 };
 enum { PAIR_KEY_TAG = 1 << 3 | MU_WIRE_BYTES, PAIR_VALUE_TAG = 2 << 3 | MU_WIRE_BYTES };
 
 struct walk {
     struct mu_arena *arena;
     uint8_t *slab; /* the rest of the block that views are cut from */
     size_t slab_left;
-    size_t left; /* of the bound */
+    size_t left;        /* of the bound */
+    const uint8_t *end; /* of the object */
 };
 
 static const struct mu_field unknown = {.kind = MU_FIELD_UNKNOWN};
@@ -163,13 +164,6 @@ static bool has_form(const struct mu_view_type *type, struct mu_str raw)
 
 static bool walk(struct walk *w, const struct mu_view_type *type, struct mu_str raw, uint8_t *view);
 
-static inline uint64_t load(const char *at, size_t bytes)
-{
-    uint64_t word = 0;
-    memcpy(&word, at, bytes);
-    return word;
-}
-
 /* Is one of its bytes 0? A byte that borrows from the subtraction has its top bit set then; an
  * error can only be in bytes above one that is 0. */
 static inline bool has_nul(uint64_t word)
@@ -177,20 +171,23 @@ static inline bool has_nul(uint64_t word)
     return ((word - UINT64_C(0x0101010101010101)) & ~word & UINT64_C(0x8080808080808080)) != 0;
 }
 
-/* Texts are short: words of eight bytes, the last one overlapping, are faster than memchr. */
-static inline struct mu_str text_of(struct mu_str bytes)
+/* Texts are short: a few words of eight bytes are faster than memchr. The last one reads beyond the
+ * text, within the object, and what is beyond does not count (x86-64 is little-endian). */
+static inline struct mu_str text_of(const struct walk *w, struct mu_str bytes)
 {
-    const char *at = bytes.data, *end = at + bytes.len;
+    const char *at = bytes.data;
+    uint32_t left = bytes.len;
+    uint64_t word;
     bool nul = false;
-    if (bytes.len >= 8) {
-        for (; end - at > 8; at += 8)
-            nul = nul || has_nul(load(at, 8));
-        nul = nul || has_nul(load(end - 8, 8));
-    } else if (bytes.len >= 4) {
-        nul = has_nul(load(at, 4) | load(end - 4, 4) << 32);
+    if (left + 8 > (uint64_t)(w->end - (const uint8_t *)at)) {
+        nul = memchr(at, '\0', left) != NULL;
     } else {
-        for (; at < end; at++)
-            nul = nul || *at == '\0';
+        for (; left > 8; at += 8, left -= 8) {
+            memcpy(&word, at, sizeof word);
+            nul |= has_nul(word);
+        }
+        memcpy(&word, at, sizeof word);
+        nul |= left > 0 && has_nul(word | ~UINT64_C(0) << (8 * left - 1) << 1);
     }
     if (nul)
         bytes.len = (uint32_t)strnlen(bytes.data, bytes.len);
@@ -210,7 +207,7 @@ static uint32_t count_run(struct mu_wire wire, uint32_t tag)
 }
 
 /* A pair as every encoder writes it: key and value, each shorter than 128 bytes. */
-static inline bool take_pair(struct mu_str raw, struct mu_label *pair)
+static inline bool take_pair(const struct walk *w, struct mu_str raw, struct mu_label *pair)
 {
     const uint8_t *at = (const uint8_t *)raw.data;
     if (raw.len < 4 || at[0] != PAIR_KEY_TAG)
@@ -221,8 +218,8 @@ static inline bool take_pair(struct mu_str raw, struct mu_label *pair)
     uint32_t value = at[key + 3];
     if (value >= 0x80 || raw.len != key + value + 4)
         return false;
-    pair->key = text_of((struct mu_str){raw.data + 2, key});
-    pair->value = text_of((struct mu_str){raw.data + key + 4, value});
+    pair->key = text_of(w, (struct mu_str){raw.data + 2, key});
+    pair->value = text_of(w, (struct mu_str){raw.data + key + 4, value});
     return true;
 }
 
@@ -231,11 +228,11 @@ static inline bool walk_element(struct walk *w, const struct mu_field *field, st
                                 uint8_t *item)
 {
     if (field->kind == MU_FIELD_TEXTS) {
-        struct mu_str text = text_of(bytes);
+        struct mu_str text = text_of(w, bytes);
         memcpy(item, &text, sizeof text);
         return true;
     }
-    if (field->type->is_pair && take_pair(bytes, (struct mu_label *)(void *)item))
+    if (field->type->is_pair && take_pair(w, bytes, (struct mu_label *)(void *)item))
         return true;
     return walk(w, field->type, bytes, item);
 }
@@ -273,7 +270,7 @@ static bool walk_bytes(struct walk *w, const struct mu_field *field, uint32_t ta
                (!is_message(field->kind) || has_form(field->type, bytes));
     switch (field->kind) {
     case MU_FIELD_TEXT: {
-        struct mu_str text = text_of(bytes);
+        struct mu_str text = text_of(w, bytes);
         memcpy(view + field->at, &text, sizeof text);
         return true;
     }
@@ -354,7 +351,9 @@ static bool walk(struct walk *w, const struct mu_view_type *type, struct mu_str 
 bool mu_view_walk(struct mu_str raw, const struct mu_view_type *type, struct mu_arena *arena,
                   void *view)
 {
-    struct walk w = {.arena = arena, .left = MU_WALK_VIEW_BYTES_MAX};
+    struct mu_wire whole;
+    mu_wire_open(&whole, raw);
+    struct walk w = {.arena = arena, .left = MU_WALK_VIEW_BYTES_MAX, .end = whole.end};
     MU_ASSERT(type->bytes > 0);
     memset(view, 0, type->bytes);
     return raw.len <= MU_WALK_BYTES_MAX && walk(&w, type, raw, view);

@@ -51,7 +51,7 @@ static int take_bytes(struct mu_wire *wire, struct mu_str *bytes)
     return 0;
 }
 
-int mu_wire_next(struct mu_wire *wire, struct mu_wire_field *field)
+int mu_wire_next_any(struct mu_wire *wire, struct mu_wire_field *field)
 {
     if (wire->at == wire->end)
         return 0;
