@@ -23,7 +23,7 @@ static uint64_t rank_climb_ns(uint32_t rows)
 
 #define MEAN_ONE    16u             /* means are in 1/16 */
 #define MEAN_SHIFT  3               /* a new value counts an eighth */
-#define FADE_SHIFT  6               /* what is not used loses a 64th each time */
+#define FADE_SHIFT  6               /* what is not used loses a 64th of what is used */
 #define SILENT_ALL  256u            /* every question unanswered */
 #define RANK_ROW_NS 6u              /* building ranks, by row */
 #define GUESS_FIRST (4u * MEAN_ONE) /* blocks that bounds are thought to visit before they did */
@@ -56,9 +56,12 @@ static uint32_t mean_add(uint32_t mean, uint64_t visits)
     return (uint32_t)((((uint64_t)mean << MEAN_SHIFT) - mean + value) >> MEAN_SHIFT);
 }
 
-static void fade(uint32_t *mean)
+/* `mean` was passed over for one that costs `used`: it is tried again once that has cost so many
+ * times as much. What may be a hundred times dearer then adds but a small part to the whole. */
+static void fade(uint32_t *mean, uint32_t used)
 {
-    *mean -= *mean >> FADE_SHIFT;
+    uint32_t part = (used >> FADE_SHIFT) + 1;
+    *mean -= *mean < part ? *mean : part;
 }
 
 static uint64_t mean_ns(uint32_t mean)
@@ -112,14 +115,14 @@ static uint32_t best_by_blocks(struct mu_choose *choose, struct mu_room *room,
                                     mask, &row) == 0) {
         choose->by_bounds++;
         class_->bounds_mean = mean_add(class_->bounds_mean, room->visits - before);
-        fade(&class_->search_mean);
+        fade(&class_->search_mean, class_->bounds_mean);
         return row;
     }
     row = mu_room_best(room, need, mask);
     choose->by_search++;
     class_->search_mean = mean_add(class_->search_mean, room->visits - before);
     choose->search_mean = mean_add(choose->search_mean, room->visits - before);
-    fade(&class_->bounds_mean);
+    fade(&class_->bounds_mean, class_->search_mean);
     return row;
 }
 

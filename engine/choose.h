@@ -11,10 +11,10 @@
  *
  * Costs are counted, not timed: blocks visited and changes missed, at so many nanoseconds each.
  * Each class keeps a running mean of what a search and a walk of its bounds visit; the one that it
- * has not used for a while is thought of ever more kindly, so that it is tried again. A tree is
- * built once what it would have saved adds up to what building it costs, as one who rents skis buys
- * them when the rent adds up to their price: never more than twice what the best choice would have
- * cost. Ranks are asked when what they would save, times the part of a class's questions that they
+ * has not used for a while is thought of ever more kindly, so that it is tried again: the more
+ * seldom, the dearer it was. A tree is built once what it would have saved adds up to what building
+ * it costs, as one who rents skis buys them when the rent adds up to their price: never more than
+ * twice what the best choice would have cost. Ranks are asked when what they would save, times the part of a class's questions that they
  * answered lately, has added up to what bringing them up to date costs. The methods agree on the answer, so nothing that is remembered here shows in a plan.
  */
 #include "engine/bound.h"
