@@ -107,10 +107,57 @@ int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step)
     for (uint32_t d = 0; d < c->own.domain_count; d++)
         if (c->own.counts[d] != 0) /* what is 0 stays untouched memory */
             wider[d] = c->own.counts[d];
+    if (mu_rowset_has(&db->books->to_clear, census)) /* it has more to be gone through */
+        db->books->clear_left += cap - c->own.domain_count;
     mu_mem_free(c->own.counts);
     c->own.counts = wider;
     c->own.domain_count = cap;
+    c->least_known = false;
     return 0;
+}
+
+void mu_census_add(struct mu_db *db, struct mu_census_rec *c, uint32_t domain, int step)
+{
+    MU_ASSERT(domain < c->own.domain_count && (step == 1 || step == -1));
+    int32_t was = c->own.counts[domain];
+    c->own.counts[domain] = was + step;
+    c->own.total += step;
+    if (!c->least_known)
+        return;
+    const struct mu_field *f = mu_field_at(db->books, c->field);
+    if (domain >= f->cap || f->domains[domain] == 0)
+        return;
+    /* By ones, so that the least moves by one at most; nobody is below it. */
+    if (step > 0 && was == c->least) {
+        c->least_known = --c->at_least != 0;
+    } else if (step < 0 && was == c->least) {
+        c->least--;
+        c->at_least = 1;
+    } else if (step < 0 && was - 1 == c->least) {
+        c->at_least++;
+    }
+}
+
+int32_t mu_census_least(struct mu_db *db, uint32_t census, uint32_t *domains)
+{
+    struct mu_census_rec *c = mu_census_at(db->books, census);
+    const struct mu_field *f = mu_field_at(db->books, c->field);
+    if (!c->least_known || c->least_moves != f->moves) {
+        c->least = INT32_MAX;
+        c->at_least = c->least_domains = 0;
+        for (uint32_t d = 0; d < f->cap; d++) {
+            if (f->domains[d] == 0)
+                continue;
+            int32_t count = d < c->own.domain_count ? c->own.counts[d] : 0;
+            c->at_least = count < c->least ? 1 : c->at_least + (count == c->least);
+            c->least = count < c->least ? count : c->least;
+            c->least_domains++;
+        }
+        c->least_known = true;
+        c->least_moves = f->moves;
+    }
+    *domains = c->least_domains;
+    return c->least;
 }
 
 static void shift(struct mu_db *db, uint32_t census, uint32_t pod, int step)
@@ -119,9 +166,7 @@ static void shift(struct mu_db *db, uint32_t census, uint32_t pod, int step)
     uint32_t domain = mu_census_domain(db, c, mu_pod_at(db, pod));
     if (domain == MU_NONE)
         return;
-    MU_ASSERT(domain < c->own.domain_count);
-    c->own.counts[domain] += step;
-    c->own.total += step;
+    mu_census_add(db, c, domain, step);
     mu_census_mark_cell(db, census, domain);
     mu_census_audit_follow(db, census, pod, domain, step);
 }
@@ -344,6 +389,10 @@ static int walk(struct mu_db *db, uint32_t budget, uint32_t *spent)
     struct mu_books *b = db->books;
     uint32_t looked = 0;
     while (*spent < budget && walk_wanted(b)) {
+        if (b->stage == MU_STAGE_NONE && b->to_clear.count != 0) { /* before they are built */
+            mu_census_clear(db, budget, spent);
+            continue;
+        }
         if (b->cursor >= stage_bound(db, b->stage)) {
             stage_next(db);
             *spent += 1 + b->censuses.high / WALK_RATIO;
@@ -385,6 +434,8 @@ uint64_t mu_census_backlog(const struct mu_db *db)
         return db->books_wanted;
     uint64_t left = (uint64_t)b->rows_dirty.count + b->pods_dirty.count + b->kins_idle.count +
                     b->classes_idle.count + b->kins_stale.count;
+    /* What leaves one of these may come to kins_stale: each counts twice, so that it shrinks. */
+    left += 2 * b->matches_left + b->to_touch.count + b->to_drop.count + b->clear_left / WALK_RATIO;
     /* All stages from the start, so that what is left only shrinks. */
     if (walk_wanted(b))
         left++;

@@ -65,6 +65,7 @@ struct mu_field {
     struct mu_rowset eligible; /* rows */
     uint32_t cap;
     uint32_t *domains; /* eligible rows by domain */
+    uint64_t moves;    /* changes of them */
 };
 enum mu_census_state {
     MU_CENSUS_WAITING,  /* counts nobody yet */
@@ -79,6 +80,13 @@ struct mu_census_rec {
     uint32_t cells;       /* its part of the bound on cells */
     uint8_t state;        /* enum mu_census_state */
     bool missed;          /* a pod that it should count came before it was complete */
+    uint32_t cleared;     /* in `to_clear`: domains below it are 0 again */
+    /* SPREAD: the least count over the domains with eligible nodes (mu_census_least). */
+    bool least_known;
+    uint64_t least_moves;   /* of the field, when it was found */
+    uint32_t least_domains; /* with eligible nodes */
+    uint32_t at_least;      /* of those, so many have it */
+    int32_t least;
 };
 /* Where candidates for a kin are looked up: by a label that the matcher asks for, by its only
  * namespace, or (neither) always. */
@@ -92,6 +100,9 @@ struct mu_matcher_rec {
     uint32_t refs;  /* censuses; 0: not known here */
     uint32_t first; /* census */
     uint32_t edges; /* its matches */
+    uint32_t edge_count;
+    uint32_t touch; /* in `to_touch`: the next of them whose kin is to be shown anew */
+    uint32_t left;  /* in `to_touch` or `to_drop`: about so many are to be gone through */
     struct mu_anchor anchor;
     uint32_t next, prev; /* of the same bucket */
     bool by_namespace;   /* its answer depends on labels of namespaces */
@@ -162,6 +173,11 @@ struct mu_books {
     struct mu_pages kins;
     struct mu_slab edges;
     struct mu_rowset kins_idle, kins_stale;
+    struct mu_rowset to_touch; /* matchers whose kins are to be shown anew */
+    struct mu_rowset to_drop;  /* matchers that nobody asks any more: their matches go */
+    uint64_t matches_left;     /* `left` of all of them */
+    struct mu_rowset to_clear; /* censuses that begin anew: their counts go */
+    uint64_t clear_left;       /* domains */
     uint32_t kin_bound;
     uint64_t matcher_seq;
     uint32_t *anchors; /* buckets; the last one: MU_ANCHOR_ALWAYS */
@@ -271,6 +287,8 @@ int mu_census_each(struct mu_db *db, uint32_t pod, mu_census_visit_fn visit, int
 int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step);
 /* Begin anew: all its counts are 0 until the next walk is over. */
 void mu_census_reset(struct mu_db *db, uint32_t census);
+/* Clear the counts of those, until *spent reaches `budget`. */
+void mu_census_clear(struct mu_db *db, uint32_t budget, uint32_t *spent);
 /* A block's memory: a head for its release, `bytes` to show. Errors: NULL. */
 void *mu_shown_alloc(size_t bytes);
 void mu_shown_release(struct mu_db *db, const void *shown);
@@ -291,6 +309,13 @@ void mu_topology_mark_row(struct mu_db *db, uint32_t row);
 /* The domain of a census in which a charged pod counts, if it counts at all; MU_NONE: none. */
 uint32_t mu_census_domain(const struct mu_db *db, const struct mu_census_rec *c,
                           const struct mu_pod_rec *p);
+
+/* One pod more (step 1) or less (-1) in a domain. Cost: O(1). */
+void mu_census_add(struct mu_db *db, struct mu_census_rec *c, uint32_t domain, int step);
+/* The least count of a SPREAD census over the domains that have eligible nodes, and how many they
+ * are in *domains; INT32_MAX of none. Cost: O(1), but O(domains) once all that had the least have
+ * more, or nodes have come or gone. */
+int32_t mu_census_least(struct mu_db *db, uint32_t census, uint32_t *domains);
 
 /* --- audit (db_census_audit.c) --------------------------------------------------------------- */
 

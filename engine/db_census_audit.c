@@ -209,6 +209,7 @@ static uint32_t compare_census(struct mu_db *db, struct mu_census_rec *c, uint32
         if (c->own.counts[s->cursor] == is)
             continue;
         c->own.counts[s->cursor] = is;
+        c->least_known = false;
         mu_census_mark_cell(db, s->number, s->cursor);
         drift++;
     }
@@ -235,6 +236,7 @@ static uint32_t compare_field(struct mu_db *db, struct mu_field *f, uint32_t bud
         if (f->domains[s->cursor] == is)
             continue;
         f->domains[s->cursor] = is;
+        f->moves++;
         mu_field_mark_cell(db, s->number, s->cursor);
         drift++;
     }
@@ -298,6 +300,7 @@ void mu_census_debug_drift(struct mu_db *db, uint32_t census, uint32_t domain, i
     MU_ASSERT(c->refs != 0 && domain < c->own.domain_count);
     c->own.counts[domain] += by;
     c->own.total += by;
+    c->least_known = false;
     mu_census_mark_cell(db, census, domain);
 }
 
@@ -308,5 +311,6 @@ void mu_census_debug_field_drift(struct mu_db *db, uint32_t census, uint32_t dom
     struct mu_field *f = mu_field_at(db->books, c->field);
     MU_ASSERT(domain < f->cap);
     f->domains[domain] += (uint32_t)by;
+    f->moves++;
     mu_field_mark_cell(db, c->field, domain);
 }

@@ -17,7 +17,8 @@
  */
 enum {
     CENSUS_SEGMENT_SHIFT = 6,
-    CLASS_ROWS = 16 /* what a new class costs, in copied rows, besides its rules */
+    CLASS_ROWS = 16, /* what a new class costs, in copied rows, besides its rules */
+    CLEARED_PER_ROW = 16
 };
 
 /* --- shown blocks ---------------------------------------------------------------------------- */
@@ -121,6 +122,8 @@ static int census_make(struct mu_db *db, const struct mu_census *want, uint32_t 
     if (rc != 0)
         return rc;
     rc = mu_census_marks_reserve(db, number);
+    if (rc == 0)
+        rc = mu_rowset_reserve(&b->to_clear, number + 1);
     if (rc == 0 && (need & HAVE_TOPOLOGY) != 0) {
         mu_topology_ref(db, want->topology);
         have |= HAVE_TOPOLOGY;
@@ -188,6 +191,17 @@ static void port_unlink(struct mu_books *b, uint32_t census)
     *link = c->next;
 }
 
+/* Not in `to_clear` any more. */
+static void clear_end(struct mu_books *b, uint32_t census)
+{
+    struct mu_census_rec *c = mu_census_at(b, census);
+    if (!mu_rowset_drop(&b->to_clear, census))
+        return;
+    MU_ASSERT(b->clear_left >= c->own.domain_count - c->cleared);
+    b->clear_left -= c->own.domain_count - c->cleared;
+    c->cleared = 0;
+}
+
 static void census_release(struct mu_db *db, uint32_t census)
 {
     struct mu_books *b = db->books;
@@ -204,6 +218,7 @@ static void census_release(struct mu_db *db, uint32_t census)
         port_unlink(b, census);
     mu_index_remove(b->census_by_content, content_hash(&own), census);
     b->cells -= c->cells;
+    clear_end(b, census);
     mu_mem_free(own.counts);
     *c = (struct mu_census_rec){0};
     mu_census_mark(db, census);
@@ -219,11 +234,33 @@ void mu_census_reset(struct mu_db *db, uint32_t census)
     c->state = MU_CENSUS_WAITING;
     c->missed = true;
     c->own.total = 0;
-    for (uint32_t d = 0; d < c->own.domain_count; d++) {
-        if (c->own.counts[d] == 0)
-            continue;
-        c->own.counts[d] = 0;
-        mu_census_mark_cell(db, census, d);
+    c->least_known = false;
+    /* Who waits counts nobody: nothing is added to what is cleared. */
+    if (mu_rowset_add(&b->to_clear, census))
+        b->clear_left += c->own.domain_count;
+    else
+        b->clear_left += c->cleared;
+    c->cleared = 0;
+    mu_census_mark(db, census);
+}
+
+void mu_census_clear(struct mu_db *db, uint32_t budget, uint32_t *spent)
+{
+    struct mu_books *b = db->books;
+    while (b->to_clear.count != 0 && *spent < budget) {
+        uint32_t census = mu_rowset_next(&b->to_clear, 0);
+        struct mu_census_rec *c = mu_census_at(b, census);
+        for (; c->cleared < c->own.domain_count && *spent < budget; c->cleared++) {
+            b->clear_left--;
+            *spent += c->cleared % CLEARED_PER_ROW == 0;
+            if (c->own.counts[c->cleared] == 0)
+                continue;
+            c->own.counts[c->cleared] = 0;
+            mu_census_mark_cell(db, census, c->cleared);
+        }
+        *spent += 1;
+        if (c->cleared == c->own.domain_count)
+            clear_end(b, census);
     }
 }
 
@@ -466,6 +503,7 @@ void mu_class_destroy_all(struct mu_db *db)
     mu_index_destroy(b->census_by_content);
     mu_pages_fini(&b->classes);
     mu_rowset_fini(&b->classes_idle);
+    mu_rowset_fini(&b->to_clear);
     for (struct mu_released *head = b->released_first; head != NULL;) {
         struct mu_released *next = head->next;
         mu_mem_free(head);

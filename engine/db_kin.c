@@ -20,10 +20,16 @@
  *
  * What a session sees of it is a block per kin: the censuses of its matchers. It is made anew after
  * a match or a census has come or gone (`kins_stale`).
+ *
+ * A matcher may match a million kins, so nothing goes through all of its matches at once. Whose kins
+ * are to be shown anew is noted (`to_touch`), with the match to go on from; so is a matcher that
+ * nobody asks any more (`to_drop`): it matches nobody new, its matches go little by little, and it
+ * keeps its number until they have. One that is asked again meanwhile is as one that is new, and
+ * finds the matches that are left.
  */
 
 /* What looking at one matcher costs, in copied rows: a record and its parts are cold. */
-enum { LOOK_ROWS = 1, EDGES_PER_ROW = 4, EDGE_SEGMENT_SHIFT = 10 };
+enum { LOOK_ROWS = 1, EDGES_PER_ROW = 4, LINK_LOOKS = 64, EDGE_SEGMENT_SHIFT = 10 };
 
 static struct mu_edge *edge_at(const struct mu_books *b, uint32_t edge)
 {
@@ -81,6 +87,13 @@ static void anchor_unlink(struct mu_books *b, uint32_t matcher)
 
 /* --- edges ----------------------------------------------------------------------------------- */
 
+static void left_set(struct mu_books *b, struct mu_matcher_rec *m, uint32_t left)
+{
+    b->matches_left += left;
+    b->matches_left -= m->left;
+    m->left = left;
+}
+
 static void edge_drop(struct mu_books *b, uint32_t edge)
 {
     const struct mu_edge *e = edge_at(b, edge);
@@ -90,10 +103,16 @@ static void edge_drop(struct mu_books *b, uint32_t edge)
         mu_kin_at(b, e->kin)->edges = e->kin_next;
     if (e->kin_next != MU_NONE)
         edge_at(b, e->kin_next)->kin_prev = e->kin_prev;
+    struct mu_matcher_rec *m = mu_matcher_at(b, e->matcher);
+    if (m->touch == edge)
+        m->touch = e->matcher_next;
+    m->edge_count--;
+    if (m->left > 0)
+        left_set(b, m, m->left - 1);
     if (e->matcher_prev != MU_NONE)
         edge_at(b, e->matcher_prev)->matcher_next = e->matcher_next;
     else
-        mu_matcher_at(b, e->matcher)->edges = e->matcher_next;
+        m->edges = e->matcher_next;
     if (e->matcher_next != MU_NONE)
         edge_at(b, e->matcher_next)->matcher_prev = e->matcher_prev;
     (void)mu_rowset_add(&b->kins_stale, e->kin);
@@ -129,6 +148,7 @@ static int edge_make(struct mu_db *db, uint32_t kin, uint32_t matcher)
         edge_at(b, m->edges)->matcher_prev = edge;
     k->edges = edge;
     m->edges = edge;
+    m->edge_count++;
     (void)mu_rowset_add(&b->kins_stale, kin);
     return 0;
 }
@@ -190,9 +210,17 @@ static int look_at(struct mu_db *db, uint32_t kin, uint32_t matcher, const struc
     struct mu_books *b = db->books;
     const struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
     if (m->seq > look->seq) {
-        /* A look that failed halfway is repeated. */
-        if (!matches(db, kin, matcher) || edge_find(b, kin, matcher) != MU_NONE)
+        /* A look that failed halfway is repeated; a matcher that is asked again after a while may
+         * have matches of before, which labels of namespaces have turned since. */
+        uint32_t left = m->edge_count == 0 ? MU_NONE : edge_find(b, kin, matcher);
+        bool match = matches(db, kin, matcher);
+        if (match == (left != MU_NONE))
             return 0;
+        if (!match) {
+            edge_drop(b, left);
+            begin_anew(db, kin, matcher);
+            return 0;
+        }
         int rc = edge_make(db, kin, matcher);
         if (rc == 0)
             note_missed(b, kin, matcher);
@@ -272,16 +300,31 @@ int mu_matcher_obtain(struct mu_db *db, struct mu_matcher_ix matcher)
 {
     struct mu_books *b = db->books;
     int rc = mu_pages_reserve(&b->matchers, matcher.v);
+    if (rc == 0)
+        rc = mu_rowset_reserve(&b->to_touch, matcher.v + 1);
+    if (rc == 0)
+        rc = mu_rowset_reserve(&b->to_drop, matcher.v + 1);
     if (rc != 0)
         return rc;
     struct mu_matcher_rec *m = mu_matcher_at(b, matcher.v);
-    if (m->refs++ != 0)
+    if (m->refs != 0) {
+        m->refs++;
         return 0;
+    }
     const struct mu_matcher *content = mu_model_get_matcher(db->model, matcher);
+    bool known = mu_rowset_drop(&b->to_drop, matcher.v);
+    if (known) {
+        left_set(b, m, 0);
+    } else {
+        mu_model_matcher_ref(db->model, matcher);
+        *m = (struct mu_matcher_rec){.edges = MU_NONE};
+    }
     *m = (struct mu_matcher_rec){.seq = ++b->matcher_seq,
                                  .refs = 1,
                                  .first = MU_NONE,
-                                 .edges = MU_NONE,
+                                 .edges = m->edges,
+                                 .edge_count = m->edge_count,
+                                 .touch = MU_NONE,
                                  .anchor = anchor_of(content)};
     for (uint32_t i = 0; i < content->part_count; i++)
         m->by_namespace |= content->parts[i].has_namespace_selector;
@@ -298,17 +341,55 @@ void mu_matcher_release(struct mu_db *db, struct mu_matcher_ix matcher)
     if (--m->refs != 0)
         return;
     MU_ASSERT(m->first == MU_NONE);
-    while (m->edges != MU_NONE)
-        edge_drop(b, m->edges);
     anchor_unlink(b, matcher.v);
+    (void)mu_rowset_drop(&b->to_touch, matcher.v); /* its matches go, and their kins are told */
+    m->touch = MU_NONE;
+    left_set(b, m, m->edge_count);
+    (void)mu_rowset_add(&b->to_drop, matcher.v);
+}
+
+/* Its matches go, until the budget is spent; with the last one its record. */
+static void drop_some(struct mu_db *db, uint32_t matcher, uint32_t budget, uint32_t *spent)
+{
+    struct mu_books *b = db->books;
+    struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
+    for (uint32_t dropped = 1; m->edges != MU_NONE && *spent < budget; dropped++) {
+        edge_drop(b, m->edges);
+        *spent += dropped % EDGES_PER_ROW == 0;
+    }
+    *spent += 1;
+    if (m->edges != MU_NONE)
+        return;
+    MU_ASSERT(m->edge_count == 0 && m->left == 0);
+    (void)mu_rowset_drop(&b->to_drop, matcher);
     *m = (struct mu_matcher_rec){0};
+    mu_model_matcher_unref(db->model, (struct mu_matcher_ix){matcher}, db->reach);
 }
 
 /* A census has come or gone: the blocks of the kins that it is about are no longer true. */
-static void touch_kins(struct mu_books *b, const struct mu_matcher_rec *m)
+static void touch_kins(struct mu_books *b, uint32_t matcher)
 {
-    for (uint32_t e = m->edges; e != MU_NONE; e = edge_at(b, e)->matcher_next)
-        (void)mu_rowset_add(&b->kins_stale, edge_at(b, e)->kin);
+    struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
+    m->touch = m->edges;
+    left_set(b, m, m->edge_count);
+    if (m->edges != MU_NONE)
+        (void)mu_rowset_add(&b->to_touch, matcher);
+}
+
+static void touch_some(struct mu_books *b, uint32_t matcher, uint32_t budget, uint32_t *spent)
+{
+    struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
+    for (uint32_t touched = 1; m->touch != MU_NONE && *spent < budget; touched++) {
+        (void)mu_rowset_add(&b->kins_stale, edge_at(b, m->touch)->kin);
+        m->touch = edge_at(b, m->touch)->matcher_next;
+        left_set(b, m, m->left > 0 ? m->left - 1 : 0);
+        *spent += touched % EDGES_PER_ROW == 0;
+    }
+    *spent += 1;
+    if (m->touch != MU_NONE)
+        return;
+    left_set(b, m, 0);
+    (void)mu_rowset_drop(&b->to_touch, matcher);
 }
 
 void mu_matcher_link(struct mu_db *db, uint32_t census)
@@ -318,9 +399,11 @@ void mu_matcher_link(struct mu_db *db, uint32_t census)
     struct mu_matcher_rec *m = mu_matcher_at(b, c->own.matcher.v);
     c->next = m->first;
     m->first = census;
+    /* With many of them, somebody is there already, most likely. */
+    c->missed = m->edge_count > LINK_LOOKS;
     for (uint32_t e = m->edges; e != MU_NONE && !c->missed; e = edge_at(b, e)->matcher_next)
         c->missed = mu_kin_at(b, edge_at(b, e)->kin)->charged != 0;
-    touch_kins(b, m);
+    touch_kins(b, c->own.matcher.v);
 }
 
 void mu_matcher_unlink(struct mu_db *db, uint32_t census)
@@ -333,7 +416,7 @@ void mu_matcher_unlink(struct mu_db *db, uint32_t census)
         link = &mu_census_at(b, *link)->next;
     }
     *link = mu_census_at(b, census)->next;
-    touch_kins(b, m);
+    touch_kins(b, mu_census_at(b, census)->own.matcher.v);
 }
 
 /* --- kins ------------------------------------------------------------------------------------ */
@@ -500,6 +583,10 @@ static int kin_show(struct mu_db *db, uint32_t kin, uint32_t *spent)
 int mu_kin_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent)
 {
     struct mu_books *b = db->books;
+    while (b->to_drop.count != 0 && *spent < budget)
+        drop_some(db, mu_rowset_next(&b->to_drop, 0), budget, spent);
+    while (b->to_touch.count != 0 && *spent < budget)
+        touch_some(b, mu_rowset_next(&b->to_touch, 0), budget, spent);
     while (b->kins_stale.count != 0 && *spent < budget) {
         uint32_t kin = mu_rowset_next(&b->kins_stale, 0);
         int rc = kin_show(db, kin, spent);
@@ -537,5 +624,7 @@ void mu_kin_destroy_all(struct mu_db *db)
     mu_pages_fini(&b->kins);
     mu_rowset_fini(&b->kins_idle);
     mu_rowset_fini(&b->kins_stale);
+    mu_rowset_fini(&b->to_touch);
+    mu_rowset_fini(&b->to_drop);
     mu_mem_free(b->anchors);
 }

@@ -14,19 +14,9 @@
  * alike, and for spread members that do not carry the constraint are left out where they are what
  * would break it.
  */
-
-/* The least count over the domains of a spread, for the censuses that were asked last. */
-enum { MINIMA = 8 };
-struct minimum {
-    uint32_t census;
-    int32_t count;    /* least over domains with eligible nodes */
-    uint32_t domains; /* of them */
-};
 struct check {
     struct mu_db *db;
     const struct mu_plan_gang *gang;
-    struct minimum minima[MINIMA];
-    uint32_t minimum_count; /* ever made */
 };
 
 /* --- trying out ------------------------------------------------------------------------------ */
@@ -38,9 +28,7 @@ static int trial_count(struct mu_db *db, uint32_t census, uint32_t pod, int step
     uint32_t domain = mu_census_domain(db, c, mu_pod_at(db, pod));
     if (domain == MU_NONE)
         return 0;
-    MU_ASSERT(domain < c->own.domain_count);
-    c->own.counts[domain] += step;
-    c->own.total += step;
+    mu_census_add(db, c, domain, step);
     return 0;
 }
 
@@ -164,26 +152,6 @@ static const char *check_ports(const struct check *k, const struct mu_pod_rec *p
 
 /* --- spread ---------------------------------------------------------------------------------- */
 
-static const struct minimum *minimum_of(struct check *k, uint32_t number)
-{
-    for (uint32_t i = 0; i < MINIMA && i < k->minimum_count; i++)
-        if (k->minima[i].census == number)
-            return &k->minima[i];
-    const struct mu_census_rec *c = mu_census_at(k->db->books, number);
-    const struct mu_field *f = mu_field_at(k->db->books, c->field);
-    struct minimum m = {.census = number, .count = INT32_MAX};
-    for (uint32_t d = 0; d < f->cap; d++) {
-        if (f->domains[d] == 0)
-            continue;
-        int32_t count = count_at(c, d);
-        m.count = count < m.count ? count : m.count;
-        m.domains++;
-    }
-    struct minimum *slot = &k->minima[k->minimum_count++ % MINIMA];
-    *slot = m;
-    return slot;
-}
-
 /* Members in the domain that are counted and do not carry the constraint: they may have come after
  * those that do. */
 static int32_t free_riders(const struct check *k, const struct mu_census_rec *c, uint32_t number,
@@ -207,7 +175,7 @@ static int32_t free_riders(const struct check *k, const struct mu_census_rec *c,
 }
 
 /* The pod is counted itself: its own domain may be the least without it, and is fine then. */
-static const char *check_spread(struct check *k, const struct mu_pod_rec *p, uint32_t row)
+static const char *check_spread(const struct check *k, const struct mu_pod_rec *p, uint32_t row)
 {
     const struct mu_books *b = k->db->books;
     const struct mu_class *c = mu_model_get_class(k->db->model, p->class_ix);
@@ -220,12 +188,13 @@ static const char *check_spread(struct check *k, const struct mu_pod_rec *p, uin
         uint32_t domain = mu_topology_domain(&b->topologies[census->own.topology], row);
         if (domain == MU_NONE)
             return "its node lacks the topology key of its spread";
-        const struct minimum *m = minimum_of(k, number.v);
+        uint32_t domains;
+        int32_t least = mu_census_least(k->db, number.v, &domains);
         bool matched = mu_kin_matches(b, p->kin.v, census->own.matcher.v);
         bool counted = matched && !census->own.counts_none &&
                        mu_rowset_has(&mu_field_at(b, census->field)->eligible, row);
         int32_t others = count_at(census, domain) - counted;
-        int32_t least = m->domains == 0 || m->domains < (uint32_t)s->min_domains ? 0 : m->count;
+        least = domains == 0 || domains < (uint32_t)s->min_domains ? 0 : least;
         least = counted && others < least ? others : least;
         int64_t skew = (int64_t)others + (matched || census->own.counts_none) - least;
         if (skew > s->max_skew)
@@ -238,7 +207,7 @@ static const char *check_spread(struct check *k, const struct mu_pod_rec *p, uin
 
 /* --- the gang -------------------------------------------------------------------------------- */
 
-static const char *check_bind(struct check *k, const struct mu_plan_bind *bind)
+static const char *check_bind(const struct check *k, const struct mu_plan_bind *bind)
 {
     const struct mu_pod_rec *p = mu_pod_at(k->db, bind->pod.v);
     bool rules = mu_class_has_rules(mu_model_get_class(k->db->model, p->class_ix));
@@ -269,7 +238,7 @@ int mu_census_check(struct mu_db *db, const struct mu_plan_gang *gang, uint32_t 
     *what = "the counts of pods are not up to date";
     if (mu_census_backlog(db) != 0)
         return MU_ECONFLICT;
-    struct check k = {.db = db, .gang = gang};
+    const struct check k = {.db = db, .gang = gang};
     for (uint32_t i = 0; rc == 0 && i < gang->bind_count; i++)
         rc = there(db, &gang->binds[i], mu_census_room, 1);
     if (rc != 0)

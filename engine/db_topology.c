@@ -363,6 +363,7 @@ static int field_enter(struct mu_db *db, uint32_t field, uint32_t row)
         return rc;
     (void)mu_rowset_add(&f->eligible, row);
     f->domains[domain]++;
+    f->moves++;
     mu_field_mark_cell(db, field, domain);
     mu_field_audit_follow(db, field, row, domain, 1);
     mu_topology_mark_row(db, row);
@@ -378,6 +379,7 @@ static void field_leave(struct mu_db *db, uint32_t field, uint32_t row)
     MU_ASSERT(domain < f->cap && f->domains[domain] > 0);
     (void)mu_rowset_drop(&f->eligible, row);
     f->domains[domain]--;
+    f->moves++;
     mu_field_mark_cell(db, field, domain);
     mu_field_audit_follow(db, field, row, domain, -1);
 }

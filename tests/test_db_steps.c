@@ -1,0 +1,256 @@
+/* No step of the books grows with what they are about: what goes through a million things goes
+ * through a few at a time, and what comes in between is not lost. */
+#include "tests/db_fixture.h"
+
+#include "engine/base/random.h"
+#include "engine/db_census.h"
+
+enum { KINS = 3000, BUDGET = 64, SLACK = 40 /* one class, one stage more than the budget */ };
+
+/* Pod `number` of app=a with a label of its own, bound to a node; `weight` != 0: it prefers to be
+ * away from app=a, so that there is a census of its own for each weight. */
+static void put_pod(struct mu_db *db, uint32_t number, uint64_t version, const char *node,
+                    int32_t weight)
+{
+    static const struct mu_str a = {"a", 1};
+    static const struct mu_str space = {"default", 7};
+    static const struct mu_requirement app_a = {{"app", 3}, MU_OP_IN, &a, 1};
+    char own[16];
+    (void)snprintf(own, sizeof own, "%u", number);
+    const struct mu_label labels[] = {{MU_STR("app"), a}, {MU_STR("own"), mu_str_of(own)}};
+    const struct mu_pod_term term = {.kind = MU_TERM_PREFERRED_ANTI,
+                                     .weight = weight,
+                                     .topology_key = MU_STR("zone"),
+                                     .selector = {.requirements = &app_a, .requirement_count = 1},
+                                     .namespaces = &space,
+                                     .namespace_count = 1};
+    struct fixture_pod p;
+    fixture_pod(&p, number, version);
+    p.object.labels = labels;
+    p.object.label_count = 2;
+    p.object.node_name = node == NULL ? MU_STR("") : mu_str_of(node);
+    p.object.terms = &term;
+    p.object.term_count = weight != 0;
+    fixture_put(db, &p, 0);
+}
+
+static void put_zoned(struct mu_db *db, const char *name, const char *zone)
+{
+    struct fixture_node n;
+    const struct mu_label label = {MU_STR("zone"), mu_str_of(zone)};
+    fixture_node(&n, name, 1, 64, 0);
+    n.object.labels = &label;
+    n.object.label_count = 1;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+}
+
+static struct mu_db *db_with_kins(void)
+{
+    struct mu_db *db = fixture_create(0);
+    put_zoned(db, "n0", "z0");
+    for (uint32_t i = 0; i < KINS; i++)
+        put_pod(db, i, 1, "n0", 0);
+    return db;
+}
+
+/* Refresh until nothing is left. Returns how many steps it took; none went beyond the budget. */
+static uint32_t settle(struct mu_db *db)
+{
+    uint32_t steps = 0;
+    while (mu_census_backlog(db) != 0) {
+        uint32_t spent = 0;
+        assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
+        assert_true(spent <= BUDGET + SLACK);
+        assert_true(++steps < 100000);
+    }
+    return steps;
+}
+
+/* MATCH and CARRY censuses that each of the kins is shown with. */
+static void check_shown(struct mu_db *db, struct mu_snapshot *s, uint32_t match, uint32_t carry)
+{
+    fixture_sync(db, s);
+    for (uint32_t i = 0; i < KINS; i++) {
+        const struct mu_kin_census *block = s->kin_census[fixture_find(db, i).kin.v];
+        assert_int_equal(block == NULL ? 0 : block->match_count, match);
+        assert_int_equal(block == NULL ? 0 : block->carry_count, carry);
+    }
+}
+
+static int32_t counted_by_match(const struct mu_snapshot *s)
+{
+    for (uint32_t i = 0; i < s->census_count; i++)
+        if (s->censuses[i].id != 0 && s->censuses[i].kind == MU_CENSUS_MATCH)
+            return (int32_t)s->censuses[i].total;
+    return -1;
+}
+
+static void test_db_steps__census_of_many_kins__is_shown_in_slices(void **state)
+{
+    (void)state;
+    struct mu_db *db = db_with_kins();
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    put_pod(db, KINS, 1, NULL, 10);
+    (void)settle(db);
+    check_shown(db, s, 1, 1);
+    /* One census more for the same kins: marking them takes many steps. */
+    put_pod(db, KINS + 1, 1, NULL, 20);
+    uint32_t spent = 0;
+    assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
+    assert_int_equal(db->books->to_touch.count, 1);
+    assert_true(db->books->kins_stale.count < KINS);
+    assert_true(settle(db) > KINS / BUDGET / 8);
+    check_shown(db, s, 1, 2);
+    assert_int_equal(counted_by_match(s), KINS);
+    mu_db_destroy(db);
+}
+
+/* The matcher goes, and comes back while its matches are still being dropped. */
+static void test_db_steps__matcher_of_many_kins__goes_in_slices(void **state)
+{
+    (void)state;
+    for (uint32_t after = 0; after < 3; after++) { /* nothing, some, all of it dropped */
+        struct mu_db *db = db_with_kins();
+        struct mu_snapshot *s = mu_db_replica_create(db);
+        put_pod(db, KINS, 1, NULL, 10);
+        (void)settle(db);
+        put_pod(db, KINS, 2, NULL, 0);
+        uint32_t edges = db->books->edges.used;
+        assert_int_equal(edges, KINS + 1);
+        uint32_t spent = 0;
+        assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
+        assert_true(db->books->edges.used > edges / 2); /* not all at once */
+        if (after == 2) {
+            assert_true(settle(db) > 4);
+            assert_int_equal(db->books->edges.used, 0);
+            check_shown(db, s, 0, 0);
+        } else if (after == 1) {
+            spent = 0;
+            assert_int_equal(mu_census_refresh(db, 4 * BUDGET, &spent), 0);
+            assert_true(db->books->edges.used < edges && db->books->edges.used > 0);
+        }
+        put_pod(db, KINS, 3, NULL, 10);
+        (void)settle(db);
+        check_shown(db, s, 1, 1);
+        assert_int_equal(counted_by_match(s), KINS);
+        mu_db_destroy(db);
+    }
+}
+
+/* Labels of a namespace turn a matcher: its counts begin anew, in slices over the domains. */
+static void test_db_steps__census_of_many_domains__is_cleared_in_slices(void **state)
+{
+    (void)state;
+    static const struct mu_requirement team = {{"team", 4}, MU_OP_EXISTS, NULL, 0};
+    const struct mu_label red = {MU_STR("team"), MU_STR("red")};
+    const struct mu_selector teams = {.requirements = &team, .requirement_count = 1};
+    const struct mu_pod_term term = {.kind = MU_TERM_PREFERRED_ANTI,
+                                     .weight = 1,
+                                     .topology_key = MU_STR("zone"),
+                                     .namespace_selector = &teams};
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    char name[16];
+    assert_int_equal(mu_db_namespace_upsert(db, MU_STR("default"), &red, 1, NULL), 0);
+    for (uint32_t i = 0; i < KINS; i++) { /* a zone each, with a pod */
+        (void)snprintf(name, sizeof name, "n%u", i);
+        put_zoned(db, name, name);
+        put_pod(db, i, 1, name, 0);
+    }
+    struct fixture_pod p;
+    fixture_pod(&p, KINS, 1);
+    p.object.terms = &term;
+    p.object.term_count = 1;
+    fixture_put(db, &p, 0);
+    (void)settle(db);
+    fixture_sync(db, s);
+    assert_int_equal(counted_by_match(s), KINS);
+    assert_int_equal(mu_db_namespace_upsert(db, MU_STR("default"), NULL, 0, NULL), 0);
+    (void)settle(db);
+    fixture_sync(db, s);
+    assert_int_equal(counted_by_match(s), 0);
+    assert_int_equal(mu_db_namespace_upsert(db, MU_STR("default"), &red, 1, NULL), 0);
+    (void)settle(db);
+    fixture_sync(db, s);
+    assert_int_equal(counted_by_match(s), KINS);
+    mu_db_destroy(db);
+}
+
+/* The least count, kept along, against one that is looked for. */
+static void test_db_steps__least_of_a_spread__is_that_of_a_scan(void **state)
+{
+    (void)state;
+    static const struct mu_str web = {"web", 3};
+    static const struct mu_requirement app_web = {{"app", 3}, MU_OP_IN, &web, 1};
+    static const struct mu_label label = {{"app", 3}, {"web", 3}};
+    const struct mu_spread spread = {.topology_key = MU_STR("zone"),
+                                     .selector = {.requirements = &app_web, .requirement_count = 1},
+                                     .max_skew = 1,
+                                     .min_domains = 1,
+                                     .hard = true};
+    enum { NODES = 12, PODS = 40 };
+    struct mu_db *db = fixture_create(0);
+    struct mu_random random;
+    char name[16], zone[16];
+    mu_random_init_seed(&random, 5);
+    uint64_t version = 1;
+    for (uint32_t i = 0; i < 4000; i++, version++) {
+        uint32_t node = (uint32_t)mu_random_below(&random, NODES);
+        (void)snprintf(name, sizeof name, "n%u", node);
+        (void)snprintf(zone, sizeof zone, "z%u", node / 2);
+        uint64_t what = mu_random_below(&random, 10);
+        if (what == 0) {
+            assert_int_equal(mu_db_node_remove(db, mu_str_of(name), MU_STR("")), 0);
+        } else if (what == 1) {
+            put_zoned(db, name, zone);
+        } else {
+            struct fixture_pod p;
+            uint32_t number = (uint32_t)mu_random_below(&random, PODS);
+            fixture_pod(&p, number, version);
+            if (mu_random_below(&random, 2) == 0) {
+                assert_int_equal(mu_db_pod_remove(db, p.object.ns, p.object.name, p.object.uid, 0),
+                                 0);
+            } else {
+                p.object.labels = &label;
+                p.object.label_count = 1;
+                p.object.spreads = &spread;
+                p.object.spread_count = 1;
+                p.object.node_name = mu_str_of(name);
+                fixture_put(db, &p, 0);
+            }
+        }
+        if (db->books == NULL && !db->books_wanted)
+            continue;
+        (void)settle(db);
+        const struct mu_books *b = db->books;
+        for (uint32_t c = 0; c < b->censuses.high; c++) {
+            const struct mu_census_rec *rec = mu_census_at(b, c);
+            if (rec->refs == 0 || mu_random_below(&random, 3) == 0)
+                continue;
+            const struct mu_field *f = mu_field_at(b, rec->field);
+            int32_t least = INT32_MAX;
+            uint32_t domains = 0, found;
+            for (uint32_t d = 0; d < f->cap; d++) {
+                if (f->domains[d] == 0)
+                    continue;
+                int32_t count = d < rec->own.domain_count ? rec->own.counts[d] : 0;
+                least = count < least ? count : least;
+                domains++;
+            }
+            assert_int_equal(mu_census_least(db, c, &found), least);
+            assert_int_equal(found, domains);
+        }
+    }
+    mu_db_destroy(db);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_db_steps__census_of_many_kins__is_shown_in_slices),
+        cmocka_unit_test(test_db_steps__matcher_of_many_kins__goes_in_slices),
+        cmocka_unit_test(test_db_steps__census_of_many_domains__is_cleared_in_slices),
+        cmocka_unit_test(test_db_steps__least_of_a_spread__is_that_of_a_scan),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
