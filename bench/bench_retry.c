@@ -44,7 +44,8 @@ static uint32_t cluster_make(struct mu_cluster *cluster, const struct shape *sha
     struct mu_cluster_member *members = mu_mem_calloc(shape->size, sizeof *members);
     MU_ASSERT(members != NULL && shape->size > 1);
     for (uint32_t m = 0; m < shape->size; m++)
-        members[m] = (struct mu_cluster_member){m == 0 ? launcher : worker, MU_NONE};
+        members[m] =
+            (struct mu_cluster_member){.class_ix = m == 0 ? launcher : worker, .held = MU_NONE};
     const struct mu_cluster_subgroup subgroup = {
         .min = shape->size, .member_count = shape->size, .members = members};
     const struct mu_cluster_gang gang = {

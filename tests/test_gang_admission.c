@@ -24,7 +24,7 @@ static void setup(struct fixture *f)
     f->one = mu_cluster_plain_class(&f->cluster, 1000, GI, 0);
     f->four = mu_cluster_plain_class(&f->cluster, 4000, GI, 0);
     for (uint32_t m = 0; m < MEMBERS; m++)
-        f->members[m] = (struct mu_cluster_member){f->one, MU_NONE};
+        f->members[m] = (struct mu_cluster_member){.class_ix = f->one, .held = MU_NONE};
     f->session = mu_session_create(&config);
     assert_non_null(f->session);
 }
@@ -185,7 +185,8 @@ static void test_gang_admission__one_pod_too_many__reserves_nothing(void **state
     (void)state;
     struct fixture f;
     setup(&f);
-    struct mu_cluster_member fours[3] = {{f.four, MU_NONE}, {f.four, MU_NONE}, {f.four, MU_NONE}};
+    const struct mu_cluster_member four = {.class_ix = f.four, .held = MU_NONE};
+    struct mu_cluster_member fours[3] = {four, four, four};
     const struct mu_cluster_subgroup sub = {.min = 3, .member_count = 3, .members = fours};
     struct mu_cluster_gang gang = sized(3, &sub, 1);
     gang.priority = 10;
@@ -236,8 +237,10 @@ static void test_gang_admission__surplus_beyond_the_room__minimum_stays(void **s
     (void)state;
     struct fixture f;
     setup(&f);
-    struct mu_cluster_member fours[4] = {
-        {f.four, MU_NONE}, {f.four, MU_NONE}, {f.four, MU_NONE}, {f.one, MU_NONE}};
+    struct mu_cluster_member fours[4] = {{.class_ix = f.four, .held = MU_NONE},
+                                         {.class_ix = f.four, .held = MU_NONE},
+                                         {.class_ix = f.four, .held = MU_NONE},
+                                         {.class_ix = f.one, .held = MU_NONE}};
     const struct mu_cluster_subgroup sub = {.min = 1, .member_count = 4, .members = fours};
     const struct mu_cluster_gang gang = sized(1, &sub, 1);
     (void)mu_cluster_gang(&f.cluster, &gang);
@@ -273,7 +276,7 @@ static void test_gang_admission__second_subgroup_without_room__nothing_is_placed
     (void)state;
     struct fixture f;
     setup(&f);
-    struct mu_cluster_member wide[1] = {{f.four, MU_NONE}};
+    struct mu_cluster_member wide[1] = {{.class_ix = f.four, .held = MU_NONE}};
     struct mu_cluster_subgroup subs[2] = {
         {.min = 7, .member_count = 8, .members = f.members},
         {.min = 1, .member_count = 1, .members = wide},
@@ -362,7 +365,7 @@ static void test_gang_admission__held_on_a_replaced_node__counts_nothing(void **
     struct fixture f;
     setup(&f);
     mu_cluster_free_add(&f.cluster, 0, MU_RES_CPU, -10000);
-    struct mu_cluster_member holder[1] = {{f.one, 0}};
+    struct mu_cluster_member holder[1] = {{.class_ix = f.one, .held = 0}};
     const struct mu_cluster_subgroup sub = {.min = 1, .member_count = 1, .members = holder};
     const struct mu_cluster_gang gang = sized(1, &sub, 1);
     (void)mu_cluster_gang(&f.cluster, &gang);

@@ -5,6 +5,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
+#include "engine/device.h"
 #include "engine/hot.h"
 #include "engine/place_priv.h"
 #include "tests/support/cluster_random.h"
@@ -37,12 +38,18 @@ static void twin_open(struct fixture *f)
         assert_non_null(f->twin.free[r]);
         memcpy(f->twin.free[r], s->free[r], s->node_cap * sizeof(int64_t));
     }
+    if (s->devices == NULL)
+        return;
+    f->twin.devices = mu_mem_calloc(s->node_cap, sizeof *s->devices);
+    assert_non_null(f->twin.devices);
+    memcpy(f->twin.devices, s->devices, s->node_cap * sizeof *s->devices);
 }
 
 static void twin_close(struct fixture *f)
 {
     for (uint32_t r = 0; r < f->twin.resource_count; r++)
         mu_mem_free(f->twin.free[r]);
+    mu_mem_free(f->twin.devices);
 }
 
 static bool free_equal(const struct fixture *f)
@@ -51,11 +58,12 @@ static bool free_equal(const struct fixture *f)
     bool equal = true;
     for (uint32_t r = 0; r < s->resource_count; r++)
         equal = equal && memcmp(s->free[r], f->twin.free[r], s->node_cap * sizeof(int64_t)) == 0;
-    return equal;
+    return equal && (s->devices == NULL ||
+                     memcmp(s->devices, f->twin.devices, s->node_cap * sizeof *s->devices) == 0);
 }
 
 /* Pick, compare, and take on both sides. Returns the row or MU_NONE. */
-static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
+static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix, uint16_t *devices)
 {
     struct mu_node_ix got = {0};
     MU_TEST_CHECK(f->run, mu_place_pick(f->place, pod_of(class_ix), &got) == 0);
@@ -66,7 +74,8 @@ static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix)
     MU_TEST_CHECK(f->run, mu_place_score(f->place, pod_of(class_ix), got, &score) == 0);
     MU_TEST_CHECK(f->run, score >= 0 && score <= MU_SCORE_MAX);
     MU_TEST_CHECK(f->run, mu_place_take(f->place, pod_of(class_ix), got) == 0);
-    mu_oracle_charge(&f->twin, class_ix, got.v, 1);
+    *devices = mu_oracle_take(&f->twin, f->profile, class_ix, got.v);
+    MU_TEST_CHECK(f->run, mu_place_devices(f->place) == *devices);
     return got.v;
 }
 
@@ -78,14 +87,13 @@ static void room_compare(struct fixture *f, struct mu_class_ix class_ix)
     uint32_t want = (uint32_t)mu_random_below(&f->run->random, 60), count = 0;
     uint64_t bits = 0;
     for (uint32_t row = 0; row < s->node_rows; row++) {
+        uint16_t devices[64];
         uint32_t here = 0;
         while ((s->nodes[row].flags & MU_NODE_PRESENT) != 0 && here <= want &&
-               mu_oracle_verdict(s, c, row).kind == MU_FITS) {
-            mu_oracle_charge(s, class_ix, row, 1);
-            here++;
-        }
-        for (uint32_t i = 0; i < here; i++)
-            mu_oracle_charge(s, class_ix, row, -1);
+               mu_oracle_verdict(s, c, row).kind == MU_FITS)
+            devices[here++] = mu_oracle_take(s, f->profile, class_ix, row);
+        for (uint32_t i = here; i-- > 0;)
+            mu_oracle_move(s, class_ix, row, devices[i], -1);
         count += here;
         if (row % MU_NODE_CHUNK == 0)
             MU_TEST_CHECK(f->run, mu_place_fits(f->place, pod_of(class_ix), row, &bits) == 0);
@@ -107,6 +115,7 @@ static void random_session(struct fixture *f, uint32_t steps)
     struct {
         struct mu_class_ix class_ix;
         uint32_t row;
+        uint16_t devices;
     } taken[128];
     twin_open(f);
     mu_place_begin(f->place, &f->cluster->snapshot);
@@ -119,9 +128,11 @@ static void random_session(struct fixture *f, uint32_t steps)
             mu_place_trial(f->place);
         for (uint32_t i = 0; i < length; i++, step++) {
             struct mu_class_ix c = same ? one : f->classes[mu_random_below(random, CLASSES)];
-            uint32_t row = pick_and_take(f, c);
+            uint16_t devices = 0;
+            uint32_t row = pick_and_take(f, c, &devices);
             if (row != MU_NONE) {
                 taken[count].class_ix = c;
+                taken[count].devices = devices;
                 taken[count++].row = row;
             } else if (same && i > 3) {
                 break;
@@ -131,7 +142,8 @@ static void random_session(struct fixture *f, uint32_t steps)
             mu_place_rollback(f->place);
             while (count > 0) {
                 count--;
-                mu_oracle_charge(&f->twin, taken[count].class_ix, taken[count].row, -1);
+                mu_oracle_move(&f->twin, taken[count].class_ix, taken[count].row,
+                               taken[count].devices, -1);
             }
         } else if (trial) {
             mu_place_commit(f->place);
@@ -194,6 +206,12 @@ static void test_place_pick__random_clusters__equals_oracle(void **state)
     }
 }
 
+static bool by_device(const struct mu_snapshot *s, uint32_t row, uint32_t resource)
+{
+    return mu_oracle_is_tracked(s, row) &&
+           (resource == s->share_resource || resource == s->devices[row].resource);
+}
+
 /* A node object changes: what it has, its taints, or whether it is there; or one more comes. */
 static void node_event(struct mu_cluster *cluster, struct mu_random *random)
 {
@@ -208,8 +226,8 @@ static void node_event(struct mu_cluster *cluster, struct mu_random *random)
                                {MU_STR("example.com/late"), 8}};
     char name[32];
     switch (mu_random_below(random, 5)) {
-    case 0: /* larger or smaller */
-        if (present) {
+    case 0: /* larger or smaller, its devices left out */
+        if (present && !by_device(s, row, r)) {
             int64_t grown = mu_random_between(random, 0, 3) * s->alloc[r][row] / 2;
             int64_t more = grown - s->alloc[r][row];
             s->alloc[r][row] = grown;
@@ -228,6 +246,8 @@ static void node_event(struct mu_cluster *cluster, struct mu_random *random)
         }
         if (present && s->images != NULL)
             mu_cluster_images(cluster, row, NULL, 0);
+        if (s->devices != NULL)
+            s->devices[row] = (struct mu_device_row){.count = 0};
         s->node_count -= present;
         mu_cluster_flags(cluster, row, 0);
         break;
@@ -431,7 +451,7 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
     for (int round = 0; round < 3; round++) {
         for (uint32_t c = 0; c < MU_HOT_CLASSES + 3; c++, run.step++) {
             for (int i = 0; i < 40; i++)
-                (void)pick_and_take(&f, classes[c]);
+                (void)pick_and_take(&f, classes[c], &(uint16_t){0});
         }
     }
     struct mu_place_counts counts;

@@ -6,6 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
+#include "engine/device.h"
 #include "engine/place.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
@@ -28,6 +29,8 @@ static uint64_t snapshot_digest(const struct mu_snapshot *s)
         digest = mu_hash_bytes(s->free[r], s->node_cap * sizeof(int64_t), digest);
         digest = mu_hash_bytes(s->alloc[r], s->node_cap * sizeof(int64_t), digest);
     }
+    if (s->devices != NULL)
+        digest = mu_hash_bytes(s->devices, s->node_rows * sizeof *s->devices, digest);
     return mu_hash_bytes(s->gangs, s->gang_rows * sizeof *s->gangs, digest);
 }
 
@@ -66,7 +69,8 @@ static void plan_admit(struct mu_test_run *run, struct mu_cluster *cluster,
                 m++;
             const struct mu_gang_member *member = &block->members[m];
             if (member->held.v == MU_NONE)
-                mu_oracle_charge(&cluster->snapshot, member->class_ix, gang->binds[b].node.v, 1);
+                mu_oracle_move(&cluster->snapshot, member->class_ix, gang->binds[b].node.v,
+                               (uint16_t)gang->binds[b].devices, 1);
         }
         mu_cluster_gang_done(cluster, gang->gang.v);
     }
@@ -207,7 +211,8 @@ static void test_session_run__mixed_gang_short__known_until_room_grows(void **st
     struct mu_class_ix worker = mu_cluster_plain_class(&cluster, 3000, GI, 0);
     struct mu_cluster_member members[8];
     for (uint32_t m = 0; m < 8; m++)
-        members[m] = (struct mu_cluster_member){m == 0 ? launcher : worker, MU_NONE};
+        members[m] =
+            (struct mu_cluster_member){.class_ix = m == 0 ? launcher : worker, .held = MU_NONE};
     for (uint32_t g = 0; g < 4; g++) { /* no two alike in a row */
         const struct mu_cluster_subgroup subgroup = {
             .min = 7 + g % 2, .member_count = 7 + g % 2, .members = members};
@@ -250,9 +255,9 @@ static void test_session_run__mixed_gangs_alike__laid_out_once(void **state)
     (void)mu_cluster_plain_node(&cluster, "a", 4000, 8 * GI, 10, 0);
     (void)mu_cluster_plain_node(&cluster, "b", 4000, 8 * GI, 10, 0);
     struct mu_cluster_member members[] = {
-        {mu_cluster_plain_class(&cluster, 2000, GI, 0), MU_NONE},
-        {mu_cluster_plain_class(&cluster, 3000, GI, 0), MU_NONE},
-        {mu_cluster_plain_class(&cluster, 3000, GI, 0), MU_NONE},
+        {.class_ix = mu_cluster_plain_class(&cluster, 2000, GI, 0), .held = MU_NONE},
+        {.class_ix = mu_cluster_plain_class(&cluster, 3000, GI, 0), .held = MU_NONE},
+        {.class_ix = mu_cluster_plain_class(&cluster, 3000, GI, 0), .held = MU_NONE},
     };
     const struct mu_cluster_subgroup subgroup = {.min = 3, .member_count = 3, .members = members};
     const struct mu_cluster_gang gang = {

@@ -6,6 +6,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/device.h"
 
 void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap)
 {
@@ -39,6 +40,7 @@ void mu_cluster_fini(struct mu_cluster *cluster)
     mu_mem_free(cluster->image_pages);
     mu_mem_free(s->images);
     mu_mem_free(s->nodes);
+    mu_mem_free(s->devices);
     mu_mem_free(s->gangs);
     mu_model_destroy(cluster->model);
     memset(cluster, 0, sizeof *cluster);
@@ -125,6 +127,26 @@ uint32_t mu_cluster_hole(struct mu_cluster *cluster)
     return s->node_rows++;
 }
 
+/* What the node has of the two resources of its devices. */
+static void devices_offer(struct mu_cluster *cluster, const struct mu_node_object *node,
+                          int64_t amounts[MU_RESOURCES_MAX])
+{
+    struct mu_resources *resources = mu_model_resources(cluster->model);
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_resource_ix share, whole;
+    int error = mu_resource_intern(resources, MU_STR(MU_GPU_SHARE_RESOURCE), &share);
+    MU_ASSERT(error == 0);
+    error = mu_resource_intern(resources, node->device_resource, &whole);
+    MU_ASSERT(error == 0);
+    amounts[share.v] = MU_DEVICE_MILLIS;
+    amounts[whole.v] = node->devices_whole ? node->device_count : 0;
+    s->share_resource = share.v;
+    if (s->devices == NULL)
+        s->devices = mu_mem_calloc(s->node_cap, sizeof *s->devices);
+    MU_ASSERT(s->devices != NULL && s->node_rows < s->node_cap);
+    mu_device_init(&s->devices[s->node_rows], node->device_count, whole.v, node->devices_whole);
+}
+
 uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object *node)
 {
     struct mu_snapshot *s = &cluster->snapshot;
@@ -137,6 +159,8 @@ uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object
         MU_ASSERT(error == 0);
         amounts[ix.v] = node->allocatable[a].value;
     }
+    if (node->device_count > 0)
+        devices_offer(cluster, node, amounts);
     uint32_t row = mu_cluster_hole(cluster);
     struct mu_node_static *n = &s->nodes[row];
     int error =
@@ -187,6 +211,20 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
     s->free[resource][row] += amount;
     free_moved(cluster, row);
     s->capacity_generation += amount > 0;
+}
+
+void mu_cluster_device_set(struct mu_cluster *cluster, uint32_t row, uint32_t device,
+                           uint16_t millis)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_device_row *devices = &s->devices[row];
+    MU_ASSERT(device < devices->count && millis <= MU_DEVICE_MILLIS);
+    bool grows = millis > devices->left[device];
+    devices->left[device] = millis;
+    s->free[s->share_resource][row] = mu_device_most_left(devices);
+    s->free[devices->resource][row] = mu_device_whole_free(devices);
+    free_moved(cluster, row);
+    s->capacity_generation += grows;
 }
 
 void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags)
@@ -286,6 +324,7 @@ uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gan
                 .version = 100 + pod,
                 .held = {held},
                 .held_generation = held == MU_NONE ? 0 : s->nodes[held].generation,
+                .held_devices = from->members[i].devices,
             };
         }
     }
@@ -318,7 +357,7 @@ uint32_t mu_cluster_plain_gang(struct mu_cluster *cluster, struct mu_class_ix cl
     struct mu_cluster_member *members = mu_mem_calloc(count, sizeof *members);
     MU_ASSERT(members != NULL);
     for (uint32_t i = 0; i < count; i++)
-        members[i] = (struct mu_cluster_member){class_ix, MU_NONE};
+        members[i] = (struct mu_cluster_member){.class_ix = class_ix, .held = MU_NONE};
     const struct mu_cluster_subgroup subgroup = {
         .min = count, .member_count = count, .members = members};
     const struct mu_cluster_gang gang = {

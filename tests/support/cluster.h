@@ -25,7 +25,7 @@ struct mu_cluster {
 void mu_cluster_init(struct mu_cluster *cluster, uint32_t node_cap, uint32_t gang_cap);
 void mu_cluster_fini(struct mu_cluster *cluster);
 
-/* Add a node with all of it free. Returns its row. */
+/* Add a node with all of it free, its devices too. Returns its row. */
 uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object *node);
 /* The same for a node with cpu, memory, pod slots, and `devices` of example.com/device. */
 uint32_t mu_cluster_plain_node(struct mu_cluster *cluster, const char *name, int64_t cpu_millis,
@@ -35,6 +35,9 @@ uint32_t mu_cluster_hole(struct mu_cluster *cluster);
 /* Change what is free (negative: take), and move the generations that a DB would move. */
 void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
                          int64_t amount);
+/* Let so much be left of a device of a tracked row, and move the generations. */
+void mu_cluster_device_set(struct mu_cluster *cluster, uint32_t row, uint32_t device,
+                           uint16_t millis);
 /* Change flags of a node, and move the static generation. */
 void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags);
 /* The same for labels, and for taints. */
@@ -59,6 +62,7 @@ struct mu_class_ix mu_cluster_plain_class(struct mu_cluster *cluster, int64_t cp
 struct mu_cluster_member {
     struct mu_class_ix class_ix;
     uint32_t held; /* row whose room the member holds, MU_NONE: none; room is taken by the caller */
+    uint16_t devices; /* of that row */
 };
 struct mu_cluster_subgroup {
     uint32_t min;

@@ -3,8 +3,11 @@
 #include <stdio.h>
 
 #include "engine/base/assert.h"
+#include "engine/device.h"
+#include "tests/support/oracle.h"
 
-#define GI (INT64_C(1) << 30)
+#define GI            (INT64_C(1) << 30)
+#define SHARED_DEVICE "example.com/gpu" /* counted on some nodes, tracked one by one on others */
 
 static const int64_t cpu_kinds[] = {4000, 16000, 64000, 96000, 0, 1, INT64_MAX / 4};
 static const int64_t memory_kinds[] = {8 * GI, 32 * GI, 256 * GI,        384 * GI,
@@ -47,6 +50,8 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
     (void)snprintf(name, sizeof name, "node-%u", number);
     (void)snprintf(zone, sizeof zone, "z%u", below(random, 3));
     uint32_t kind = below(random, kinds);
+    bool tracked = mu_random_chance(random, 350);
+    uint32_t devices = 1 + below(random, 4);
     const struct mu_amount amounts[] = {
         {MU_STR("cpu"), draw(random, cpu_kinds + kind % 3, 5, 2)},
         {MU_STR("memory"),
@@ -54,6 +59,7 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
         {MU_STR("pods"), kind == 0 ? 3 : 110},
         {MU_STR("example.com/device"), mu_random_chance(random, 300) ? 8 : 0},
         {MU_STR("ephemeral-storage"), 100 * GI},
+        {MU_STR(SHARED_DEVICE), tracked || mu_random_chance(random, 300) ? devices : 0},
     };
     const struct mu_label labels[] = {
         {MU_STR("zone"), mu_str_of(zone)},
@@ -82,8 +88,11 @@ static void node_add(struct mu_cluster *cluster, struct mu_random *random, uint3
                        : mu_random_chance(random, 200) ? 1
                                                        : 0,
         .allocatable = amounts,
-        .allocatable_count = 5,
+        .allocatable_count = 6,
         .unschedulable = mu_random_chance(random, 50),
+        .device_resource = MU_STR(SHARED_DEVICE),
+        .device_count = tracked ? devices : 0,
+        .devices_whole = mu_random_chance(random, 700),
     };
     uint32_t row = mu_cluster_node(cluster, &node);
     if (mu_random_chance(random, 500)) /* equal ties: in all bits, or in all but the lowest */
@@ -163,7 +172,7 @@ static uint32_t preferred_draw(struct mu_random *random, struct mu_preferred_nod
 
 static void class_add(struct mu_cluster *cluster, struct mu_random *random, struct mu_class_ix *out)
 {
-    struct mu_amount amounts[5];
+    struct mu_amount amounts[6];
     uint32_t count = 0;
     if (mu_random_chance(random, 900)) {
         static const int64_t cpus[] = {100, 250, 500, 1000, 3000, 8000, 1, MU_AMOUNT_MAX / 4};
@@ -180,6 +189,12 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
         amounts[count++] = (struct mu_amount){MU_STR("ephemeral-storage"), 40 * GI};
     if (mu_random_chance(random, 20))
         amounts[count++] = (struct mu_amount){MU_STR("example.com/unheard-of"), 1};
+    if (mu_random_chance(random, 250)) /* up to more than a device has */
+        amounts[count++] = (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE),
+                                              100 * mu_random_between(random, 1, 11)};
+    else if (mu_random_chance(random, 200))
+        amounts[count++] =
+            (struct mu_amount){MU_STR(SHARED_DEVICE), mu_random_between(random, 1, 3)};
     char host[32];
     (void)snprintf(host, sizeof host, "node-%u", below(random, 20));
     const struct mu_label selector[] = {
@@ -220,6 +235,24 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
     *out = mu_cluster_class(cluster, &pod);
 }
 
+/* Requests for devices that are about; together no more than all. */
+static void typical_draw(struct mu_cluster *cluster, struct mu_random *random)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    uint32_t rest = 1000;
+    for (uint32_t n = below(random, 7); n > 0 && s->devices != NULL; n--) {
+        bool whole = mu_random_chance(random, 300);
+        uint32_t share = below(random, rest + 1);
+        s->typical[s->typical_count++] =
+            (struct mu_typical){.cpu = 1000 * below(random, 17),
+                                .memory = GI * below(random, 9),
+                                .devices = whole ? 1 + below(random, 3) : 1,
+                                .millis = whole ? 1000 : 100 * (1 + below(random, 10)),
+                                .permille = share};
+        rest -= share;
+    }
+}
+
 void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
                        const struct mu_cluster_shape *shape, struct mu_class_ix *classes)
 {
@@ -235,6 +268,7 @@ void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
     }
     for (uint32_t c = 0; c < shape->classes; c++)
         class_add(cluster, random, &classes[c]);
+    typical_draw(cluster, random);
     bool loaded = mu_random_chance(random, 600);
     for (uint32_t row = 0; loaded && row < cluster->snapshot.node_rows; row++) {
         if (mu_random_chance(random, 500))
@@ -256,6 +290,7 @@ void mu_profile_random(struct mu_random *random, struct mu_profile *profile)
     profile->taints = mu_random_chance(random, 500) ? below(random, 101) : 0;
     profile->images = mu_random_chance(random, 500) ? below(random, 101) : 0;
     profile->node_affinity = mu_random_chance(random, 500) ? below(random, 101) : 0;
+    profile->fragmentation = mu_random_chance(random, 300) ? below(random, 101) : 0;
     for (uint32_t i = 0; i < MU_PROFILE_RESOURCES_MAX; i++) {
         if (i > 0 && mu_random_chance(random, 500))
             continue;
@@ -285,6 +320,13 @@ void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *rando
         mu_cluster_images(cluster, row, here, count);
         return;
     }
+    const struct mu_device_row *devices = s->devices != NULL ? &s->devices[row] : NULL;
+    if (devices != NULL && devices->count > 0 &&
+        (resource == s->share_resource || resource == devices->resource)) {
+        mu_cluster_device_set(cluster, row, below(random, devices->count),
+                              (uint16_t)(100 * below(random, 11)));
+        return;
+    }
     int64_t alloc = s->alloc[resource][row];
     int64_t used = alloc - s->free[resource][row];
     if (mu_random_chance(random, 300) && used > 0) {
@@ -308,9 +350,10 @@ static void hold(struct mu_cluster *cluster, struct mu_random *random,
         if (r >= s->resource_count || s->alloc[r][row] < c->demands[d].amount)
             return;
     }
-    mu_cluster_free_add(cluster, row, MU_RES_PODS, -1);
-    for (uint32_t d = 0; d < c->demand_count; d++)
-        mu_cluster_free_add(cluster, row, c->demands[d].resource.v, -c->demands[d].amount);
+    if (mu_oracle_asks_devices(s, c, row) && mu_oracle_verdict(s, c, row).kind != MU_FITS)
+        return; /* some of its devices, which have to be there */
+    mu_cluster_free_add(cluster, row, MU_RES_PODS, 0); /* it moves */
+    member->devices = mu_oracle_take(s, &mu_profile_spread, member->class_ix, row);
     member->held = row;
 }
 
@@ -333,7 +376,7 @@ uint32_t mu_cluster_random_gang(struct mu_cluster *cluster, struct mu_random *ra
         };
         for (uint32_t m = 0; m < count; m++, used++) {
             members[used] = (struct mu_cluster_member){
-                uniform ? one : classes[below(random, class_count)], MU_NONE};
+                .class_ix = uniform ? one : classes[below(random, class_count)], .held = MU_NONE};
             if (mu_random_chance(random, 50))
                 hold(cluster, random, &members[used]);
         }

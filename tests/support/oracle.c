@@ -181,13 +181,12 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
             if (c->demands[d].resource.v != r)
                 continue;
             int64_t room = r < snapshot->resource_count ? snapshot->free[r][row] : 0;
-            int64_t whole = r < snapshot->resource_count ? snapshot->alloc[r][row] : 0;
-            bool endless = c->demands[d].amount == MU_AMOUNT_MAX;
-            if (c->demands[d].amount <= room && !endless)
+            if (c->demands[d].amount <= room && c->demands[d].amount != MU_AMOUNT_MAX)
                 continue;
+            enum mu_verdict_kind kind = mu_oracle_short(snapshot, r, c->demands[d].amount, row);
             if (verdict.kind == MU_FITS)
-                verdict = (struct mu_verdict){MU_NO_RESOURCE, {r}};
-            if (c->demands[d].amount > whole || endless)
+                verdict = (struct mu_verdict){kind, {r}};
+            else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind))
                 verdict.kind = MU_NO_RESOURCE_EVER;
         }
     }
@@ -371,6 +370,10 @@ int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
         score += unit * p->node_affinity * liked(s, c, row) / scale.affinity;
     if (scale.nodes > 0 && p->images > 0)
         score += unit * p->images * image_points(s, c, row, &scale) / 100;
+    uint16_t devices;
+    if (p->fragmentation > 0 && s->devices != NULL)
+        score += mu_oracle_worth(s, c, row, &devices) *
+                 (unit * p->fragmentation / (INT64_C(2) * 16 * 1000 * 1000));
     return score;
 }
 
@@ -408,13 +411,30 @@ uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_prof
     return best;
 }
 
-void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
-                      int sign)
+void mu_oracle_move(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
+                    uint16_t devices, int sign)
 {
     const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
     snapshot->free[MU_RES_PODS][row] -= sign;
     for (uint32_t d = 0; d < c->demand_count; d++)
         snapshot->free[c->demands[d].resource.v][row] -= sign * c->demands[d].amount;
+    if (mu_oracle_is_tracked(snapshot, row))
+        mu_oracle_devices_move(snapshot, c, row, devices, sign);
+}
+
+void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
+                      int sign)
+{
+    mu_oracle_move(snapshot, class_ix, row, 0, sign);
+}
+
+uint16_t mu_oracle_take(struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                        struct mu_class_ix class_ix, uint32_t row)
+{
+    const struct mu_class *c = mu_model_get_class(snapshot->model, class_ix);
+    uint16_t devices = mu_oracle_devices(snapshot, profile, c, row);
+    mu_oracle_move(snapshot, class_ix, row, devices, 1);
+    return devices;
 }
 
 /* ---- gangs -------------------------------------------------------------------------------- */
@@ -424,10 +444,11 @@ struct oracle {
     const struct mu_profile *profile;
     uint64_t now_ns;
     struct mu_oracle_plan *plan;
-    /* Charges made, to undo: class, row. */
+    /* Charges made, to undo. */
     struct charge {
         struct mu_class_ix class_ix;
         uint32_t row;
+        uint16_t devices;
     } * charges;
     uint32_t charge_count;
     int way;              /* of laying out, as engine/session.c orders them: 0 is by score */
@@ -451,7 +472,7 @@ static void charges_undo(struct oracle *o, uint32_t down_to)
 {
     while (o->charge_count > down_to) {
         const struct charge *charge = &o->charges[--o->charge_count];
-        mu_oracle_charge(o->snapshot, charge->class_ix, charge->row, -1);
+        mu_oracle_move(o->snapshot, charge->class_ix, charge->row, charge->devices, -1);
     }
 }
 
@@ -540,22 +561,23 @@ static uint32_t member_of_all(const struct oracle *o, const struct mu_gang_block
     return nth;
 }
 
-/* The best row for a member, taken. */
-static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m)
+/* The best row for a member, taken; and which of its devices. */
+static uint32_t member_place(struct oracle *o, const struct mu_gang_member *m, uint16_t *devices)
 {
     struct mu_snapshot *s = o->snapshot;
     bool holds = m->held.v != MU_NONE && m->held.v < s->node_rows &&
                  s->nodes[m->held.v].generation == m->held_generation;
     if (holds)
-        mu_oracle_charge(s, m->class_ix, m->held.v, -1);
+        mu_oracle_move(s, m->class_ix, m->held.v, m->held_devices, -1);
     bool by_score = holds || o->way == 0 || o->way == 2;
     uint32_t row =
         by_score ? mu_oracle_pick(s, o->profile, m->class_ix) : pick_another_way(o, m->class_ix);
     if (holds)
-        mu_oracle_charge(s, m->class_ix, m->held.v, 1);
+        mu_oracle_move(s, m->class_ix, m->held.v, m->held_devices, 1);
+    *devices = holds ? m->held_devices : 0;
     if (row != MU_NONE && !(holds && row == m->held.v)) {
-        mu_oracle_charge(s, m->class_ix, row, 1);
-        o->charges[o->charge_count++] = (struct charge){m->class_ix, row};
+        *devices = mu_oracle_take(s, o->profile, m->class_ix, row);
+        o->charges[o->charge_count++] = (struct charge){m->class_ix, row, *devices};
     }
     return row;
 }
@@ -607,7 +629,7 @@ static uint32_t members_place(struct oracle *o, const struct mu_gang_block *bloc
         uint32_t m = member_of_all(o, block, i);
         if (out->nodes[m] != MU_NONE)
             continue;
-        out->nodes[m] = member_place(o, &block->members[m]);
+        out->nodes[m] = member_place(o, &block->members[m], &out->devices[m]);
         if (out->nodes[m] != MU_NONE)
             need--;
         else if (failed->v == MU_NONE)
@@ -683,15 +705,15 @@ static uint32_t room_for(struct mu_snapshot *s, struct mu_class_ix class_ix, uin
     const struct mu_class *c = mu_model_get_class(s->model, class_ix);
     uint32_t count = 0;
     for (uint32_t row = 0; row < s->node_rows; row++) {
+        uint16_t taken[MU_ORACLE_SLOTS_MAX];
         uint32_t here = 0;
+        MU_ASSERT(enough <= MU_ORACLE_SLOTS_MAX);
         while ((s->nodes[row].flags & MU_NODE_PRESENT) != 0 && count + here < enough &&
-               mu_oracle_verdict(s, c, row).kind == MU_FITS) {
-            mu_oracle_charge(s, class_ix, row, 1);
-            here++;
-        }
+               mu_oracle_verdict(s, c, row).kind == MU_FITS)
+            taken[here++] = mu_oracle_take(s, &mu_profile_spread, class_ix, row);
         count += here;
         while (here-- > 0)
-            mu_oracle_charge(s, class_ix, row, -1);
+            mu_oracle_move(s, class_ix, row, taken[here], -1);
     }
     return count;
 }
@@ -737,7 +759,8 @@ static void decide(struct oracle *o, uint32_t gang)
     struct mu_oracle_gang *out = &o->plan->gangs[gang];
     out->wait.class_ix.v = MU_NONE;
     out->nodes = mu_mem_calloc(block->member_count + 1, sizeof *out->nodes);
-    MU_ASSERT(out->nodes != NULL);
+    out->devices = mu_mem_calloc(block->member_count + 1, sizeof *out->devices);
+    MU_ASSERT(out->nodes != NULL && out->devices != NULL);
     for (uint32_t m = 0; m < block->member_count; m++)
         out->nodes[m] = MU_NONE;
     if (!may_try(o, row, out))
@@ -807,8 +830,10 @@ void mu_oracle_session(struct mu_snapshot *snapshot, const struct mu_profile *pr
 
 void mu_oracle_plan_fini(struct mu_oracle_plan *plan)
 {
-    for (uint32_t g = 0; g < plan->gang_rows; g++)
+    for (uint32_t g = 0; g < plan->gang_rows; g++) {
         mu_mem_free(plan->gangs[g].nodes);
+        mu_mem_free(plan->gangs[g].devices);
+    }
     mu_mem_free(plan->gangs);
     memset(plan, 0, sizeof *plan);
 }
@@ -836,6 +861,8 @@ static bool binds_equal(const struct mu_snapshot *s, const struct mu_oracle_gang
         const struct mu_gang_member *member = &row->block->members[m];
         if (bind->node.v != want->nodes[m])
             return differ("node", got->gang.v, want->nodes[m], bind->node.v);
+        if (bind->devices != want->devices[m])
+            return differ("devices", got->gang.v, want->devices[m], bind->devices);
         if (bind->pod.v != member->pod.v || !mu_uid_equal(bind->uid, member->uid) ||
             bind->version != member->version)
             return differ("pod", got->gang.v, member->pod.v, bind->pod.v);

@@ -7,6 +7,7 @@
  */
 #include "engine/plan.h"
 #include "engine/session.h"
+#include "tests/support/oracle_device.h"
 
 /* First filter that refuses, by the snapshot's present free amounts. */
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
@@ -24,16 +25,24 @@ int64_t mu_oracle_score(const struct mu_snapshot *snapshot, const struct mu_prof
 /* The best row for a class, or MU_NONE. */
 uint32_t mu_oracle_pick(const struct mu_snapshot *snapshot, const struct mu_profile *profile,
                         struct mu_class_ix class_ix);
-/* Take (1) or give back (-1) the room of one pod. */
+/* Take (1) or give back (-1) the room of one pod, with these devices of the row. */
+void mu_oracle_move(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
+                    uint16_t devices, int sign);
+/* The same for a pod that asks for no devices there. */
 void mu_oracle_charge(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, uint32_t row,
                       int sign);
+/* Take the room of one pod, with the devices that it gets under the profile: these. */
+uint16_t mu_oracle_take(struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                        struct mu_class_ix class_ix, uint32_t row);
+#define MU_ORACLE_SLOTS_MAX 4096u /* places that a gang looks for at once */
 
 /* What a session has to decide. */
 struct mu_oracle_gang {
     bool placed;    /* in the plan's gangs; else the wait below */
     uint32_t order; /* place in the queue */
     uint32_t size;
-    uint32_t *nodes; /* row per pending member of its block, MU_NONE: none */
+    uint32_t *nodes;   /* row per pending member of its block, MU_NONE: none */
+    uint16_t *devices; /* and which of its devices */
     struct mu_plan_wait wait;
     uint32_t by_verdict[MU_VERDICT_KINDS];
     uint32_t by_resource[MU_RESOURCES_MAX];
