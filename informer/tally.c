@@ -110,9 +110,10 @@ static bool read_plain(struct mu_str text, enum mu_tally_unit unit, int64_t *val
         *value = number;
         return unit == MU_UNIT_MILLI && suffix == 'm';
     }
+    if (text.data[at + 1] != 'i' || number > MU_AMOUNT_MAX >> 31)
+        return false;
     *value = number << (suffix == 'K' ? 10 : suffix == 'M' ? 20 : 30);
-    return text.data[at + 1] == 'i' && number <= MU_AMOUNT_MAX >> 31 &&
-           (suffix == 'K' || suffix == 'M' || suffix == 'G');
+    return suffix == 'K' || suffix == 'M' || suffix == 'G';
 }
 
 enum mu_tally_fault mu_tally_read(struct mu_str quantity, enum mu_tally_unit unit, int64_t *value)
