@@ -26,7 +26,7 @@
  * which delays a reclaim and never hastens one.
  */
 
-enum { BLOCK_LOG2 = 12, BLOCK_SYMBOLS = 1 << BLOCK_LOG2, INDEX_HINT = 1024 };
+enum { BLOCK_LOG2 = 12, BLOCK_SYMBOLS = 1 << BLOCK_LOG2, INDEX_HINT = 1024, RECENT_LOG2 = 11 };
 
 #define NONE UINT32_MAX
 
@@ -55,8 +55,9 @@ struct mu_symtab {
     uint32_t retired_new;
     uint64_t retired_last; /* generation that was appended last: none in the list is newer */
     struct mu_index *index;
-    uint64_t seed; /* random: texts come from outside */
-    size_t bytes;  /* without the index */
+    uint32_t *recent; /* 2^RECENT_LOG2 ids that were found lately, by recent_slot() */
+    uint64_t seed;    /* random: texts come from outside */
+    size_t bytes;     /* without the index */
 };
 
 static struct record *record_of(const struct mu_symtab *table, uint32_t id)
@@ -106,8 +107,10 @@ struct mu_symtab *mu_symtab_create(uint32_t symbols_max)
     table->blocks = mu_mem_calloc(table->blocks_max, sizeof(struct record *));
     table->index = mu_index_create(INDEX_HINT, text_equal, text_hash, table);
     table->bytes = sizeof *table + table->blocks_max * sizeof(struct record *);
-    struct mu_symbol empty;
-    if (table->blocks == NULL || table->index == NULL ||
+    table->recent = mu_mem_calloc((size_t)1 << RECENT_LOG2, sizeof *table->recent);
+    table->bytes += sizeof *table->recent << RECENT_LOG2;
+    struct mu_symbol empty; /* id 0, which `recent` is full of at first */
+    if (table->blocks == NULL || table->index == NULL || table->recent == NULL ||
         mu_symbol_intern(table, MU_STR(""), &empty) != 0) {
         mu_symtab_destroy(table);
         return NULL;
@@ -125,6 +128,7 @@ void mu_symtab_destroy(struct mu_symtab *table)
     for (uint32_t i = 0; table->blocks != NULL && i < table->blocks_max; i++)
         mu_mem_free(table->blocks[i]);
     mu_mem_free(table->blocks);
+    mu_mem_free(table->recent);
     mu_index_destroy(table->index);
     mu_mem_free(table);
 }
@@ -216,28 +220,56 @@ static int intern_new(struct mu_symtab *table, struct mu_str text, uint64_t hash
     return 0;
 }
 
-int mu_symbol_intern(struct mu_symtab *table, struct mu_str text, struct mu_symbol *out)
+/* Where a text is among the recent ones: by its length and ends, which is quicker than a hash. Texts
+ * that meet there push each other out and are found by the index. */
+static uint32_t recent_slot(struct mu_str text)
 {
-    uint64_t hash = mu_hash_str(text, table->seed);
-    uint32_t id = mu_index_find(table->index, hash, &text);
-    if (id == MU_INDEX_NONE) {
-        int error = intern_new(table, text, hash, &id);
-        if (error != 0)
-            return error;
-    } else {
-        mu_symbol_ref(table, (struct mu_symbol){id});
+    uint64_t first = 0, last = 0;
+    if (text.len >= 8) {
+        memcpy(&first, text.data, 8);
+        memcpy(&last, text.data + text.len - 8, 8);
+    } else if (text.len >= 4) {
+        memcpy(&first, text.data, 4);
+        memcpy(&last, text.data + text.len - 4, 4);
+    } else if (text.len > 0) {
+        first = (unsigned char)text.data[0];
+        last = (uint64_t)(unsigned char)text.data[text.len / 2] << 8 |
+               (unsigned char)text.data[text.len - 1];
     }
-    *out = (struct mu_symbol){id};
-    return 0;
+    uint64_t mixed = (first ^ (last << 29 | last >> 35)) + text.len;
+    return (uint32_t)(mixed * UINT64_C(0x9E3779B97F4A7C15) >> (64 - RECENT_LOG2));
 }
 
+/* A recent id proves nothing by itself, it may have been freed since: its text does. */
 bool mu_symbol_find(const struct mu_symtab *table, struct mu_str text, struct mu_symbol *out)
 {
+    uint32_t *recent = &table->recent[recent_slot(text)];
+    if (*recent < table->bound) { /* an empty table has not even id 0 */
+        const struct record *r = record_of(table, *recent);
+        if (r->text != NULL && mu_str_equal(record_text(r), text)) {
+            *out = (struct mu_symbol){*recent};
+            return true;
+        }
+    }
     uint32_t id = mu_index_find(table->index, mu_hash_str(text, table->seed), &text);
     if (id == MU_INDEX_NONE)
         return false;
+    *recent = id;
     *out = (struct mu_symbol){id};
     return true;
+}
+
+int mu_symbol_intern(struct mu_symtab *table, struct mu_str text, struct mu_symbol *out)
+{
+    if (mu_symbol_find(table, text, out)) {
+        mu_symbol_ref(table, *out);
+        return 0;
+    }
+    uint32_t id;
+    int error = intern_new(table, text, mu_hash_str(text, table->seed), &id);
+    if (error == 0)
+        *out = (struct mu_symbol){id};
+    return error;
 }
 
 /* ---- references ---- */
