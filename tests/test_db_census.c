@@ -342,15 +342,22 @@ static void test_db_census__number_used_again__shows_the_new_key(void **state)
 
 /* --- admission of gangs ------------------------------------------------------------------------ */
 
-/* Whether a gang of two, alike, of these rules may go to node-0 and to node-`second`. */
-static bool gang_admitted(uint32_t rules, int second)
+/* A gang of two, alike, of these rules, planned for node-0 and node-`second`. */
+struct pair {
+    struct world w;
+    struct fixture_plan plan;
+    uint32_t rows[2];
+};
+
+static void pair_make(struct pair *pair, uint32_t rules, int second)
 {
-    struct world w = {.db = fixture_create(0)};
-    struct mu_snapshot *s = mu_db_replica_create(w.db);
+    struct world *w = &pair->w;
+    *pair = (struct pair){.w = {.db = fixture_create(0)}};
+    struct mu_snapshot *s = mu_db_replica_create(w->db);
     for (int n = 0; n < 3; n++) { /* two in one zone, one in the other */
-        w.nodes[n] = (struct node){
+        w->nodes[n] = (struct node){
             .present = true, .zone = n < 2 ? 1 : 2, .host = 1, .cpus = 8, .version = 1};
-        send_node(&w, n);
+        send_node(w, n);
     }
     for (uint32_t i = 0; i < 2; i++) {
         struct pod_arrays a = {.requirement_count = 0};
@@ -364,21 +371,47 @@ static bool gang_admitted(uint32_t rules, int second)
         f.object.labels = labels;
         f.object.label_count = 2;
         make_rules(&a, &p, &f.object);
-        fixture_put(w.db, &f, 0);
+        fixture_put(w->db, &f, 0);
     }
-    fixture_sync(w.db, s);
-    struct fixture_plan plan;
-    fixture_plan(&plan, s, 0, fixture_row(w.db, s, "node-0"));
-    assert_int_equal(plan.gang.bind_count, 2);
-    plan.binds[1].node.v = fixture_row(w.db, s, node_name(second));
-    plan.binds[1].node_generation = s->nodes[plan.binds[1].node.v].generation;
-    int rc = mu_db_admit(w.db, &plan.gang, NULL);
+    fixture_sync(w->db, s);
+    pair->rows[0] = fixture_row(w->db, s, "node-0");
+    pair->rows[1] = fixture_row(w->db, s, node_name(second));
+    fixture_plan(&pair->plan, s, 0, pair->rows[0]);
+    assert_int_equal(pair->plan.gang.bind_count, 2);
+    pair->plan.binds[1].node.v = pair->rows[1];
+    pair->plan.binds[1].node_generation = s->nodes[pair->rows[1]].generation;
+}
+
+/* Nothing of the plan is in the books, in the ledger or on a node. */
+static void check_not_admitted(struct pair *pair)
+{
+    struct mu_db *db = pair->w.db;
+    struct mu_db_counts counts;
+    struct mu_node_ix row;
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.ledger, 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(mu_db_ledger_state(db, pair->plan.binds[i].uid, &row), MU_LEDGER_NONE);
+        assert_int_equal(mu_row_free(db, pair->rows[i])[MU_RES_CPU], 8000);
+        assert_int_equal(mu_row_free(db, pair->rows[i])[MU_RES_PODS], 110);
+    }
+    struct mu_snapshot *after = mu_db_replica_create(db);
+    fixture_sync(db, after);
+    for (uint32_t i = 0; i < after->census_count; i++)
+        assert_int_equal(after->censuses[i].total, 0);
+    mu_db_replica_destroy(db, after);
+}
+
+/* Whether they are admitted. */
+static bool gang_admitted(uint32_t rules, int second)
+{
+    struct pair pair;
+    pair_make(&pair, rules, second);
+    int rc = mu_db_admit(pair.w.db, &pair.plan.gang, NULL);
     assert_true(rc == 0 || rc == MU_ECONFLICT);
-    struct mu_snapshot *after = mu_db_replica_create(w.db);
-    fixture_sync(w.db, after);
-    for (uint32_t i = 0; i < after->census_count; i++) /* a refusal leaves nothing behind */
-        assert_true(rc == 0 || after->censuses[i].total == 0);
-    mu_db_destroy(w.db);
+    if (rc != 0)
+        check_not_admitted(&pair);
+    mu_db_destroy(pair.w.db);
     return rc == 0;
 }
 
@@ -397,6 +430,46 @@ static void test_db_admit__gang_with_rules__is_judged_together(void **state)
     assert_true(gang_admitted(9, 1));
 }
 
+/* Each allocation of an admission fails in turn, also those that bring the books up to date for a
+ * pod that came after the plan. The same plan is admitted once there is memory. */
+static void test_db_admit__rules_out_of_memory_anywhere__changes_nothing(void **state)
+{
+    static const struct {
+        uint32_t rules;
+        int second;
+    } cases[] = {{1, 1}, {2, 2}, {3, 0}, {6, 2}, {9, 1}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        int rc = MU_ENOMEM;
+        uint64_t nth = 1;
+        for (; rc == MU_ENOMEM; nth++) {
+            struct pair pair;
+            pair_make(&pair, cases[i].rules, cases[i].second);
+            put_keyed(pair.w.db, 100, 1, "rack");
+            uint64_t before = mu_db_digest(pair.w.db);
+            mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+            rc = mu_db_admit(pair.w.db, &pair.plan.gang, NULL);
+            mu_mem_debug_set((struct mu_mem_debug){0});
+            assert_true(rc == 0 || rc == MU_ENOMEM);
+            assert_true(mu_db_digest(pair.w.db) == before);
+            if (rc != 0) {
+                check_not_admitted(&pair);
+                assert_int_equal(mu_db_admit(pair.w.db, &pair.plan.gang, NULL), 0);
+            }
+            struct mu_db_counts counts;
+            mu_db_counts(pair.w.db, &counts);
+            assert_int_equal(counts.ledger, 2);
+            for (uint64_t rounds = counts.audit_rounds; counts.audit_rounds == rounds;) {
+                assert_int_equal(mu_db_audit_step(pair.w.db, 100), 0);
+                mu_db_counts(pair.w.db, &counts);
+            }
+            mu_db_destroy(pair.w.db);
+            assert_true(nth < 1000);
+        }
+        assert_true(nth > 3); /* the sweep met allocations at all */
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc > 1 && mu_str_to_u64(mu_str_of(argv[1]), &first_seed))
@@ -412,6 +485,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_db_census__more_keys_than_numbers__cannot_be_judged),
         cmocka_unit_test(test_db_census__number_used_again__shows_the_new_key),
         cmocka_unit_test(test_db_admit__gang_with_rules__is_judged_together),
+        cmocka_unit_test(test_db_admit__rules_out_of_memory_anywhere__changes_nothing),
     };
     return cmocka_run_group_tests_name("db_census", tests, NULL, NULL);
 }
