@@ -170,7 +170,8 @@ static void watch_close(struct rig *rig, uint32_t index)
         return;
 }
 
-/* The server's call when an idle watch has something to read. */
+/* The server's call when an idle watch has something to read; its signature is the server's. */
+/* cppcheck-suppress constParameter */
 static void on_wake(void *context, void *user)
 {
     struct rig *rig = context;
