@@ -67,6 +67,46 @@ static void test_cli__offline_wrong_input__one_line_and_status_2(void **state)
     place_drop(&p);
 }
 
+/* The indented lines of a text behind the line `head`, up to one that starts with `end` or is not
+ * indented, without their indentation and blank lines at the end. */
+static void example(const char *text, const char *head, const char *end, char out[OUTPUT_BYTES])
+{
+    const char *line = strstr(text, head);
+    size_t len = 0;
+    size_t kept = 0;
+    assert_non_null(line);
+    for (line = strchr(line, '\n') + 1; *line == '\n' || strncmp(line, "    ", 4) == 0;
+         line = strchr(line, '\n') + 1) {
+        bool blank = *line == '\n';
+        size_t width = strcspn(line, "\n") + 1;
+        if (!blank && strncmp(line + 4, end, strlen(end)) == 0)
+            break;
+        memcpy(out + len, blank ? line : line + 4, blank ? 1 : width - 4);
+        len += blank ? 1 : width - 4;
+        kept = blank ? kept : len;
+    }
+    out[kept] = '\0';
+}
+
+static void test_cli__example_of_the_readme__prints_what_it_says(void **state)
+{
+    static char readme[OUTPUT_BYTES], text[OUTPUT_BYTES];
+    struct place p = place_make();
+    (void)state;
+    read_file(MU_SOURCE_DIR "/README.md", readme);
+    example(readme, "    cat > two.yaml <<'EOF'\n", "EOF", text);
+    write_file(p.file, text);
+    struct result r = run("muster", (const char *const[]){"place", "-f", p.file, NULL});
+    assert_int_equal(r.status, 0);
+    example(readme, "    $ muster place -f two.yaml\n", "$", text);
+    assert_string_equal(r.out, text);
+    r = run("muster", (const char *const[]){"explain", "default/new", "-f", p.file, NULL});
+    assert_int_equal(r.status, 0);
+    example(readme, "    $ muster explain default/new -f two.yaml\n", "$", text);
+    assert_string_equal(r.out, text);
+    place_drop(&p);
+}
+
 static void test_cli__offline__answers_on_stdout_and_notes_on_stderr(void **state)
 {
     struct place p = place_make();
@@ -464,6 +504,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_cli__wrong_flags__one_line_and_status_2),
         cmocka_unit_test(test_cli__offline_wrong_input__one_line_and_status_2),
+        cmocka_unit_test(test_cli__example_of_the_readme__prints_what_it_says),
         cmocka_unit_test(test_cli__offline__answers_on_stdout_and_notes_on_stderr),
         cmocka_unit_test(test_cli__bad_files__one_line_with_file_and_line),
         cmocka_unit_test(test_cli__help_and_version__status_0),

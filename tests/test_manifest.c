@@ -472,7 +472,9 @@ static void test_manifest_read__groups__what_is_not_built_is_told(void **state)
                                                               "{}") "---\n"
                                                                     "apiVersion: v1\nkind: "
                                                                     "List\nitems:\n- {apiVersion: "
-                                                                    "v1, kind: Job}\n");
+                                                                    "v1, kind: Job}\n"
+                                                                    "- {apiVersion: v1, kind: "
+                                                                    "LimitRange}\n");
     (void)state;
     assert_string_equal(rig_errors(&rig), "");
     assert_string_equal(
@@ -482,7 +484,8 @@ static void test_manifest_read__groups__what_is_not_built_is_told(void **state)
         "f:12: PodGroup default/g: spec.networkTopology: not built yet, so that no member is "
         "placed\n"
         "f:14: PodGroup: skipped, its apiVersion is not known here\n"
-        "f:22: Job: skipped, no pods are made of it\n");
+        "f:22: Job: skipped, no pods are made of it\n"
+        "f:23: LimitRange: skipped, what it would give to pods is not applied\n");
     rig_drop(&rig);
 }
 

@@ -129,17 +129,27 @@ struct mu_str mu_manifest_errors(struct mu_manifest *m)
     return (struct mu_str){(const char *)m->errors.data, (uint32_t)m->errors.len};
 }
 
-/* Why a kind is skipped. Who writes a Deployment may expect its pods. */
+/* Why a kind is skipped, where that is not for want of any part in placing. */
 static const char *skip_reason(const char *kind)
 {
-    static const char *const makers[] = {
-        "Deployment", "ReplicaSet", "StatefulSet",          "DaemonSet",
-        "Job",        "CronJob",    "ReplicationController"};
-    for (size_t i = 0; i < sizeof makers / sizeof makers[0]; i++)
-        if (strcmp(kind, makers[i]) == 0)
-            return "no pods are made of it";
-    return strcmp(kind, "PodGroup") == 0 ? "its apiVersion is not known here"
-                                         : "no part in placing";
+    static const char makes_none[] = "no pods are made of it";
+    static const char gives_none[] = "what it would give to pods is not applied";
+    static const struct {
+        const char *kind, *reason;
+    } known[] = {{"Deployment", makes_none},
+                 {"ReplicaSet", makes_none},
+                 {"StatefulSet", makes_none},
+                 {"DaemonSet", makes_none},
+                 {"Job", makes_none},
+                 {"CronJob", makes_none},
+                 {"ReplicationController", makes_none},
+                 {"LimitRange", gives_none},
+                 {"RuntimeClass", gives_none},
+                 {"PodGroup", "its apiVersion is not known here"}};
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (strcmp(kind, known[i].kind) == 0)
+            return known[i].reason;
+    return "no part in placing";
 }
 
 /* The kinds that were skipped become lines when they are all known. */

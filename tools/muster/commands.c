@@ -149,15 +149,22 @@ int mu_command_place(int argc, char **argv)
                                      .value = "FILE",
                                      .help = "more manifests",
                                      .parse = mu_offline_file}};
-    int status =
-        mu_flags_main("muster place",
-                      "Where the pods of manifests would go: sessions until nothing changes. No\n"
-                      "cluster is needed. Manifests are nodes and pods, and with them namespaces "
-                      "and\npriority classes; other kinds are skipped. Pods with a nodeName run "
-                      "already.\n"
-                      "Exit status: 0, or 2 when a manifest is wrong (file:line: Kind ns/name: "
-                      "field: problem).",
-                      flags, sizeof flags / sizeof flags[0], argc, argv);
+    int status = mu_flags_main(
+        "muster place",
+        "Where the pods of manifests would go, and why the others would wait: sessions "
+        "until\nnothing changes. No cluster is needed.\n\n"
+        "Manifests are YAML or JSON, written by hand or printed by kubectl: several "
+        "documents,\nLists, '-f -' for standard input. Nodes, pods, namespaces, priority "
+        "classes and PodGroups\nare read, with the defaults of an API server; other "
+        "kinds are skipped with a line on\nstandard error. A pod with a nodeName runs "
+        "already. Pods arrive by creationTimestamp,\nthen in the order of the "
+        "input.\n\n"
+        "Exit status: 0, also when pods wait; 2 when a flag or a manifest is wrong, "
+        "which is one\nline each (file:line: Kind ns/name: field: problem); 1 when "
+        "something else fails.\n\n"
+        "  kubectl get nodes,pods,namespaces,priorityclasses -A -o yaml >now.yaml\n"
+        "  muster place -f now.yaml -f new-job.yaml",
+        flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status < 0)
         status = choose_profile("muster place", &profiles, &o.profile);
     return status >= 0 ? status : mu_place_command_run(&o);
@@ -174,12 +181,18 @@ int mu_command_explain(int argc, char **argv)
                                      .help = "the pod; then more manifests",
                                      .parse = mu_offline_pod},
                                     OFFLINE_FLAGS(o)};
-    int status =
-        mu_flags_main("muster explain",
-                      "Which nodes could take a pod by itself, beside the pods that run, and what "
-                      "would have\nto change on the others. Manifests as for 'muster place'. A pod "
-                      "that runs is looked at\nas if it were still to be placed.",
-                      flags, sizeof flags / sizeof flags[0], argc, argv);
+    int status = mu_flags_main(
+        "muster explain",
+        "Which nodes could take a pod by itself, beside the pods that run, and what "
+        "would have\nto change on the others. A pod that runs is looked at as if it were "
+        "still to be placed.\nManifests and exit status as for 'muster place'; 2 also "
+        "when there is no such pod. The\nnamespace is 'default' when only a NAME is "
+        "given.\n\n"
+        "The table tells each reason once, with the change that the nearest node needs; "
+        "'-o json'\ntells every node and all of its changes. Scores are larger where "
+        "better, and compare\nwithin one answer.\n\n"
+        "  muster explain team-a/trainer-0 -f now.yaml -f new-job.yaml",
+        flags, sizeof flags / sizeof flags[0], argc, argv);
     if (status < 0)
         status = choose_profile("muster explain", &profiles, &o.profile);
     return status >= 0 ? status : mu_explain_command_run(&o);
