@@ -272,7 +272,7 @@ static int enter_marked(struct mu_db *db, uint32_t budget, uint32_t *spent)
             (void)mu_rowset_add(&b->rows_dirty, number);
             return rc;
         }
-        *spent += 1 + (b->topology_high + b->fields.used) / WALK_RATIO;
+        *spent += 1 + mu_row_enter_rows(b);
     }
     while (*spent < budget && mu_rowset_take(&b->pods_dirty, &number, 1) != 0) {
         int rc = number < db->pods.high ? pod_enter(db, number, spent) : 0;
@@ -365,7 +365,10 @@ static int walk_one(struct mu_db *db, uint32_t number, uint32_t *spent)
     int rc = 0;
     switch (b->stage) {
     case MU_STAGE_ROWS:
-        return mu_rowset_has(&b->rows_in, number) ? mu_row_enter(db, number) : 0;
+        if (!mu_rowset_has(&b->rows_in, number))
+            return 0;
+        *spent += mu_row_enter_rows(b);
+        return mu_row_enter(db, number);
     case MU_STAGE_KINS:
         return mu_kin_extend(db, number, spent);
     case MU_STAGE_PODS:

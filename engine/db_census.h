@@ -66,6 +66,7 @@ struct mu_field {
     uint32_t cap;
     uint32_t *domains; /* eligible rows by domain */
     uint64_t moves;    /* changes of them */
+    uint32_t looks;    /* requirements that judging a row may look at */
 };
 enum mu_census_state {
     MU_CENSUS_WAITING,  /* counts nobody yet */
@@ -162,6 +163,7 @@ struct mu_books {
     struct mu_topology topologies[MU_TOPOLOGIES_MAX];
     uint32_t topology_high; /* one past the highest in use */
     struct mu_slab fields;
+    uint32_t field_looks; /* of all of them; what a row costs that enters */
     struct mu_slab censuses;
     struct mu_index *census_by_content;
     uint32_t ports[MU_PORT_BUCKETS]; /* PORT censuses, by port modulo their number */
@@ -229,6 +231,11 @@ void mu_field_unref(struct mu_db *db, uint32_t field);
 /* Give a row its domains, and count it where it is eligible. Errors: MU_ENOMEM, MU_ELIMIT: call
  * again. What it has already is kept. */
 int mu_row_enter(struct mu_db *db, uint32_t row);
+/* What entering or judging a row costs, in copied rows. */
+static inline uint32_t mu_row_enter_rows(const struct mu_books *b)
+{
+    return (b->topology_high + b->fields.used) / 4 + b->field_looks / 8;
+}
 /* Whether a row has the domain that its labels say. */
 bool mu_topology_audit(const struct mu_db *db, uint32_t topology, uint32_t row);
 bool mu_field_eligible(const struct mu_db *db, const struct mu_field *field, uint32_t row);

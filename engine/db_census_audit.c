@@ -281,7 +281,7 @@ uint32_t mu_census_audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
     if (b == NULL || !mu_rowset_has(&b->rows_in, row) || mu_census_backlog(db) != 0)
         return 0;
     bool right = true;
-    *spent += (b->topology_high + b->fields.used) / COUNT_RATIO;
+    *spent += mu_row_enter_rows(b);
     for (uint32_t t = 0; t < b->topology_high; t++)
         right = right && (b->topologies[t].refs == 0 || mu_topology_audit(db, t, row));
     for (uint32_t i = 0; i < b->fields.high; i++) {

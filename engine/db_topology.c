@@ -5,6 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "engine/named.h"
 
 /*
  * Topology keys in use, the domains that rows are in, and fields: which rows are eligible for a
@@ -281,13 +282,16 @@ int mu_field_obtain(struct mu_db *db, const struct mu_census *want, uint32_t *ou
         mu_slab_give(&b->fields, field);
         return rc;
     }
+    uint32_t looks = mu_named_looks(mu_model_get_affinity(db->model, want->affinity));
     *mu_field_at(b, field) = (struct mu_field){.id = ++b->id_last,
                                                .refs = 1,
                                                .topology = want->topology,
                                                .keys = want->keys,
                                                .affinity = want->affinity,
                                                .tolerance = want->tolerance,
-                                               .honor_taints = want->honor_taints};
+                                               .honor_taints = want->honor_taints,
+                                               .looks = looks};
+    b->field_looks += looks;
     mu_model_affinity_ref(db->model, want->affinity);
     mu_model_tolerance_ref(db->model, want->tolerance);
     for (uint64_t left = want->keys; left != 0; left &= left - 1)
@@ -315,6 +319,7 @@ void mu_field_unref(struct mu_db *db, uint32_t field)
         mu_topology_unref(db, (uint32_t)__builtin_ctzll(left));
     mu_model_affinity_unref(db->model, f->affinity, db->reach);
     mu_model_tolerance_unref(db->model, f->tolerance, db->reach);
+    db->books->field_looks -= f->looks;
     field_fini(f);
     mu_field_mark(db, field);
     mu_slab_give(&db->books->fields, field);

@@ -7,6 +7,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/index.h"
 #include "engine/base/mem.h"
+#include "engine/named.h"
 #include "engine/device.h"
 
 /*
@@ -23,6 +24,7 @@
 #define MASKS_MAX (1u << 20)
 #define LOG_ROWS  (2 * MU_STATIC_CHANGED_MAX) /* a power of two */
 _Static_assert((LOG_ROWS & (LOG_ROWS - 1)) == 0, "used as a mask");
+#define NAMED_LOOKS 64u    /* requirements from which on nodes find the terms that name them */
 enum { REFILL_SHARE = 8 }; /* more than one row in so many changed: fill anew */
 
 /* What a mask depends on. */
@@ -52,6 +54,8 @@ struct mu_filter {
     uint64_t epoch;
     uint64_t version_last;
     uint64_t judged;
+    uint64_t looks;
+    struct mu_named *named; /* scratch, made once it is needed */
     uint32_t log[LOG_ROWS]; /* row n at n % LOG_ROWS */
     uint64_t logged;        /* rows ever put there */
     struct mu_index *index;
@@ -129,6 +133,7 @@ void mu_filter_destroy(struct mu_filter *filter)
     mu_filter_drop(filter);
     mu_index_destroy(filter->index);
     mu_mem_free(filter->masks);
+    mu_mem_free(filter->named);
     mu_mem_free(filter->label_judged);
     mu_mem_free(filter->taint_judged);
     mu_mem_free(filter);
@@ -166,6 +171,11 @@ uint64_t mu_filter_judged(const struct mu_filter *filter)
     return filter->judged;
 }
 
+uint64_t mu_filter_looks(const struct mu_filter *filter)
+{
+    return filter->looks;
+}
+
 uint64_t mu_filter_epoch(const struct mu_filter *filter)
 {
     return filter->epoch;
@@ -177,7 +187,24 @@ uint64_t mu_filter_epoch(const struct mu_filter *filter)
 struct rules {
     const struct mu_affinity *affinity;
     const struct mu_tolerance *tolerance;
+    const struct mu_named *named; /* its terms by the nodes that they name; NULL: look at all */
+    uint32_t looks;               /* what that costs, a node */
 };
+
+/* The same rules for the judging of many rows. Without memory they are as they were. */
+static struct rules rules_for_many(struct mu_filter *filter, const struct rules *rules)
+{
+    struct rules many = *rules;
+    many.looks = mu_named_looks(rules->affinity);
+    if (many.looks < NAMED_LOOKS)
+        return many;
+    if (filter->named == NULL)
+        filter->named = mu_mem_alloc(sizeof *filter->named);
+    if (filter->named != NULL)
+        mu_named_make(filter->named, filter->model, rules->affinity);
+    many.named = filter->named;
+    return many;
+}
 
 static bool judge(uint8_t *judged, bool passes)
 {
@@ -210,7 +237,7 @@ static bool looks_at_hostnames(const struct mu_affinity *affinity, struct mu_sym
 
 /* The static verdict of a row. */
 static enum mu_verdict_kind judge_row(const struct mu_snapshot *snapshot, const struct rules *rules,
-                                      uint32_t row)
+                                      uint32_t row, uint64_t *looks)
 {
     const struct mu_model *model = snapshot->model;
     const struct mu_node_static *n = &snapshot->nodes[row];
@@ -220,9 +247,12 @@ static enum mu_verdict_kind judge_row(const struct mu_snapshot *snapshot, const 
                                 mu_model_get_taint_set(model, n->taints)))
         return MU_NO_TAINT;
     const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
-    if (!mu_affinity_selects(model, rules->affinity, &labels, n->name))
-        return MU_NO_NODE_AFFINITY;
-    return MU_FITS;
+    if (rules->named != NULL)
+        return mu_named_selects(rules->named, model, &labels, n->name, looks) ? MU_FITS
+                                                                              : MU_NO_NODE_AFFINITY;
+    *looks += rules->looks;
+    return mu_affinity_selects(model, rules->affinity, &labels, n->name) ? MU_FITS
+                                                                         : MU_NO_NODE_AFFINITY;
 }
 
 /* The same, each set judged once; for affinities that look at no more than the label set. */
@@ -241,6 +271,7 @@ static enum mu_verdict_kind judge_by_sets(struct mu_filter *filter, const struct
             : *taints == 2)
         return MU_NO_TAINT;
     uint8_t *judged = &filter->label_judged[n->labels.v];
+    filter->looks += *judged == 0 ? rules->looks : 0;
     const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
     if (*judged == 0 ? !judge(judged, mu_affinity_selects(model, rules->affinity, &labels, n->name))
                      : *judged == 2)
@@ -298,6 +329,7 @@ static struct mask *mask_alloc(const struct mask_key *key, uint64_t hash, uint32
 static void mask_fill(struct mu_filter *filter, struct mask *mask, const struct rules *rules)
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
+    const struct rules many = rules_for_many(filter, rules);
     const struct mu_labels_view empty =
         mu_model_labels(snapshot->model, (struct mu_label_set_ix){0}, (struct mu_symbol){0});
     bool by_sets = !looks_at_names(rules->affinity) &&
@@ -307,8 +339,8 @@ static void mask_fill(struct mu_filter *filter, struct mask *mask, const struct 
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
-        enum mu_verdict_kind kind =
-            by_sets ? judge_by_sets(filter, rules, row) : judge_row(snapshot, rules, row);
+        enum mu_verdict_kind kind = by_sets ? judge_by_sets(filter, &many, row)
+                                            : judge_row(snapshot, &many, row, &filter->looks);
         mask->refused[kind]++;
         if (kind != MU_FITS)
             continue;
@@ -328,7 +360,7 @@ static void mask_row(struct mu_filter *filter, struct mask *mask, const struct r
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
     bool present = row < snapshot->node_rows && (snapshot->nodes[row].flags & MU_NODE_PRESENT) != 0;
-    bool fits = present && judge_row(snapshot, rules, row) == MU_FITS;
+    bool fits = present && judge_row(snapshot, rules, row, &filter->looks) == MU_FITS;
     bool fitted = mu_bitset_test(mask->words[0], row);
     filter->judged++;
     mask->counted = mask->counted && fits && fitted;
@@ -354,8 +386,11 @@ static int mask_renew(struct mu_filter *filter, struct mask *mask, const struct 
 {
     uint64_t behind = filter->logged - mask->read;
     bool fill = behind > LOG_ROWS || behind > filter->snapshot->node_rows / REFILL_SHARE;
-    for (; !fill && mask->read < filter->logged; mask->read++)
-        mask_row(filter, mask, rules, filter->log[mask->read & (LOG_ROWS - 1)]);
+    if (!fill && behind != 0) {
+        const struct rules many = rules_for_many(filter, rules);
+        for (; mask->read < filter->logged; mask->read++)
+            mask_row(filter, mask, &many, filter->log[mask->read & (LOG_ROWS - 1)]);
+    }
     if (!fill && (mask->counted || !counts))
         return 0;
     int error = scratch_reset(filter);
@@ -399,8 +434,9 @@ static struct mask *mask_get(struct mu_filter *filter, const struct rules *rules
 static int mask_obtain(struct mu_filter *filter, const struct mu_class *class_, bool counts,
                        struct mask **out)
 {
-    const struct rules rules = {bare_of(filter->model, class_),
-                                mu_model_get_tolerance(filter->model, class_->tolerance)};
+    const struct rules rules = {.affinity = bare_of(filter->model, class_),
+                                .tolerance =
+                                    mu_model_get_tolerance(filter->model, class_->tolerance)};
     bool fresh;
     *out = mask_get(filter, &rules, &fresh);
     if (*out == NULL)
@@ -452,9 +488,10 @@ struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
     MU_ASSERT(node.v < snapshot->node_rows);
     const struct mu_model *model = snapshot->model;
     MU_ASSERT((snapshot->nodes[node.v].flags & MU_NODE_PRESENT) != 0);
-    const struct rules rules = {mu_model_get_affinity(model, class_->affinity),
-                                mu_model_get_tolerance(model, class_->tolerance)};
-    struct mu_verdict verdict = {judge_row(snapshot, &rules, node.v), {0}};
+    const struct rules rules = {.affinity = mu_model_get_affinity(model, class_->affinity),
+                                .tolerance = mu_model_get_tolerance(model, class_->tolerance)};
+    uint64_t looks = 0; /* of one row: nobody asks */
+    struct mu_verdict verdict = {judge_row(snapshot, &rules, node.v, &looks), {0}};
     if (verdict.kind != MU_FITS)
         return verdict;
     if (snapshot->free[MU_RES_PODS][node.v] < 1)

@@ -62,6 +62,8 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
 
 /* Rows judged for masks so far: what they have cost. */
 uint64_t mu_filter_judged(const struct mu_filter *filter);
+/* Requirements of node affinity that this may have looked at: about 6 ns each. */
+uint64_t mu_filter_looks(const struct mu_filter *filter);
 
 /* The verdict of one class on one present row, by the rules above and the snapshot's present room.
  * Thread: any that may read the snapshot. Cost: O(labels + taints + requests). */

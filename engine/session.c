@@ -59,6 +59,8 @@ struct mu_session {
     struct mu_snapshot *snapshot;
     uint64_t now_ns;
     struct misfit misfit;
+    struct mu_gang_ix costliest;
+    uint64_t costliest_looks;
     struct mu_plan *plan;
     struct mu_plan_gang *gangs;
     struct mu_plan_wait *waits;
@@ -139,6 +141,20 @@ void mu_session_drop_caches(struct mu_session *session)
 void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out)
 {
     mu_place_counts(session->place, out);
+}
+
+uint64_t mu_session_costliest(const struct mu_session *session, struct mu_gang_ix *gang)
+{
+    *gang = session->costliest;
+    return session->costliest_looks;
+}
+
+static void note_cost(struct mu_session *session, uint32_t gang, uint64_t looks)
+{
+    if (looks <= session->costliest_looks)
+        return;
+    session->costliest_looks = looks;
+    session->costliest.v = gang;
 }
 
 /* ---- waiting ------------------------------------------------------------------------------ */
@@ -688,9 +704,16 @@ static int run(struct mu_session *session)
     session->misfit.gang = MU_NONE;
     struct mu_queue queue = {0, NULL};
     int error = mu_queue_build(snapshot, session->arena, &queue);
+    struct mu_place_counts counts;
+    mu_place_counts(session->place, &counts);
+    session->costliest = (struct mu_gang_ix){MU_NONE};
+    session->costliest_looks = 0;
     for (uint32_t i = 0; i < queue.count && error == 0; i++) {
+        uint64_t looks = counts.looks;
         fetch_ahead(snapshot, &queue, i);
         error = gang_decide(session, queue.rows[i]);
+        mu_place_counts(session->place, &counts);
+        note_cost(session, queue.rows[i], counts.looks - looks);
     }
     return error;
 }

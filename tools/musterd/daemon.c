@@ -26,7 +26,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-#define WAITS_LOG_NS   MU_NS_PER_S /* at most one line in so long */
+#define WAITS_LOG_NS MU_NS_PER_S /* at most one line in so long */
+/* Requirements of node affinity that one gang may cost in a session without being named: about 50 ms. */
+#define COSTLY_LOOKS   (UINT64_C(1) << 23)
 #define PROBLEM_LOG_NS (30 * MU_NS_PER_S)
 /* A first list refused so often in a row, for something that only people can mend, is no start. The
  * second try comes after credentials have been read again. */
@@ -271,6 +273,21 @@ static void log_summary(struct daemon *d)
            MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
 
+/* A class of pods whose node affinity takes long to judge: bounded (MU_REQUIREMENTS_MAX a node, once
+ * for a class), and somebody's. The session is at rest and the gang may have gone since. */
+static void log_costly(const struct daemon *d, const struct session_job *job)
+{
+    struct mu_gang_ix gang;
+    uint64_t looks = mu_session_costliest(d->session, &gang);
+    struct mu_db *db = mu_scheduler_db(d->scheduler);
+    if (looks < COSTLY_LOOKS)
+        return;
+    mu_log(MU_LOG_WARN, "a node affinity is costly to judge",
+           MU_F_STR("namespace", mu_db_gang_ns(db, gang)),
+           MU_F_STR("gang", mu_db_gang_name(db, gang)), MU_F_U64("requirements_looked_at", looks),
+           MU_F_U64("session_us", job->took_ns / 1000), MU_F_END);
+}
+
 /* ---- loop --------------------------------------------------------------------------------- */
 
 static void close_handle(uv_handle_t *handle)
@@ -378,6 +395,7 @@ static void on_plan(uv_async_t *async)
     while (mu_ring_pop_spsc(d->from_session, &item)) {
         struct session_job *job = item;
         mu_hist_add(&d->session_ns, job->took_ns);
+        log_costly(d, job);
         mu_scheduler_give_plan(d->scheduler, job->snapshot, job->plan, now_of(d), &d->outbox);
         log_progress(d);
     }
