@@ -1,6 +1,6 @@
 /*
- * `muster explain` taken at its word: over random clusters, the change that it states for a node that
- * refuses the pod is made to the objects, and the pod fits there.
+ * `muster explain` taken at its word: over random clusters, the change that it states for a node
+ * that refuses the pod is made to the objects, and the pod fits there.
  */
 #include "tests/manifest_kit.h"
 

@@ -122,7 +122,8 @@ static void test_place__gangs__all_or_nothing(void **state)
 #define GROUP(version, spec)                                                                       \
     "---\napiVersion: " version "\nkind: PodGroup\nmetadata: {name: g}\nspec: " spec "\n"
 
-/* How many pods of `text`, with one node of 4 cpu, are placed, and why the first waits ("": none). */
+/* So many pods of `text`, with one node of 4 cpu, are placed; the first that waits does so for that
+ * reason ("": none does). */
 static void settles(const char *text, uint32_t bound, const char *reason)
 {
     char all[4096];
@@ -495,7 +496,9 @@ static const char memory_text[] =
     "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: x}\n" NODE("n1", "")
         NODE("n2", "spec: {taints: [{key: a, effect: NoSchedule}]}\n")
             POD("p", "", "priorityClassName: high, nodeSelector: {zone: b}, ")
-                POD("a", GANG("2"), "") POD("b", GANG("2"), "") POD("r", "", "nodeName: n1, ");
+                POD("a", GANG("2"), "") POD("b", GANG("2"), "") POD("r", "", "nodeName: n1, ")
+                    GROUP("scheduling.volcano.sh/v1beta1", "{minMember: 1}")
+                        MEMBER("m", VOLCANO, "");
 
 /* One round under a failing allocation. True when it met none. A failure is told: none is taken for
  * a fault of the input. */
@@ -540,7 +543,7 @@ static bool memory_round(void *context)
     assert_true(rc == 0 || rc == MU_ENOMEM);
     if (rc == 0) {
         assert_int_equal(mu_manifest_error_count(rig.manifest), 0);
-        assert_true(settled.binding_count + settled.pending_count == 3);
+        assert_true(settled.binding_count + settled.pending_count == 4);
     }
     rig_drop(&rig);
     return rc == 0;

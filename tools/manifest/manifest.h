@@ -6,7 +6,8 @@
  *
  *   text ──cut──▶ pieces ──parse──▶ trees ──schema──▶ messages ──checks, defaults──▶ objects ──▶ DB
  *
- * Read are pods, nodes, namespaces and priority classes; what else is there is noted and skipped.
+ * Read are pods, nodes, namespaces, priority classes and PodGroups; what else is there is noted and
+ * skipped.
  * An object that is wrong costs one line and is left out; the others are read all the same.
  *
  * Objects are numbered in the order of the input. The number is the tail of the UID that an object
@@ -30,7 +31,7 @@ void mu_manifest_set_progress(struct mu_manifest *manifest, mu_manifest_progress
  * Errors: MU_ENOMEM, MU_ELIMIT (limits.h; one more complaint). Cost: O(bytes). */
 int mu_manifest_read(struct mu_manifest *manifest, const char *name, struct mu_str text);
 
-/* All texts are read: settle what depends on several of them, which are the priorities. */
+/* All texts are read: settle what depends on several of them: priorities, and who names a group. */
 void mu_manifest_resolve(struct mu_manifest *manifest);
 
 /* What is wrong, one line each: `file:line: Kind ns/name: field: problem`, and what is to be known
@@ -47,9 +48,9 @@ void mu_manifest_counts(const struct mu_manifest *manifest, struct mu_manifest_c
 /* A pod by name: its UID in the DB. False: there is none. */
 bool mu_manifest_find(const struct mu_manifest *manifest, struct mu_str ns, struct mu_str name,
                       struct mu_uid *out);
-/* Put everything, resolved, into an empty DB, at time now_ns. The pod `unbound` (may be zero) loses its node:
- * it is looked at as if it were still to be placed. Complaints are added where an object cannot be
- * taken. Errors: MU_ENOMEM. */
+/* Put everything, resolved, into an empty DB, at time now_ns. The pod `unbound` (may be zero) loses
+ * its node: it is looked at as if it were still to be placed. Complaints are added where an object
+ * cannot be taken. Errors: MU_ENOMEM. */
 int mu_manifest_load(struct mu_manifest *manifest, struct mu_db *db, struct mu_uid unbound,
                      uint64_t now_ns);
 /* The pod is bound now: put it into the DB again as running on that node. Errors: MU_ENOMEM,

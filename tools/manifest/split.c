@@ -69,8 +69,9 @@ static void skip_space(struct cursor *c)
         c->line += *c->at == '\n';
 }
 
-/* Bytes at which a walk stops: inside a string, inside brackets, and behind a word. Nearly all others are passed by
- * at a byte a cycle, which counts: a list of 100,000 objects is walked twice. */
+/* Bytes at which a walk stops: inside a string, inside brackets, and behind a word. Nearly all
+ * others are passed by at a byte a cycle, which counts: a list of 100,000 objects is walked
+ * twice. */
 static const bool stops_string[256] = {['"'] = true, ['\\'] = true, ['\n'] = true};
 static const bool stops_bracket[256] = {
     ['"'] = true, ['{'] = true, ['}'] = true, ['['] = true, [']'] = true, ['\n'] = true};
