@@ -88,6 +88,7 @@ void mu_db_destroy(struct mu_db *db)
     mu_pod_destroy_all(db);
     mu_node_destroy_all(db);
     mu_images_destroy(db);
+    mu_mem_free(db->nominations);
     mu_index_destroy(db->pod_by_uid);
     mu_index_destroy(db->pod_by_name);
     mu_index_destroy(db->gang_by_name);

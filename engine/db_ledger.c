@@ -183,6 +183,11 @@ static int check_room(struct mu_db *db, const struct mu_plan_gang *plan, struct 
             rc = conflict(db, why, p, "its node has no room for it");
             break;
         }
+        if (db->nomination_count > 0 &&
+            !mu_nominated_leave_room(db, bind->node.v, c, plan->gang.v)) {
+            rc = conflict(db, why, p, "room on its node is kept for a nominated pod");
+            break;
+        }
         shift(db, bind->node.v, c, bind->devices, -1);
     }
     while (taken-- > 0) {

@@ -42,13 +42,18 @@ static void map_set(struct mu_db *db, struct mu_symbol name, uint32_t row)
     page[name.v % MU_NODE_PAGE] = row + 1; /* 0: none */
 }
 
+uint32_t mu_node_row(const struct mu_db *db, struct mu_symbol name)
+{
+    const uint32_t *page = db->node_pages[name.v / MU_NODE_PAGE];
+    return page == NULL ? MU_NONE : page[name.v % MU_NODE_PAGE] - 1;
+}
+
 static uint32_t node_find(const struct mu_db *db, struct mu_str name)
 {
     struct mu_symbol symbol;
     if (!mu_symbol_find(db->symbols, name, &symbol))
         return MU_NONE;
-    const uint32_t *page = db->node_pages[symbol.v / MU_NODE_PAGE];
-    return page == NULL ? MU_NONE : page[symbol.v % MU_NODE_PAGE] - 1;
+    return mu_node_row(db, symbol);
 }
 
 /* --- pods on a node ------------------------------------------------------------------------ */

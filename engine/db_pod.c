@@ -157,6 +157,7 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     struct mu_pod_rec *p = mu_pod_at(db, pod);
     const struct mu_pod_rec after = {.flags = flags, .ledger = (uint8_t)ledger};
     uint32_t old_row = p->node.v;
+    const uint16_t before_flags = p->flags;
     struct mu_class_ix old_class = p->class_ix;
     bool was_charged = old_row != MU_NONE && mu_pod_charged(p);
     bool charged = mu_pod_charged(&after);
@@ -186,6 +187,11 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     if (old_row != MU_NONE && old_row != row)
         mu_node_drop_if_empty(db, old_row);
     count(db, p, 1);
+    /* Room that was kept for it may be free. */
+    if ((before_flags & MU_POD_NOMINATED) != 0) {
+        db->capacity_generation++;
+        db->changed = true;
+    }
 }
 
 /* --- facts: all that an object refers to, with references ----------------------------------- */
@@ -195,6 +201,7 @@ struct pod_facts {
     struct mu_uid uid;
     struct mu_symbol ns;
     struct mu_symbol subgroup;
+    struct mu_symbol nominated; /* a node's name; 0: none */
     struct mu_class_ix class_ix;
     struct mu_kin_ix kin;
     uint32_t node; /* row, or MU_NONE */
@@ -214,6 +221,7 @@ enum {
     HAVE_NODE = 1u << 2,
     HAVE_GANG = 1u << 3,
     HAVE_KIN = 1u << 8,
+    HAVE_NOMINATED = 1u << 9,
     /* of a new pod only */
     HAVE_UID = 1u << 4,
     HAVE_NS = 1u << 5,
@@ -230,6 +238,8 @@ static void facts_cancel(struct mu_db *db, const struct pod_facts *f)
         mu_slab_give(&db->pods, f->slot);
     }
     mu_mem_free(f->name);
+    if ((f->have & HAVE_NOMINATED) != 0)
+        mu_symbol_unref(db->symbols, f->nominated, db->reach);
     if ((f->have & HAVE_GANG) != 0)
         mu_gang_cancel(db, f->gang);
     if ((f->have & HAVE_NODE) != 0)
@@ -281,6 +291,9 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     flags |= pod->gated ? MU_POD_GATED : 0u;
     flags |= pod->controlled ? MU_POD_CONTROLLED : 0u;
     flags |= bound ? MU_POD_BOUND : 0u;
+    bool nominated = !bound && !terminal && pod->nominated_node.len != 0 &&
+                     pod->nominated_node.len <= MU_NAME_BYTES_MAX;
+    flags |= nominated ? MU_POD_NOMINATED : 0u;
     f->unbuilt = pod->unbuilt;
     f->gang_ref = pod->gang;
     if (pod->gang.source != MU_GANG_SOLO &&
@@ -394,6 +407,21 @@ static int obtain_gang(struct mu_db *db, const struct mu_pod_rec *p, struct pod_
     return rc;
 }
 
+/* Of more nominations than may be the later ones are not heeded. */
+static int obtain_nomination(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
+{
+    int rc = mu_nominated_obtain(db, pod->nominated_node, &f->nominated);
+    if (rc == 0) {
+        f->have |= HAVE_NOMINATED;
+        return 0;
+    }
+    if (rc != MU_ELIMIT)
+        return rc;
+    f->flags &= (uint16_t) ~(unsigned)MU_POD_NOMINATED;
+    f->reduced = true;
+    return 0;
+}
+
 /* The record of a new pod, findable by UID and name, without place and gang. */
 static int obtain_record(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
 {
@@ -468,6 +496,10 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
         *what = "gang";
         rc = obtain_gang(db, p, f);
     }
+    if (rc == 0 && (f->flags & MU_POD_NOMINATED) != 0) {
+        *what = "status.nominatedNodeName";
+        rc = obtain_nomination(db, pod, f);
+    }
     if (rc == 0 && p == NULL) {
         *what = "pod record";
         rc = obtain_record(db, pod, f);
@@ -499,7 +531,7 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
 static void keep_refusal(const struct mu_pod_rec *p, const struct mu_pod_object *pod,
                          struct pod_facts *f)
 {
-    const unsigned learned = MU_POD_CONFIRMED;
+    const unsigned learned = MU_POD_CONFIRMED | MU_POD_NOMINATED;
     bool same = p->class_ix.v == f->class_ix.v && p->kin.v == f->kin.v && p->gang.v == f->gang &&
                 ((p->flags ^ f->flags) & ~learned) == 0 && p->subgroup.v == f->subgroup.v &&
                 p->gang_size == f->gang_ref.size && p->priority == pod->priority &&
@@ -520,6 +552,8 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     bool stays = before.node.v != MU_NONE && before.node.v == f->node;
     mu_pod_place(db, pod, f->node, f->class_ix, f->kin, f->flags, f->ledger,
                  f->devices == 0 && stays ? before.devices : f->devices);
+    if (((before.flags | f->flags) & MU_POD_NOMINATED) != 0)
+        mu_nominated_set(db, pod, f->nominated);
     p->version = object->version;
     p->created_s = object->created_s;
     p->subgroup = f->subgroup;
@@ -610,6 +644,8 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     mu_index_remove(db->pod_by_name, pod_name_hash(db, p->ns, mu_pod_name(p)), pod);
     if (gang != MU_NONE)
         mu_gang_leave(db, pod);
+    if ((p->flags & MU_POD_NOMINATED) != 0)
+        mu_nominated_set(db, pod, (struct mu_symbol){0});
     mu_pod_place(db, pod, MU_NONE, class_ix, kin, 0, MU_LEDGER_NONE, 0);
     if (gang != MU_NONE)
         mu_gang_drop_if_empty(db, gang);

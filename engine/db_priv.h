@@ -11,6 +11,7 @@
  *   db_device.c   devices of rows, and which pods have which
  *   db_image.c    images of rows, and how many nodes have which
  *   db_typical.c  the requests by which fragmentation is judged
+ *   db_nominated.c  pods that are expected on a node
  *   db_replica.c  replicas and their sync
  *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
  *   db_audit.c    audit and digest
@@ -87,7 +88,8 @@ enum {
     MU_POD_BOUND = 1u << 6,     /* seen with a node name */
     MU_POD_CONFIRMED = 1u << 7, /* IN_FLIGHT: the server said that the bind happened */
     MU_POD_SOLO = 1u << 8,
-    MU_POD_PICKED = 1u << 9 /* within mu_db_admit only: one of its binds */
+    MU_POD_NOMINATED = 1u << 10, /* has an entry among the nominations */
+    MU_POD_PICKED = 1u << 9      /* within mu_db_admit only: one of its binds */
 };
 struct mu_pod_rec {
     struct mu_uid uid;
@@ -174,6 +176,8 @@ struct mu_replica {
     uint32_t static_changed_count;
     uint32_t free_changed[MU_FREE_CHANGED_MAX];
     uint32_t free_changed_count;
+    struct mu_nominated *nominated;
+    uint32_t nominated_cap;
     struct mu_image_page **image_pages; /* its own copy of the DB's */
     uint32_t image_page_bound;
     bool shows;       /* nothing has been copied since it was handed over */
@@ -182,6 +186,10 @@ struct mu_replica {
     uint64_t backlog; /* rows left after the last step of this sync */
 };
 
+struct mu_nomination {
+    uint32_t pod;
+    struct mu_symbol node; /* name; a reference */
+};
 struct mu_member_key; /* db_gang.c: scratch for sorting */
 struct mu_books;      /* db_census.h */
 
@@ -235,6 +243,10 @@ struct mu_db {
     struct mu_class_ix typical[MU_TYPICAL_MAX];
     uint32_t share_resource; /* MU_GPU_SHARE_RESOURCE's number, once a row is tracked */
     bool devices_tracked;    /* some row is, or was */
+
+    struct mu_nomination *nominations;
+    uint32_t nomination_count;
+    uint32_t nomination_cap;
 
     struct mu_image_page **image_pages; /* NULL: no node has listed an image */
     uint32_t image_page_bound;          /* pages are below it */
@@ -350,12 +362,29 @@ int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r);
 void mu_images_show(const struct mu_db *db, struct mu_replica *r);
 void mu_images_replica_fini(struct mu_replica *r);
 
+/* --- nominations (db_nominated.c) ----------------------------------------------------------- */
+
+/* Room for one more, and the symbol of a node's name, with a reference. Errors: MU_ENOMEM,
+ * MU_ELIMIT. */
+int mu_nominated_obtain(struct mu_db *db, struct mu_str node, struct mu_symbol *out);
+/* The pod is expected on this node, symbol 0: on none. Takes over the reference. */
+void mu_nominated_set(struct mu_db *db, uint32_t pod, struct mu_symbol node);
+/* Whether a pod of a gang fits a row, where it fits without nominations, with room left for those
+ * that are nominated there and count against the gang. */
+bool mu_nominated_leave_room(const struct mu_db *db, uint32_t row, const struct mu_class *c,
+                             uint32_t gang);
+/* The part of a replica: room; what is shown at the end of a sync. */
+int mu_nominated_replica_reserve(const struct mu_db *db, struct mu_replica *r);
+void mu_nominated_show(const struct mu_db *db, struct mu_replica *r);
+
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 
 /* The row of a node name; an absent one is made where the DB knows none. Errors: MU_ENOMEM,
  * MU_ELIMIT. Undone by mu_node_cancel, which drops an absent row that nobody has used. */
 int mu_node_obtain(struct mu_db *db, struct mu_str name, uint32_t *row);
 void mu_node_cancel(struct mu_db *db, uint32_t row);
+/* The row of a name; MU_NONE: none. */
+uint32_t mu_node_row(const struct mu_db *db, struct mu_symbol name);
 void mu_node_drop_if_empty(struct mu_db *db, uint32_t row);
 void mu_node_attach(struct mu_db *db, uint32_t row, uint32_t pod);
 void mu_node_detach(struct mu_db *db, uint32_t pod); /* the row stays, even when empty */

@@ -47,6 +47,7 @@ static void replica_free(struct mu_replica *r)
     mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
     mu_images_replica_fini(r);
+    mu_mem_free(r->nominated);
     mu_census_replica_fini(r);
     mu_rowset_fini(&r->free_dirty);
     mu_rowset_fini(&r->static_dirty);
@@ -362,6 +363,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     r->shows = true;
     s->capacity_generation = db->capacity_generation;
     mu_images_show(db, r);
+    mu_nominated_show(db, r);
     mu_typical_show(db, s);
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
@@ -387,6 +389,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
         rc = reserve_devices(db, r);
     if (rc == 0)
         rc = mu_images_replica_reserve(db, r);
+    if (rc == 0)
+        rc = mu_nominated_replica_reserve(db, r);
     uint64_t budget64 = (uint64_t)(row_budget != 0 ? row_budget : MU_SYNC_ROWS_PER_STEP)
                         << r->effort;
     uint32_t budget = budget64 > UINT32_MAX / 2 ? UINT32_MAX / 2 : (uint32_t)budget64;

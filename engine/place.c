@@ -90,13 +90,14 @@ void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
     mu_prefer_begin(&place->prefers, snapshot);
     mu_terms_begin(place->terms, snapshot);
     mu_room_begin(&place->room, snapshot);
+    mu_nominated_begin(place);
     if (MU_VERIFY_ON)
         place->digest = touched_digest(snapshot);
 }
 
 /* What a class asks of a row's devices; count 0 where none are tracked. */
-static struct mu_device_ask device_ask(const struct mu_place *place, struct mu_class_ix class_ix,
-                                       uint32_t row)
+struct mu_device_ask mu_place_device_ask(const struct mu_place *place, struct mu_class_ix class_ix,
+                                         uint32_t row)
 {
     const struct mu_snapshot *s = place->snapshot;
     if (s->devices == NULL || s->devices[row].count == 0)
@@ -124,8 +125,6 @@ static void uncount(struct mu_place *place, const struct mu_place_entry *entry)
     mu_terms_restore(place->terms, entry->state);
 }
 
-static void undo(struct mu_place *place, uint32_t log_count);
-
 /* Put back what an entry changed in the snapshot. */
 static void columns_restore(struct mu_place *place, const struct mu_place_entry *entry)
 {
@@ -134,7 +133,7 @@ static void columns_restore(struct mu_place *place, const struct mu_place_entry 
     for (uint32_t d = 0; d < need->count; d++)
         snapshot->free[need->demands[d].resource][entry->row] +=
             entry->sign * need->demands[d].amount;
-    struct mu_device_ask ask = device_ask(place, entry->pod.class_ix, entry->row);
+    struct mu_device_ask ask = mu_place_device_ask(place, entry->pod.class_ix, entry->row);
     if (ask.count != 0) {
         struct mu_device_row *devices = &snapshot->devices[entry->row];
         devices_move(devices, ask, entry->devices, -entry->sign);
@@ -151,7 +150,7 @@ void mu_place_end(struct mu_place *place)
     /* A few changes are undone one by one; of many, the columns alone, and what follows from them
      * once for each row. */
     if (place->log_count <= snapshot->node_rows / ENTRIES_WORTH_UNDOING)
-        undo(place, 0);
+        mu_place_undo(place, 0);
     bool strays = place->log_count > 0;
     while (place->log_count > 0) {
         const struct mu_place_entry *entry = &place->log[--place->log_count];
@@ -187,8 +186,8 @@ static uint32_t pick_pinned(const struct mu_place *place, const struct mu_place_
 }
 
 /* `mask` is the class's own, or what rules about other pods leave of it. */
-static uint32_t pick_row(struct mu_place *place, struct mu_place_class *known,
-                         const struct mu_filter_mask *mask)
+uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
+                           const struct mu_filter_mask *mask)
 {
     if (mu_place_pinned(known)) {
         place->counts.pinned++;
@@ -272,10 +271,12 @@ static inline int pick(struct mu_place *place, struct mu_place_pod pod,
     if (error != 0)
         return error;
     place->counts.picks++;
-    out->v = pick_row(place, known, mask);
+    out->v = mu_place_pick_row(place, known, mask);
     if (out->v == MU_NONE)
         mu_place_none_remember(place, known, pod);
-    return 0;
+    if (place->snapshot->nominated_count > 0)
+        error = mu_nominated_pick(place, pod, known, mask, out);
+    return error;
 }
 
 int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out)
@@ -325,7 +326,7 @@ static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uin
                         uint16_t devices, int sign)
 {
     const struct mu_scan_need *need = place->classes[class_ix.v]->need;
-    struct mu_device_ask ask = device_ask(place, class_ix, row);
+    struct mu_device_ask ask = mu_place_device_ask(place, class_ix, row);
     if (ask.count != 0) {
         struct mu_device_row *tracked = &place->snapshot->devices[row];
         uint32_t share = place->snapshot->share_resource;
@@ -339,8 +340,8 @@ static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uin
 }
 
 /* `devices`: of the row, where the class asks for some. */
-static int change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
-                  int sign)
+int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
+                    int sign)
 {
     if (place->log_count == place->log_cap) {
         void *array = place->log;
@@ -378,16 +379,16 @@ static int take(struct mu_place *place, struct mu_place_pod pod, const struct mu
         const struct mu_scan_demand *demand = &known->need->demands[d];
         MU_ASSERT(place->snapshot->free[demand->resource][row] >= demand->amount);
     }
-    struct mu_device_ask ask = device_ask(place, pod.class_ix, row);
+    struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, row);
     place->devices = 0;
     if (ask.count != 0) {
         place->devices = devices_choose(place, known, row, ask);
         MU_ASSERT(mu_device_fits(&place->snapshot->devices[row], ask, place->devices));
     }
-    return change(place, pod, row, place->devices, 1);
+    return mu_place_change(place, pod, row, place->devices, 1);
 }
 
-static void undo(struct mu_place *place, uint32_t log_count)
+void mu_place_undo(struct mu_place *place, uint32_t log_count)
 {
     while (place->log_count > log_count) {
         const struct mu_place_entry *entry = &place->log[--place->log_count];
@@ -425,7 +426,7 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
 {
     MU_ASSERT(!place->given);
     /* Of over-committed devices nothing can be given back. */
-    struct mu_device_ask ask = device_ask(place, pod.class_ix, held.v);
+    struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, held.v);
     if (ask.count != 0 && (place->snapshot->devices[held.v].flags & MU_DEVICE_OVER) != 0)
         return mu_place_put(place, pod, out);
     struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
@@ -438,13 +439,13 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
         return error;
     uint32_t mark = place->log_count;
     devices = ask.count != 0 ? devices : 0;
-    error = change(place, pod, held.v, devices, -1);
+    error = mu_place_change(place, pod, held.v, devices, -1);
     if (error != 0)
         return error;
     place->given = true;
     error = pick(place, pod, known, out);
     place->given = false;
-    undo(place, mark);
+    mu_place_undo(place, mark);
     /* On the held node, giving back and taking cancel out. */
     place->devices = devices;
     if (error == 0 && out->v != MU_NONE && out->v != held.v)
@@ -466,12 +467,14 @@ void mu_place_commit(struct mu_place *place)
 {
     MU_ASSERT(place->in_trial);
     place->in_trial = false;
+    if (place->whom_gang.v != MU_NONE)
+        mu_nominated_placed(place, place->whom_gang);
 }
 
 void mu_place_rollback(struct mu_place *place)
 {
     MU_ASSERT(place->in_trial);
-    undo(place, place->trial_begin);
+    mu_place_undo(place, place->trial_begin);
     place->in_trial = false;
 }
 

@@ -57,6 +57,10 @@ void mu_place_end(struct mu_place *place);
 /* Forget all caches; answers do not change. Between sessions. */
 void mu_place_drop_caches(struct mu_place *place);
 
+/* Whom picks, fits and explanations are for from now on, until the session's end: pods that are
+ * nominated to a node with no lower priority keep their room there, but for those of `gang`
+ * (MU_NONE: none). At the begin: nobody, nothing is kept. */
+void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix gang);
 /* The best node for such a pod, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
  * Cost: see engine/room.h and engine/choose.h; O(rows) for the first pick over a snapshot that does
  * not say what has changed. */

@@ -24,7 +24,7 @@ static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint
         struct mu_verdict verdict;
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
-        int error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict);
+        int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &verdict);
         if (error != 0)
             return error;
         by_verdict[verdict.kind]++;
@@ -34,8 +34,8 @@ static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint
     return 0;
 }
 
-int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
-                     struct mu_verdict *out)
+int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                           struct mu_verdict *out)
 {
     MU_ASSERT(place->snapshot != NULL);
     *out = mu_filter_verdict(place->snapshot, mu_model_get_class(place->model, pod.class_ix), node);
@@ -46,6 +46,48 @@ int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_
     if (error == 0 && kind != MU_FITS && (out->kind == MU_FITS || kind == MU_NO_PORTS))
         *out = (struct mu_verdict){.kind = kind};
     return error;
+}
+
+int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                     struct mu_verdict *out)
+{
+    int error = mu_place_verdict_alone(place, pod, node, out);
+    if (error != 0 || out->kind != MU_FITS || !mu_nominated_to(place, node.v))
+        return error;
+    return mu_nominated_verdict(place, pod, node.v, out);
+}
+
+/* Count the rows that refuse only because room is kept there. */
+static int adjust(struct mu_place *place, struct mu_place_pod pod,
+                  const struct mu_place_refusals **out)
+{
+    const struct mu_snapshot *s = place->snapshot;
+    bool copied = false;
+    for (uint32_t n = 0; n < s->nominated_count; n++) {
+        uint32_t row = s->nominated[n].node.v, earlier = 0;
+        struct mu_verdict alone, with;
+        while (s->nominated[earlier].node.v != row)
+            earlier++;
+        if (earlier < n) /* each row once */
+            continue;
+        int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &alone);
+        if (error == 0)
+            error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &with);
+        if (error != 0)
+            return error;
+        if (alone.kind == with.kind)
+            continue;
+        if (!copied)
+            place->adjusted = **out;
+        copied = true;
+        place->adjusted.by_verdict[alone.kind]--;
+        place->adjusted.by_verdict[with.kind]++;
+        if (with.kind == MU_NO_RESOURCE || with.kind == MU_NO_RESOURCE_EVER)
+            place->adjusted.by_resource[with.resource.v]++;
+    }
+    if (copied)
+        *out = &place->adjusted;
+    return 0;
 }
 
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
@@ -83,5 +125,5 @@ int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
     }
     known->refusals_session = concerned ? 0 : place->session;
     *out = known->refusals;
-    return 0;
+    return snapshot->nominated_count == 0 ? 0 : adjust(place, pod, out);
 }

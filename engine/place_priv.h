@@ -8,6 +8,7 @@
  *                     nowhere
  *   place_slots.c     where a class fits, and how often: room for several
  *   place_explain.c   why it does not
+ *   nominated.c       room that is kept for pods which are expected on a node
  *
  * What every pick passes through is inline: it is found known, hundreds of thousands of times in a
  * session.
@@ -98,8 +99,12 @@ struct mu_place {
     struct mu_place_entry *log;
     uint32_t log_count;
     uint32_t log_cap;
-    uint16_t devices; /* of the last take */
-    uint64_t digest;  /* MU_VERIFY: of the free columns as they came */
+    uint16_t devices;      /* of the last take */
+    int32_t whom_priority; /* of the pods that are being placed, and their gang */
+    struct mu_gang_ix whom_gang;
+    uint64_t nominated_placed[MU_NOMINATIONS_MAX / 64]; /* by this session */
+    struct mu_place_refusals adjusted;                  /* by what is kept */
+    uint64_t digest; /* MU_VERIFY: of the free columns as they came */
     struct mu_place_counts counts;
 };
 
@@ -148,6 +153,30 @@ static inline int mu_place_mask(struct mu_place *place, struct mu_place_pod pod,
     *out = known->mask;
     return mu_place_concerned(place, pod) ? mu_place_mask_cut(place, pod, known, out) : 0;
 }
+
+/* ---- what nominated.c needs of the others, and they of it ---- */
+
+struct mu_device_ask mu_place_device_ask(const struct mu_place *place, struct mu_class_ix class_ix,
+                                         uint32_t row);
+int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
+                    int sign);
+void mu_place_undo(struct mu_place *place, uint32_t log_count);
+uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
+                           const struct mu_filter_mask *mask);
+/* The verdict on a row without nominated pods. */
+int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                           struct mu_verdict *out);
+void mu_nominated_begin(struct mu_place *place);
+/* The gang is placed: its nominations keep nothing any more. */
+void mu_nominated_placed(struct mu_place *place, struct mu_gang_ix gang);
+/* Whether pods are nominated to a row that count against those being placed. */
+bool mu_nominated_to(const struct mu_place *place, uint32_t row);
+/* The verdict with them; unchanged where there are none. Errors: MU_ENOMEM. */
+int mu_nominated_verdict(struct mu_place *place, struct mu_place_pod pod, uint32_t row,
+                         struct mu_verdict *verdict);
+/* *out is the best row, nominations aside: go on to the best one with them. Errors: MU_ENOMEM. */
+int mu_nominated_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_place_class *known,
+                      const struct mu_filter_mask *mask, struct mu_node_ix *out);
 
 /* Whether such a pod is known to fit nowhere; note that it does not. */
 bool mu_place_none_recall(const struct mu_place *place, const struct mu_place_class *known,

@@ -38,6 +38,15 @@ int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begi
         error = mu_place_mask(place, pod, known, &mask);
     if (error == 0)
         *bits = fits_in(place, known, mask, begin);
+    for (uint64_t left = place->snapshot->nominated_count > 0 ? *bits : 0; left != 0 && error == 0;
+         left &= left - 1) {
+        struct mu_verdict verdict = {.kind = MU_FITS};
+        uint32_t row = begin + (uint32_t)__builtin_ctzll(left);
+        if (mu_nominated_to(place, row))
+            error = mu_nominated_verdict(place, pod, row, &verdict);
+        if (verdict.kind != MU_FITS)
+            *bits &= ~(left & -left);
+    }
     return error;
 }
 

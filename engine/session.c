@@ -302,6 +302,9 @@ static void memo_remember(struct mu_session *session, const struct attempt *a)
 static bool twin_recall(const struct mu_session *session, struct attempt *a)
 {
     const struct misfit *misfit = &session->misfit;
+    /* What is kept for nominated pods is not kept from all gangs alike. */
+    if (session->snapshot->nominated_count > 0)
+        return false;
     if (misfit->gang == MU_NONE || misfit->taken != mu_place_taken(session->place))
         return false;
     const struct mu_gang_row *row = &session->snapshot->gangs[misfit->gang];
@@ -659,6 +662,7 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
     MU_ASSERT(row->block != NULL);
     if (!admit(session, &a))
         return 0;
+    mu_place_whom(session->place, row->priority, (struct mu_gang_ix){gang});
     if (memo_recall(session, &a))
         return wait_no_fit(session, &a);
     if (twin_recall(session, &a)) {

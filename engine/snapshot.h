@@ -115,6 +115,15 @@ struct mu_typical {
     uint32_t permille;        /* of all that are listed, rounded down */
 };
 
+/* A pod that is not bound and expected on a node: others of no higher priority leave it room. */
+struct mu_nominated {
+    struct mu_node_ix node;
+    int32_t priority;
+    struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
+    struct mu_gang_ix gang; /* MU_NONE: not one of ours */
+};
+
 /* How many nodes list each image: by symbol, in pages. */
 #define MU_IMAGE_PAGE  1024u
 #define MU_IMAGE_PAGES (MU_SYMBOLS_MAX / MU_IMAGE_PAGE)
@@ -173,6 +182,8 @@ struct mu_snapshot {
     uint64_t free_base;
     const uint32_t *free_changed;
     uint32_t free_changed_count;
+    uint32_t nominated_count;
+    const struct mu_nominated *nominated;
     uint64_t capacity_generation; /* moves when room grows on any node */
     /* Gangs: rows [0, gang_rows). */
     uint32_t gang_rows;

@@ -1,0 +1,143 @@
+#include "engine/place_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+
+/*
+ * Room that is kept for nominated pods (kube-scheduler's RunFilterPluginsWithNominatedPods).
+ *
+ * A pod fits a node if it passes the filters there, and passes them too when all pods are added that
+ * are nominated to that node with a priority that is not lower. Adding can refuse (room, ports,
+ * anti-affinity, spread) and can please (affinity): both must hold. A gang's own members do not count
+ * against it, nor does a gang that this session has placed already.
+ *
+ * Nominations are few, so nothing is done ahead. The best node is found as if there were none; if
+ * pods are nominated to it, they are taken there by way of the log, the verdict is asked for, and
+ * they are undone. A node that refuses then loses its pod slots until the pick is over, by the same
+ * change that a placement makes, so that every way of searching heeds it; what is found meanwhile is
+ * not remembered.
+ */
+
+#define ALL_SLOTS (INT64_C(1) << 40)
+
+/* What takes all slots of a row: a need of one resource. */
+union blocker {
+    struct mu_scan_need need;
+    unsigned char bytes[sizeof(struct mu_scan_need) + sizeof(struct mu_scan_demand)];
+};
+
+static void block(struct mu_place *place, uint32_t row, int sign)
+{
+    union blocker blocker = {.need = {.count = 1}};
+    blocker.need.demands[0] = (struct mu_scan_demand){ALL_SLOTS, MU_RES_PODS};
+    mu_room_change(&place->room, &blocker.need, row, sign);
+}
+
+/* True when nomination n keeps room from the pods that are being placed. */
+static bool counts(const struct mu_place *place, uint32_t n)
+{
+    const struct mu_nominated *nominated = &place->snapshot->nominated[n];
+    bool own = nominated->gang.v != MU_NONE && nominated->gang.v == place->whom_gang.v;
+    return nominated->priority >= place->whom_priority && !own &&
+           !(place->nominated_placed[n / 64] >> (n % 64) & 1);
+}
+
+void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix gang)
+{
+    place->whom_priority = priority;
+    place->whom_gang = gang;
+}
+
+void mu_nominated_begin(struct mu_place *place)
+{
+    memset(place->nominated_placed, 0, sizeof place->nominated_placed);
+    mu_place_whom(place, INT32_MAX, (struct mu_gang_ix){MU_NONE});
+    MU_ASSERT(place->snapshot->nominated_count <= MU_NOMINATIONS_MAX);
+}
+
+void mu_nominated_placed(struct mu_place *place, struct mu_gang_ix gang)
+{
+    for (uint32_t n = 0; n < place->snapshot->nominated_count; n++) {
+        if (place->snapshot->nominated[n].gang.v == gang.v)
+            place->nominated_placed[n / 64] |= UINT64_C(1) << (n % 64);
+    }
+}
+
+/* Add a nominated pod to its row. *refuses: it wants devices that are not there, and so there are
+ * none for anybody. */
+static int add(struct mu_place *place, const struct mu_nominated *nominated, bool *refuses)
+{
+    const struct mu_place_pod pod = {nominated->class_ix, nominated->kin};
+    uint32_t row = nominated->node.v;
+    struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
+    int error = known == NULL ? MU_ENOMEM : 0;
+    if (error != 0 || known->nowhere)
+        return error;
+    error = mu_room_prepare(&place->room, known->resources);
+    if (error != 0)
+        return error;
+    uint16_t devices = 0;
+    struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, row);
+    if (ask.count != 0) {
+        devices = mu_device_choose(&place->snapshot->devices[row], ask);
+        *refuses = !mu_device_fits(&place->snapshot->devices[row], ask, devices);
+        if (*refuses)
+            return 0;
+    }
+    return mu_place_change(place, pod, row, devices, 1);
+}
+
+int mu_nominated_verdict(struct mu_place *place, struct mu_place_pod pod, uint32_t row,
+                         struct mu_verdict *verdict)
+{
+    uint32_t mark = place->log_count;
+    bool refuses = false, given = place->given, added = false;
+    int error = 0;
+    place->given = true;
+    for (uint32_t n = 0; n < place->snapshot->nominated_count && error == 0; n++) {
+        if (place->snapshot->nominated[n].node.v != row || !counts(place, n))
+            continue;
+        bool none = false;
+        error = add(place, &place->snapshot->nominated[n], &none);
+        refuses = refuses || none;
+        added = true;
+    }
+    if (error == 0 && added)
+        error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, verdict);
+    if (error == 0 && refuses && verdict->kind == MU_FITS &&
+        mu_place_device_ask(place, pod.class_ix, row).count != 0)
+        *verdict = (struct mu_verdict){MU_NO_RESOURCE, {place->snapshot->devices[row].resource}};
+    mu_place_undo(place, mark);
+    place->given = given;
+    return error;
+}
+
+bool mu_nominated_to(const struct mu_place *place, uint32_t row)
+{
+    for (uint32_t n = 0; n < place->snapshot->nominated_count; n++) {
+        if (place->snapshot->nominated[n].node.v == row && counts(place, n))
+            return true;
+    }
+    return false;
+}
+
+int mu_nominated_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_place_class *known,
+                      const struct mu_filter_mask *mask, struct mu_node_ix *out)
+{
+    uint32_t blocked[MU_NOMINATIONS_MAX], count = 0;
+    int error = 0;
+    while (out->v != MU_NONE && mu_nominated_to(place, out->v)) {
+        struct mu_verdict verdict = {.kind = MU_FITS};
+        error = mu_nominated_verdict(place, pod, out->v, &verdict);
+        if (error != 0 || verdict.kind == MU_FITS)
+            break;
+        MU_ASSERT(count < MU_NOMINATIONS_MAX);
+        block(place, out->v, 1);
+        blocked[count++] = out->v;
+        out->v = mu_place_pick_row(place, known, mask);
+    }
+    while (count > 0)
+        block(place, blocked[--count], -1);
+    return error;
+}
