@@ -19,9 +19,11 @@
  * looked at.
  *
  * The worth enters the score as (worth + MU_FRAGMENT_MAX) * scale, per row and class, where the
- * part of the profile is 2 * MU_FRAGMENT_MAX * scale. A column of it is kept for each of the
- * classes asked for last, and brought up to date by the room's log of changes: cost O(rows *
- * typical * devices^2) for a new column, O(changes * typical * devices^2) for a current one.
+ * part of the profile is 2 * MU_FRAGMENT_MAX * scale. Rows are found by bounds that classes share,
+ * below. Where these are not enough (preferences that look at placed pods, a score that is asked
+ * for) there is a column of it for each of the classes asked for last, brought up to date by the
+ * room's log of changes: cost O(rows * typical * devices) for a new column, O(changes * typical *
+ * devices) for a current one.
  */
 #include "engine/device.h"
 #include "engine/room.h"
@@ -44,6 +46,24 @@ int64_t mu_fragment_of(const struct mu_snapshot *snapshot, uint32_t row);
 int64_t mu_fragment_worth(const struct mu_snapshot *snapshot, uint32_t row,
                           const struct mu_fragment_pod *pod, uint16_t *devices);
 
+/* Bounds. A pod that takes less of cpu and memory fragments a row no more than one that takes more
+ * and asks for the same devices. So all classes that differ in cpu and memory alone share a column of
+ * bounds: the bonus of the least of either that any of them asks for, with the largest of each 64
+ * above it. A search by bounds finds a row; its own bonus is computed, and unless it is the bound it
+ * takes the bound's place, until the best row is one whose bonus is its own. Then the bounds are put
+ * back. Cost per change: O(bounds in use * typical * devices); per pick: that of a search for each
+ * row that promised too much, and after MU_FRAGMENT_TRIES of them that of a column. */
+#define MU_FRAGMENT_BOUNDS  64u
+#define MU_FRAGMENT_DEMANDS 8u
+#define MU_FRAGMENT_TRIES   64u
+struct mu_fragment_bound {
+    int64_t *levels[MU_LEVELS_MAX];
+    uint32_t cap[MU_LEVELS_MAX];
+    struct mu_demand demands[MU_FRAGMENT_DEMANDS];
+    uint32_t demand_count; /* 0: unused */
+    uint64_t batch, changes, used;
+};
+
 struct mu_fragment_column {
     int64_t *values;
     uint32_t cap;
@@ -53,6 +73,11 @@ struct mu_fragment_column {
 /* One thread's columns. */
 struct mu_fragment {
     struct mu_fragment_column columns[MU_FRAGMENT_COLUMNS];
+    struct mu_fragment_bound bounds[MU_FRAGMENT_BOUNDS];
+    struct mu_fragment_bound *open; /* whose values of these rows are not bounds for the moment */
+    uint32_t tried_count;
+    uint32_t tried[MU_FRAGMENT_TRIES];
+    int64_t bound_of[MU_FRAGMENT_TRIES];
     uint64_t stamp;
 };
 void mu_fragment_init(struct mu_fragment *fragment);
@@ -61,5 +86,16 @@ void mu_fragment_fini(struct mu_fragment *fragment);
  * room is prepared; valid until the next call or change. NULL when out of memory. */
 const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_room *room,
                                  const struct mu_class *class_, int64_t scale);
+/* Bounds of the bonus for a class, level by level as in the room, until the next change or
+ * mu_fragment_close(). False: no memory, or a class of too many resources. */
+bool mu_fragment_open(struct mu_fragment *fragment, const struct mu_room *room,
+                      const struct mu_class *class_, int64_t scale,
+                      const int64_t *levels[MU_LEVELS_MAX]);
+/* True when the bound of a row is the class's bonus. If not it is from now on, which may leave
+ * another row the best; *tries_left says whether that can be done once more. */
+bool mu_fragment_settle(struct mu_fragment *fragment, const struct mu_room *room,
+                        const struct mu_class *class_, int64_t scale, uint32_t row,
+                        bool *tries_left);
+void mu_fragment_close(struct mu_fragment *fragment);
 
 #endif

@@ -253,6 +253,31 @@ static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod,
     return 0;
 }
 
+/* The best row by bounds of what the profile says of fragmentation (engine/fragment.h). False: not
+ * decided, for want of memory or of bounds that are worth it. */
+static bool pick_by_bounds(struct mu_place *place, struct mu_place_pod pod,
+                           struct mu_place_class *known, struct mu_node_ix *out)
+{
+    struct mu_scan_need *need = known->need;
+    const struct mu_class *class_ = mu_model_get_class(place->model, pod.class_ix);
+    int64_t scale = place->room.score.fragmentation / (2 * MU_FRAGMENT_MAX);
+    bool settled = false, tries_left = true;
+    place->bonus.session = 0; /* what the need says is gone behind this */
+    memset(need->bonus, 0, sizeof need->bonus);
+    if (!mu_fragment_open(&place->fragment, &place->room, class_, scale, need->bonus))
+        return false;
+    need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
+    while (!settled && tries_left) {
+        out->v = mu_room_best(&place->room, need, known->mask);
+        settled = out->v == MU_NONE || mu_fragment_settle(&place->fragment, &place->room, class_,
+                                                          scale, out->v, &tries_left);
+    }
+    mu_fragment_close(&place->fragment);
+    memset(need->bonus, 0, sizeof need->bonus);
+    need->bonus_max = 0;
+    return settled;
+}
+
 static inline int pick(struct mu_place *place, struct mu_place_pod pod,
                        struct mu_place_class *known, struct mu_node_ix *out)
 {
@@ -262,16 +287,21 @@ static inline int pick(struct mu_place *place, struct mu_place_pod pod,
         out->v = MU_NONE;
         return 0;
     }
-    const struct mu_filter_mask *mask;
+    const struct mu_filter_mask *mask = NULL;
     int error = mu_place_class_prepare(place, pod.class_ix, known);
     if (error == 0)
         error = mu_place_mask(place, pod, known, &mask);
-    if (error == 0)
+    bool bounded = error == 0 && is_fragmenting(place) && mask == known->mask &&
+                   place->snapshot->nominated_count == 0 && !mu_place_pinned(known) &&
+                   !mu_place_concerned(place, pod) && pick_by_bounds(place, pod, known, out);
+    if (error == 0 && !bounded)
         error = bonus_prepare(place, pod, known, mask);
     if (error != 0)
         return error;
     place->counts.picks++;
-    out->v = mu_place_pick_row(place, known, mask);
+    place->counts.by_search += bounded;
+    if (!bounded)
+        out->v = mu_place_pick_row(place, known, mask);
     if (out->v == MU_NONE)
         mu_place_none_remember(place, known, pod);
     if (place->snapshot->nominated_count > 0)
