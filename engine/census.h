@@ -60,8 +60,10 @@ struct mu_class_census {
     const struct mu_census_ix *carry;
 };
 /* The censuses whose matcher matches a kin, by kind; a pod of this kin is counted in the first two
- * and met by the terms of the third. Those with counts_none count nobody and are not listed. */
+ * and met by the terms of the third. Those with counts_none count nobody and are not listed.
+ * `partial`: not all could be kept. What may keep a pod of this kin away cannot be judged. */
 struct mu_kin_census {
+    bool partial;
     uint32_t match_count, spread_count, carry_count;
     const struct mu_census_ix *match, *spread, *carry;
 };

@@ -104,10 +104,12 @@ struct mu_matcher_rec {
     uint32_t edge_count;
     uint32_t touch; /* in `to_touch`: the next of them whose kin is to be shown anew */
     uint32_t left;  /* in `to_touch` or `to_drop`: about so many are to be gone through */
+    uint32_t edge;  /* that to the kin at hand, in the look of number `look`; db_kin.c */
+    uint64_t look;
     struct mu_anchor anchor;
     uint32_t next, prev; /* of the same bucket */
     bool by_namespace;   /* its answer depends on labels of namespaces */
-    bool overflow;       /* a match was left out: the table of matches is full */
+    bool overflow;       /* a match was left out: the table of matches was full */
 };
 struct mu_kin_rec {
     uint64_t seq;
@@ -117,6 +119,7 @@ struct mu_kin_rec {
     struct mu_symbol ns;
     const struct mu_kin_census *block; /* shown; NULL: nothing matches it */
     bool used;
+    bool partial; /* a match was left out */
 };
 /* A matcher that matches a kin. */
 struct mu_edge {
@@ -181,7 +184,7 @@ struct mu_books {
     struct mu_rowset to_clear; /* censuses that begin anew: their counts go */
     uint64_t clear_left;       /* domains */
     uint32_t kin_bound;
-    uint64_t matcher_seq;
+    uint64_t matcher_seq, looks;
     uint32_t *anchors; /* buckets; the last one: MU_ANCHOR_ALWAYS */
     enum mu_stage stage;
     uint32_t cursor;

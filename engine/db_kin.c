@@ -119,7 +119,7 @@ static void edge_drop(struct mu_books *b, uint32_t edge)
     mu_slab_give(&b->edges, edge);
 }
 
-/* With the table full, the match is left out and the matcher says so. */
+/* With the table full, the match is left out and both sides say so. */
 static int edge_make(struct mu_db *db, uint32_t kin, uint32_t matcher)
 {
     struct mu_books *b = db->books;
@@ -130,6 +130,8 @@ static int edge_make(struct mu_db *db, uint32_t kin, uint32_t matcher)
     if (rc == MU_ELIMIT) {
         db->counts.limit_reduced += !m->overflow;
         m->overflow = true;
+        k->partial = true;
+        (void)mu_rowset_add(&b->kins_stale, kin);
         for (uint32_t c = m->first; c != MU_NONE; c = mu_census_at(b, c)->next)
             mu_census_mark(db, c);
         return 0;
@@ -168,12 +170,23 @@ bool mu_kin_matches(const struct mu_books *b, uint32_t kin, uint32_t matcher)
 
 /* --- matching -------------------------------------------------------------------------------- */
 
-/* What a look at a kin is about. */
+/* What a look at a kin is about. Before it, each matcher that matches the kin is told its edge: to
+ * search among all the kin's edges for every matcher would be their product. */
 struct look {
     uint64_t seq;    /* matchers above it are new to the kin */
     bool namespaces; /* those that depend on namespaces are looked at again */
     uint32_t *spent;
 };
+
+static void look_begin(struct mu_books *b, uint32_t kin)
+{
+    b->looks++;
+    for (uint32_t e = mu_kin_at(b, kin)->edges; e != MU_NONE; e = edge_at(b, e)->kin_next) {
+        struct mu_matcher_rec *m = mu_matcher_at(b, edge_at(b, e)->matcher);
+        m->look = b->looks;
+        m->edge = e;
+    }
+}
 
 static bool matches(const struct mu_db *db, uint32_t kin, uint32_t matcher)
 {
@@ -209,38 +222,27 @@ static int look_at(struct mu_db *db, uint32_t kin, uint32_t matcher, const struc
 {
     struct mu_books *b = db->books;
     const struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
-    if (m->seq > look->seq) {
-        /* A look that failed halfway is repeated; a matcher that is asked again after a while may
-         * have matches of before, which labels of namespaces have turned since. */
-        uint32_t left = m->edge_count == 0 ? MU_NONE : edge_find(b, kin, matcher);
-        bool match = matches(db, kin, matcher);
-        if (match == (left != MU_NONE))
-            return 0;
-        if (!match) {
-            edge_drop(b, left);
-            begin_anew(db, kin, matcher);
-            return 0;
-        }
-        int rc = edge_make(db, kin, matcher);
-        if (rc == 0)
-            note_missed(b, kin, matcher);
-        return rc;
-    }
-    if (!look->namespaces || !m->by_namespace)
+    bool fresh = m->seq > look->seq;
+    if (!fresh && !(look->namespaces && m->by_namespace))
         return 0;
-    uint32_t edge = edge_find(b, kin, matcher);
+    /* Also a new one may have an edge: a look that failed halfway is repeated, and a matcher that is
+     * asked again after a while may have matches of before, which labels of namespaces have turned
+     * since. */
+    uint32_t edge = m->look == b->looks ? m->edge : MU_NONE;
     bool is = matches(db, kin, matcher);
     if (is == (edge != MU_NONE))
         return 0;
     if (!is) {
         edge_drop(b, edge);
-    } else {
-        int rc = edge_make(db, kin, matcher);
-        if (rc != 0)
-            return rc;
+        begin_anew(db, kin, matcher);
+        return 0;
     }
-    begin_anew(db, kin, matcher);
-    return 0;
+    int rc = edge_make(db, kin, matcher);
+    if (rc == 0 && fresh)
+        note_missed(b, kin, matcher);
+    else if (rc == 0)
+        begin_anew(db, kin, matcher);
+    return rc;
 }
 
 static int look_bucket(struct mu_db *db, uint32_t kin, struct mu_anchor anchor,
@@ -461,6 +463,7 @@ int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin)
                              .seq = b->matcher_seq,
                              .used = true};
     mu_model_kin_ref(db->model, kin);
+    look_begin(b, kin.v); /* it has none */
     rc = look_all(db, kin.v, &(struct look){.spent = &spent});
     if (rc != 0) {
         kin_forget(db, kin.v);
@@ -499,6 +502,7 @@ int mu_kin_extend(struct mu_db *db, uint32_t kin, uint32_t *spent)
     look.spent = spent;
     if (k->seq == b->matcher_seq && !look.namespaces)
         return 0;
+    look_begin(b, kin);
     int rc = look_all(db, kin, &look);
     if (rc == 0)
         k->seq = b->matcher_seq;
@@ -558,13 +562,14 @@ static int kin_show(struct mu_db *db, uint32_t kin, uint32_t *spent)
     uint32_t carry = collect(b, kin, MU_CENSUS_CARRY, NULL);
     struct mu_kin_census *block = NULL;
     *spent += 1 + (match + spread + carry) / 4;
-    if (match + spread + carry != 0) {
+    if (match + spread + carry != 0 || k->partial) {
         block =
             mu_shown_alloc(sizeof *block + (match + spread + carry) * sizeof(struct mu_census_ix));
         if (block == NULL)
             return MU_ENOMEM;
         struct mu_census_ix *list = (struct mu_census_ix *)(block + 1);
-        *block = (struct mu_kin_census){.match_count = match,
+        *block = (struct mu_kin_census){.partial = k->partial,
+                                        .match_count = match,
                                         .spread_count = spread,
                                         .carry_count = carry,
                                         .match = list,

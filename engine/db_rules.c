@@ -110,6 +110,8 @@ static const char *check_terms(const struct check *k, const struct mu_pod_rec *p
 static const char *check_symmetry(const struct check *k, const struct mu_pod_rec *p, uint32_t row)
 {
     const struct mu_books *b = k->db->books;
+    if (mu_kin_at(b, p->kin.v)->partial)
+        return unjudged;
     for (uint32_t e = mu_kin_at(b, p->kin.v)->edges; e != MU_NONE;) {
         const struct mu_edge *edge = mu_slab_at(&b->edges, e);
         uint32_t number = mu_matcher_at(b, edge->matcher)->first;
@@ -211,7 +213,8 @@ static const char *check_bind(const struct check *k, const struct mu_plan_bind *
 {
     const struct mu_pod_rec *p = mu_pod_at(k->db, bind->pod.v);
     bool rules = mu_class_has_rules(mu_model_get_class(k->db->model, p->class_ix));
-    if (!rules && mu_kin_at(k->db->books, p->kin.v)->edges == MU_NONE)
+    const struct mu_kin_rec *kin = mu_kin_at(k->db->books, p->kin.v);
+    if (!rules && kin->edges == MU_NONE && !kin->partial)
         return NULL;
     const char *what = rules ? check_spread(k, p, bind->node.v) : NULL;
     if (what != NULL)

@@ -101,7 +101,8 @@ bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix cla
                       struct mu_kin_ix kin)
 {
     const struct mu_kin_census *k = mu_terms_of_kin(snapshot, kin);
-    return mu_terms_of_class(snapshot, class_ix) != NULL || (k != NULL && k->carry_count > 0);
+    return mu_terms_of_class(snapshot, class_ix) != NULL ||
+           (k != NULL && (k->carry_count > 0 || k->partial));
 }
 
 /* Whether a pod of this class and kin is counted anywhere. */
@@ -547,6 +548,11 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
 {
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
+    if (k != NULL && k->partial) {
+        if (mask_reserve(terms, s->node_rows) != 0)
+            return MU_ENOMEM;
+        cut(context, terms->nowhere, true, MU_NO_EXISTING_ANTI_AFFINITY);
+    }
     for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
         const uint64_t *words;
@@ -559,19 +565,25 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
     return 0;
 }
 
-/* A required rule for which there is no census (a table is full) cannot be judged: how the class is
- * refused then, everywhere. MU_FITS: each has one. */
-static enum mu_verdict_kind unjudged(const struct mu_class *class_,
+/* No census (a table is full), or one that lacks pods. */
+static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
+{
+    return census.v == MU_CENSUS_NONE || s->censuses[census.v].overflow;
+}
+
+/* A required rule whose census cannot tell cannot be judged: how the class is refused then,
+ * everywhere. MU_FITS: all can. */
+static enum mu_verdict_kind unjudged(const struct mu_snapshot *s, const struct mu_class *class_,
                                      const struct mu_class_census *asked)
 {
     for (uint32_t i = 0; i < class_->port_count; i++)
-        if (asked->ports[i].v == MU_CENSUS_NONE)
+        if (cannot_tell(s, asked->ports[i]))
             return MU_NO_PORTS;
     for (uint32_t i = 0; i < class_->hard_spread_count; i++)
-        if (asked->spreads[i].v == MU_CENSUS_NONE)
+        if (cannot_tell(s, asked->spreads[i]))
             return MU_NO_SPREAD;
     for (uint32_t i = 0; i < class_->term_count; i++)
-        if (asked->terms[i].v == MU_CENSUS_NONE && class_->terms[i].kind <= MU_TERM_ANTI_AFFINITY)
+        if (class_->terms[i].kind <= MU_TERM_ANTI_AFFINITY && cannot_tell(s, asked->terms[i]))
             return class_->terms[i].kind == MU_TERM_AFFINITY ? MU_NO_POD_AFFINITY
                                                              : MU_NO_ANTI_AFFINITY;
     return MU_FITS;
@@ -584,7 +596,7 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
     int error = 0;
-    enum mu_verdict_kind kind = asked != NULL ? unjudged(class_, asked) : MU_FITS;
+    enum mu_verdict_kind kind = asked != NULL ? unjudged(terms->snapshot, class_, asked) : MU_FITS;
     if (kind != MU_FITS) {
         error = mask_reserve(terms, terms->snapshot->node_rows);
         if (error == 0)

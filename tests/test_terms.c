@@ -7,6 +7,7 @@
 
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
+#include "engine/db_census.h"
 #include "engine/place.h"
 #include "engine/session.h"
 #include "tests/support/world_random.h"
@@ -473,6 +474,61 @@ static void test_db_admit__preference_that_cannot_be_judged__is_none(void **stat
     close_rig(&r);
 }
 
+/* With the table of matches full, a rule that is not seen whole keeps pods away, on either side. */
+static void test_session_run__table_of_matches_full__nobody_is_let_through(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "b");
+    const struct mu_str own = MU_STR("ns-0");
+    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                     .topology_key = MU_STR("zone"),
+                                     .namespaces = &own,
+                                     .namespace_count = 1};
+    const struct mu_label label = {MU_STR("app"), MU_STR("a")};
+    const struct mu_host_port port = {MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
+    struct mu_pod_object opener =
+        pod_of("opener", "node-0", 999); /* a first rule: books are kept */
+    struct mu_pod_object early = pod_of("early", "", 1000);
+    struct mu_pod_object guard = pod_of("guard", "node-1", 1001);
+    struct mu_pod_object asker = pod_of("asker", "", 1002);
+    opener.ports = &port;
+    opener.port_count = 1;
+    early.phase = asker.phase = MU_POD_PENDING;
+    early.labels = &label;
+    early.label_count = 1;
+    guard.terms = asker.terms = &term;
+    guard.term_count = asker.term_count = 1;
+    assert_int_equal(mu_db_pod_upsert(r.db, &opener, 0, NULL), 0);
+    assert_int_equal(mu_db_pod_upsert(r.db, &early, 0, NULL), 0);
+    bring_up(&r);
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    const struct mu_plan *plan;
+    struct mu_error why = {.code = 0};
+    assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    r.db->books->edges.max = 1; /* the guard's term matches its own kin, and early's no more */
+    assert_int_equal(mu_db_pod_upsert(r.db, &guard, 0, NULL), 0);
+    assert_int_equal(mu_db_admit(r.db, &plan->gangs[0], &why), MU_ECONFLICT);
+    assert_non_null(strstr(why.text, "cannot be judged"));
+    assert_int_equal(mu_db_pod_upsert(r.db, &asker, 0, NULL), 0);
+    bring_up(&r);
+    struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+    assert_non_null(place);
+    for (uint32_t node = 0; node < 2; node++) {
+        assert_int_equal(verdict_on(&r, place, &early, node), MU_NO_EXISTING_ANTI_AFFINITY);
+        assert_int_equal(verdict_on(&r, place, &asker, node), MU_NO_ANTI_AFFINITY);
+    }
+    struct mu_db_counts counts;
+    mu_db_counts(r.db, &counts);
+    assert_true(counts.limit_reduced > 0);
+    mu_place_destroy(place);
+    mu_session_destroy(session);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -483,6 +539,7 @@ int main(void)
         cmocka_unit_test(test_place_verdict__key_asked_for_again__domains_as_they_are_now),
         cmocka_unit_test(test_place_verdict__number_of_another_census__nothing_is_left_of_it),
         cmocka_unit_test(test_db_admit__preference_that_cannot_be_judged__is_none),
+        cmocka_unit_test(test_session_run__table_of_matches_full__nobody_is_let_through),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
