@@ -17,21 +17,10 @@ struct mu_terms *mu_terms_create(void)
     return terms;
 }
 
-static void views_free(struct mu_terms *terms)
-{
-    for (uint32_t v = 0; v < terms->view_count; v++) {
-        struct mu_view *view = &terms->views[v];
-        if (view->rows != view->over)
-            mu_mem_free(view->rows);
-        mu_mem_free(view->over);
-    }
-    terms->view_count = 0;
-}
-
 void mu_terms_drop(struct mu_terms *terms)
 {
     MU_ASSERT(terms->snapshot == NULL);
-    views_free(terms);
+    mu_views_drop(terms);
     for (uint32_t c = 0; c < terms->tracked_cap; c++) {
         mu_mem_free(terms->tracked[c]);
         terms->tracked[c] = NULL;
@@ -58,7 +47,7 @@ void mu_terms_destroy(struct mu_terms *terms)
 void mu_terms_begin(struct mu_terms *terms, struct mu_snapshot *snapshot)
 {
     MU_ASSERT(terms->snapshot == NULL);
-    if (terms->model != snapshot->model || terms->view_count > MU_CENSUSES_MAX)
+    if (terms->model != snapshot->model)
         mu_terms_drop(terms);
     terms->model = snapshot->model;
     terms->snapshot = snapshot;
@@ -265,131 +254,7 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     return 0;
 }
 
-/* ---- views ---------------------------------------------------------------------------------- */
-
-/* The view of a census under this limit rule, a new one where there is none. MU_NO_VIEW: out of
- * memory. */
-static uint32_t view_find(struct mu_terms *terms, uint32_t census_ix, int32_t skew,
-                          int32_t min_domains, bool self)
-{
-    struct mu_tracked *t = mu_terms_track(terms, census_ix);
-    if (t == NULL)
-        return MU_NO_VIEW;
-    for (uint32_t v = t->views; v != MU_NO_VIEW; v = terms->views[v].next)
-        if (terms->views[v].skew == skew && terms->views[v].min_domains == min_domains &&
-            terms->views[v].self == self)
-            return v;
-    void *array = terms->views;
-    if (mu_mem_grow(&array, &terms->view_cap, terms->view_count + 1, 4 * MU_CENSUSES_MAX,
-                    sizeof *terms->views) != 0)
-        return MU_NO_VIEW;
-    terms->views = array;
-    terms->views[terms->view_count] =
-        (struct mu_view){.next = t->views, .skew = skew, .min_domains = min_domains, .self = self};
-    return t->views = terms->view_count++;
-}
-
-/* Bits for so many rows and domains, all 0 when they had to be made anew. */
-static int view_reserve(struct mu_view *view, bool by_row, uint32_t domains, uint32_t rows)
-{
-    uint32_t want = by_row && rows > domains ? rows : domains;
-    /* The number may be that of another census by now, and one bitmap serves only rows. */
-    bool fits = view->over != NULL && (view->rows == view->over) == by_row;
-    if (fits && want <= view->domain_cap && rows <= view->row_cap)
-        return 0;
-    uint32_t domain_cap = want + want / 8 + 64, row_cap = rows + rows / 8 + 64;
-    uint64_t *over = mu_mem_calloc(MU_BITSET_WORDS(by_row ? row_cap + domain_cap : domain_cap), 8);
-    uint64_t *bits = by_row ? over : mu_mem_calloc(MU_BITSET_WORDS(row_cap), 8);
-    if (over == NULL || bits == NULL) {
-        if (bits != over)
-            mu_mem_free(bits);
-        mu_mem_free(over);
-        return MU_ENOMEM;
-    }
-    if (view->rows != view->over)
-        mu_mem_free(view->rows);
-    mu_mem_free(view->over);
-    view->over = over;
-    view->rows = bits;
-    view->domain_cap = domain_cap;
-    view->row_cap = row_cap;
-    view->census_id = 0;
-    return 0;
-}
-
-static int64_t view_limit(const struct mu_view *view, struct mu_tracked *t,
-                          const struct mu_census *c)
-{
-    if (view->skew == 0)
-        return 0;
-    if (!t->least_known)
-        mu_terms_least(t, c);
-    int64_t least = t->domains < (uint32_t)view->min_domains ? 0 : t->least;
-    return least + view->skew - (view->self ? 1 : 0);
-}
-
-/* A domain's count may have crossed the limit. `table` is NULL where the row is the domain. */
-static inline void view_check(struct mu_view *view, const struct mu_domain_table *table,
-                              const struct mu_census *census, uint32_t domain)
-{
-    bool over = census->counts[domain] > view->limit;
-    if (over == mu_bitset_test(view->over, domain))
-        return;
-    mu_bitset_assign(view->over, domain, over);
-    if (table == NULL)
-        return;
-    for (uint32_t i = table->begin[domain]; i < table->begin[domain + 1]; i++)
-        mu_bitset_assign(view->rows, table->rows[i], over);
-}
-
-/* Bring a view up to date; its bits are *out. */
-static int view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, const uint64_t **out)
-{
-    const struct mu_snapshot *s = terms->snapshot;
-    const struct mu_census *census = &s->censuses[census_ix];
-    struct mu_tracked *t = terms->tracked[census_ix];
-    struct mu_view *view = &terms->views[v];
-    bool by_row = census->topology == MU_TOPOLOGY_ROW;
-    const struct mu_domain_table *table = NULL;
-    if (!by_row && (table = mu_domains_table(&terms->domains, census->topology)) == NULL)
-        return MU_ENOMEM;
-    uint32_t domains = by_row ? s->node_rows : table->domain_count;
-    domains = domains < census->domain_count ? domains : census->domain_count;
-    if (view_reserve(view, by_row, domains, s->node_rows) != 0)
-        return MU_ENOMEM;
-    int64_t limit = view_limit(view, t, census);
-    *out = view->rows;
-    uint64_t generation = by_row ? 0 : s->domain_generation[census->topology];
-    bool same = view->census_id == census->id && view->domain_generation == generation;
-    if (!same) {
-        memset(view->over, 0,
-               MU_BITSET_WORDS(by_row ? view->row_cap + view->domain_cap : view->domain_cap) * 8);
-        if (!by_row)
-            memset(view->rows, 0, MU_BITSET_WORDS(view->row_cap) * 8);
-    }
-    bool near = same && view->session == terms->session && view->limit == limit &&
-                t->moves - view->moves <= MU_TERMS_MOVES;
-    view->limit = limit;
-    if (near) {
-        for (; view->moves < t->moves; view->moves++)
-            view_check(view, table, census, t->log[view->moves & (MU_TERMS_MOVES - 1)]);
-        return 0;
-    }
-    for (uint32_t d = 0; d < domains; d++)
-        view_check(view, table, census, d);
-    view->census_id = census->id;
-    view->domain_generation = generation;
-    view->session = terms->session;
-    view->moves = t->moves;
-    return 0;
-}
-
-/* Rows in whose domain the census counts anyone. */
-static int view_any(struct mu_terms *terms, uint32_t census, const uint64_t **out)
-{
-    uint32_t v = view_find(terms, census, 0, 0, false);
-    return v == MU_NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, out);
-}
+/* ---- rules --------------------------------------------------------------------------------- */
 
 /* Words of all levels, and a bitmap of no row, for so many rows. */
 static int mask_reserve(struct mu_terms *terms, uint32_t rows)
@@ -414,8 +279,6 @@ static int mask_reserve(struct mu_terms *terms, uint32_t rows)
     terms->row_cap = cap;
     return 0;
 }
-
-/* ---- rules --------------------------------------------------------------------------------- */
 
 /* What a rule leaves of the rows, and how it is called when it refuses. */
 typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
@@ -462,7 +325,7 @@ static int cut_ports(struct mu_terms *terms, const struct mu_class *class_, cut_
             const uint64_t *words;
             if (census->total == 0 || !ports_conflict(s, &class_->ports[i], &census->port))
                 continue;
-            error = view_any(terms, terms->ports[p], &words);
+            error = mu_view_any(terms, terms->ports[p], &words);
             if (error == 0)
                 cut(context, words, false, MU_NO_PORTS);
         }
@@ -485,10 +348,10 @@ static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
     for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
         const struct mu_spread_item *spread = &class_->spreads[i];
         uint32_t census = asked->spreads[i].v;
-        uint32_t v = view_find(terms, census, spread->max_skew, spread->min_domains,
-                               matches_itself(s, kin, census));
+        uint32_t v = mu_view_find(terms, census, spread->max_skew, spread->min_domains,
+                                  matches_itself(s, kin, census));
         const uint64_t *words;
-        int error = v == MU_NO_VIEW ? MU_ENOMEM : view_update(terms, census, v, &words);
+        int error = v == MU_NO_VIEW ? MU_ENOMEM : mu_view_update(terms, census, v, &words);
         if (error != 0)
             return error;
         cut(context, words, false, MU_NO_SPREAD);
@@ -520,7 +383,7 @@ static int cut_affinity(struct mu_terms *terms, const struct mu_class *class_,
             if (table == NULL)
                 return MU_ENOMEM;
             words = table->has_key;
-        } else if (view_any(terms, census, &words) != 0) {
+        } else if (mu_view_any(terms, census, &words) != 0) {
             return MU_ENOMEM;
         }
         cut(context, words, true, MU_NO_POD_AFFINITY);
@@ -537,7 +400,7 @@ static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
         if (class_->terms[i].kind != MU_TERM_ANTI_AFFINITY ||
             s->censuses[asked->terms[i].v].total == 0)
             continue;
-        if (view_any(terms, asked->terms[i].v, &words) != 0)
+        if (mu_view_any(terms, asked->terms[i].v, &words) != 0)
             return MU_ENOMEM;
         cut(context, words, false, MU_NO_ANTI_AFFINITY);
     }
@@ -558,7 +421,7 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
         const uint64_t *words;
         if (census->term != MU_TERM_ANTI_AFFINITY || census->total == 0)
             continue;
-        if (view_any(terms, k->carry[i].v, &words) != 0)
+        if (mu_view_any(terms, k->carry[i].v, &words) != 0)
             return MU_ENOMEM;
         cut(context, words, false, MU_NO_EXISTING_ANTI_AFFINITY);
     }

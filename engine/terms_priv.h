@@ -1,11 +1,16 @@
 #ifndef MU_ENGINE_TERMS_PRIV_H
 #define MU_ENGINE_TERMS_PRIV_H
-/* Inside the rules about other pods: terms.c (filters), terms_prefer.c (preferences). */
+/* Inside the rules about other pods: terms.c (filters), terms_view.c (views), terms_prefer.c
+ * (preferences). */
 #include "engine/domain.h"
 #include "engine/terms.h"
 
 #define MU_TERMS_MOVES 64u /* last domains moved that a census remembers; a power of two */
 #define MU_NO_VIEW     UINT32_MAX
+/* Of one census, and of all; and the memory for all their bits, beyond which these are dropped. */
+#define MU_VIEWS_PER_CENSUS 32u
+#define MU_VIEWS_MAX        (4 * MU_CENSUSES_MAX)
+#define MU_VIEW_BYTES_MAX   (UINT64_C(512) << 20)
 
 /* What a session keeps beside a census of its snapshot. */
 struct mu_tracked {
@@ -17,7 +22,7 @@ struct mu_tracked {
     int32_t least;
     uint32_t at_least;
     uint32_t domains; /* that have eligible nodes */
-    uint32_t views;   /* first view of this census */
+    uint32_t views;   /* first view of this census: the one asked last */
 };
 
 /* Rows in whose domain the census counts more than `limit`. */
@@ -32,6 +37,7 @@ struct mu_view {
     uint64_t *over; /* bit per domain */
     uint64_t *rows; /* bit per row; the same array as `over` where the row is the domain */
     uint32_t domain_cap, row_cap;
+    size_t bytes;
 };
 
 struct mu_terms {
@@ -44,6 +50,7 @@ struct mu_terms {
     uint32_t tracked_cap;
     struct mu_view *views;
     uint32_t view_count, view_cap;
+    uint64_t view_bytes;
     /* Censuses of host ports, collected once per session. */
     uint64_t ports_session;
     uint32_t *ports;
@@ -66,5 +73,20 @@ const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct 
 struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census);
 /* The least loaded domain, anew. Cost: O(domains). */
 void mu_terms_least(struct mu_tracked *t, const struct mu_census *census);
+
+/* ---- views (terms_view.c) ---- */
+
+/* The view of a census under this limit rule: skew 0 where the limit is 0. MU_NO_VIEW: out of
+ * memory. Valid until the next find. Cost: O(views of the census). */
+uint32_t mu_view_find(struct mu_terms *terms, uint32_t census, int32_t skew, int32_t min_domains,
+                      bool self);
+/* Bring a view up to date; its bits, one per row, are *out until the next update. Errors: MU_ENOMEM.
+ * Cost: O(moves since it was current + rows of domains that crossed the limit), or O(domains) where
+ * too many have moved. */
+int mu_view_update(struct mu_terms *terms, uint32_t census, uint32_t view, const uint64_t **out);
+/* Rows in whose domain the census counts anyone. */
+int mu_view_any(struct mu_terms *terms, uint32_t census, const uint64_t **out);
+/* Forget all views. */
+void mu_views_drop(struct mu_terms *terms);
 
 #endif

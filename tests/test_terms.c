@@ -10,6 +10,7 @@
 #include "engine/db_census.h"
 #include "engine/place.h"
 #include "engine/session.h"
+#include "engine/terms_priv.h"
 #include "tests/support/world_random.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)
@@ -529,6 +530,70 @@ static void test_session_run__table_of_matches_full__nobody_is_let_through(void 
     close_rig(&r);
 }
 
+/* Spread constraints that differ in their skew alone are answered from one census, each by its own
+ * limit; what is remembered of them is bounded. */
+static void test_terms_verdict__more_skews_than_views__each_by_its_own_limit(void **state)
+{
+    (void)state;
+    enum { SKEWS = 2 * MU_VIEWS_PER_CENSUS, THERE = 20 };
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "b");
+    const struct mu_label label = {MU_STR("app"), MU_STR("a")};
+    const struct mu_str value = MU_STR("a");
+    const struct mu_requirement requirement = {MU_STR("app"), MU_OP_IN, &value, 1};
+    char names[SKEWS + THERE][16];
+    for (uint32_t i = 0; i < SKEWS + THERE; i++) {
+        (void)snprintf(names[i], sizeof names[i], "pod-%u", i);
+        const struct mu_spread spread = {
+            .topology_key = MU_STR("zone"),
+            .selector = {.requirements = &requirement, .requirement_count = 1},
+            .max_skew = 1 + (int32_t)i,
+            .min_domains = 1,
+            .hard = true};
+        struct mu_pod_object pod = pod_of(names[i], i < SKEWS ? "" : "node-0", 1000);
+        pod.labels = &label;
+        pod.label_count = 1;
+        pod.spreads = &spread;
+        pod.spread_count = i < SKEWS;
+        pod.phase = i < SKEWS ? MU_POD_PENDING : MU_POD_RUNNING;
+        assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    }
+    bring_up(&r);
+    struct mu_terms *terms = mu_terms_create();
+    assert_non_null(terms);
+    mu_terms_begin(terms, r.snapshot);
+    uint64_t bytes = 0;
+    for (uint32_t round = 0; round < 3; round++) {
+        if (round == 2) { /* as if they took more than they may: all are made anew */
+            terms->views[0].bytes += MU_VIEW_BYTES_MAX;
+            terms->view_bytes += MU_VIEW_BYTES_MAX;
+            terms->views[1].domain_cap = 0;
+        }
+        for (uint32_t i = 0; i < SKEWS; i++) {
+            /* node-0 has 20 of them, node-1 none: this one would be the 21st. */
+            struct mu_pod_object pod = pod_of(names[i], "", 1000);
+            struct mu_place_pod member;
+            enum mu_verdict_kind kind;
+            assert_true(member_of(&r, &pod, &member));
+            for (uint32_t n = 0; n < 2; n++) {
+                assert_int_equal(mu_terms_verdict(terms, member.class_ix, member.kin,
+                                                  row_of(&r, &r.world.nodes[n]), &kind),
+                                 0);
+                bool fits = n == 1 || 1 + i >= THERE + 1;
+                assert_int_equal(kind, fits ? MU_FITS : MU_NO_SPREAD);
+            }
+        }
+        assert_int_equal(terms->view_count, MU_VIEWS_PER_CENSUS);
+        bytes = round == 0 ? terms->view_bytes : bytes;
+        assert_true(terms->view_bytes == bytes && bytes > 0);
+    }
+    mu_terms_end(terms);
+    mu_terms_destroy(terms);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +605,7 @@ int main(void)
         cmocka_unit_test(test_place_verdict__number_of_another_census__nothing_is_left_of_it),
         cmocka_unit_test(test_db_admit__preference_that_cannot_be_judged__is_none),
         cmocka_unit_test(test_session_run__table_of_matches_full__nobody_is_let_through),
+        cmocka_unit_test(test_terms_verdict__more_skews_than_views__each_by_its_own_limit),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
