@@ -494,12 +494,14 @@ struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
     struct mu_verdict verdict = {judge_row(snapshot, &rules, node.v, &looks), {0}};
     if (verdict.kind != MU_FITS)
         return verdict;
+    verdict = resource_verdict(snapshot, class_, node.v);
+    if (verdict.kind != MU_FITS && !mu_verdict_may_preempt(verdict.kind))
+        return verdict;
+    /* Impossible for no reason so far: it asks for a resource without a number. */
+    if (class_->impossible)
+        return (struct mu_verdict){MU_NO_RESOURCE_NAMED, {0}};
     if (snapshot->free[MU_RES_PODS][node.v] < 1)
         return (struct mu_verdict){MU_NO_PODS, {0}};
-    verdict = resource_verdict(snapshot, class_, node.v);
-    /* Impossible for no reason so far: it asks for a resource without a number. */
-    if (verdict.kind == MU_FITS && class_->impossible)
-        verdict.kind = MU_NO_RESOURCE_NAMED;
     return verdict;
 }
 
@@ -526,18 +528,27 @@ struct block_counter {
     uint32_t *by_verdict, *by_resource;
 };
 
+/* Rows of a block by what is said of them together. */
+struct block_rows {
+    uint64_t full; /* no pod slot is free */
+    uint64_t ever; /* a request is beyond all that the node has */
+};
+
 /* Rows of the block that are short of a device resource as the first one: each has its reason.
  * Returns those that are told as any resource is. */
 static uint64_t count_devices(const struct block_counter *c, uint32_t begin, uint64_t rows,
-                              uint64_t ever, const struct mu_demand *demand)
+                              const struct block_rows *of, const struct mu_demand *demand)
 {
     uint64_t plain = 0;
     for (; rows != 0; rows &= rows - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(rows);
         enum mu_verdict_kind kind = mu_device_refusal(c->snapshot, &c->devices, demand->resource.v,
                                                       demand->amount, begin + i);
-        bool lasting = mu_verdict_may_preempt(kind) && (ever >> i & 1) != 0;
-        if (lasting || kind == MU_NO_RESOURCE || kind == MU_NO_RESOURCE_EVER)
+        bool ever = (of->ever >> i & 1) != 0;
+        if (mu_verdict_may_preempt(kind) && !ever && (of->full >> i & 1) != 0)
+            c->by_verdict[MU_NO_PODS]++;
+        else if ((mu_verdict_may_preempt(kind) && ever) || kind == MU_NO_RESOURCE ||
+                 kind == MU_NO_RESOURCE_EVER)
             plain |= UINT64_C(1) << i;
         else
             c->by_verdict[kind]++;
@@ -545,20 +556,22 @@ static uint64_t count_devices(const struct block_counter *c, uint32_t begin, uin
     return plain;
 }
 
-/* Count the rows of a block that are short of anything, and return them; of several, told as the
- * first. */
-static uint64_t count_short(const struct block_counter *c, uint32_t begin, uint64_t left)
+/* Count the rows of a block that are short of anything, and return them; of several resources, told
+ * as the first. */
+static uint64_t count_refused(const struct block_counter *c, uint32_t begin, uint64_t left)
 {
     const struct mu_snapshot *snapshot = c->snapshot;
-    uint64_t short_of = 0, ever = 0, plain = 0;
+    struct block_rows of = {.full = left & c->ops->less(snapshot->free[MU_RES_PODS] + begin, 1)};
+    uint64_t short_of = 0, plain = 0;
     for (uint32_t d = 0; d < c->class_->demand_count; d++) {
         const struct mu_demand *demand = &c->class_->demands[d];
         uint32_t r = demand->resource.v;
         uint64_t refused = left & c->ops->less(snapshot->free[r] + begin, demand->amount);
         short_of |= refused;
         if (refused != 0)
-            ever |= refused & c->ops->less(snapshot->alloc[r] + begin, demand->amount);
+            of.ever |= refused & c->ops->less(snapshot->alloc[r] + begin, demand->amount);
     }
+    c->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full & ~short_of);
     uint64_t rest = short_of;
     for (uint32_t d = 0; d < c->class_->demand_count && rest != 0; d++) {
         const struct mu_demand *demand = &c->class_->demands[d];
@@ -566,13 +579,16 @@ static uint64_t count_short(const struct block_counter *c, uint32_t begin, uint6
         uint64_t first = rest & c->ops->less(snapshot->free[r] + begin, demand->amount);
         rest &= ~first;
         if (r == c->devices.share || (c->devices.whole >> r & 1) != 0)
-            first = count_devices(c, begin, first, ever, demand);
+            first = count_devices(c, begin, first, &of, demand);
+        uint64_t full = first & of.full & ~of.ever;
+        c->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(full);
+        first &= ~full;
         c->by_resource[r] += (uint32_t)__builtin_popcountll(first);
         plain |= first;
     }
-    c->by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(plain & ~ever);
-    c->by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(plain & ever);
-    return short_of;
+    c->by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(plain & ~of.ever);
+    c->by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(plain & of.ever);
+    return short_of | of.full;
 }
 
 int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
@@ -599,11 +615,8 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
                                     by_verdict,  by_resource};
     for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
         uint64_t left = mask->words[0][begin / MU_NODE_CHUNK];
-        uint64_t refused = left & filter->ops->less(snapshot->free[MU_RES_PODS] + begin, 1);
-        by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(refused);
-        left &= ~refused;
-        uint64_t short_of = left == 0 ? 0 : count_short(&counter, begin, left);
-        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left & ~short_of);
+        uint64_t refused = left == 0 ? 0 : count_refused(&counter, begin, left);
+        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left & ~refused);
     }
     for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_NODE_AFFINITY; kind++)
         by_verdict[kind] = mask->refused[kind];

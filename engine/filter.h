@@ -8,6 +8,7 @@
  *     unschedulable   the node is cordoned and the class does not tolerate that
  *     taints          NoSchedule and NoExecute taints that the class does not tolerate
  *     affinity        node labels, the hostname label and the node's name included
+ *     never           a request beyond all that the node has: no pod that leaves could help
  *     pods            a slot per pod
  *     resources       in number order; a resource that is not requested is not looked at; where
  *                     devices are the reason, it is told as such (engine/device.h)

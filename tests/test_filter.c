@@ -119,6 +119,17 @@ static void test_filter_verdict__beyond_the_whole_node__no_preemption(void **sta
         assert_int_equal(got.kind, cases[i].want);
         assert_int_equal(got.resource.v, cases[i].resource);
     }
+    /* Without a free slot it is the slot that is told, unless it would not help. */
+    mu_cluster_free_add(&cluster, row, MU_RES_PODS, -10);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_class_ix c = mu_cluster_plain_class(&cluster, cases[i].cpu, cases[i].memory, 0);
+        struct mu_verdict got = mu_filter_verdict(
+            &cluster.snapshot, mu_model_get_class(cluster.model, c), (struct mu_node_ix){row});
+        bool ever = cases[i].want == MU_NO_RESOURCE_EVER;
+        assert_int_equal(got.kind, ever ? MU_NO_RESOURCE_EVER : MU_NO_PODS);
+        assert_int_equal(got.resource.v, ever ? cases[i].resource : 0);
+        assert_int_equal(mu_verdict_may_preempt(got.kind), !ever);
+    }
     mu_cluster_fini(&cluster);
 }
 

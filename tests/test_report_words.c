@@ -87,14 +87,24 @@ static void test_report_words__several_reasons__sorted_by_text(void **state)
     put_pod(&rig, 9000);
     fixture_put_node(rig.db, "a", 1, 8);
     fixture_put_node(rig.db, "b", 1, 8);
-    put_node(&rig, "c", no_taint, 0);
+    put_node(&rig, "c", no_taint, 0); /* no slot either, but that is not what it takes */
     put_node(&rig, "d", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_SCHEDULE}, 10);
     put_node(&rig, "e", (struct mu_taint){MU_STR("k"), MU_STR(""), MU_EFFECT_NO_EXECUTE}, 10);
     put_node(&rig, "f", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_PREFER_NO_SCHEDULE},
              10); /* filters nothing */
-    assert_told(&rig, "0/6 nodes are available: 3 Insufficient cpu, 1 Too many pods, "
+    assert_told(&rig, "0/6 nodes are available: 4 Insufficient cpu, "
                       "1 node(s) had untolerated taint {k: v}, "
                       "1 node(s) had untolerated taint {k: }.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__no_slot_left__too_many_pods(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_pod(&rig, 1000);
+    put_node(&rig, "a", no_taint, 0);
+    assert_told(&rig, "0/1 nodes are available: 1 Too many pods.");
     rig_destroy(&rig);
 }
 
@@ -240,6 +250,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_report_words__no_nodes__says_so),
         cmocka_unit_test(test_report_words__several_reasons__sorted_by_text),
+        cmocka_unit_test(test_report_words__no_slot_left__too_many_pods),
         cmocka_unit_test(test_report_words__more_taints_than_are_named__counted_together),
         cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
         cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),

@@ -173,8 +173,6 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
     }
     if (!selected(snapshot, c, row))
         return (struct mu_verdict){MU_NO_NODE_AFFINITY, none};
-    if (snapshot->free[MU_RES_PODS][row] <= 0)
-        return (struct mu_verdict){MU_NO_PODS, none};
     struct mu_verdict verdict = {MU_FITS, none};
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
         for (uint32_t d = 0; d < c->demand_count; d++) {
@@ -190,8 +188,12 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
                 verdict.kind = MU_NO_RESOURCE_EVER;
         }
     }
-    if (verdict.kind == MU_FITS && c->impossible)
-        verdict.kind = MU_NO_RESOURCE_NAMED;
+    if (verdict.kind != MU_FITS && !mu_verdict_may_preempt(verdict.kind))
+        return verdict;
+    if (c->impossible)
+        return (struct mu_verdict){MU_NO_RESOURCE_NAMED, none};
+    if (snapshot->free[MU_RES_PODS][row] <= 0)
+        return (struct mu_verdict){MU_NO_PODS, none};
     return verdict;
 }
 
