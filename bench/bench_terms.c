@@ -13,8 +13,6 @@
  */
 #include "bench/bench.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "engine/base/arena.h"
@@ -22,6 +20,7 @@
 #include "engine/db.h"
 #include "engine/session.h"
 #include "tests/support/oracle.h"
+#include "tests/support/world_random.h"
 #include "tools/report/rules.h"
 
 #define MI INT64_C(1048576)
@@ -45,15 +44,6 @@ struct world {
     uint32_t pod_count;
 };
 
-static struct mu_str text(struct mu_arena *arena, const char *prefix, uint32_t number)
-{
-    char buffer[64];
-    int len = snprintf(buffer, sizeof buffer, "%s%" PRIu32, prefix, number);
-    struct mu_str s = mu_arena_str(arena, (struct mu_str){buffer, (uint32_t)len});
-    MU_ASSERT(s.data != NULL);
-    return s;
-}
-
 static void nodes_make(struct world *w, const struct shape *shape)
 {
     static const struct mu_amount amounts[] = {
@@ -63,12 +53,12 @@ static void nodes_make(struct world *w, const struct shape *shape)
     for (uint32_t n = 0; n < shape->nodes; n++) {
         struct mu_label *labels = mu_arena_calloc(w->arena, 2, sizeof *labels);
         MU_ASSERT(labels != NULL);
-        struct mu_str name = text(w->arena, "node-", n);
+        struct mu_str name = mu_world_text(w->arena, "node-", n);
         labels[0] = (struct mu_label){MU_STR(MU_HOSTNAME_KEY), name};
-        labels[1] =
-            (struct mu_label){MU_STR("topology.kubernetes.io/zone"), text(w->arena, "zone", n % 3)};
+        labels[1] = (struct mu_label){MU_STR("topology.kubernetes.io/zone"),
+                                      mu_world_text(w->arena, "zone", n % 3)};
         w->nodes[n] = (struct mu_node_object){.name = name,
-                                              .uid = text(w->arena, "n-", n),
+                                              .uid = mu_world_text(w->arena, "n-", n),
                                               .version = 1,
                                               .labels = labels,
                                               .label_count = 2,
@@ -130,8 +120,8 @@ static void pods_make(struct world *w, const struct shape *shape)
         bool first = there && shape->kind != SPREAD;
         struct mu_pod_object *pod = &w->pods[p];
         *pod = (struct mu_pod_object){.ns = first ? MU_STR("sched-0") : MU_STR("sched-1"),
-                                      .name = text(w->arena, "pod-", p),
-                                      .uid = text(w->arena, "p-", p),
+                                      .name = mu_world_text(w->arena, "pod-", p),
+                                      .uid = mu_world_text(w->arena, "p-", p),
                                       .version = 1,
                                       .created_s = 1 + p,
                                       .scheduler_name = MU_STR("muster"),

@@ -420,56 +420,22 @@ void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, u
 
 /* ---- classes and what they are made of: references only ---- */
 
-void mu_model_class_ref(struct mu_model *model, struct mu_class_ix ix)
-{
-    mu_intern_ref(&model->classes, ix.v);
-}
+#define REFERENCES(name, table)                                                                    \
+    void mu_model_##name##_ref(struct mu_model *model, struct mu_##name##_ix ix)                   \
+    {                                                                                              \
+        mu_intern_ref(&model->table, ix.v);                                                        \
+    }                                                                                              \
+    void mu_model_##name##_unref(struct mu_model *model, struct mu_##name##_ix ix,                 \
+                                 uint64_t generation)                                              \
+    {                                                                                              \
+        mu_intern_unref(&model->table, ix.v, generation);                                          \
+    }
 
-void mu_model_class_unref(struct mu_model *model, struct mu_class_ix ix, uint64_t generation)
-{
-    mu_intern_unref(&model->classes, ix.v, generation);
-}
-
-void mu_model_kin_ref(struct mu_model *model, struct mu_kin_ix ix)
-{
-    mu_intern_ref(&model->kins, ix.v);
-}
-
-void mu_model_kin_unref(struct mu_model *model, struct mu_kin_ix ix, uint64_t generation)
-{
-    mu_intern_unref(&model->kins, ix.v, generation);
-}
-
-void mu_model_affinity_ref(struct mu_model *model, struct mu_affinity_ix ix)
-{
-    mu_intern_ref(&model->affinities, ix.v);
-}
-
-void mu_model_affinity_unref(struct mu_model *model, struct mu_affinity_ix ix, uint64_t generation)
-{
-    mu_intern_unref(&model->affinities, ix.v, generation);
-}
-
-void mu_model_tolerance_ref(struct mu_model *model, struct mu_tolerance_ix ix)
-{
-    mu_intern_ref(&model->tolerances, ix.v);
-}
-
-void mu_model_tolerance_unref(struct mu_model *model, struct mu_tolerance_ix ix,
-                              uint64_t generation)
-{
-    mu_intern_unref(&model->tolerances, ix.v, generation);
-}
-
-void mu_model_matcher_ref(struct mu_model *model, struct mu_matcher_ix ix)
-{
-    mu_intern_ref(&model->matchers, ix.v);
-}
-
-void mu_model_matcher_unref(struct mu_model *model, struct mu_matcher_ix ix, uint64_t generation)
-{
-    mu_intern_unref(&model->matchers, ix.v, generation);
-}
+REFERENCES(class, classes)
+REFERENCES(kin, kins)
+REFERENCES(affinity, affinities)
+REFERENCES(tolerance, tolerances)
+REFERENCES(matcher, matchers)
 
 /* ---- reclaiming ---- */
 
@@ -569,37 +535,16 @@ const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacit
     return mu_intern_key_data(&m->capacities, ix.v);
 }
 
-uint32_t mu_model_class_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->classes);
-}
+#define BOUND(name, table)                                                                         \
+    uint32_t mu_model_##name##_bound(const struct mu_model *m)                                     \
+    {                                                                                              \
+        return mu_intern_bound(&m->table);                                                         \
+    }
 
-uint32_t mu_model_affinity_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->affinities);
-}
-
-uint32_t mu_model_tolerance_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->tolerances);
-}
-
-uint32_t mu_model_matcher_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->matchers);
-}
-
-uint32_t mu_model_kin_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->kins);
-}
-
-uint32_t mu_model_label_set_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->label_sets);
-}
-
-uint32_t mu_model_taint_set_bound(const struct mu_model *m)
-{
-    return mu_intern_bound(&m->taint_sets);
-}
+BOUND(class, classes)
+BOUND(affinity, affinities)
+BOUND(tolerance, tolerances)
+BOUND(matcher, matchers)
+BOUND(kin, kins)
+BOUND(label_set, label_sets)
+BOUND(taint_set, taint_sets)

@@ -119,13 +119,6 @@ static bool label_is(const struct mu_node_object *node, struct mu_str key, struc
     return false;
 }
 
-static bool is_gpu(struct mu_str resource)
-{
-    static const struct mu_str end = {"/gpu", 4};
-    return resource.len > end.len &&
-           memcmp(resource.data + resource.len - end.len, end.data, end.len) == 0;
-}
-
 void mu_node_put_devices(struct mu_node_reader *r)
 {
     struct mu_node_object *node = r->out;
@@ -134,7 +127,8 @@ void mu_node_put_devices(struct mu_node_reader *r)
     if (!label_is(node, MU_STR(MU_SHARING_LABEL), MU_STR("true")))
         return;
     for (uint32_t i = 0; i < node->allocatable_count; i++) {
-        if (node->allocatable[i].value == 0 || !is_gpu(node->allocatable[i].resource))
+        if (node->allocatable[i].value == 0 ||
+            !mu_is_device_resource(node->allocatable[i].resource))
             continue;
         whole = &node->allocatable[i];
         kinds++;

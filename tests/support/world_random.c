@@ -25,22 +25,25 @@ static void *make(struct mu_arena *arena, size_t count, size_t bytes)
     return block;
 }
 
-static struct mu_str text(struct mu_arena *arena, const char *prefix, uint32_t number)
+static struct mu_str kept(struct mu_arena *arena, const char *line)
 {
-    char buffer[64];
-    int len = snprintf(buffer, sizeof buffer, "%s%" PRIu32, prefix, number);
-    struct mu_str s = mu_arena_str(arena, (struct mu_str){buffer, (uint32_t)len});
+    struct mu_str s = mu_arena_str(arena, mu_str_of(line));
     MU_ASSERT(s.data != NULL);
     return s;
 }
 
+struct mu_str mu_world_text(struct mu_arena *arena, const char *prefix, uint32_t number)
+{
+    char line[64];
+    (void)snprintf(line, sizeof line, "%s%" PRIu32, prefix, number);
+    return kept(arena, line);
+}
+
 static struct mu_str uid(struct mu_arena *arena, const char *prefix, uint32_t number)
 {
-    char buffer[64];
-    int len = snprintf(buffer, sizeof buffer, "%s%012" PRIx32, prefix, number);
-    struct mu_str s = mu_arena_str(arena, (struct mu_str){buffer, (uint32_t)len});
-    MU_ASSERT(s.data != NULL);
-    return s;
+    char line[64];
+    (void)snprintf(line, sizeof line, "%s%012" PRIx32, prefix, number);
+    return kept(arena, line);
 }
 
 static uint32_t random_labels(struct mu_arena *arena, struct mu_random *random,
@@ -94,10 +97,10 @@ static void random_node_labels(struct mu_world *world, struct mu_random *random,
     uint32_t count = 0;
     if (mu_random_chance(random, 900))
         labels[count++] =
-            (struct mu_label){topologies[0], text(world->arena, "z", below(random, 3))};
+            (struct mu_label){topologies[0], mu_world_text(world->arena, "z", below(random, 3))};
     if (mu_random_chance(random, 700))
         labels[count++] =
-            (struct mu_label){topologies[1], text(world->arena, "r", below(random, 6))};
+            (struct mu_label){topologies[1], mu_world_text(world->arena, "r", below(random, 6))};
     if (mu_random_chance(random, 950)) /* now and then another's name */
         labels[count++] = (struct mu_label){
             topologies[2], mu_random_chance(random, 950) ? node->name : MU_STR("node-0")};
@@ -128,7 +131,7 @@ static void random_node(struct mu_world *world, struct mu_random *random, uint32
     amounts[1] = (struct mu_amount){MU_STR("memory"), 65536 * MI};
     amounts[2] = (struct mu_amount){MU_STR("pods"), mu_random_chance(random, 900) ? 110 : 3};
     *node = (struct mu_node_object){
-        .name = text(world->arena, "node-", n),
+        .name = mu_world_text(world->arena, "node-", n),
         .uid = uid(world->arena, "11111111-0000-4000-8000-", n),
         .version = ++world->version,
         .allocatable = amounts,
@@ -165,7 +168,8 @@ static void random_node_terms(struct mu_world *world, struct mu_random *random,
 {
     if (mu_random_chance(random, 200)) {
         struct mu_label *selector = make(world->arena, 1, sizeof *selector);
-        selector[0] = (struct mu_label){topologies[0], text(world->arena, "z", below(random, 3))};
+        selector[0] =
+            (struct mu_label){topologies[0], mu_world_text(world->arena, "z", below(random, 3))};
         pod->selector = selector;
         pod->selector_count = 1;
     }
@@ -259,7 +263,7 @@ static void random_pod(struct mu_world *world, struct mu_random *random, uint32_
     requests[1] = (struct mu_amount){MU_STR("memory"), 64 * MI};
     *pod = (struct mu_pod_object){
         .ns = world->namespaces[below(random, world->namespace_count)].name,
-        .name = text(world->arena, "pod-", p),
+        .name = mu_world_text(world->arena, "pod-", p),
         .uid = uid(world->arena, "22222222-0000-4000-8000-", p),
         .version = ++world->version,
         .created_s = 1 + p,
@@ -298,7 +302,7 @@ void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_r
         .pod_count = shape->pods,
     };
     for (uint32_t n = 0; n < shape->namespaces; n++) {
-        world->namespaces[n].name = text(arena, "ns-", n);
+        world->namespaces[n].name = mu_world_text(arena, "ns-", n);
         world->namespaces[n].label_count =
             random_labels(arena, random, &world->namespaces[n].labels);
     }

@@ -28,6 +28,8 @@ struct mu_world {
 };
 #define MU_WORLD_SCHEDULER "muster"
 
+/* "prefix7", in the arena. Aborts when out of memory. */
+struct mu_str mu_world_text(struct mu_arena *arena, const char *prefix, uint32_t number);
 /* Aborts when out of memory. Free by destroying the arena. */
 void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_random *random,
                      const struct mu_world_shape *shape);
