@@ -91,14 +91,9 @@ static void test_amount_add__large__saturates(void **state)
 static void test_verdict_may_preempt__pods_in_the_way__only_then(void **state)
 {
     (void)state;
-    static const enum mu_verdict_kind may[] = {MU_NO_PORTS,
-                                               MU_NO_PODS,
-                                               MU_NO_RESOURCE,
-                                               MU_NO_DEVICE_FREE,
-                                               MU_NO_DEVICE,
-                                               MU_NO_SPREAD,
-                                               MU_NO_ANTI_AFFINITY,
-                                               MU_NO_EXISTING_ANTI_AFFINITY};
+    static const enum mu_verdict_kind may[] = {
+        MU_NO_PORTS,  MU_NO_PODS,   MU_NO_RESOURCE,      MU_NO_DEVICE_FREE,
+        MU_NO_DEVICE, MU_NO_SPREAD, MU_NO_ANTI_AFFINITY, MU_NO_EXISTING_ANTI_AFFINITY};
     uint32_t count = 0;
     for (int i = 0; i < MU_VERDICT_KINDS; i++)
         count += mu_verdict_may_preempt((enum mu_verdict_kind)i);
