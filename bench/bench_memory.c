@@ -1,8 +1,8 @@
 /*
- * Memory at rest: a cluster DB with one replica that is synced and a session that has placed pods of
- * 16 classes, each in a run, so that all that is kept for hot classes is there. First the nodes and
- * that session, then bound pods; `bytes_per_node` and `bytes_per_pod` are what each adds to what is
- * resident, as the kernel counts it, after the allocator has given back what it only keeps.
+ * Memory at rest: a cluster DB with one replica that is synced and a session that has placed pods
+ * of 16 classes, each in a run, so that all that is kept for hot classes is there. First the nodes
+ * and that session, then bound pods; `bytes_per_node` and `bytes_per_pod` are what each adds to
+ * what is resident, as the kernel counts it, after the allocator has given back what it only keeps.
  *
  * Nodes have a name of eleven bytes, five labels, a UID, and one of four capacities; those of the
  * fourth have an extended resource.

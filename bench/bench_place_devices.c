@@ -2,11 +2,11 @@
  * Placing pods that share GPUs, under the profile that looks at fragmentation: lone pods of 1,000
  * classes in turn, half of them with a part of a GPU (of 18 sizes), a third with one, two, four or
  * eight whole ones, on nodes of 8, 4 and 2 GPUs that start empty, until about two thirds of the
- * GPUs are given. A round is one session. What counts as typical are 32 requests in the shape of the
- * classes.
+ * GPUs are given. A round is one session. What counts as typical are 32 requests in the shape of
+ * the classes.
  *
- * Checked: nearly every pod is placed; the same shape at a hundredth of its size gives the nodes and
- * devices of the naive twin.
+ * Checked: nearly every pod is placed; the same shape at a hundredth of its size gives the nodes
+ * and devices of the naive twin.
  */
 #include "bench/bench.h"
 

@@ -14,8 +14,8 @@
 
 /* Append the template of a pod of "muster"; bound: running on a node. managed_fields: 1 KB more. */
 void mu_bytes_pod(struct mu_buf *out, bool bound, bool managed_fields);
-/* Make `pod`, a copy of a template, the pod `number` (below 10^8), which asks for so much CPU; if it
- * is bound, to the node `node` (below 10^6). */
+/* Make `pod`, a copy of a template, the pod `number` (below 10^8), which asks for so much CPU; if
+ * it is bound, to the node `node` (below 10^6). */
 void mu_bytes_stamp_pod(struct mu_buf *pod, uint32_t number, uint32_t cpu_millis, uint32_t node);
 /* The same for a node: 64 cores, 252 GiB, 110 pods. Its name is "node-" and six digits. */
 void mu_bytes_node(struct mu_buf *out);

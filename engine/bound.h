@@ -15,8 +15,8 @@
  *     lowered    by looking: visit the block of the largest bound, put what is found in its place,
  *                and go on until no bound is above the best key
  *
- * Invariant: between uses a bound is at least every key below it as of change `changes` of the room;
- * so the answer is that of mu_room_best(), always.
+ * Invariant: between uses a bound is at least every key below it as of change `changes` of the
+ * room; so the answer is that of mu_room_best(), always.
  */
 #include "engine/room.h"
 

@@ -25,7 +25,8 @@ enum mu_census_kind { MU_CENSUS_MATCH, MU_CENSUS_SPREAD, MU_CENSUS_CARRY, MU_CEN
 struct mu_census_ix {
     uint32_t v;
 };
-/* A topology key in use, by number. Domains of a key are numbered from 0; numbers are used again. */
+/* A topology key in use, by number. Domains of a key are numbered from 0; numbers are used
+ * again. */
 #define MU_TOPOLOGY_ROW UINT32_MAX /* not a key: each row is its own domain */
 /* No census for this rule: a table is full. It cannot be judged, so its class fits nowhere. */
 #define MU_CENSUS_NONE UINT32_MAX

@@ -5,7 +5,8 @@
  *
  *     search   the summaries that all classes share (engine/room.h): nothing to keep current
  *     bounds   the class's own (engine/bound.h): what changed since its last pod is looked at
- *     tree     its key on every row (engine/hot.h): what changed is climbed, and there are few trees
+ *     tree     its key on every row (engine/hot.h): what changed is climbed, and there are few
+ *              trees
  *     ranks    one tree for each kind of node, for all classes (engine/rank.h): what changed is
  *              climbed once; says nothing where the best of a kind does not take the class
  *
@@ -14,8 +15,9 @@
  * has not used for a while is thought of ever more kindly, so that it is tried again: the more
  * seldom, the dearer it was. A tree is built once what it would have saved adds up to what building
  * it costs, as one who rents skis buys them when the rent adds up to their price: never more than
- * twice what the best choice would have cost. Ranks are asked when what they would save, times the part of a class's questions that they
- * answered lately, has added up to what bringing them up to date costs. The methods agree on the answer, so nothing that is remembered here shows in a plan.
+ * twice what the best choice would have cost. Ranks are asked when what they would save, times the
+ * part of a class's questions that they answered lately, has added up to what bringing them up to
+ * date costs. The methods agree on the answer, so nothing that is remembered here shows in a plan.
  */
 #include "engine/bound.h"
 #include "engine/hot.h"
@@ -43,8 +45,9 @@ struct mu_choose {
 void mu_choose_init(struct mu_choose *choose);
 void mu_choose_fini(struct mu_choose *choose);
 void mu_choose_drop(struct mu_choose *choose);
-/* The best row for a class, or MU_NONE; the answer of mu_room_best(). `mask` is the class's own; taste
- * is another whenever its preferences are; and `need` has no bonus. Memory that is short only makes it slower. */
+/* The best row for a class, or MU_NONE; the answer of mu_room_best(). `mask` is the class's own;
+ * taste is another whenever its preferences are; and `need` has no bonus. Memory that is short only
+ * makes it slower. */
 uint32_t mu_choose_best(struct mu_choose *choose, struct mu_room *room,
                         struct mu_choose_class *class_, uint64_t class_id, uint64_t taste,
                         const struct mu_scan_need *need, const struct mu_filter_mask *mask);

@@ -11,9 +11,9 @@
  * ones included), and for every ledger entry on it. A pod is charged once: when it is seen bound,
  * its ledger entry becomes the bound charge in the same call.
  *
- * Quiet changes. A pending pod that comes in another version, with all else as it was, leaves nothing
- * to decide: replicas see the new version (a bind's precondition), but no generation or revision
- * moves. So writing a pod's status does not start a session.
+ * Quiet changes. A pending pod that comes in another version, with all else as it was, leaves
+ * nothing to decide: replicas see the new version (a bind's precondition), but no generation or
+ * revision moves. So writing a pod's status does not start a session.
  *
  * Versions. An object older than the one already held is ignored and counted; one of the same
  * version is the one already held, and costs a lookup. Both count as listed in a relist.
@@ -124,10 +124,11 @@ enum mu_ledger_state {
 };
 
 /* Admit one gang of a plan: check it against the present (rows, generations, versions, phase,
- * node rules, room, minimum, rules about other pods) and charge all of its binds as IN_FLIGHT, or none. Room held for its
- * own pods counts as free. Freezes an unsettled gang's size; an unsettled gang must have the plan's
- * revision, a settled one may have moved on. Returns 0; MU_ECONFLICT when the world has moved since
- * the snapshot (nothing charged; the gang stays pending); MU_ENOMEM. Cost: O(members). */
+ * node rules, room, minimum, rules about other pods) and charge all of its binds as IN_FLIGHT, or
+ * none. Room held for its own pods counts as free. Freezes an unsettled gang's size; an unsettled
+ * gang must have the plan's revision, a settled one may have moved on. Returns 0; MU_ECONFLICT when
+ * the world has moved since the snapshot (nothing charged; the gang stays pending); MU_ENOMEM.
+ * Cost: O(members). */
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
 
 /* A bind is known not to have happened and never to happen (refused, pod moved on): the room stays
@@ -184,8 +185,8 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
 
 /* Recompute the sums of the next node rows from their pods and ledger entries, and what rules about
  * other pods are answered from, for the cost of about `rows` (> 0) of either a call; repair and
- * count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle time. Returns the drift found
- * by this call: 0 most likely. Cost: O(rows and their pods). */
+ * count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle
+ * time. Returns the drift found by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
 /* Order-independent digest of nodes and pods (names, uids, versions, binding), and of namespaces
  * (names, labels): equal content, equal digest (I7). Cost: O(objects). */

@@ -12,8 +12,8 @@
  * equal the count whenever a domain is compared; where it does not, the shadow is right. Who counts
  * is judged from the contents of kin, matcher and class, not from what was noted about them.
  *
- *     none --begin--> counting, `cursor` over pods or rows --all--> comparing, `cursor` over domains
- *     any --what it is of has gone, or has begun anew--> none
+ *     none --begin--> counting, `cursor` over pods or rows --all--> comparing, `cursor` over
+ *     domains any --what it is of has gone, or has begun anew--> none
  *
  * Rows. A row's domains and its places in fields are judged again from its labels and taints. One
  * that is wrong leaves and enters anew.

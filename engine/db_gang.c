@@ -287,8 +287,8 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
         row->blocked_count += pending;
         row->blocked_rules |= MU_RULE_GANG_SPEC;
     }
-    /* With nobody left of those that a size was frozen for, a new generation begins; with fewer left
-     * than that, nobody waits for those that have ended. */
+    /* With nobody left of those that a size was frozen for, a new generation begins; with fewer
+     * left than that, nobody waits for those that have ended. */
     uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;
     if (row->placed_count == 0)
         frozen = 0;

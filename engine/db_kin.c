@@ -21,11 +21,11 @@
  * What a session sees of it is a block per kin: the censuses of its matchers. It is made anew after
  * a match or a census has come or gone (`kins_stale`).
  *
- * A matcher may match a million kins, so nothing goes through all of its matches at once. Whose kins
- * are to be shown anew is noted (`to_touch`), with the match to go on from; so is a matcher that
- * nobody asks any more (`to_drop`): it matches nobody new, its matches go little by little, and it
- * keeps its number until they have. One that is asked again meanwhile is as one that is new, and
- * finds the matches that are left.
+ * A matcher may match a million kins, so nothing goes through all of its matches at once. Whose
+ * kins are to be shown anew is noted (`to_touch`), with the match to go on from; so is a matcher
+ * that nobody asks any more (`to_drop`): it matches nobody new, its matches go little by little,
+ * and it keeps its number until they have. One that is asked again meanwhile is as one that is new,
+ * and finds the matches that are left.
  */
 
 /* What looking at one matcher costs, in copied rows: a record and its parts are cold. */
@@ -225,9 +225,9 @@ static int look_at(struct mu_db *db, uint32_t kin, uint32_t matcher, const struc
     bool fresh = m->seq > look->seq;
     if (!fresh && !(look->namespaces && m->by_namespace))
         return 0;
-    /* Also a new one may have an edge: a look that failed halfway is repeated, and a matcher that is
-     * asked again after a while may have matches of before, which labels of namespaces have turned
-     * since. */
+    /* Also a new one may have an edge: a look that failed halfway is repeated, and a matcher that
+     * is asked again after a while may have matches of before, which labels of namespaces have
+     * turned since. */
     uint32_t edge = m->look == b->looks ? m->edge : MU_NONE;
     bool is = matches(db, kin, matcher);
     if (is == (edge != MU_NONE))

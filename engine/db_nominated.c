@@ -4,10 +4,10 @@
 #include "engine/base/mem.h"
 
 /*
- * Nominated pods: those that are not bound and whose object says where they are expected to go. They
- * are few: a list that every sync shows whole. An entry holds the symbol of its node's name, known or
- * not; a pod with an entry has MU_POD_NOMINATED. Where a pod with an entry changes, room that was kept
- * may be free again, and the capacity generation moves (mu_pod_place).
+ * Nominated pods: those that are not bound and whose object says where they are expected to go.
+ * They are few: a list that every sync shows whole. An entry holds the symbol of its node's name,
+ * known or not; a pod with an entry has MU_POD_NOMINATED. Where a pod with an entry changes, room
+ * that was kept may be free again, and the capacity generation moves (mu_pod_place).
  */
 
 static uint32_t find(const struct mu_db *db, uint32_t pod)

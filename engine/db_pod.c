@@ -26,8 +26,8 @@
  * keeps it from being placed, and takes the class of its readable requests alone; if that cannot
  * be had either (the table is full), the class that it has. Only a new pod can be refused here.
  *
- * A pending member that comes with nothing new but its version is a quiet change: the gang's block is
- * rebuilt for the next replica, and nothing says that there is something to decide.
+ * A pending member that comes with nothing new but its version is a quiet change: the gang's block
+ * is rebuilt for the next replica, and nothing says that there is something to decide.
  *
  * UID is identity: an object with a held name and another UID is another pod, and the held one is
  * gone. Equal versions are equal objects and cost two lookups.
@@ -78,8 +78,8 @@ uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid)
     return mu_index_find(db->pod_by_uid, uid_hash(db, uid), &uid);
 }
 
-/* By its UID, or else by its name. For a new pod both lines are cold: the second is asked for before
- * the first is waited for. */
+/* By its UID, or else by its name. For a new pod both lines are cold: the second is asked for
+ * before the first is waited for. */
 static void find_pod(struct mu_db *db, const struct mu_pod_object *pod, uint32_t *by_uid,
                      uint32_t *by_name)
 {

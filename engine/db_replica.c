@@ -198,8 +198,8 @@ static int reserve_gangs(struct mu_db *db, struct mu_replica *r)
 
 /* --- copying ------------------------------------------------------------------------------- */
 
-/* Sessions bring what they know of columns up to date by the rows that a sync has copied: a superset
- * of those that differ from what the replica showed last. */
+/* Sessions bring what they know of columns up to date by the rows that a sync has copied: a
+ * superset of those that differ from what the replica showed last. */
 static void note_changed(uint32_t *rows, uint32_t *count, uint32_t bound, uint32_t row)
 {
     if (*count < bound)

@@ -5,7 +5,8 @@
  * starts or stops to hold in a domain touches that domain's rows and no others.
  *
  * Built when first asked for in a generation of the key's domains, in two passes over the column:
- * rows per domain, then their places. MU_TOPOLOGY_ROW needs no table: domain and row are one number.
+ * rows per domain, then their places. MU_TOPOLOGY_ROW needs no table: domain and row are one
+ * number.
  */
 #include "engine/snapshot.h"
 

@@ -459,7 +459,8 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
 
 /* ---- verdicts ----------------------------------------------------------------------------- */
 
-/* The first resource short, and for what reason; _EVER when what frees up is no help for any one. */
+/* The first resource short, and for what reason; _EVER when what frees up is no help for any
+ * one. */
 static struct mu_verdict resource_verdict(const struct mu_snapshot *snapshot,
                                           const struct mu_class *class_, uint32_t row)
 {

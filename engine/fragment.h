@@ -47,12 +47,13 @@ int64_t mu_fragment_worth(const struct mu_snapshot *snapshot, uint32_t row,
                           const struct mu_fragment_pod *pod, uint16_t *devices);
 
 /* Bounds. A pod that takes less of cpu and memory fragments a row no more than one that takes more
- * and asks for the same devices. So all classes that differ in cpu and memory alone share a column of
- * bounds: the bonus of the least of either that any of them asks for, with the largest of each 64
- * above it. A search by bounds finds a row; its own bonus is computed, and unless it is the bound it
- * takes the bound's place, until the best row is one whose bonus is its own. Then the bounds are put
- * back. Cost per change: O(bounds in use * typical * devices); per pick: that of a search for each
- * row that promised too much, and after MU_FRAGMENT_TRIES of them that of a column. */
+ * and asks for the same devices. So all classes that differ in cpu and memory alone share a column
+ * of bounds: the bonus of the least of either that any of them asks for, with the largest of each
+ * 64 above it. A search by bounds finds a row; its own bonus is computed, and unless it is the
+ * bound it takes the bound's place, until the best row is one whose bonus is its own. Then the
+ * bounds are put back. Cost per change: O(bounds in use * typical * devices); per pick: that of a
+ * search for each row that promised too much, and after MU_FRAGMENT_TRIES of them that of a
+ * column. */
 #define MU_FRAGMENT_BOUNDS  64u
 #define MU_FRAGMENT_DEMANDS 8u
 #define MU_FRAGMENT_TRIES   64u

@@ -10,10 +10,10 @@
  * better of the changed entry, which is at hand, and of the 15 others, which can be looked at for
  * all levels at once.
  *
- * A tree follows the change log of engine/room.h, over sessions too: what changed since it was last used is brought up
- * to date when it is used again. It is worth its O(rows) when a run of one class goes on, and worth
- * following while few changes are missing; the caller decides (engine/place.c). Its answer is that
- * of mu_room_best(), always.
+ * A tree follows the change log of engine/room.h, over sessions too: what changed since it was last
+ * used is brought up to date when it is used again. It is worth its O(rows) when a run of one class
+ * goes on, and worth following while few changes are missing; the caller decides (engine/place.c).
+ * Its answer is that of mu_room_best(), always.
  */
 #include "engine/room.h"
 #include "engine/tree.h"

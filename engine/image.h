@@ -6,11 +6,11 @@
  *
  *     worth    sum over the class's containers, init containers among them, whose image the node
  *              has, of bytes * nodes that have it / nodes, each rounded down
- *     points   100 * (worth - 23 MiB) / (1000 MiB * containers - 23 MiB), rounded down, of the worth
- *              brought between those two bounds
+ *     points   100 * (worth - 23 MiB) / (1000 MiB * containers - 23 MiB), rounded down, of the
+ *              worth brought between those two bounds
  *
- * The factor keeps pods of an image that few nodes have from crowding there. It would move the points
- * of all nodes with each node that comes or goes: both numbers are therefore taken to ten
+ * The factor keeps pods of an image that few nodes have from crowding there. It would move the
+ * points of all nodes with each node that comes or goes: both numbers are therefore taken to ten
  * significant bits, the rest cut off. Up to 1023 nodes that is exact, beyond it within a
  * five-hundredth, and points move once in some eight nodes of 5,000, or some 128 of 100,000. It is
  * a function of the snapshot alone.

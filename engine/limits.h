@@ -37,7 +37,7 @@
 #define MU_IMAGE_SETS_MAX      MU_NODES_MAX /* lists of images that differ */
 #define MU_DEVICES_PER_NODE    16u
 #define MU_TYPICAL_MAX         32u   /* requests for devices by which fragmentation is judged */
-#define MU_NOMINATIONS_MAX     1024u /* pods that wait for a node of their own; more are not heeded */
+#define MU_NOMINATIONS_MAX     1024u /* pods that wait for their own node; more are not heeded */
 #define MU_REPLICAS_MAX        64u
 #define MU_STRING_BYTES_MAX    (1u << 18) /* one label value or annotation: 256 KiB */
 #define MU_NAME_BYTES_MAX      253u       /* Kubernetes object names */

@@ -7,16 +7,16 @@
 /*
  * Room that is kept for nominated pods (kube-scheduler's RunFilterPluginsWithNominatedPods).
  *
- * A pod fits a node if it passes the filters there, and passes them too when all pods are added that
- * are nominated to that node with a priority that is not lower. Adding can refuse (room, ports,
- * anti-affinity, spread) and can please (affinity): both must hold. A gang's own members do not count
- * against it, nor does a gang that this session has placed already.
+ * A pod fits a node if it passes the filters there, and passes them too when all pods are added
+ * that are nominated to that node with a priority that is not lower. Adding can refuse (room,
+ * ports, anti-affinity, spread) and can please (affinity): both must hold. A gang's own members do
+ * not count against it, nor does a gang that this session has placed already.
  *
  * Nominations are few, so nothing is done ahead. The best node is found as if there were none; if
  * pods are nominated to it, they are taken there by way of the log, the verdict is asked for, and
  * they are undone. A node that refuses then loses its pod slots until the pick is over, by the same
- * change that a placement makes, so that every way of searching heeds it; what is found meanwhile is
- * not remembered.
+ * change that a placement makes, so that every way of searching heeds it; what is found meanwhile
+ * is not remembered.
  */
 
 #define ALL_SLOTS (INT64_C(1) << 40)

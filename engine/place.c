@@ -209,7 +209,8 @@ static bool is_fragmenting(const struct mu_place *place)
 }
 
 /* Let the class's need say what depends on the pods placed: how the placement would leave the
- * devices, and what such a pod prefers of the rows of the mask in the present state of the counts. */
+ * devices, and what such a pod prefers of the rows of the mask in the present state of the
+ * counts. */
 static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod,
                          struct mu_place_class *known, const struct mu_filter_mask *mask)
 {

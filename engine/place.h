@@ -50,8 +50,8 @@ struct mu_place; /* opaque; one thread */
 struct mu_place *mu_place_create(const struct mu_profile *profile, const struct mu_scan_ops *ops);
 void mu_place_destroy(struct mu_place *place);
 
-/* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(rows that
- * have changed since the last session, by the snapshot's lists); of end: O(placements). */
+/* Work on `snapshot` until mu_place_end(), which hands it back unchanged. Cost of begin: O(rows
+ * that have changed since the last session, by the snapshot's lists); of end: O(placements). */
 void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot);
 void mu_place_end(struct mu_place *place);
 /* Forget all caches; answers do not change. Between sessions. */

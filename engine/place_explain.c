@@ -6,7 +6,8 @@
 #include "engine/base/mem.h"
 
 /*
- * Why such a pod does not fit: one row's verdict by all rules, and the count of them over all nodes.
+ * Why such a pod does not fit: one row's verdict by all rules, and the count of them over all
+ * nodes.
  */
 
 _Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,

@@ -16,11 +16,11 @@
  * A column has an entry for each row, 0 for those that do not pass, and above them the largest of
  * each 64, level by level, as summaries have. Where all that pass are liked the same there is none.
  *
- * A column is of one snapshot, and is brought up to date for the next by the rows that have changed,
- * as long as what all rows are measured by has not: the two largest, and the numbers of nodes, of
- * all and with each image (ten significant bits of them). Where one of these has moved, or may have,
- * it is made anew; the answer is the same. So a node that pulls an image costs one row in most
- * columns, and one that comes is measured like those that are there.
+ * A column is of one snapshot, and is brought up to date for the next by the rows that have
+ * changed, as long as what all rows are measured by has not: the two largest, and the numbers of
+ * nodes, of all and with each image (ten significant bits of them). Where one of these has moved,
+ * or may have, it is made anew; the answer is the same. So a node that pulls an image costs one row
+ * in most columns, and one that comes is measured like those that are there.
  */
 #include "engine/filter.h"
 #include "engine/image.h"

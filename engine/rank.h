@@ -60,8 +60,8 @@ uint64_t mu_rank_missing(const struct mu_rank *rank, const struct mu_room *room)
 /* Errors: MU_ENOMEM; MU_ELIMIT: too many kinds. It is then not built. Cost: O(rows). */
 int mu_rank_build(struct mu_rank *rank, const struct mu_room *room);
 /* Bring it up to date and look. True: *row is the best row of the class, the answer of
- * mu_room_best(), MU_NONE included. False: to be found by other means. It is built, mu_rank_serves()
- * the class, and no more than MU_ROOM_LOG changes are missing.
+ * mu_room_best(), MU_NONE included. False: to be found by other means. It is built,
+ * mu_rank_serves() the class, and no more than MU_ROOM_LOG changes are missing.
  * Cost: O(changes * levels + kinds * requests). */
 bool mu_rank_best(struct mu_rank *rank, const struct mu_room *room, const struct mu_scan_need *need,
                   const struct mu_filter_mask *mask, uint32_t *row);

@@ -8,7 +8,8 @@
 
 #define STALE_BASE    (UINT64_C(1) << 63)
 #define STALE_WEIGHTS (UINT64_C(1) << 62)
-/* More than one row in so many changed: computing all anew is cheaper, and nobody's log is as long. */
+/* More than one row in so many changed: computing all anew is cheaper, and nobody's log is as
+ * long. */
 #define ANEW_SHARE    8u
 #define BLOCK         MU_NODE_CHUNK
 #define ROWS_IN_CACHE 32768u

@@ -26,11 +26,11 @@
  * blocks are computed again before the next search. The last changes are logged for those who keep
  * something per row (engine/hot.h). Summaries of a resource exist once somebody asked for it.
  *
- * From session to session all of it is kept. What a sync has changed is in the snapshot's lists: the
- * rows in them are changes like any others, logged too, so that whoever follows the log follows the
- * cluster. A row whose static columns changed gets its weights anew; one that is new is a hole that
- * is filled. Everything is computed from scratch, and `epoch` moves, when a snapshot does not say
- * what has changed since the one before, or says that a good part has; when rows outgrow the
+ * From session to session all of it is kept. What a sync has changed is in the snapshot's lists:
+ * the rows in them are changes like any others, logged too, so that whoever follows the log follows
+ * the cluster. A row whose static columns changed gets its weights anew; one that is new is a hole
+ * that is filled. Everything is computed from scratch, and `epoch` moves, when a snapshot does not
+ * say what has changed since the one before, or says that a good part has; when rows outgrow the
  * columns; and when the profile means another set of resources.
  *
  * Cost per search: O(64 * levels) where bounds are tight, O(rows) at worst. Per change: O(1), plus
@@ -109,8 +109,8 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
 void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount);
 /* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
 void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
-/* The free amounts of a row are about to be, or were, put back in the snapshot by themselves; and: all
- * are, by now. Cost of the latter: O(rows / 64 + rows put back). */
+/* The free amounts of a row are about to be, or were, put back in the snapshot by themselves; and:
+ * all are, by now. Cost of the latter: O(rows / 64 + rows put back). */
 void mu_room_stray(struct mu_room *room, uint32_t row);
 void mu_room_settle(struct mu_room *room);
 /* Sum up what changed since. What reads summaries by itself calls it first. */

@@ -21,7 +21,8 @@ struct mu_scan_demand {
     int64_t amount; /* > 0 */
     uint32_t resource;
 };
-/* Its cost in a form of the score: requests in units by slot, and mu_score_weight_limit() of them. */
+/* Its cost in a form of the score: requests in units by slot, and mu_score_weight_limit() of
+ * them. */
 struct mu_scan_cost {
     uint32_t slot;
     int64_t units, limit; /* units > 0 */

@@ -6,8 +6,8 @@
  *     LANES    64-bit lanes of its vectors
  *     LANE_BITS(m)  a vector of all-ones and all-zeros lanes as LANES bits
  *
- * The functions run over exactly 64 entries (a tree's block: 16) without a branch. Loops that select
- * bits use GNU
+ * The functions run over exactly 64 entries (a tree's block: 16) without a branch. Loops that
+ * select bits use GNU
  * vectors of the native width (gcc 12 takes wider ones apart lane by lane); the others are plain
  * loops that gcc 12 and clang 14 vectorise at -O3. Arithmetic that may pass the range on entries
  * that are masked out anyway is unsigned.

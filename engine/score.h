@@ -4,9 +4,9 @@
  * Scores: which feasible node a class prefers, in integers alone, so that every compiler and
  * instruction set agrees.
  *
- * A profile (engine/profile.h) is compiled into one or two *forms*, each linear in what the node has
- * left once the pod is there; the score is the smaller one, plus preferences that know neither room
- * nor requests. For a form with the coefficient most_r of resource r (signed)
+ * A profile (engine/profile.h) is compiled into one or two *forms*, each linear in what the node
+ * has left once the pod is there; the score is the smaller one, plus preferences that know neither
+ * room nor requests. For a form with the coefficient most_r of resource r (signed)
  *
  *     units_r(x) = x >> shift_r           10 where amounts are bytes (memory, ephemeral storage)
  *     weight_r   = most_r / units_r(allocatable_r), towards 0; 0 where nothing is allocatable

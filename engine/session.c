@@ -413,9 +413,10 @@ static bool comes_first(const struct mu_snapshot *snapshot, uint32_t row, int64_
 
 /* The node that fits and comes first by name, or is filled best, names breaking ties.
  *
- * Within a layout room only shrinks. So, where no rule about other pods concerns the pod, the first by name stays the first for its class while it
- * fits, and the best filled one, which the pod has filled further, stays the best for a class that
- * goes on. Cost: O(1) then, else O(rows / 64 * requests + rows that fit). */
+ * Within a layout room only shrinks. So, where no rule about other pods concerns the pod, the first
+ * by name stays the first for its class while it fits, and the best filled one, which the pod has
+ * filled further, stays the best for a class that goes on. Cost: O(1) then, else O(rows / 64 *
+ * requests + rows that fit). */
 static int pick_by_scan(struct mu_session *session, struct attempt *a, struct mu_place_pod pod,
                         struct mu_node_ix *out)
 {
@@ -674,8 +675,8 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
 
 /* ---- a run -------------------------------------------------------------------------------- */
 
-/* Gangs are looked at in the order of the queue, their blocks lie where they were made: while one is
- * decided, those behind it are loaded, step by step along the pointers. */
+/* Gangs are looked at in the order of the queue, their blocks lie where they were made: while one
+ * is decided, those behind it are loaded, step by step along the pointers. */
 static void fetch_ahead(const struct mu_snapshot *snapshot, const struct mu_queue *queue,
                         uint32_t i)
 {

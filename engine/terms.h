@@ -12,16 +12,17 @@
  *     spread         the row lacks a key, which is told first; or its domain would hold more than
  *                    max_skew pods above the least loaded domain of eligible nodes, which counts as
  *                    empty when there are fewer than min_domains of them
- *     affinity       the row lacks a key, or one of its domains holds no pod that matches all terms;
- *                    unless no pod anywhere does and this one matches them itself
+ *     affinity       the row lacks a key, or one of its domains holds no pod that matches all
+ *                    terms; unless no pod anywhere does and this one matches them itself
  *     anti-affinity  one of its domains holds a pod that one of the terms matches
- *     existing       one of its domains holds a pod with an anti-affinity term that matches this one
+ *     existing       one of its domains holds a pod with an anti-affinity term that matches this
+ *                    one
  *
- * A *view* is the bitmap of rows in whose domain a census counts more than some limit. For all rules
- * but spread the limit is 0 for ever; for spread it follows the least loaded domain. A view is
- * brought up to date when it is used, from the list of domains whose count has moved since; only a
- * domain that crosses the limit touches its rows. The rows that pass all rules are the static mask
- * without the views: a few words per 64 rows.
+ * A *view* is the bitmap of rows in whose domain a census counts more than some limit. For all
+ * rules but spread the limit is 0 for ever; for spread it follows the least loaded domain. A view
+ * is brought up to date when it is used, from the list of domains whose count has moved since; only
+ * a domain that crosses the limit touches its rows. The rows that pass all rules are the static
+ * mask without the views: a few words per 64 rows.
  *
  * What is counted can enable a class as well as disable it (a pod that others want to be near), so
  * "fits nowhere" holds only in one state of the counts: mu_terms_state(). Undoing in reverse comes
@@ -56,10 +57,11 @@ int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struc
                       uint32_t row, uint32_t *out);
 /* What a pod prefers of the rows of `mask`, in units of the score, 0 elsewhere: as far as pods of
  * its kind are spread (at most spread_most), and as far as those that it wants to be near are, and
- * those that want to be near it (at most affinity_most). engine/terms_prefer.c says how. It is added
- * to what is in *out, a bonus per row (NULL: none) that is at most out->most; when the pod prefers
- * nothing, that is left as it is. The arrays have an entry per row, then per 64 entries below the
- * largest of them, and are valid until the next call. Errors: MU_ENOMEM. Cost: O(rows * terms). */
+ * those that want to be near it (at most affinity_most). engine/terms_prefer.c says how. It is
+ * added to what is in *out, a bonus per row (NULL: none) that is at most out->most; when the pod
+ * prefers nothing, that is left as it is. The arrays have an entry per row, then per 64 entries
+ * below the largest of them, and are valid until the next call. Errors: MU_ENOMEM. Cost: O(rows *
+ * terms). */
 struct mu_terms_preference {
     const int64_t *bonus[MU_LEVELS_MAX];
     int64_t most;

@@ -18,8 +18,8 @@
  *
  *     count in its domain * ln(domains + 2) + max_skew - 1
  *
- * and its bonus (max + min - load) / max of spread_most, where max is not 0; a row that lacks one of
- * the keys gets none. The logarithm is an integer in 2^-16, so that all machines agree.
+ * and its bonus (max + min - load) / max of spread_most, where max is not 0; a row that lacks one
+ * of the keys gets none. The logarithm is an integer in 2^-16, so that all machines agree.
  *
  * Where this differs: rows of the mask are compared, which have not been held against their room;
  * and the number of domains is that of eligible nodes.

@@ -17,7 +17,8 @@ struct mu_tracked {
     uint64_t session; /* that the fields below, but for views, belong to */
     uint64_t moves;   /* counts that went up or down */
     uint32_t log[MU_TERMS_MOVES];
-    /* SPREAD: the count of the least loaded domain that has eligible nodes, and how many have it. */
+    /* SPREAD: the count of the least loaded domain that has eligible nodes, and how many have
+     * it. */
     bool least_known;
     int32_t least;
     uint32_t at_least;
@@ -80,9 +81,9 @@ void mu_terms_least(struct mu_tracked *t, const struct mu_census *census);
  * memory. Valid until the next find. Cost: O(views of the census). */
 uint32_t mu_view_find(struct mu_terms *terms, uint32_t census, int32_t skew, int32_t min_domains,
                       bool self);
-/* Bring a view up to date; its bits, one per row, are *out until the next update. Errors: MU_ENOMEM.
- * Cost: O(moves since it was current + rows of domains that crossed the limit), or O(domains) where
- * too many have moved. */
+/* Bring a view up to date; its bits, one per row, are *out until the next update. Errors:
+ * MU_ENOMEM. Cost: O(moves since it was current + rows of domains that crossed the limit), or
+ * O(domains) where too many have moved. */
 int mu_view_update(struct mu_terms *terms, uint32_t census, uint32_t view, const uint64_t **out);
 /* Rows in whose domain the census counts anyone. */
 int mu_view_any(struct mu_terms *terms, uint32_t census, const uint64_t **out);

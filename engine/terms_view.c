@@ -10,9 +10,9 @@
  * Views (engine/terms.h), and what they may take.
  *
  * A view is kept for each (census, limit rule) that was asked, for the next time. Limits come from
- * pods: a thousand spread constraints with a thousand skews are a thousand views of one census. So a
- * census keeps the few that were asked last, in that order, and all views together have a bound in
- * bytes. What is forgotten is only slower to ask again.
+ * pods: a thousand spread constraints with a thousand skews are a thousand views of one census. So
+ * a census keeps the few that were asked last, in that order, and all views together have a bound
+ * in bytes. What is forgotten is only slower to ask again.
  */
 
 /* It has to be made anew. */

@@ -2,8 +2,8 @@
 #define MU_INFORMER_CODEC_H
 /*
  * Kubernetes on the wire: envelope, lists, watch frames, Status, and the translation of Pods,
- * Nodes and Namespaces into the engine's neutral objects. Input is hostile: every size is capped, every error
- * names the object and field.
+ * Nodes and Namespaces into the engine's neutral objects. Input is hostile: every size is capped,
+ * every error names the object and field.
  */
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"

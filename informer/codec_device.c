@@ -36,7 +36,8 @@ static void refuse_share(struct mu_pod_reader *r, struct mu_str key, const char 
     mu_pod_warn(r, "metadata.annotations", key, expected);
 }
 
-/* "0.5" as 500: digits with one point, above 0 and below 1. Parts of a thousandth are rounded up. */
+/* "0.5" as 500: digits with one point, above 0 and below 1. Parts of a thousandth are rounded
+ * up. */
 static bool read_fraction(struct mu_str text, int64_t *millis)
 {
     struct mu_quantity q;

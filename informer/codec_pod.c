@@ -263,7 +263,8 @@ static int put_requests(struct mu_pod_reader *r)
 /* --- rules that are not built -------------------------------------------------------------- */
 
 /* Numbers in VolumeSource: gcePersistentDisk, awsElasticBlockStore, iscsi, persistentVolumeClaim,
- * rbd, cinder, vsphereVolume, azureDisk, portworxVolume, ephemeral; and those not yet thought of. */
+ * rbd, cinder, vsphereVolume, azureDisk, portworxVolume, ephemeral; and those not yet thought
+ * of. */
 static bool volume_binds(const struct mu_view_volume_source *source)
 {
     const mu_numbers binding = UINT64_C(1) << 3 | 1 << 4 | 1 << 8 | 1 << 10 | 1 << 11 | 1 << 13 |

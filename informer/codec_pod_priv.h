@@ -4,8 +4,8 @@
  * A pod on its way from views to struct mu_pod_object: codec_pod.c has the whole,
  * the other rooms a part each.
  *
- * Each mu_pod_put_* fills one part of `out` from the views. Returns 0, also when the part is beyond a
- * bound (left out) or cannot be read: then the pod is marked and the warning names the field.
+ * Each mu_pod_put_* fills one part of `out` from the views. Returns 0, also when the part is beyond
+ * a bound (left out) or cannot be read: then the pod is marked and the warning names the field.
  * Errors: MU_ENOMEM with *error set.
  */
 #include "engine/base/arena.h"

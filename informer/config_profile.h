@@ -14,8 +14,8 @@
  *
  * Plugins: NodeResourcesFit, NodeResourcesBalancedAllocation, TaintToleration, NodeAffinity,
  * PodTopologySpread, InterPodAffinity, ImageLocality, and GpuFragmentation, which is ours. Weights
- * are 0 to MU_PROFILE_WEIGHT_MAX; those of resources, of which each is there once, begin at 1. A name
- * is 1 to 63 of a-z 0-9 - and is none of the built-in ones, so that these stay what they are.
+ * are 0 to MU_PROFILE_WEIGHT_MAX; those of resources, of which each is there once, begin at 1. A
+ * name is 1 to 63 of a-z 0-9 - and is none of the built-in ones, so that these stay what they are.
  */
 #include "engine/profile.h"
 #include "informer/config.h"
@@ -24,8 +24,9 @@
  * place: MU_EINVAL, MU_ELIMIT; *set is as before. */
 int mu_config_profiles(struct mu_config *config, struct mu_config_node *mapping,
                        struct mu_profile_set *set, struct mu_error *error);
-/* The same from a file of which all else is passed over but `profile`, the name of one of them or of
- * a built-in one: *chosen is it, unchanged when there is none. Errors: also those of mu_config_load. */
+/* The same from a file of which all else is passed over but `profile`, the name of one of them or
+ * of a built-in one: *chosen is it, unchanged when there is none. Errors: also those of
+ * mu_config_load. */
 int mu_config_profiles_load(const char *path, struct mu_profile_set *set,
                             const struct mu_profile **chosen, struct mu_error *error);
 

@@ -371,8 +371,8 @@ static const struct mu_pump_hooks client_hooks = {on_turn, on_flushed, on_expire
 
 /* ---- public -------------------------------------------------------------------------------- */
 
-/* host_text: the name, NUL, then the authority (an IPv6 address in brackets) and the port, NUL, then
- * the path. */
+/* host_text: the name, NUL, then the authority (an IPv6 address in brackets) and the port, NUL,
+ * then the path. */
 static int client_host(struct mu_http_client *client, const struct mu_http_client_config *config)
 {
     size_t bytes = 2 * (size_t)config->host.len + sizeof "[]:65535" + 1 + config->path.len;

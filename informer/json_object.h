@@ -27,7 +27,8 @@
 
 /* Append a message as a JSON object; with `kind` given, kind and apiVersion come first.
  * Errors: the buffer's (MU_ENOMEM, MU_ELIMIT), MU_EUNSUPPORTED (a field type that no Kubernetes
- * object of ours has; nested deeper than MU_JSON_DEPTH_MAX). On error *out is as it was. Thread: any. Cost: O(bytes). */
+ * object of ours has; nested deeper than MU_JSON_DEPTH_MAX). On error *out is as it was. Thread:
+ * any. Cost: O(bytes). */
 int mu_json_message_write(struct mu_buf *out, struct mu_str api_version, struct mu_str kind,
                           const ProtobufCMessage *message, struct mu_error *error);
 

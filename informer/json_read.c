@@ -621,8 +621,8 @@ static int read_map(struct reader *r, const struct path *path, const json_t *jso
     return status;
 }
 
-/* The field called `name`, in the message itself or in one that JSON inlines into it: then *around is
- * the field that holds that one. NULL: not a field that we know. */
+/* The field called `name`, in the message itself or in one that JSON inlines into it: then *around
+ * is the field that holds that one. NULL: not a field that we know. */
 static const ProtobufCFieldDescriptor *find_field(const ProtobufCMessageDescriptor *type,
                                                   const char *name,
                                                   const ProtobufCFieldDescriptor **around)

@@ -31,7 +31,7 @@
 #define MU_BINDS_IN_FLIGHT_MAX (1u << 16)
 
 /* Reports: conditions and events about pods. */
-#define MU_REPORT_PODS_MAX      (1u << 17) /* pods whose condition is to be written, or was lately */
+#define MU_REPORT_PODS_MAX      (1u << 17) /* pods whose condition waits or was lately written */
 #define MU_REPORT_EVENTS_MAX    (1u << 17) /* events not yet written; what is beyond is dropped */
 #define MU_REPORT_IN_FLIGHT_MAX 1024u
 #define MU_REPORT_RATE_MAX      100000u /* writes a second */

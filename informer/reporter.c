@@ -28,9 +28,9 @@
  * its timer is READY at once, where the budget slows it down: a try costs a token whether or not a
  * request comes of it.
  *
- * Many items can be due at one moment, or have become moot by then (a cluster that grew, a namespace
- * that was deleted). One call wakes, forgets and looks at a bounded number of them; what is left is
- * due at once, so that the loop gets to its other work in between.
+ * Many items can be due at one moment, or have become moot by then (a cluster that grew, a
+ * namespace that was deleted). One call wakes, forgets and looks at a bounded number of them; what
+ * is left is due at once, so that the loop gets to its other work in between.
  */
 #include "informer/reporter.h"
 

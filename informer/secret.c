@@ -30,7 +30,8 @@ struct mu_str mu_secret_str(const struct mu_secret *secret)
     return (struct mu_str){secret->data, secret->len};
 }
 
-/* Storage for `bytes` and the NUL; what is there moves along. Errors: MU_ENOMEM, *secret as it was. */
+/* Storage for `bytes` and the NUL; what is there moves along. Errors: MU_ENOMEM, *secret as it
+ * was. */
 static int grow(struct mu_secret *secret, uint32_t bytes)
 {
     MU_ASSERT(bytes < UINT32_MAX && bytes >= secret->len);

@@ -90,8 +90,8 @@ enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node)
 
 /* --- quantities ---------------------------------------------------------------------------- */
 
-/* Nearly every quantity: a whole number of up to 12 digits, with no suffix, m, Ki, Mi or Gi, that is
- * a whole number of the unit. Any other is mu_quantity_parse's. */
+/* Nearly every quantity: a whole number of up to 12 digits, with no suffix, m, Ki, Mi or Gi, that
+ * is a whole number of the unit. Any other is mu_quantity_parse's. */
 static bool read_plain(struct mu_str text, enum mu_tally_unit unit, int64_t *value)
 {
     int64_t number = 0;

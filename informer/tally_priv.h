@@ -37,7 +37,8 @@ enum mu_tally_unit {
 enum mu_tally_unit mu_tally_unit(struct mu_str name, bool node);
 
 enum mu_tally_fault { MU_TALLY_OK, MU_TALLY_UNREADABLE, MU_TALLY_NEGATIVE, MU_TALLY_HUGE };
-/* Read one quantity; one without data is absent, and 0. *value is 0 when unreadable or negative and MU_AMOUNT_MAX when huge. */
+/* Read one quantity; one without data is absent, and 0. *value is 0 when unreadable or negative and
+ * MU_AMOUNT_MAX when huge. */
 enum mu_tally_fault mu_tally_read(struct mu_str quantity, enum mu_tally_unit unit, int64_t *value);
 const char *mu_tally_fault_text(enum mu_tally_fault fault);
 

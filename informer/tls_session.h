@@ -24,8 +24,9 @@ void mu_tls_session_destroy(struct mu_tls_session *session); /* NULL is fine */
 
 /* Bytes from the peer; borrowed until handshake or read has returned 0 or an error. */
 void mu_tls_session_feed(struct mu_tls_session *session, const uint8_t *data, size_t len);
-/* Go on with it. 1: done, 0: waits for the peer. Errors: MU_ETLS (problem says why; what flush gives
- * is the alert), MU_ENOMEM, MU_ELIMIT. A client calls it once before there is anything to feed. */
+/* Go on with it. 1: done, 0: waits for the peer. Errors: MU_ETLS (problem says why; what flush
+ * gives is the alert), MU_ENOMEM, MU_ELIMIT. A client calls it once before there is anything to
+ * feed. */
 int mu_tls_session_handshake(struct mu_tls_session *session);
 /* Up to cap plain bytes; 0: all that was fed is used up. After the handshake. Errors as above, and
  * MU_ECLOSED: the peer has ended its direction properly. */

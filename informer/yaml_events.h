@@ -15,9 +15,9 @@
  * and the end of the stream. */
 typedef int (*mu_yaml_event_fn)(void *context, struct fy_event *event);
 
-/* Parse text, which `name` stands for in errors: "name:line:column: expected ...". Errors: MU_EINVAL
- * (not YAML, no UTF-8, control characters, anchors, aliases, tags), MU_ENOMEM, what fn returns.
- * Thread: any. Cost: O(bytes). */
+/* Parse text, which `name` stands for in errors: "name:line:column: expected ...". Errors:
+ * MU_EINVAL (not YAML, no UTF-8, control characters, anchors, aliases, tags), MU_ENOMEM, what fn
+ * returns. Thread: any. Cost: O(bytes). */
 int mu_yaml_events(struct mu_str text, const char *name, mu_yaml_event_fn fn, void *context,
                    struct mu_error *error);
 

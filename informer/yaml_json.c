@@ -125,7 +125,8 @@ static bool is_real(const char *text)
     return *text == '\0';
 }
 
-/* Whether a plain scalar can be anything but a text. Most cannot, by their first character alone. */
+/* Whether a plain scalar can be anything but a text. Most cannot, by their first character
+ * alone. */
 static bool may_be_more(const char *text)
 {
     return strchr("0123456789+-.~yYnNtToOfF", text[0]) != NULL; /* "" too: null */

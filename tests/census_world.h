@@ -593,7 +593,7 @@ static void check(struct world *w, const struct mu_snapshot *s)
         assert_int_equal(s->censuses[i].id != 0, seen[i]);
 }
 
-/* --- admission ------------------------------------------------------------------------------------- */
+/* --- admission -------------------------------------------------------------------------------- */
 
 /* How many other pods that `about` is about are where `key` has this value, NULL: any value. */
 static int32_t naive_near(struct world *w, const struct pod *owner, const struct term *t,

@@ -4,9 +4,9 @@
  * Hostile peers of a server, beside a well-behaved client of the same server: who is held up is
  * seen by counting the turns of the loop, not by a clock.
  *
- * A foe is a raw socket, in cleartext or with OpenSSL on it; once per millisecond it may act. What it
- * wants to send and the socket does not take is kept, up to a bound; what it receives is counted and
- * its beginning kept, unless it does not read.
+ * A foe is a raw socket, in cleartext or with OpenSSL on it; once per millisecond it may act. What
+ * it wants to send and the socket does not take is kept, up to a bound; what it receives is counted
+ * and its beginning kept, unless it does not read.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,4 +1,5 @@
-/* Evictions, and the disruption budgets that they ask (kubernetes-wire 5.2 of the project's notes). */
+/* Evictions, and the disruption budgets that they ask (kubernetes-wire 5.2 of the project's
+ * notes). */
 #include "tests/kubesim_fixture.h"
 
 #define BUDGETS "/apis/policy/v1/namespaces/default/poddisruptionbudgets"

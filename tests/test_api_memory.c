@@ -100,8 +100,8 @@ static const struct request requests[] = {
      "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}", 200},
 };
 
-/* Allocations whose failure makes no difference come in short runs (a chunk that was not given back,
- * an answer in JSON instead of YAML): so many of them in a row are the end of the request. */
+/* Allocations whose failure makes no difference come in short runs (a chunk that was not given
+ * back, an answer in JSON instead of YAML): so many of them in a row are the end of the request. */
 #define UNTOUCHED_MAX 48u
 
 /* A world in which every request finds what it names. */

@@ -305,7 +305,8 @@ static void test_show__twice__as_once(void **state)
 {
     struct fixture *f = *state;
     (void)f;
-    /* Pod{metadata{uid u}, spec{containers[{name c}], nodeName n}, status{phase Running, startTime}} */
+    /* Pod{metadata{uid u}, spec{containers[{name c}], nodeName n}, status{phase Running,
+     * startTime}} */
     static const struct mu_str pod = {"\x0a\x03\x2a\x01u\x12\x08\x12\x03\x0a\x01"
                                       "c\x52\x01n\x1a\x0d\x0a\x07Running\x3a\x02\x08\x01",
                                       30};

@@ -340,7 +340,7 @@ static void test_db_census__number_used_again__shows_the_new_key(void **state)
     mu_db_destroy(w.db);
 }
 
-/* --- admission of gangs ------------------------------------------------------------------------ */
+/* --- admission of gangs ----------------------------------------------------------------------- */
 
 /* A gang of two, alike, of these rules, planned for node-0 and node-`second`. */
 struct pair {

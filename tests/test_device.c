@@ -632,7 +632,8 @@ static void check_resized(struct mu_db *db, struct mu_snapshot *s, uint64_t vers
     assert_int_equal(mu_db_audit_step(db, 64), 0);
 }
 
-/* Devices go and come under pods that have some: who loses its own is given another, and keeps it. */
+/* Devices go and come under pods that have some: who loses its own is given another, and keeps
+ * it. */
 static void test_device_db__fewer_devices_under_bound_pods__others_given(void **state)
 {
     (void)state;

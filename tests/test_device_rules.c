@@ -1,7 +1,7 @@
 /*
  * The rules of shared devices from a manifest to a decision, case by case: one node with two GPUs,
- * pods that run there already, and one that waits. It gets the devices that are named, or none, with
- * the reason and whether preemption may help.
+ * pods that run there already, and one that waits. It gets the devices that are named, or none,
+ * with the reason and whether preemption may help.
  */
 #include "tests/manifest_kit.h"
 

@@ -160,7 +160,7 @@ static void test_kubesim__tls_flags_that_do_not_fit__exit_2(void **state)
     assert_int_equal(exit_status(start_program(missing, "/dev/null")), 1);
 }
 
-/* ---- certificates from files ------------------------------------------------------------------ */
+/* ---- certificates from files ----------------------------------------------------------------- */
 
 static void write_file(const char *path, struct mu_str text)
 {
@@ -250,15 +250,15 @@ static void test_kubesim__hang_up__new_certificates_old_streams(void **state)
     kit_free(kit);
 }
 
-/* ---- faults ----------------------------------------------------------------------------------- */
+/* ---- faults ---------------------------------------------------------------------------------- */
 
 static void on_front_closed(void *context)
 {
     *(bool *)context = true;
 }
 
-/* The gate keeps a request beyond its connection, with who sent it: late, repeated and lost ones are
- * the administrator's all the same. */
+/* The gate keeps a request beyond its connection, with who sent it: late, repeated and lost ones
+ * are the administrator's all the same. */
 static void test_front__faults_over_tls__the_peer_stays_who_it_was(void **state)
 {
     (void)state;
@@ -309,7 +309,7 @@ static void test_front__faults_over_tls__the_peer_stays_who_it_was(void **state)
     harness_free(h);
 }
 
-/* ---- memory ------------------------------------------------------------------------------------ */
+/* ---- memory ---------------------------------------------------------------------------------- */
 
 static bool make_identity(void *context)
 {

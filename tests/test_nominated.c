@@ -431,7 +431,8 @@ static bool fits_beside(struct mu_snapshot *s, const struct mu_class *c, uint32_
     return fits;
 }
 
-/* The best row: those that refuse beside the nominated lose their slots. `saved` is free[] of all. */
+/* The best row: those that refuse beside the nominated lose their slots. `saved` is free[] of
+ * all. */
 static uint32_t naive_pick(struct mu_snapshot *s, const struct mu_profile *profile,
                            struct mu_class_ix ix, int32_t priority)
 {

@@ -1,6 +1,6 @@
 /*
- * tools/workload/philly: hand-written lists of jobs, right and damaged; random ones against sums; and
- * the published ones where they are (tests/traces.h).
+ * tools/workload/philly: hand-written lists of jobs, right and damaged; random ones against sums;
+ * and the published ones where they are (tests/traces.h).
  */
 #include "tests/mu_test.h"
 
@@ -188,8 +188,8 @@ static void test_philly_load__memory_runs_out__leaves_nothing(void **state)
     (void)unlink(path);
 }
 
-/* Random lists: every GPU of every job is asked for once, by pods of at most 8 in a gang that states
- * how many they are. */
+/* Random lists: every GPU of every job is asked for once, by pods of at most 8 in a gang that
+ * states how many they are. */
 static void test_philly_load__random_jobs__ask_for_every_gpu_once(void **state)
 {
     (void)state;

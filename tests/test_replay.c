@@ -362,7 +362,8 @@ static void test_watcher__pods_deleted__count_as_finished_when_bound(void **stat
     rig_destroy(rig);
 }
 
-/* Deleted while the watch was cut and the history went on: only a new list shows that it is gone. */
+/* Deleted while the watch was cut and the history went on: only a new list shows that it is
+ * gone. */
 static void test_watcher__deleted_unseen__is_found_gone_by_the_next_list(void **state)
 {
     (void)state;

@@ -1,6 +1,6 @@
 /*
- * Every placement rule by cases, from manifest to verdict: what a node is told for a pod, one line a
- * case, with kube-scheduler's quirks. Decoder, model, counts and filters are all behind it.
+ * Every placement rule by cases, from manifest to verdict: what a node is told for a pod, one line
+ * a case, with kube-scheduler's quirks. Decoder, model, counts and filters are all behind it.
  *
  * Three nodes are always there, alike in size: n1 in zone a, n2 in zone b, n3 in none. A case adds
  * objects and a pod `p`, and expects for each node, by name, "ok" or the filter that refuses it; a

@@ -179,7 +179,7 @@ static void test_scheduler__spread__zones_stay_level(void **state)
     rig_fini(&r);
 }
 
-/* --- labels of namespaces ---------------------------------------------------------------------- */
+/* --- labels of namespaces --------------------------------------------------------------------- */
 
 static const struct mu_str prod[] = {{"prod", 4}};
 static const struct mu_requirement env_prod[] = {{{"env", 3}, MU_OP_IN, prod, 1}};
@@ -266,7 +266,7 @@ static void test_scheduler__namespace_relabelled__anti_affinity_is_lifted(void *
     rig_fini(&r);
 }
 
-/* --- node affinity ------------------------------------------------------------------------------ */
+/* --- node affinity ---------------------------------------------------------------------------- */
 
 /* By name, by labels, and by both at once; terms are alternatives. */
 static void test_scheduler__node_affinity__decides_the_node(void **state)

@@ -8,7 +8,8 @@
 #include "informer/proto/core.pb-c.h"
 #include "tools/kubesim/limits.h"
 
-/* A pod with labels app=web, tier="", size=7 and fields node n1, scheduler muster, phase Running. */
+/* A pod with labels app=web, tier="", size=7 and fields node n1, scheduler muster, phase
+ * Running. */
 static struct mu_kobject *make_pod(void)
 {
     static Kube__StringEntry app = KUBE__STRING_ENTRY__INIT;

@@ -14,7 +14,7 @@
 
 #define NOW_S 1000000
 
-/* ---- messages as text: "1{1'name' 8{1:5}}" is field 1 with a text and a message inside -------- */
+/* ---- messages as text: "1{1'name' 8{1:5}}" is field 1 with a text and a message inside ------- */
 
 static void encode(const char **at, struct mu_buf *out)
 {

@@ -1,7 +1,7 @@
 /*
  * Rules about other pods against their naive form on strings: for random worlds behind the cluster
- * DB, the verdict of every pod on every node, before and while a session places; the counts must come
- * back as they were.
+ * DB, the verdict of every pod on every node, before and while a session places; the counts must
+ * come back as they were.
  */
 #include "tests/mu_test.h"
 

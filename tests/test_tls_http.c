@@ -1,4 +1,5 @@
-/* HTTP over TLS, over loopback: both protocols, credentials that change, peers that stall or lie. */
+/* HTTP over TLS, over loopback: both protocols, credentials that change, peers that stall or
+ * lie. */
 #include <poll.h>
 #include <sys/socket.h>
 

@@ -1,8 +1,8 @@
 /*
  * A thousand watchers of the embedded API server, over real sockets, while 10,000 pods are created
- * and bound (1,000 under a sanitizer): half of them streams that share a few connections, half with a connection each. All
- * see everything, in order; one more that reads nothing holds up nobody, costs a bounded amount,
- * and sees everything too once it reads.
+ * and bound (1,000 under a sanitizer): half of them streams that share a few connections, half with
+ * a connection each. All see everything, in order; one more that reads nothing holds up nobody,
+ * costs a bounded amount, and sees everything too once it reads.
  */
 #include <fcntl.h>
 #include <netinet/in.h>

@@ -1,4 +1,5 @@
-/* tools/workload: the container, the generated default, and the encoders read back by protobuf-c. */
+/* tools/workload: the container, the generated default, and the encoders read back by
+ * protobuf-c. */
 #include "tests/mu_test.h"
 
 #include "engine/base/arena.h"

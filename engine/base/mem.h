@@ -29,8 +29,8 @@ void *mu_mem_zalloc(size_t bytes) __attribute__((malloc, alloc_size(1)));
 void *mu_mem_calloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2)));
 /* Align to `align` (a power of two, at most 4096): for columns and cache-line owners. Zeroed. */
 void *mu_mem_zalloc_aligned(size_t align, size_t bytes) __attribute__((malloc, alloc_size(2)));
-/* Align to 64, zeroed, for a column that is visited at random: on huge pages where it is large enough for them
- * and the system allows it, which spares most of the page walks. */
+/* Align to 64, zeroed, for a column that is visited at random: on huge pages where it is large
+ * enough for them and the system allows it, which spares most of the page walks. */
 void *mu_mem_zalloc_column(size_t bytes) __attribute__((malloc, alloc_size(1)));
 /* Resize to bytes (> 0). On NULL the old block is untouched. old may be NULL. */
 void *mu_mem_realloc(void *old, size_t bytes);

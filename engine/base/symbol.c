@@ -220,8 +220,8 @@ static int intern_new(struct mu_symtab *table, struct mu_str text, uint64_t hash
     return 0;
 }
 
-/* Where a text is among the recent ones: by its length and ends, which is quicker than a hash. Texts
- * that meet there push each other out and are found by the index. */
+/* Where a text is among the recent ones: by its length and ends, which is quicker than a hash.
+ * Texts that meet there push each other out and are found by the index. */
 static uint32_t recent_slot(struct mu_str text)
 {
     uint64_t first = 0, last = 0;

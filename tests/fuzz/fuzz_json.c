@@ -1,6 +1,7 @@
 /*
- * JSON of API objects: no input crashes or leaks, and what was read as a message is written and read
- * again to the same bytes. The first byte chooses the kind, the second lets that allocation fail.
+ * JSON of API objects: no input crashes or leaks, and what was read as a message is written and
+ * read again to the same bytes. The first byte chooses the kind, the second lets that allocation
+ * fail.
  *
  * covers: informer/json_read.c informer/json_object.c:-mu_json_object_write
  */

@@ -1,7 +1,7 @@
 /*
- * Manifests to verdicts: whatever a file holds, it is read, complained about, put into a cluster DB,
- * placed and explained, and every answer is JSON. The first byte lets that allocation of reading
- * fail, the second one of what comes after it.
+ * Manifests to verdicts: whatever a file holds, it is read, complained about, put into a cluster
+ * DB, placed and explained, and every answer is JSON. The first byte lets that allocation of
+ * reading fail, the second one of what comes after it.
  *
  * libfyaml 0.7 loses a few kilobytes on some texts that are not YAML, so the sanitizer is told not
  * to look for leaks; our own memory is counted here instead.

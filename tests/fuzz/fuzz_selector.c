@@ -1,7 +1,8 @@
 /*
- * Label selectors, field selectors and Accept headers, one a line: no text crashes. What is accepted
- * keeps its promises: a selector says the same of an object each time, the label part and the field
- * part together are their conjunction, and an answer is never in a form that was not offered.
+ * Label selectors, field selectors and Accept headers, one a line: no text crashes. What is
+ * accepted keeps its promises: a selector says the same of an object each time, the label part and
+ * the field part together are their conjunction, and an answer is never in a form that was not
+ * offered.
  *
  * covers: tools/kubesim/selector.c tools/kubesim/negotiate.c
  */

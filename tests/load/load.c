@@ -4,9 +4,9 @@
  *   KUBESIM -> LOAD (nodes, then pods) -> WATCH -> MUSTERD -> BIND -> COLLECT -> END
  *
  * All pods exist before the scheduler starts, so that it lists them page by page and then finds all
- * of them waiting: the cold start of a scheduler beside a full cluster, at its worst. muster-kubesim
- * and musterd are processes of their own, whose resident memory is read from /proc. It ends with
- * the report of the demo, recomputed from the API server's objects.
+ * of them waiting: the cold start of a scheduler beside a full cluster, at its worst.
+ * muster-kubesim and musterd are processes of their own, whose resident memory is read from /proc.
+ * It ends with the report of the demo, recomputed from the API server's objects.
  *
  * The cluster: nodes of 96 CPUs, 384 GiB and 110 pods. Pods of 1 to 16 CPUs, nine tenths of what
  * there is at ten pods to a node; a tenth of them in gangs of 4 to 32. All from one seed.

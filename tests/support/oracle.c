@@ -530,7 +530,8 @@ static int64_t share_of(const struct mu_snapshot *s, struct mu_class_ix class_ix
     return share;
 }
 
-/* The member of [begin, begin + count) that comes at place `nth`: canonical, or by falling share. */
+/* The member of [begin, begin + count) that comes at place `nth`: canonical, or by falling
+ * share. */
 static uint32_t member_at(const struct oracle *o, const struct mu_gang_block *block, uint32_t begin,
                           uint32_t count, uint32_t nth)
 {
@@ -667,7 +668,8 @@ static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
     }
 }
 
-/* Lay the minimum out in way o->way; returns how many are missing and leaves no trace of a failure. */
+/* Lay the minimum out in way o->way; returns how many are missing and leaves no trace of a
+ * failure. */
 static uint32_t minimum_place(struct oracle *o, const struct mu_gang_row *row,
                               struct mu_oracle_gang *out, struct mu_class_ix *failed)
 {

@@ -87,8 +87,9 @@ static int64_t fragmentation(const struct mu_snapshot *s, const struct mu_device
     return sum;
 }
 
-/* The best of all sets of devices that would do: by what it leaves, where that counts, then with the
- * least left on them, then the lowest numbers. Returns by how much less fragmented the row is. */
+/* The best of all sets of devices that would do: by what it leaves, where that counts, then with
+ * the least left on them, then the lowest numbers. Returns by how much less fragmented the row
+ * is. */
 static int64_t best_set(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row,
                         bool counts, uint16_t *best)
 {

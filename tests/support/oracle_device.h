@@ -13,8 +13,8 @@ bool mu_oracle_is_tracked(const struct mu_snapshot *snapshot, uint32_t row);
 /* True when some of the row's devices go with a pod of the class. */
 bool mu_oracle_asks_devices(const struct mu_snapshot *snapshot, const struct mu_class *class_,
                             uint32_t row);
-/* How much less fragmented a row is with a pod of the class, which fits, on the best of its devices:
- * these. 0 where none are tracked. */
+/* How much less fragmented a row is with a pod of the class, which fits, on the best of its
+ * devices: these. 0 where none are tracked. */
 int64_t mu_oracle_worth(const struct mu_snapshot *snapshot, const struct mu_class *class_,
                         uint32_t row, uint16_t *devices);
 /* The devices that a pod of the class, which fits, gets there under a profile. */

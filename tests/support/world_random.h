@@ -2,9 +2,9 @@
 #define MU_TESTS_SUPPORT_WORLD_RANDOM_H
 /*
  * Random worlds of objects: nodes in zones and racks, some without labels, cordoned or tainted;
- * namespaces with labels; pods placed and pending that use every rule of engine/object.h, drawn from
- * few words so that they meet. What is made here goes into a cluster DB as well as before the naive
- * rules (tools/report/rules.h), and the two must agree.
+ * namespaces with labels; pods placed and pending that use every rule of engine/object.h, drawn
+ * from few words so that they meet. What is made here goes into a cluster DB as well as before the
+ * naive rules (tools/report/rules.h), and the two must agree.
  */
 #include "engine/base/arena.h"
 #include "engine/base/random.h"
@@ -33,8 +33,8 @@ struct mu_str mu_world_text(struct mu_arena *arena, const char *prefix, uint32_t
 /* Aborts when out of memory. Free by destroying the arena. */
 void mu_world_random(struct mu_world *world, struct mu_arena *arena, struct mu_random *random,
                      const struct mu_world_shape *shape);
-/* One more change: labels, taints or cordon of a node; labels, end or deletion of a pod; labels of a
- * namespace. A node or pod may also have been replaced: by another one, that has its name. */
+/* One more change: labels, taints or cordon of a node; labels, end or deletion of a pod; labels of
+ * a namespace. A node or pod may also have been replaced: by another one, that has its name. */
 struct mu_world_changed {
     uint32_t node, pod, ns; /* index of what changed; the others UINT32_MAX */
     struct mu_str replaced; /* UID of the object that went before; empty: it is the same one */

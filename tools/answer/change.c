@@ -402,7 +402,8 @@ static bool same_domain(const struct finder *f, struct mu_symbol key, uint32_t o
     return false;
 }
 
-/* Whether a rule of this kind goes by a label that is to change: it would have to be judged anew. */
+/* Whether a rule of this kind goes by a label that is to change: it would have to be judged
+ * anew. */
 static bool moved(const struct finder *f, enum mu_term_kind kind)
 {
     for (uint32_t i = 0; i < f->class_.term_count; i++)
@@ -446,8 +447,9 @@ static int remove_others(struct finder *f)
     return 0;
 }
 
-/* What takes a rule of the pod away for good is said where a rule refuses the row, and where another
- * change could make it refuse: a label that moves the row, other nodes to count, pods that leave. */
+/* What takes a rule of the pod away for good is said where a rule refuses the row, and where
+ * another change could make it refuse: a label that moves the row, other nodes to count, pods that
+ * leave. */
 static int waive_terms(struct finder *f)
 {
     uint32_t kinds = 0;

@@ -32,7 +32,8 @@ static int score_row(const struct explainer *e, struct mu_place_pod pod, struct 
     return rc;
 }
 
-/* "Unsupported" is no filter of kube-scheduler: the rule is its filter's, which is not built here. */
+/* "Unsupported" is no filter of kube-scheduler: the rule is its filter's, which is not built
+ * here. */
 static int refuse_unbuilt(struct explainer *e, struct mu_explain_row *row, struct mu_str *words)
 {
     if (words->data == NULL) {

@@ -13,8 +13,9 @@ struct mu_label_want {
 };
 
 /* The fewest changes of a node's labels with which it matches, of those that one term of the
- * affinity asks for. A node's name and its hostname label are what they are. False: no labels do it,
- * or more than MU_LABEL_WANTS_MAX requirements are to be looked at. Cost: O(requirements squared). */
+ * affinity asks for. A node's name and its hostname label are what they are. False: no labels do
+ * it, or more than MU_LABEL_WANTS_MAX requirements are to be looked at. Cost: O(requirements
+ * squared). */
 bool mu_labels_wanted(const struct mu_model *model, const struct mu_affinity *affinity,
                       const struct mu_labels_view *labels, struct mu_symbol name,
                       struct mu_label_want wants[MU_LABEL_WANTS_MAX], uint32_t *count);

@@ -2,8 +2,8 @@
 #define MU_TOOLS_ANSWER_SETTLE_H
 /*
  * Where everything that waits would go: sessions over a DB, one after another, each binding applied
- * as if the cluster had taken it at once, until a session has nothing to decide. Time is virtual: it
- * jumps to when the next session would have something to do.
+ * as if the cluster had taken it at once, until a session has nothing to decide. Time is virtual:
+ * it jumps to when the next session would have something to do.
  *
  * What was decided is told by name, in the order of the decisions.
  */
@@ -51,8 +51,8 @@ struct mu_settle_config {
     void (*progress)(void *context, uint32_t bound, uint32_t waiting);
     void *context;
 };
-/* Run. *out lives in the arena. Errors: MU_ENOMEM, what bind returned, MU_ECONFLICT with *error (the
- * DB does not take a plan of its own snapshot: a bug). Thread: the DB's writer. */
+/* Run. *out lives in the arena. Errors: MU_ENOMEM, what bind returned, MU_ECONFLICT with *error
+ * (the DB does not take a plan of its own snapshot: a bug). Thread: the DB's writer. */
 int mu_settle(struct mu_db *db, const struct mu_settle_config *config, struct mu_arena *arena,
               struct mu_settled *out, struct mu_error *error);
 

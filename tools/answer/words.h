@@ -12,7 +12,8 @@ struct mu_str mu_answer_name(struct mu_arena *arena, struct mu_str ns, struct mu
 void mu_answer_amount(struct mu_buf *out, struct mu_str resource, int64_t amount, bool human);
 /* Whether the resource is counted in bytes. */
 bool mu_answer_is_bytes(struct mu_str resource);
-/* The filter's name; "Unsupported" for MU_VERDICT_KINDS, which stands for rules that are not built. */
+/* The filter's name; "Unsupported" for MU_VERDICT_KINDS, which stands for rules that are not
+ * built. */
 const char *mu_answer_filter(struct mu_verdict verdict);
 bool mu_answer_may_preempt(struct mu_verdict verdict);
 

@@ -105,8 +105,8 @@ struct mu_api_unknown {
     const char *group, *resource, *name;
 };
 void mu_api_fail_unknown(struct mu_call *call, const struct mu_api_unknown *unknown);
-/* 422 Invalid with the field as cause; as mu_api_no_room when an allocation of the call failed: what
- * is judged then may lack a part, and its client is not to blame. */
+/* 422 Invalid with the field as cause; as mu_api_no_room when an allocation of the call failed:
+ * what is judged then may lack a part, and its client is not to blame. */
 int mu_api_invalid(struct mu_call *call, const char *field, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* 504 with the cause that clients look for: a version that the server has not reached. */

@@ -1,7 +1,8 @@
 /*
- * Evictions (policy/v1): a delete that asks the disruption budgets first (kubernetes-wire 5.2 of the
- * project's notes). The budget pays before the pod goes: should the pod's removal fail after that,
- * the disruption controller gives the disruption back when the pod is still there two minutes on.
+ * Evictions (policy/v1): a delete that asks the disruption budgets first (kubernetes-wire 5.2 of
+ * the project's notes). The budget pays before the pod goes: should the pod's removal fail after
+ * that, the disruption controller gives the disruption back when the pod is still there two minutes
+ * on.
  */
 #include "tools/kubesim/api_priv.h"
 

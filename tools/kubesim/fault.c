@@ -77,7 +77,8 @@ int mu_faults_parse(const char *list, struct mu_faults *out, struct mu_error *er
 
 /* ---- plans -------------------------------------------------------------------------------- */
 
-/* A knob draws whether or not it is on, so that switching one off moves the others' draws little. */
+/* A knob draws whether or not it is on, so that switching one off moves the others' draws
+ * little. */
 static bool fires(const struct mu_faults *faults, struct mu_random *random, enum mu_fault fault,
                   struct mu_fault_plan *plan)
 {

@@ -28,8 +28,8 @@ struct mu_gate_callbacks {
 struct mu_gate *mu_gate_create(struct mu_apiserver *server, const struct mu_faults *faults,
                                struct mu_random *random, const struct mu_gate_callbacks *callbacks);
 void mu_gate_destroy(struct mu_gate *gate);
-/* Send a request (copied). `user` comes back in the callback. The passage is valid until it is over.
- * Errors: NULL, out of memory; nothing was sent. */
+/* Send a request (copied). `user` comes back in the callback. The passage is valid until it is
+ * over. Errors: NULL, out of memory; nothing was sent. */
 struct mu_passage *mu_gate_submit(struct mu_gate *gate, const struct mu_api_request *request,
                                   bool watch, void *user, uint64_t now_ns);
 /* No callback for this passage from here on; it is over. */

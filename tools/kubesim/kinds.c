@@ -1,7 +1,7 @@
 /*
- * The rows. Kinds of which the rules read no more than metadata have kube.Object as descriptor (with
- * a status of its own: kube.SplitObject): what else they carry stays in unknown fields, byte for
- * byte, and JSON comes from the full schema.
+ * The rows. Kinds of which the rules read no more than metadata have kube.Object as descriptor
+ * (with a status of its own: kube.SplitObject): what else they carry stays in unknown fields, byte
+ * for byte, and JSON comes from the full schema.
  */
 #include "tools/kubesim/kinds.h"
 

@@ -76,8 +76,8 @@ ProtobufCMessage *mu_api_unpack_in(struct mu_arena *arena,
     return protobuf_c_message_unpack(descriptor, &allocator, raw.len, (const uint8_t *)raw.data);
 }
 
-/* As above for the call's arena, noting when it is full: that tells an object that is too large from
- * one that is malformed. */
+/* As above for the call's arena, noting when it is full: that tells an object that is too large
+ * from one that is malformed. */
 static void *allocate_noting(void *data, size_t size)
 {
     struct mu_apiserver *server = data;

@@ -1,8 +1,8 @@
 /*
  * OpenAPI v2, for clients that validate what they create themselves: kubectl before 1.29, and later
  * ones for the List in a file. One document describes all group versions; it comes in the one form
- * that these clients ask for, the protobuf encoding of google/gnostic (OpenAPIv2.proto, which has the
- * field numbers below).
+ * that these clients ask for, the protobuf encoding of google/gnostic (OpenAPIv2.proto, which has
+ * the field numbers below).
  *
  * Lists say by which key a strategic merge patch merges them, as kubectl's apply before 1.27 needs.
  * Operations do not say what they consume: later ones then use the rules built into them.

@@ -31,10 +31,12 @@ int mu_patch_strategic(json_t **target, const json_t *patch, const ProtobufCMess
 uint32_t mu_patch_depth(const json_t *value);
 
 struct mu_call;
-/* Whether the call's media type is one of a patch that its kind takes. Errors: answered with 415. */
+/* Whether the call's media type is one of a patch that its kind takes. Errors: answered with
+ * 415. */
 int mu_patch_check_media(struct mu_call *call);
-/* Apply the call's body, by its media type, to a stored object, in the group version of the request.
- * The media type was checked. *after: the kind's message, in the arena; NULL: the patch changes nothing. Errors: answered. */
+/* Apply the call's body, by its media type, to a stored object, in the group version of the
+ * request. The media type was checked. *after: the kind's message, in the arena; NULL: the patch
+ * changes nothing. Errors: answered. */
 int mu_patch_object(struct mu_call *call, struct mu_str stored, ProtobufCMessage **after);
 
 #endif

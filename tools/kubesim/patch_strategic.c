@@ -339,7 +339,8 @@ static int merge_elements(const struct merge *m, json_t *list, const json_t *pat
     return status == 0 ? drop_empty_places(m, list) : status;
 }
 
-/* Lay a list over the member `name`, and put it in order. `patch` NULL: only order what is there. */
+/* Lay a list over the member `name`, and put it in order. `patch` NULL: only order what is
+ * there. */
 static int merge_list(const struct merge *m, json_t *target, const char *name, const json_t *patch,
                       const json_t *directive, const struct member *member)
 {

@@ -13,8 +13,8 @@ int mu_pod_default(struct mu_arena *arena, Kube__Pod *pod);
  * five minutes. Errors: as above. */
 int mu_pod_default_tolerations(struct mu_arena *arena, Kube__PodSpec *spec);
 
-/* The label that every namespace has: kubernetes.io/metadata.name. ns->metadata is there. Errors: as
- * above. */
+/* The label that every namespace has: kubernetes.io/metadata.name. ns->metadata is there. Errors:
+ * as above. */
 int mu_namespace_default(struct mu_arena *arena, Kube__Namespace *ns);
 
 #endif

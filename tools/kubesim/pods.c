@@ -49,8 +49,8 @@ static bool same_quantity(const Kube__QuantityEntry *a, const Kube__QuantityEntr
            mu_quantity_parse(mu_str_of(q), &y, NULL) == 0 && x.nanos == y.nanos && x.nanos != 0;
 }
 
-/* Look at the cpu and memory of some containers: whether any of them asks for something, and whether
- * all of them get just what they ask for. */
+/* Look at the cpu and memory of some containers: whether any of them asks for something, and
+ * whether all of them get just what they ask for. */
 static void judge_qos(Kube__Container *const *containers, size_t count, bool *any, bool *all)
 {
     static const char *const names[] = {"cpu", "memory"};

@@ -3,10 +3,10 @@
 /*
  * Objects in the form that a client asked for. The stored form is protobuf under the kind's own
  * group and version; it is given out as it is, renumbered for a further group version, cut down to
- * its metadata, as JSON, or as a row of a Table. Text shows what is not stored too (shown.h), and so
- * does a single object in protobuf; protobuf lists and watches carry the stored bytes: whoever reads
- * a million pods that way is a program that decides by what is stored. YAML is JSON here: the answer
- * is turned into YAML as a whole, once it is complete.
+ * its metadata, as JSON, or as a row of a Table. Text shows what is not stored too (shown.h), and
+ * so does a single object in protobuf; protobuf lists and watches carry the stored bytes: whoever
+ * reads a million pods that way is a program that decides by what is stored. YAML is JSON here: the
+ * answer is turned into YAML as a whole, once it is complete.
  */
 #include "tools/kubesim/api_priv.h"
 
@@ -17,7 +17,8 @@ struct mu_api_view {
     struct mu_api_form form;
     enum { MU_INCLUDE_METADATA, MU_INCLUDE_NONE, MU_INCLUDE_OBJECT } include; /* of a row */
 };
-/* The view of the call's client. Errors: as every function that takes a call (a bad includeObject). */
+/* The view of the call's client. Errors: as every function that takes a call (a bad
+ * includeObject). */
 int mu_api_view_of(struct mu_call *call, struct mu_api_view *out);
 
 /* What an answer says that it is. The texts live as long as the table of kinds. */
@@ -31,7 +32,8 @@ bool mu_render_is_text(const struct mu_api_view *view); /* JSON or YAML */
  * MU_EPROTO; *out is then as it was. Cost: O(object). */
 int mu_render_object(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                      int64_t now_s, bool columns, struct mu_buf *out);
-/* Append one object as an element of a list: a field 2 with the stored bytes, or JSON. Errors: as above. */
+/* Append one object as an element of a list: a field 2 with the stored bytes, or JSON. Errors: as
+ * above. */
 int mu_render_item(struct mu_apiserver *server, const struct mu_api_view *view, struct mu_str raw,
                    int64_t now_s, struct mu_buf *out);
 /* Seconds since 1970. */

@@ -96,8 +96,8 @@ static bool is_bare(struct mu_str s)
     return true;
 }
 
-/* JSON's quotes are YAML's, but for characters that YAML wants escaped: those that it does not print
- * and those that YAML 1.1 takes for line breaks. */
+/* JSON's quotes are YAML's, but for characters that YAML wants escaped: those that it does not
+ * print and those that YAML 1.1 takes for line breaks. */
 static bool needs_escape(uint32_t c)
 {
     return (c >= 0x7F && c <= 0x9F) || c == 0x2028 || c == 0x2029 || c == 0xFEFF || c == 0xFFFE ||

@@ -1,8 +1,8 @@
 #ifndef MU_TOOLS_MUSTER_COLLECT_H
 #define MU_TOOLS_MUSTER_COLLECT_H
 /*
- * Fetches all objects of one resource as raw encoded messages: a consistent paged LIST, once. A pure
- * state machine on the request seam. A list that breaks off (a lost reply, an expired continue
+ * Fetches all objects of one resource as raw encoded messages: a consistent paged LIST, once. A
+ * pure state machine on the request seam. A list that breaks off (a lost reply, an expired continue
  * token) starts over, five times at most.
  */
 #include "engine/base/error.h"

@@ -6,8 +6,8 @@
  *   KUBESIM -> NODES -> MUSTERD -> PODS -> SETTLE -> COLLECT -> (still fits? SETTLE) -> END
  *
  * SETTLE ends when every pod is bound, or when no pod was bound for SETTLE_NS. The report then
- * says whether a plain greedy pass would still place something; if so, the scheduler gets more time,
- * up to PATIENCE_NS after the last bind.
+ * says whether a plain greedy pass would still place something; if so, the scheduler gets more
+ * time, up to PATIENCE_NS after the last bind.
  *
  * With --replay pods arrive and end as recorded (tools/muster/replay.h). PODS lasts until the last
  * one has arrived; in SETTLE, pods that wait may still get the room of those that run, so that the

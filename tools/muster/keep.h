@@ -1,6 +1,7 @@
 #ifndef MU_TOOLS_MUSTER_KEEP_H
 #define MU_TOOLS_MUSTER_KEEP_H
-/* What `muster demo --keep` says at its end: what runs on, what to try with kubectl, how to end it. */
+/* What `muster demo --keep` says at its end: what runs on, what to try with kubectl, how to end
+ * it. */
 #include <stdio.h>
 #include "engine/base/error.h"
 #include "tools/muster/result.h"

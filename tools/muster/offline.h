@@ -33,8 +33,8 @@ struct mu_offline {
 };
 
 /* Read the files and, when they are sound, load the DB. `pod` (may be NULL): its name, "ns/name" or
- * a name in `default`; *uid is then its UID, and it is loaded without a node. Returns 0, or the exit
- * status after saying why: 2 the input is wrong, 1 something else is. Close in any case. */
+ * a name in `default`; *uid is then its UID, and it is loaded without a node. Returns 0, or the
+ * exit status after saying why: 2 the input is wrong, 1 something else is. Close in any case. */
 int mu_offline_open(struct mu_offline *offline, const char *program,
                     const struct mu_offline_options *options, const char *pod, struct mu_uid *uid);
 void mu_offline_close(struct mu_offline *offline);

@@ -27,7 +27,8 @@
 #include <stdio.h>
 
 #define WAITS_LOG_NS MU_NS_PER_S /* at most one line in so long */
-/* Requirements of node affinity that one gang may cost in a session without being named: about 50 ms. */
+/* Requirements of node affinity that one gang may cost in a session without being named: about 50
+ * ms. */
 #define COSTLY_LOOKS   (UINT64_C(1) << 23)
 #define PROBLEM_LOG_NS (30 * MU_NS_PER_S)
 /* A first list refused so often in a row, for something that only people can mend, is no start. The
@@ -273,8 +274,8 @@ static void log_summary(struct daemon *d)
            MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
 
-/* A class of pods whose node affinity takes long to judge: bounded (MU_REQUIREMENTS_MAX a node, once
- * for a class), and somebody's. The session is at rest and the gang may have gone since. */
+/* A class of pods whose node affinity takes long to judge: bounded (MU_REQUIREMENTS_MAX a node,
+ * once for a class), and somebody's. The session is at rest and the gang may have gone since. */
 static void log_costly(const struct daemon *d, const struct session_job *job)
 {
     struct mu_gang_ix gang;

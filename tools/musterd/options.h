@@ -36,8 +36,8 @@ struct mu_daemon_options {
  * (0 after --help or --version; 2, with one line on stderr, when something is wrong). */
 int mu_daemon_options_read(struct mu_daemon_options *options, int argc, char *const *argv);
 
-/* Where the API server is, in this order: the kubeconfig given, the server given, the kubeconfigs of
- * $KUBECONFIG, the pod that we run in. Errors, in words: those of informer/kubeconfig.h. */
+/* Where the API server is, in this order: the kubeconfig given, the server given, the kubeconfigs
+ * of $KUBECONFIG, the pod that we run in. Errors, in words: those of informer/kubeconfig.h. */
 int mu_daemon_options_server(const struct mu_daemon_options *options, struct mu_kubeconfig **out,
                              struct mu_error *error);
 

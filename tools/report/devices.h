@@ -26,7 +26,8 @@ void mu_devices_init(struct mu_devices_left *left, const struct mu_node_object *
 bool mu_devices_charge(struct mu_devices_left *left, const struct mu_node_object *node,
                        const struct mu_pod_object *pod, bool add);
 /* Devices for one more pod that is not mixed, those with the least left that suffice. False where
- * the node has none for it, or gives no whole ones. 0 for a pod that asks for none, and for other nodes. */
+ * the node has none for it, or gives no whole ones. 0 for a pod that asks for none, and for other
+ * nodes. */
 bool mu_devices_choose(const struct mu_devices_left *left, const struct mu_node_object *node,
                        const struct mu_pod_object *pod, uint64_t *devices);
 

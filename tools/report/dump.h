@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_REPORT_DUMP_H
 #define MU_TOOLS_REPORT_DUMP_H
-/* Objects as a Kubernetes v1 List in JSON, written to a file one by one: the raw material from which
- * anyone can recompute a report's checks. Holds one object in memory at a time. */
+/* Objects as a Kubernetes v1 List in JSON, written to a file one by one: the raw material from
+ * which anyone can recompute a report's checks. Holds one object in memory at a time. */
 #include "engine/base/error.h"
 #include "engine/base/str.h"
 

@@ -9,13 +9,14 @@
 /*
  * What a plain greedy pass would still place, and why the rest waits.
  *
- * Gangs by priority, then creation (single pods before gangs, then by name); a gang's missing members
- * one by one on the first
- * node that fits, all or nothing; what is beyond its size, pod by pod. A gang that fits keeps its
- * room while the next one is tried, so that the pods counted fit together.
+ * Gangs by priority, then creation (single pods before gangs, then by name); a gang's missing
+ * members one by one on the first node that fits, all or nothing; what is beyond its size, pod by
+ * pod. A gang that fits keeps its room while the next one is tried, so that the pods counted fit
+ * together.
  *
  * A node fits when it breaks no rule (rules.h) and has a pod slot, enough of every requested
- * resource, and such devices left where these are tracked (devices.h). Namespaces are taken to have no labels.
+ * resource, and such devices left where these are tracked (devices.h). Namespaces are taken to have
+ * no labels.
  */
 #define NOT_SHORT UINT32_MAX
 

@@ -9,9 +9,9 @@
 #include "engine/object.h"
 #include "engine/verdict.h"
 
-/* The first rule that the node breaks for the pod: unschedulable, taints (NoSchedule and NoExecute),
- * node selector and required node affinity; MU_FITS when none. Says nothing of room. Cost:
- * O(taints * tolerations + labels * requirements). */
+/* The first rule that the node breaks for the pod: unschedulable, taints (NoSchedule and
+ * NoExecute), node selector and required node affinity; MU_FITS when none. Says nothing of room.
+ * Cost: O(taints * tolerations + labels * requirements). */
 enum mu_verdict_kind mu_rules_static(const struct mu_node_object *node,
                                      const struct mu_pod_object *pod);
 /* Whether labels satisfy a selector. A later duplicate of a label wins. */

@@ -1,9 +1,9 @@
 #ifndef MU_TOOLS_SCHEDULER_BACKOFF_H
 #define MU_TOOLS_SCHEDULER_BACKOFF_H
 /*
- * Pods whose binding the server denies (403, 422 ...) although nothing changed: the same write would
- * be denied again at once. Each waits 1 s, then twice as long each time, up to 5 min; who was not
- * denied again for as long as it had waited is forgotten.
+ * Pods whose binding the server denies (403, 422 ...) although nothing changed: the same write
+ * would be denied again at once. Each waits 1 s, then twice as long each time, up to 5 min; who was
+ * not denied again for as long as it had waited is forgotten.
  *
  *   (unknown) -> WAITING until its time -> REMEMBERED until forgotten -> (unknown)
  */

@@ -1,8 +1,8 @@
 /*
  * Objects in: what a reflector hands over is decoded and stored; a bind that waits for this very
  * pod is told. A bad object is reported and skipped, the rest of the cluster is unaffected; only
- * lack of memory stops a feed, and then a relist repairs it. The kinds of objects differ in how they
- * are decoded, stored and forgotten, and in nothing else.
+ * lack of memory stops a feed, and then a relist repairs it. The kinds of objects differ in how
+ * they are decoded, stored and forgotten, and in nothing else.
  */
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
@@ -69,7 +69,7 @@ static void report_blocked(struct mu_scheduler *s, const struct mu_pod_object *p
     }
 }
 
-/* --- one object of any kind -------------------------------------------------------------------- */
+/* --- one object of any kind ------------------------------------------------------------------- */
 
 struct object {
     struct mu_str ns, name;
@@ -163,7 +163,7 @@ static void pod_stored(struct mu_scheduler *s, const struct mu_pod_object *pod)
     mu_commit_observe(s, uid, false);
 }
 
-/* --- the sink of a reflector ------------------------------------------------------------------- */
+/* --- the sink of a reflector ------------------------------------------------------------------ */
 
 static int upsert(void *context, struct mu_str raw, uint64_t version, uint64_t now_ns)
 {

@@ -69,8 +69,8 @@ struct mu_scheduler_stats {
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
     uint32_t journal_open;
-    /* Why a reflector does not go on, or no bind is taken, in words; empty when healthy. Valid until
-     * the next call. */
+    /* Why a reflector does not go on, or no bind is taken, in words; empty when healthy. Valid
+     * until the next call. */
     const char *nodes_problem, *pods_problem, *namespaces_problem, *binds_problem;
     bool synced; /* first lists of all three are in: before, nothing is decided */
     bool journal_fenced;

@@ -52,8 +52,8 @@ struct mu_sim; /* opaque */
 /* Errors: NULL when out of memory. Owns: caller. */
 struct mu_sim *mu_sim_create(const struct mu_sim_config *config);
 void mu_sim_destroy(struct mu_sim *sim);
-/* Run to rest or horizon. progress (may be NULL) is called now and then and at the end. Returns 0, or an error
- * with the object that could not be created. */
+/* Run to rest or horizon. progress (may be NULL) is called now and then and at the end. Returns 0,
+ * or an error with the object that could not be created. */
 int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
                void (*progress)(void *context, uint64_t now_ns, uint32_t bound), void *context,
                struct mu_error *error);
@@ -63,8 +63,9 @@ int mu_sim_each(const struct mu_sim *sim, const char *plural,
 const struct mu_sim_times *mu_sim_times(const struct mu_sim *sim);
 
 /* A small random cluster and workload for a seed: 3 to 10 nodes, 15 to 60 pods, gangs sized and
- * unsized, gates, foreign pods, and every placement rule: node affinity, taints, ports, affinity and
- * anti-affinity between pods of three namespaces, spread. Its namespaces beside "default" are these. */
+ * unsized, gates, foreign pods, and every placement rule: node affinity, taints, ports, affinity
+ * and anti-affinity between pods of three namespaces, spread. Its namespaces beside "default" are
+ * these. */
 #define MU_SIM_SMALL_NAMESPACES 2u
 extern const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES];
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error);

@@ -5,8 +5,8 @@
 #include <stdio.h>
 
 #define TROUBLE_NS (90 * MU_NS_PER_S)
-/* Longer than the silence after which a watch is given up plus the longest back-off, so that nothing
- * is merely asleep. */
+/* Longer than the silence after which a watch is given up plus the longest back-off, so that
+ * nothing is merely asleep. */
 #define REST_NS    (400 * MU_NS_PER_S)
 #define HORIZON_NS (3600 * MU_NS_PER_S)
 

@@ -1,7 +1,8 @@
 /*
- * Placement rules for the pods of small worlds. Everything is drawn from short lists, so that within
- * a few dozen pods rules meet: selectors that others' labels match, ports that collide, domains that
- * fill up. What the drawn parts have in common (keys, values, namespaces) is world_priv.h's.
+ * Placement rules for the pods of small worlds. Everything is drawn from short lists, so that
+ * within a few dozen pods rules meet: selectors that others' labels match, ports that collide,
+ * domains that fill up. What the drawn parts have in common (keys, values, namespaces) is
+ * world_priv.h's.
  */
 #include "tools/sim/world_priv.h"
 

@@ -4,8 +4,8 @@
  * Nodes: a few large classes and a long tail, mostly 8-GPU and 2-GPU machines, a fifth without a
  * GPU, one class dedicated to training by a taint. Pods: mostly one GPU or a part of one, some of
  * 2, 4 and 8, a third without; a few insist on a GPU model. Training gangs have 2 to 64 members
- * of one GPU each and rank above single pods. GPU demand is about nine tenths of what there is: most
- * fits, and placing well matters.
+ * of one GPU each and rank above single pods. GPU demand is about nine tenths of what there is:
+ * most fits, and placing well matters.
  *
  * Every draw is an integer from one seeded stream, so that the workload is the same everywhere.
  * Gangs arrive spread among the single pods; all members of a gang arrive together.

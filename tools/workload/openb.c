@@ -10,10 +10,11 @@
  * A node's GPUs are tracked one by one, shared and given whole at our choice; a pod asks for whole
  * GPUs, or for a part of one (tools/workload/machine.h); a part of each of several is refused.
  *
- * What the lists do not say is filled in: 110 pod slots a node, every pod at priority 0 in namespace
- * "default", no gangs. One allowed GPU type becomes a node selector on MU_GPU_MODEL_LABEL, several
- * become required node affinity. A pod arrives when it was created and runs as long as it ran there
- * (deletion - scheduled; since creation where it was never scheduled). Other columns are not read.
+ * What the lists do not say is filled in: 110 pod slots a node, every pod at priority 0 in
+ * namespace "default", no gangs. One allowed GPU type becomes a node selector on
+ * MU_GPU_MODEL_LABEL, several become required node affinity. A pod arrives when it was created and
+ * runs as long as it ran there (deletion - scheduled; since creation where it was never scheduled).
+ * Other columns are not read.
  */
 #include "engine/base/clock.h"
 #include "tools/workload/list_priv.h"
@@ -24,7 +25,7 @@
 #define GPUS_MAX            UINT64_C(1024)
 #define MODELS_MAX          32
 #define LABEL_VALUE_MAX     63
-#define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; at most 63 bytes)"
+#define MODEL_EXPECTED      "GPU types as label values (A-Z, a-z, 0-9, '-', '_', '.'; <= 63 bytes)"
 #define NAME_EXPECTED       "a name of at most 63 bytes: it is the node's hostname label too"
 #define MODEL_LIST_EXPECTED "at most 32 GPU types joined by '|'"
 #define PART_EXPECTED       "1000, or a part of a single GPU"

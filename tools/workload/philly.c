@@ -1,6 +1,7 @@
 /*
  * Lists of training jobs in the columns of the Muri simulator (Zhao et al., SIGCOMM 2022), whose
- * arrivals, GPU counts and run times come from Microsoft's Philly cluster; as CSV or packed with xz.
+ * arrivals, GPU counts and run times come from Microsoft's Philly cluster; as CSV or packed with
+ * xz.
  *
  * job_id       a number, each once
  * num_gpu      whole GPUs of the job, 1 or more
@@ -11,12 +12,12 @@
  *
  * Other columns (the model, its batch size, its profile) are not read.
  *
- * What a job becomes. A machine has at most 8 GPUs, so a job of n GPUs is a gang of ceil(n / 8) pods
- * of 8 GPUs, of which the last takes what remains: 20 GPUs are 8 + 8 + 4. A job of one pod names no
- * gang. The list says nothing of CPUs and memory: a pod asks for 8 CPUs and 64 GiB for each of its
- * GPUs. Jobs are training, so that they tolerate the taint of nodes that are dedicated to it. The
- * pods of a job arrive together and run equally long. A lone pod is named job-<job_id>; a gang is,
- * and its pods job-<job_id>-0, -1 and so on.
+ * What a job becomes. A machine has at most 8 GPUs, so a job of n GPUs is a gang of ceil(n / 8)
+ * pods of 8 GPUs, of which the last takes what remains: 20 GPUs are 8 + 8 + 4. A job of one pod
+ * names no gang. The list says nothing of CPUs and memory: a pod asks for 8 CPUs and 64 GiB for
+ * each of its GPUs. Jobs are training, so that they tolerate the taint of nodes that are dedicated
+ * to it. The pods of a job arrive together and run equally long. A lone pod is named job-<job_id>;
+ * a gang is, and its pods job-<job_id>-0, -1 and so on.
  */
 #include <inttypes.h>
 #include <stdio.h>

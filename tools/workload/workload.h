@@ -1,8 +1,8 @@
 #ifndef MU_TOOLS_WORKLOAD_WORKLOAD_H
 #define MU_TOOLS_WORKLOAD_WORKLOAD_H
 /*
- * A workload: the nodes of a cluster, and the pods that arrive there. Generated from a seed, or read
- * from published lists; the demo creates it through the API, the simulation replays it under
+ * A workload: the nodes of a cluster, and the pods that arrive there. Generated from a seed, or
+ * read from published lists; the demo creates it through the API, the simulation replays it under
  * virtual time. Objects have no uid and no version: those are the server's to give.
  *
  * GPUs are devices that pods share (tools/workload/machine.h): a pod asks for whole ones, or for a
