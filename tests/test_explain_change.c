@@ -400,11 +400,14 @@ static void note_causes(struct met *met, const json_t *changes)
     json_array_foreach(changes, i, change)
     {
         const char *cause = cause_of(change);
-        size_t c = 0;
-        while (c < CAUSES && strcmp(cause, causes[c]) != 0)
-            c++;
-        assert_true(c < CAUSES);
-        met->count[c]++;
+        bool known = false;
+        for (size_t c = 0; c < CAUSES; c++) {
+            if (strcmp(cause, causes[c]) == 0) {
+                met->count[c]++;
+                known = true;
+            }
+        }
+        assert_true(known);
     }
 }
 

@@ -159,7 +159,7 @@ static int parse_times(const struct mu_csv *csv, const struct pod_columns *colum
 static int add_pod(struct mu_workload *w, const struct mu_file *file, const struct mu_csv *csv,
                    const struct pod_columns *columns, struct mu_error *error)
 {
-    uint64_t cpu_millis, memory_mib, gpus, gpu_millis;
+    uint64_t cpu_millis = 0, memory_mib = 0, gpus = 0, gpu_millis = 0;
     struct mu_str models[MODELS_MAX];
     uint32_t model_count = 0;
     struct mu_workload_pod pod = {0};
