@@ -430,7 +430,8 @@ static void test_sim__jobs_that_never_fit__stay_pending_with_a_reason(void **sta
 }
 
 /* In real time pods end too: the second job gets the room of the first; the demo ends once nothing
- * runs that could make room for the third. */
+ * runs that could make room for the third. The profile is one of the file's, by which both programs
+ * call it. */
 static void test_demo__replay__later_jobs_get_the_room_of_those_that_ended(void **state)
 {
     struct place p = place_make();
@@ -439,8 +440,10 @@ static void test_demo__replay__later_jobs_get_the_room_of_those_that_ended(void 
     write_file(p.url,
                "job_id,num_gpu,submit_time,duration\n"
                "1,8,7200000,3600000\n2,8,7200001,60000\n3,16,7200002,1000\n4,8,10800000,1\n");
-    const char *const args[] = {"demo", "--json",   "--philly", p.url, "--openb-nodes",
-                                p.file, "--replay", "3600",     NULL};
+    write_file(p.out, "profile: own\nprofiles: [{name: own, weights: {NodeResourcesFit: 5}}]\n");
+    const char *const args[] = {"demo",          "--json", "--philly", p.url,
+                                "--openb-nodes", p.file,   "--replay", "3600",
+                                "--config",      p.out,    NULL};
     struct result r = run("muster", args);
     if (r.status != 0)
         print_error("stdout: %s\nstderr: %s\n", r.out, r.err);

@@ -187,6 +187,31 @@ static void test_options__server_kubeconfig_context__exclude_or_need_each_other(
     environment(NULL, NULL);
 }
 
+/* A name on the line may be one of the file's, whichever of the two comes first. */
+static void test_options__profile_of_the_file__in_either_order(void **state)
+{
+    char path[] = "/tmp/muster-options-XXXXXX";
+    struct mu_daemon_options o;
+    (void)state;
+    int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    assert_int_equal(close(fd), 0);
+    write_file(path, "server: http://127.0.0.1:1\nprofile: inference\nprofiles:\n"
+                     "- {name: inference, weights: {NodeResourcesFit: 5}}\n"
+                     "- {name: training, weights: {TaintToleration: 3}}\n");
+    assert_int_equal(read_line(&o, "--config", path, "--profile", "training"), -1);
+    assert_string_equal(o.profile->name, "training");
+    assert_int_equal(read_line(&o, "--profile", "training", "--config", path), -1);
+    assert_string_equal(o.profile->name, "training");
+    assert_int_equal(read_line(&o, "--config", path, "--score", "pack"), -1);
+    assert_string_equal(o.profile->name, "pack");
+    assert_int_equal(read_line(&o, "--config", path, NULL, NULL), -1);
+    assert_string_equal(o.profile->name, "inference");
+    assert_int_equal(read_line(&o, "--config", path, "--profile", "other"), 2);
+    assert_int_equal(read_line(&o, "--profile", "training", NULL, NULL), 2);
+    (void)unlink(path);
+}
+
 static void check_host(const struct mu_daemon_options *o, const char *host)
 {
     struct mu_kubeconfig *config = NULL;
@@ -249,6 +274,7 @@ int main(void)
         cmocka_unit_test(test_options_file__example__holds_the_defaults),
         cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),
         cmocka_unit_test(test_options__server_kubeconfig_context__exclude_or_need_each_other),
+        cmocka_unit_test(test_options__profile_of_the_file__in_either_order),
         cmocka_unit_test(test_options_server__sources__in_their_order),
         cmocka_unit_test(test_settings__check_without_a_target),
     };

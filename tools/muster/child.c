@@ -123,6 +123,7 @@ void mu_child_release(struct mu_child *child)
 void mu_child_print_tail(const struct mu_child *child, unsigned lines)
 {
     char text[8192];
+    size_t name_len = strlen(child->name);
     FILE *file = fopen(child->log_path, "re");
     if (file == NULL)
         return;
@@ -141,7 +142,9 @@ void mu_child_print_tail(const struct mu_child *child, unsigned lines)
     for (char *line = at; *line != '\0';) {
         char *end = strchr(line, '\n');
         int width = end == NULL ? (int)strlen(line) : (int)(end - line);
-        (void)fprintf(stderr, "%s: %.*s\n", child->name, width, line);
+        bool named = strncmp(line, child->name, name_len) == 0 && line[name_len] == ':';
+        (void)fprintf(stderr, "%s%s%.*s\n", named ? "" : child->name, named ? "" : ": ", width,
+                      line);
         line += width + (end != NULL);
     }
 }

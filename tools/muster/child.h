@@ -41,7 +41,7 @@ int mu_child_tether(int argc, char **argv);
 void mu_child_end(struct mu_child *child, int signum);
 /* Let it go on without us: on_end will not be called, and it is not ended by us any more. */
 void mu_child_release(struct mu_child *child);
-/* Copy the last lines of its log to stderr, each behind "name: ". */
+/* Copy the last lines of its log to stderr, each behind "name: ", which it may bring itself. */
 void mu_child_print_tail(const struct mu_child *child, unsigned lines);
 
 #endif

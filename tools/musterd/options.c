@@ -89,10 +89,14 @@ static int read_profile(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
     const struct mu_profile *profile = NULL;
-    if (o != NULL && o->profiles_unknown)
-        return 0;
-    int rc = mu_profile_parse(o != NULL ? &o->profiles : NULL, mu_str_of(value), &profile, error);
-    if (rc == 0 && o != NULL)
+    bool could_be =
+        value[0] != '\0' && strspn(value, "abcdefghijklmnopqrstuvwxyz0123456789-") == strlen(value);
+    if ((o == NULL || o->profiles_unknown) && could_be)
+        return 0; /* perhaps one of the file's: judged when it is stored */
+    if (o == NULL)
+        return mu_profile_parse(NULL, mu_str_of(value), &profile, error);
+    int rc = mu_profile_parse(&o->profiles, mu_str_of(value), &profile, error);
+    if (rc == 0)
         o->profile = profile;
     return rc;
 }

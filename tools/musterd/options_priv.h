@@ -8,7 +8,8 @@ struct mu_setting {
     const char *flag;  /* without dashes */
     const char *value; /* stands for the value in the help */
     const char *help;  /* ends with the default in parentheses where there is one */
-    /* Reads text into a struct mu_daemon_options, or only checks when target is NULL. */
+    /* Reads text into a struct mu_daemon_options, or only checks, as far as can be told without
+     * the file, when target is NULL. */
     int (*read)(void *target, const char *text, struct mu_error *error);
 };
 extern const struct mu_setting mu_settings[];
