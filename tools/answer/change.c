@@ -1,7 +1,9 @@
 /*
  * The row is judged again and again by the engine's own filter, each time with the cause it named
  * taken away: on the row, which is scratch, or in a copy of the class. What is static comes first,
- * then room, then the rules about other pods, which name all that refuse the row at once.
+ * then pods that keep this one away and leave, then room, of which they give theirs back, then the
+ * other rules about other pods, judged as they would be with all of this done (judge.c). So no
+ * change is stated that another one makes needless.
  */
 #include "tools/answer/change.h"
 
@@ -10,6 +12,7 @@
 #include "engine/device.h"
 #include "engine/filter.h"
 #include "informer/codec.h"
+#include "tools/answer/judge.h"
 #include "tools/answer/labels.h"
 #include "tools/answer/words.h"
 
@@ -22,8 +25,13 @@ struct finder {
     struct mu_changer *c;
     uint32_t row;
     struct mu_class class_; /* copy, without what was waved away */
-    bool steered;           /* the pod may now look at other nodes than before */
     bool hopeless;
+    const struct mu_affinity *affinity; /* what is left of it; NULL: all of it */
+    const struct mu_tolerance *tolerance;
+    const struct mu_placed_pod *gone[REMOVED_MAX];
+    uint32_t gone_rows[REMOVED_MAX];
+    uint32_t gone_count;
+    int64_t free_before[MU_RESOURCES_MAX];
     struct mu_label_want wants[MU_LABEL_WANTS_MAX];
     uint32_t count;
     struct mu_change changes[CHANGES_MAX];
@@ -44,21 +52,48 @@ static const struct mu_symtab *names_of(const struct finder *f)
 
 /* ---- taints ------------------------------------------------------------------------------- */
 
+/* Whoever uncordons a node takes this taint off it as well. */
+static bool goes_with_cordon(const struct finder *f, const struct mu_taint_item *taint)
+{
+    return f->count > 0 && f->changes[0].kind == MU_CHANGE_UNCORDON &&
+           taint->effect == MU_EFFECT_NO_SCHEDULE &&
+           mu_str_equal(mu_symbol_str(names_of(f), taint->key),
+                        MU_STR("node.kubernetes.io/unschedulable"));
+}
+
+static void put_toleration(struct finder *f, const struct mu_taint_item *taint)
+{
+    struct mu_change *change = put(f, MU_CHANGE_TOLERATION, mu_symbol_str(names_of(f), taint->key));
+    change->value = mu_symbol_str(names_of(f), taint->value);
+    change->effect = taint->effect;
+}
+
 static void waive_taints(struct finder *f)
 {
+    const struct mu_model *model = f->c->snapshot->model;
     struct mu_node_static *node = &f->c->snapshot->nodes[f->row];
-    const struct mu_taint_set *set = mu_model_get_taint_set(f->c->snapshot->model, node->taints);
+    const struct mu_taint_set *set = mu_model_get_taint_set(model, node->taints);
+    const struct mu_tolerance *before = mu_model_get_tolerance(model, f->class_.tolerance);
+    struct mu_tolerance *now = mu_arena_alloc(f->c->arena, sizeof *now);
+    struct mu_toleration_item *items =
+        mu_arena_alloc(f->c->arena, ((size_t)before->count + set->count + 1) * sizeof *items);
+    f->hopeless = now == NULL || items == NULL;
+    if (f->hopeless)
+        return;
+    *now = *before;
+    now->items = items;
+    if (before->count > 0)
+        memcpy(items, before->items, before->count * sizeof *items);
     for (uint32_t i = 0; i < set->count; i++) {
         const struct mu_taint_set one = {.count = 1, .items = &set->items[i]};
-        if (mu_class_tolerates(f->c->snapshot->model, &f->class_, &one))
+        if (mu_class_tolerates(model, &f->class_, &one) || goes_with_cordon(f, one.items))
             continue;
-        struct mu_change *change =
-            put(f, MU_CHANGE_TOLERATION, mu_symbol_str(names_of(f), one.items->key));
-        change->value = mu_symbol_str(names_of(f), one.items->value);
-        change->effect = one.items->effect;
+        put_toleration(f, one.items);
+        items[now->count++] = (struct mu_toleration_item){one.items->key, one.items->value,
+                                                          MU_TOLERATE_EQUAL, one.items->effect};
     }
+    f->tolerance = now;
     node->taints.v = 0;
-    f->steered = true;
 }
 
 /* ---- room --------------------------------------------------------------------------------- */
@@ -102,19 +137,19 @@ static void drop_demand(struct finder *f, uint32_t d)
 /* A label of this key that the node is to get or to lose, or NULL. */
 static const struct mu_change *label_change(const struct finder *f, struct mu_str key)
 {
-    for (uint32_t i = 0; i < f->count; i++)
-        if ((f->changes[i].kind == MU_CHANGE_LABEL || f->changes[i].kind == MU_CHANGE_UNLABEL) &&
-            mu_str_equal(f->changes[i].key, key))
-            return &f->changes[i];
-    return NULL;
+    return mu_label_change(f->changes, f->count, key);
 }
 
-/* Whether the pod's own node affinity goes by this label, which would have to be judged anew. */
+/* Whether rules go by this label, which would have to be judged anew: those about other pods, or
+ * the pod's own node affinity. */
 static bool looks_at(const struct finder *f, struct mu_str key)
 {
     const struct mu_affinity *affinity =
         mu_model_get_affinity(f->c->snapshot->model, f->class_.affinity);
     bool looks = false;
+    for (uint32_t t = 0; t < f->c->snapshot->topology_count; t++)
+        looks = looks ||
+                mu_str_equal(mu_symbol_str(names_of(f), f->c->snapshot->topology_keys[t]), key);
     for (uint32_t i = 0; i < affinity->selector_count; i++)
         looks = looks || mu_str_equal(mu_symbol_str(names_of(f), affinity->selector[i].key), key);
     for (uint32_t t = 0; t < affinity->term_count; t++)
@@ -279,23 +314,52 @@ static void put_labels(struct finder *f, uint32_t count)
 
 #define REQUIRED ".requiredDuringSchedulingIgnoredDuringExecution"
 
-/* What is out of reach by labels: the selector when it names another node, or what contradicts
- * itself without terms; else the terms, and the selector's labels by themselves. */
-static void drop_affinity(struct finder *f, const struct mu_affinity *affinity,
-                          const struct mu_labels_view *labels)
+static void drop_terms(struct finder *f)
 {
-    struct mu_affinity rest = *affinity;
+    (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.nodeAffinity" REQUIRED));
+}
+
+static void drop_selector(struct finder *f)
+{
+    (void)put(f, MU_CHANGE_DROP, MU_STR("spec.nodeSelector"));
+}
+
+/* No labels do for all of it: what goes is the terms, if labels do for the selector; else the
+ * selector, if they do for the terms; else both. */
+static void drop_affinity(struct finder *f, const struct mu_affinity *affinity,
+                          const struct mu_labels_view *labels, struct mu_symbol name)
+{
+    const struct mu_model *model = f->c->snapshot->model;
+    struct mu_affinity *rest = mu_arena_calloc(f->c->arena, 1, sizeof *rest);
     uint32_t count = 0;
     bool elsewhere = affinity->hostname.v != 0 && affinity->hostname.v != labels->hostname.v;
-    if (affinity->has_terms) {
-        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.nodeAffinity" REQUIRED));
-        rest.has_terms = rest.nothing = false;
-    }
-    if (!elsewhere && mu_labels_wanted(f->c->snapshot->model, &rest, labels, (struct mu_symbol){0},
-                                       f->wants, &count))
+    f->hopeless = rest == NULL;
+    if (f->hopeless)
+        return;
+    f->affinity = rest;
+    *rest = (struct mu_affinity){.selector_count = affinity->selector_count,
+                                 .selector = affinity->selector,
+                                 .hostname = affinity->hostname};
+    if (affinity->has_terms && !elsewhere &&
+        mu_labels_wanted(model, rest, labels, (struct mu_symbol){0}, f->wants, &count)) {
+        drop_terms(f);
         put_labels(f, count);
-    else
-        (void)put(f, MU_CHANGE_DROP, MU_STR("spec.nodeSelector"));
+        return;
+    }
+    *rest = (struct mu_affinity){.has_terms = affinity->has_terms,
+                                 .nothing = affinity->has_terms && affinity->term_count == 0,
+                                 .term_count = affinity->term_count,
+                                 .terms = affinity->terms,
+                                 .only_name = affinity->only_name};
+    if (affinity->has_terms && mu_labels_wanted(model, rest, labels, name, f->wants, &count)) {
+        drop_selector(f);
+        put_labels(f, count);
+        return;
+    }
+    *rest = (struct mu_affinity){.nothing = false};
+    if (affinity->has_terms)
+        drop_terms(f);
+    drop_selector(f);
 }
 
 static void waive_affinity(struct finder *f)
@@ -308,19 +372,18 @@ static void waive_affinity(struct finder *f)
     if (mu_labels_wanted(s->model, affinity, &labels, node->name, f->wants, &count))
         put_labels(f, count);
     else
-        drop_affinity(f, affinity, &labels);
+        drop_affinity(f, affinity, &labels, node->name);
     f->class_.impossible = false;
     f->class_.selector_count = 0;
     f->class_.hostname.v = 0;
     f->class_.affinity.v = 0;
-    f->steered = true;
 }
 
 /* ---- rules about other pods --------------------------------------------------------------- */
 
 /* A placed pod with a required anti-affinity term that matches the pod in question. */
 struct other {
-    struct mu_pod_ix pod;
+    const struct mu_placed_pod *pod;
     uint32_t row;
     struct mu_symbol topology_key;
 };
@@ -331,7 +394,7 @@ struct others {
 };
 
 static void add_others(struct others *others, const struct mu_changer *c,
-                       const struct mu_pod_view *pod)
+                       const struct mu_placed_pod *pod, uint32_t row)
 {
     const struct mu_model *model = c->snapshot->model;
     const struct mu_class *class_ = mu_model_get_class(model, pod->class_ix);
@@ -344,31 +407,24 @@ static void add_others(struct others *others, const struct mu_changer *c,
         others->too_many = others->too_many || others->count == OTHERS_MAX;
         if (others->too_many)
             return;
-        others->items[others->count++] = (struct other){pod->ix, pod->node.v, term->topology_key};
+        others->items[others->count++] = (struct other){pod, row, term->topology_key};
     }
 }
 
 /* All pods are looked at, once: the censuses count them and know no names. NULL: no memory. */
 static const struct others *others_of(struct mu_changer *c)
 {
-    struct mu_db_counts counts;
-    struct mu_pod_view pod;
-    uint32_t seen = 0;
-    if (c->others != NULL)
+    const struct mu_placed *placed = mu_placed_pods(c);
+    if (c->others != NULL || placed == NULL)
         return c->others;
     struct others *others = mu_arena_alloc(c->arena, sizeof *others);
     if (others == NULL)
         return NULL;
     others->count = 0;
     others->too_many = false;
-    mu_db_counts(c->db, &counts);
-    for (uint32_t ix = 0; seen < counts.pods && ix < MU_PODS_MAX; ix++) {
-        if (!mu_db_pod_get(c->db, (struct mu_pod_ix){ix}, &pod))
-            continue;
-        seen += !pod.terminal;
-        if (pod.node.v != MU_NONE && !pod.terminal && !mu_uid_equal(pod.uid, c->self))
-            add_others(others, c, &pod);
-    }
+    for (uint32_t row = 0; row < c->snapshot->node_rows; row++)
+        for (uint32_t i = placed->begin[row]; i < placed->begin[row + 1]; i++)
+            add_others(others, c, &placed->pods[i], row);
     c->others = others;
     return others;
 }
@@ -402,72 +458,93 @@ static bool same_domain(const struct finder *f, struct mu_symbol key, uint32_t o
     return false;
 }
 
-/* Whether a rule of this kind goes by a label that is to change: it would have to be judged
- * anew. */
-static bool moved(const struct finder *f, enum mu_term_kind kind)
-{
-    for (uint32_t i = 0; i < f->class_.term_count; i++)
-        if (f->class_.terms[i].kind == kind &&
-            relabelled(f, f->class_.terms[i].topology_key) != NULL)
-            return true;
-    return false;
-}
-
-static bool has_term(const struct finder *f, enum mu_term_kind kind)
-{
-    for (uint32_t i = 0; i < f->class_.term_count; i++)
-        if (f->class_.terms[i].kind == kind)
-            return true;
-    return false;
-}
-
 /* Pods that keep this one away would have to go, unless they are too many to be told. */
 static int remove_others(struct finder *f)
 {
+    const struct mu_snapshot *s = f->c->snapshot;
     const struct others *others = others_of(f->c);
+    const struct mu_kin_census *kin =
+        f->c->kin.v < s->kin_census_count ? s->kin_census[f->c->kin.v] : NULL;
     struct mu_pod_view pod;
-    uint32_t begin = f->count;
-    uint32_t last = MU_NONE;
     if (others == NULL)
         return MU_ENOMEM;
-    f->hopeless = f->hopeless || others->too_many;
+    f->hopeless = others->too_many || (kin != NULL && kin->partial);
     for (uint32_t i = 0; i < others->count && !f->hopeless; i++) {
         const struct other *o = &others->items[i];
-        if (o->pod.v == last || !same_domain(f, o->topology_key, o->row) ||
-            !mu_db_pod_get(f->c->db, o->pod, &pod))
+        if ((f->gone_count > 0 && f->gone[f->gone_count - 1] == o->pod) ||
+            !same_domain(f, o->topology_key, o->row) || !mu_db_pod_get(f->c->db, o->pod->ix, &pod))
             continue;
-        last = o->pod.v;
-        f->hopeless = f->count - begin == REMOVED_MAX;
+        f->hopeless = f->gone_count == REMOVED_MAX;
         struct mu_str name = mu_answer_name(f->c->arena, pod.ns, pod.name);
         if (name.data == NULL)
             return MU_ENOMEM;
-        if (!f->hopeless)
-            (void)put(f, MU_CHANGE_REMOVE, name);
+        if (f->hopeless)
+            continue;
+        (void)put(f, MU_CHANGE_REMOVE, name);
+        f->gone[f->gone_count] = o->pod;
+        f->gone_rows[f->gone_count++] = o->row;
     }
     return 0;
 }
 
-/* What takes a rule of the pod away for good is said where a rule refuses the row, and where
- * another change could make it refuse: a label that moves the row, other nodes to count, pods that
- * leave. */
-static int waive_terms(struct finder *f)
+/* Those that go give their room back. Which devices they hold is not known here: of those that are
+ * tracked they give none. */
+static void credit_gone(struct finder *f)
 {
-    uint32_t kinds = 0;
-    uint32_t before = f->count;
-    int rc = mu_terms_verdicts(f->c->terms, f->c->class_ix, f->c->kin, f->row, &kinds);
-    const uint32_t spread = 1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD;
-    const uint32_t existing = 1u << MU_NO_EXISTING_ANTI_AFFINITY;
-    if (rc == 0 && ((kinds & existing) != 0 || f->steered))
-        rc = remove_others(f);
-    bool leave = f->count > before;
-    if ((kinds & spread) != 0 || ((f->steered || leave) && f->class_.hard_spread_count > 0))
+    const struct mu_snapshot *s = f->c->snapshot;
+    const struct mu_device_resources names = mu_device_resources(s);
+    bool tracked = s->devices != NULL && s->devices[f->row].count != 0;
+    for (uint32_t g = 0; g < f->gone_count; g++) {
+        if (f->gone_rows[g] != f->row)
+            continue;
+        const struct mu_class *class_ = mu_model_get_class(s->model, f->gone[g]->class_ix);
+        s->free[MU_RES_PODS][f->row]++;
+        for (uint32_t d = 0; d < class_->demand_count; d++) {
+            uint32_t r = class_->demands[d].resource.v;
+            bool device = r == names.share || (names.whole >> r & 1) != 0;
+            if (r < s->resource_count && !(tracked && device))
+                s->free[r][f->row] = mu_amount_add(s->free[r][f->row], class_->demands[d].amount);
+        }
+    }
+}
+
+/* Whether what was found so far can change what the rules about other pods say. */
+static bool moves_rules(const struct finder *f)
+{
+    for (uint32_t i = 0; i < f->count; i++)
+        switch (f->changes[i].kind) {
+        case MU_CHANGE_LABEL:
+        case MU_CHANGE_UNLABEL:
+        case MU_CHANGE_TOLERATION:
+        case MU_CHANGE_DROP:
+        case MU_CHANGE_REMOVE:
+            return true;
+        default:
+            break;
+        }
+    return false;
+}
+
+/* The rules that refuse the row even so go. `kinds`: those that do as it is. */
+static int waive_terms(struct finder *f, uint32_t kinds)
+{
+    const struct mu_judged judged = {.changer = f->c,
+                                     .row = f->row,
+                                     .changes = f->changes,
+                                     .change_count = f->count,
+                                     .gone = f->gone,
+                                     .gone_rows = f->gone_rows,
+                                     .gone_count = f->gone_count,
+                                     .affinity = f->affinity,
+                                     .tolerance = f->tolerance};
+    int rc = moves_rules(f) ? mu_judge(&judged, &kinds) : 0;
+    if ((kinds & (1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD)) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.topologySpreadConstraints"));
     if ((kinds & 1u << MU_NO_PORTS) != 0)
         (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
-    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0 || moved(f, MU_TERM_AFFINITY) ||
-        (leave && has_term(f, MU_TERM_AFFINITY)))
+    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
-    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0 || moved(f, MU_TERM_ANTI_AFFINITY))
+    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity" REQUIRED));
     return rc;
 }
@@ -504,10 +581,51 @@ static void waive(struct finder *f, struct mu_verdict verdict)
     }
 }
 
+static bool is_static(enum mu_verdict_kind kind)
+{
+    return kind == MU_NO_UNSCHEDULABLE || kind == MU_NO_TAINT || kind == MU_NO_NODE_AFFINITY;
+}
+
+/* Take away what the filter names, as long as it is static, or all of it. */
+static void waive_verdicts(struct finder *f, bool all)
+{
+    uint32_t steps = 4 + MU_RESOURCES_MAX;
+    while (!f->hopeless) {
+        struct mu_verdict verdict =
+            mu_filter_verdict(f->c->snapshot, &f->class_, (struct mu_node_ix){f->row});
+        if (verdict.kind == MU_FITS || (!all && !is_static(verdict.kind)))
+            break;
+        MU_ASSERT(steps-- > 0);
+        waive(f, verdict);
+    }
+}
+
+static int find(struct finder *f)
+{
+    struct mu_snapshot *s = f->c->snapshot;
+    const struct mu_node_static before = s->nodes[f->row];
+    uint32_t kinds = 0;
+    int rc = mu_terms_verdicts(f->c->terms, f->c->class_ix, f->c->kin, f->row, &kinds);
+    if (rc != 0)
+        return rc;
+    for (uint32_t r = 0; r < s->resource_count; r++)
+        f->free_before[r] = s->free[r][f->row];
+    waive_verdicts(f, false);
+    bool apart = (kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0 || moves_rules(f);
+    if (!f->hopeless && apart)
+        rc = remove_others(f);
+    credit_gone(f);
+    if (rc == 0)
+        waive_verdicts(f, true);
+    s->nodes[f->row] = before;
+    for (uint32_t r = 0; r < s->resource_count; r++)
+        s->free[r][f->row] = f->free_before[r];
+    return rc == 0 && !f->hopeless ? waive_terms(f, kinds) : rc;
+}
+
 int mu_change_find(struct mu_changer *changer, struct mu_node_ix node,
                    const struct mu_change **changes, uint32_t *count)
 {
-    struct mu_snapshot *s = changer->snapshot;
     if (changer->finder == NULL)
         changer->finder = mu_arena_alloc(changer->arena, sizeof(struct finder));
     struct finder *f = changer->finder;
@@ -515,22 +633,13 @@ int mu_change_find(struct mu_changer *changer, struct mu_node_ix node,
         return MU_ENOMEM;
     f->c = changer;
     f->row = node.v;
-    f->class_ = *mu_model_get_class(s->model, changer->class_ix);
-    f->steered = f->hopeless = false;
+    f->class_ = *mu_model_get_class(changer->snapshot->model, changer->class_ix);
+    f->hopeless = false;
+    f->affinity = NULL;
+    f->tolerance = NULL;
+    f->gone_count = 0;
     f->count = 0;
-    const struct mu_node_static before = s->nodes[node.v];
-    const int64_t pods_before = s->free[MU_RES_PODS][node.v];
-    uint32_t steps = 4 + MU_RESOURCES_MAX;
-    for (;;) {
-        struct mu_verdict verdict = mu_filter_verdict(s, &f->class_, node);
-        if (verdict.kind == MU_FITS || f->hopeless)
-            break;
-        MU_ASSERT(steps-- > 0);
-        waive(f, verdict);
-    }
-    s->nodes[node.v] = before;
-    s->free[MU_RES_PODS][node.v] = pods_before;
-    int rc = waive_terms(f);
+    int rc = find(f);
     *count = rc != 0 || f->hopeless ? 0 : f->count;
     struct mu_change *copy = mu_arena_calloc(changer->arena, (size_t)*count + 1, sizeof *copy);
     if (copy == NULL)
