@@ -43,6 +43,14 @@ struct mu_place_refusals {
     uint32_t by_resource[MU_RESOURCES_MAX];
 };
 
+/* How far a gang gets, and what stops it. */
+struct mu_place_reach {
+    uint32_t placed; /* members that find room together, one after another */
+    uint32_t member; /* of its block: the first that then finds none; MU_NONE: nothing stops it */
+    struct mu_place_refusals refusals; /* of that member, with the placed ones in place */
+};
+struct mu_plan;
+
 struct mu_place; /* opaque; one thread */
 
 /* `profile` is borrowed for its life. `ops`: NULL for the best that the machine has. Owns: caller.
@@ -108,6 +116,14 @@ uint32_t mu_place_taken(const struct mu_place *place);
  * trial. Errors: MU_ENOMEM. Cost: O(rows). */
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_place_refusals **out);
+/* Place what has to run together of a pending gang, `size` members of it at least, in canonical
+ * order, as far as that goes; then all is undone. Not within a trial. Errors: MU_ENOMEM.
+ * Cost: O(rows) and a pick per member; where rules about other pods concern them, O(rows) each. */
+int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
+                   struct mu_place_reach *out);
+/* Take the room of all that a plan over this very snapshot places. Errors: MU_ENOMEM, with a part
+ * of it taken. Cost: O(placements). */
+int mu_place_apply(struct mu_place *place, const struct mu_plan *plan);
 /* The verdict on one present row, by all rules and the present room and counts. Errors: MU_ENOMEM.
  * Cost: O(labels + taints + requests + terms). */
 int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,

@@ -91,6 +91,28 @@ static int adjust(struct mu_place *place, struct mu_place_pod pod,
     return 0;
 }
 
+/* Without what is kept for nominated pods. */
+static int count_alone(struct mu_place *place, struct mu_place_pod pod,
+                       struct mu_place_refusals *out)
+{
+    if (mu_place_concerned(place, pod))
+        return count_concerned(place, pod, out->by_verdict, out->by_resource);
+    return mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix),
+                           out->by_verdict, out->by_resource);
+}
+
+int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
+                            struct mu_place_refusals *out)
+{
+    const struct mu_place_refusals *counted = out;
+    int error = count_alone(place, pod, out);
+    if (error == 0 && place->snapshot->nominated_count > 0)
+        error = adjust(place, pod, &counted);
+    if (error == 0 && counted != out)
+        *out = *counted;
+    return error;
+}
+
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_place_refusals **out)
 {
@@ -112,12 +134,7 @@ int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
     if (!counted) {
         known->refusals_untouched = false;
         known->refusals_session = 0;
-        int error =
-            concerned
-                ? count_concerned(place, pod, known->refusals->by_verdict,
-                                  known->refusals->by_resource)
-                : mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix),
-                                  known->refusals->by_verdict, known->refusals->by_resource);
+        int error = count_alone(place, pod, known->refusals);
         if (error != 0)
             return error;
         known->refusals_untouched = untouched && !concerned;

@@ -8,6 +8,7 @@
  *                     nowhere
  *   place_slots.c     where a class fits, and how often: room for several
  *   place_explain.c   why it does not
+ *   place_reach.c     how many of a gang do together, and why the next does not
  *   nominated.c       room that is kept for pods which are expected on a node
  *
  * What every pick passes through is inline: it is found known, hundreds of thousands of times in a
@@ -163,6 +164,10 @@ int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t ro
 void mu_place_undo(struct mu_place *place, uint32_t log_count);
 uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
                            const struct mu_filter_mask *mask);
+/* Count the nodes by why such a pod does not fit there now, trial or not; nothing is remembered.
+ * Errors: MU_ENOMEM. Cost: O(rows). */
+int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
+                            struct mu_place_refusals *out);
 /* The verdict on a row without nominated pods. */
 int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                            struct mu_verdict *out);

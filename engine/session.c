@@ -190,20 +190,12 @@ static int wait_no_fit(struct mu_session *session, const struct attempt *a)
     return 0;
 }
 
-/* Pending members that the sub-group needs on top of those placed. */
-static uint32_t subgroup_need(const struct mu_gang_subgroup *subgroup)
-{
-    if (subgroup->min == 0)
-        return subgroup->member_count;
-    return subgroup->min > subgroup->placed ? subgroup->min - subgroup->placed : 0;
-}
-
 /* True when the members that can be placed now reach the size and every minimum. */
 static bool reachable(const struct attempt *a)
 {
     for (uint32_t s = 0; s < a->block->subgroup_count; s++) {
         const struct mu_gang_subgroup *subgroup = &a->block->subgroups[s];
-        if (subgroup_need(subgroup) > subgroup->member_count)
+        if (mu_gang_subgroup_need(subgroup) > subgroup->member_count)
             return false;
     }
     return a->row->placed_count + a->block->member_count >= a->size;
@@ -351,7 +343,7 @@ static int gang_short(struct mu_session *session, struct attempt *a, bool *is_sh
         counts[c]++;
     }
     for (uint32_t s = 0; s < block->subgroup_count; s++)
-        need += subgroup_need(&block->subgroups[s]);
+        need += mu_gang_subgroup_need(&block->subgroups[s]);
     if (a->size > a->row->placed_count + need)
         need = a->size - a->row->placed_count;
     MU_ASSERT(need <= block->member_count);
@@ -519,7 +511,7 @@ static int minimum_place(struct mu_session *session, struct attempt *a, bool *do
     for (uint32_t s = 0; s < block->subgroup_count && *done; s++) {
         const struct mu_gang_subgroup *subgroup = &block->subgroups[s];
         int error = members_place(session, a, subgroup->member_begin, subgroup->member_count,
-                                  subgroup_need(subgroup), done);
+                                  mu_gang_subgroup_need(subgroup), done);
         if (error != 0)
             return error;
     }

@@ -77,6 +77,13 @@ struct mu_gang_subgroup {
     uint32_t member_begin; /* its pending members: members[member_begin .. +member_count) */
     uint32_t member_count; /* in canonical order: created, then UID */
 };
+/* Pending members that the sub-group needs on top of those placed. */
+static inline uint32_t mu_gang_subgroup_need(const struct mu_gang_subgroup *subgroup)
+{
+    if (subgroup->min == 0)
+        return subgroup->member_count;
+    return subgroup->min > subgroup->placed ? subgroup->min - subgroup->placed : 0;
+}
 /* Immutable; rebuilt by the writer when the gang changes, reclaimed by generation. */
 struct mu_gang_block {
     uint32_t subgroup_count;

@@ -96,11 +96,11 @@ static void test_place__gangs__all_or_nothing(void **state)
     places(NODE("n1", "") POD("a", GANG("2"), "") POD("b", GANG("2"), ""),
            "{'bindings':[],'evictions':[],'pending':["
            "{'pod':'default/a','gang':'default/g','reason':'Unschedulable','message':'gang "
-           "default/g needs 2 members placed together; 1 fit: 1/1 nodes are available for a "
-           "member.'},"
+           "default/g needs 2 members placed together; 1 fit, then 0/1 nodes are available: 1 "
+           "Insufficient cpu.'},"
            "{'pod':'default/b','gang':'default/g','reason':'Unschedulable','message':'gang "
-           "default/g needs 2 members placed together; 1 fit: 1/1 nodes are available for a "
-           "member.'}]}");
+           "default/g needs 2 members placed together; 1 fit, then 0/1 nodes are available: 1 "
+           "Insufficient cpu.'}]}");
     places(NODE("n1", "") POD("a", GANG("2"), ""),
            "{'bindings':[],'evictions':[],'pending':[{'pod':'default/a','gang':'default/g',"
            "'reason':'WaitingForGang','message':'gang default/g waits for 1 more of its 2 "

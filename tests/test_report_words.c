@@ -20,7 +20,7 @@ static struct words_rig rig_create(void)
     struct words_rig rig = {.db = fixture_create(0)};
     rig.snapshot = mu_db_replica_create(rig.db);
     rig.session = mu_session_create(&config);
-    rig.words = mu_report_words_create();
+    rig.words = mu_report_words_create(&mu_profile_spread);
     assert_non_null(rig.words);
     return rig;
 }
@@ -39,9 +39,8 @@ static void assert_told(struct words_rig *rig, const char *expected)
     fixture_sync(rig->db, rig->snapshot);
     assert_int_equal(mu_session_run(rig->session, rig->snapshot, 0, &plan), 0);
     assert_int_equal(plan->wait_count, 1);
-    mu_report_words_begin(rig->words);
-    struct mu_report_text *text =
-        mu_report_words_gang(rig->words, rig->db, rig->snapshot, &plan->waits[0]);
+    mu_report_words_begin(rig->words, rig->snapshot, plan);
+    struct mu_report_text *text = mu_report_words_gang(rig->words, rig->db, &plan->waits[0]);
     assert_non_null(text);
     char message[MU_REPORT_TEXT_MAX + 1];
     (void)snprintf(message, sizeof message, "%.*s", (int)text->len, text->data);
@@ -166,40 +165,109 @@ static void test_report_words__partly_bound_gang__needs_more(void **state)
     rig_destroy(&rig);
 }
 
-static void test_report_words__every_node_fits_a_member__ends_without_reasons(void **state)
+static void put_member(struct words_rig *rig, uint32_t number, uint32_t size, int64_t cpu_millis,
+                       const struct mu_host_port *port, const char *subgroup)
+{
+    struct fixture_pod pod;
+    fixture_pod(&pod, number, 1);
+    fixture_gang(&pod, "g", size);
+    pod.amounts[0].value = cpu_millis;
+    pod.object.ports = port;
+    pod.object.port_count = port != NULL;
+    pod.object.gang.subgroup = mu_str_of(subgroup);
+    fixture_put(rig->db, &pod, 0);
+}
+
+/* Every node takes a member: what the next one lacks shows only beside those placed. */
+static void test_report_words__too_few_slots__says_what_the_next_member_lacks(void **state)
 {
     struct words_rig rig = rig_create();
     (void)state;
     fixture_put_node(rig.db, "a", 1, 1);
     fixture_put_node(rig.db, "b", 1, 1);
-    for (uint32_t i = 1; i <= 3; i++) {
-        struct fixture_pod pod;
-        fixture_pod(&pod, i, 1);
-        fixture_gang(&pod, "g", 3);
-        fixture_put(rig.db, &pod, 0);
-    }
-    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit: 2/2 nodes are "
-                      "available for a member.");
+    for (uint32_t i = 1; i <= 3; i++)
+        put_member(&rig, i, 3, 1000, NULL, "");
+    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit, then 0/2 nodes are "
+                      "available: 2 Insufficient cpu.");
     rig_destroy(&rig);
 }
 
-/* Room for two, but one host port: how many fit is not for room to say. */
-static void test_report_words__rule_about_other_pods__no_number_from_room(void **state)
+/* Room for two, but one host port. */
+static void test_report_words__rule_about_other_pods__judged_beside_members(void **state)
 {
     struct words_rig rig = rig_create();
     const struct mu_host_port port = {MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
     (void)state;
     fixture_put_node(rig.db, "a", 1, 2);
-    for (uint32_t i = 1; i <= 3; i++) {
-        struct fixture_pod pod;
-        fixture_pod(&pod, i, 1);
-        fixture_gang(&pod, "g", 3);
-        pod.object.ports = &port;
-        pod.object.port_count = 1;
-        fixture_put(rig.db, &pod, 0);
+    for (uint32_t i = 1; i <= 3; i++)
+        put_member(&rig, i, 3, 1000, &port, "");
+    assert_told(&rig, "gang default/g needs 3 members placed together; 1 fit, then 0/1 nodes are "
+                      "available: 1 node(s) didn't have free ports for the requested pod ports.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__unequal_members__names_the_one_that_does_not_fit(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 4);
+    put_member(&rig, 1, 3, 1000, NULL, "");
+    put_member(&rig, 2, 3, 9000, NULL, "");
+    put_member(&rig, 3, 3, 1000, NULL, "");
+    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit, then 0/1 nodes are "
+                      "available for pod-2: 1 Insufficient cpu.");
+    rig_destroy(&rig);
+}
+
+/* The first sub-group has its room; of the second the first member is passed over in vain. */
+static void test_report_words__subgroups__names_the_member_of_the_one_that_is_short(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 4);
+    put_member(&rig, 1, 4, 1000, NULL, "a");
+    put_member(&rig, 2, 4, 2000, NULL, "a");
+    put_member(&rig, 3, 4, 3000, NULL, "b");
+    put_member(&rig, 4, 4, 1000, NULL, "b");
+    assert_told(&rig, "gang default/g needs 4 members placed together; 3 fit, then 0/1 nodes are "
+                      "available for pod-3: 1 Insufficient cpu.");
+    rig_destroy(&rig);
+}
+
+/* What the same plan places is in place too: a's room goes to the pod that is older. */
+static void test_report_words__others_of_the_plan__have_their_room(void **state)
+{
+    struct words_rig rig = rig_create();
+    struct fixture_pod pod;
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 2);
+    fixture_put_node(rig.db, "b", 1, 1);
+    fixture_pod(&pod, 9, 1);
+    pod.amounts[0].value = 2000;
+    pod.object.created_s = 1;
+    fixture_put(rig.db, &pod, 0);
+    put_member(&rig, 1, 2, 1000, NULL, "");
+    put_member(&rig, 2, 2, 1000, NULL, "");
+    assert_told(&rig, "gang default/g needs 2 members placed together; 1 fit, then 0/2 nodes are "
+                      "available: 2 Insufficient cpu.");
+    rig_destroy(&rig);
+}
+
+/* Beyond the bound only what the plan says is told. */
+static void test_report_words__costly_gang__no_number(void **state)
+{
+    struct words_rig rig = rig_create();
+    const struct mu_host_port port = {MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
+    char name[16];
+    (void)state;
+    for (int n = 0; n < 700; n++) {
+        (void)snprintf(name, sizeof name, "n%d", n);
+        fixture_put_node(rig.db, name, 1, 8);
     }
-    assert_told(&rig, "gang default/g needs 3 members placed together: 1/1 nodes are available for "
-                      "a member.");
+    for (uint32_t i = 1; i <= 3500; i++)
+        put_member(&rig, i, 3500, 1000, &port, "");
+    assert_told(&rig, "gang default/g needs 3500 members placed together: 700/700 nodes are "
+                      "available for a member.");
     rig_destroy(&rig);
 }
 
@@ -223,9 +291,8 @@ static bool told_under_failure(void *context)
     struct words_rig *rig = context;
     const struct mu_plan *plan;
     assert_int_equal(mu_session_run(rig->session, rig->snapshot, 0, &plan), 0);
-    mu_report_words_begin(rig->words);
-    struct mu_report_text *text =
-        mu_report_words_gang(rig->words, rig->db, rig->snapshot, &plan->waits[0]);
+    mu_report_words_begin(rig->words, rig->snapshot, plan);
+    struct mu_report_text *text = mu_report_words_gang(rig->words, rig->db, &plan->waits[0]);
     bool told = text != NULL;
     mu_report_text_unref(text);
     mu_report_words_end(rig->words);
@@ -236,7 +303,8 @@ static void test_report_words__out_of_memory__no_text(void **state)
 {
     struct words_rig rig = rig_create();
     (void)state;
-    put_pod(&rig, 9000);
+    for (uint32_t i = 1; i <= 2; i++)
+        put_member(&rig, i, 2, 5000, NULL, "");
     fixture_put_node(rig.db, "a", 1, 8);
     put_node(&rig, "b", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_SCHEDULE}, 10);
     fixture_sync(rig.db, rig.snapshot);
@@ -254,8 +322,12 @@ int main(void)
         cmocka_unit_test(test_report_words__more_taints_than_are_named__counted_together),
         cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
         cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),
-        cmocka_unit_test(test_report_words__every_node_fits_a_member__ends_without_reasons),
-        cmocka_unit_test(test_report_words__rule_about_other_pods__no_number_from_room),
+        cmocka_unit_test(test_report_words__too_few_slots__says_what_the_next_member_lacks),
+        cmocka_unit_test(test_report_words__rule_about_other_pods__judged_beside_members),
+        cmocka_unit_test(test_report_words__unequal_members__names_the_one_that_does_not_fit),
+        cmocka_unit_test(test_report_words__subgroups__names_the_member_of_the_one_that_is_short),
+        cmocka_unit_test(test_report_words__others_of_the_plan__have_their_room),
+        cmocka_unit_test(test_report_words__costly_gang__no_number),
         cmocka_unit_test(test_report_words__rules__are_named),
         cmocka_unit_test(test_report_words__out_of_memory__no_text),
     };

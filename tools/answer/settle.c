@@ -165,7 +165,7 @@ static int note_pending(struct settler *s, const struct mu_pod_view *view,
 static int note_gang(struct settler *s, struct mu_report_words *words,
                      const struct mu_plan_wait *wait)
 {
-    struct mu_report_text *text = mu_report_words_gang(words, s->db, s->snapshot, wait);
+    struct mu_report_text *text = mu_report_words_gang(words, s->db, wait);
     if (text == NULL)
         return MU_ENOMEM;
     struct gang_words shared = {.wait = wait,
@@ -195,10 +195,10 @@ static int compare_pending(const void *left, const void *right)
 /* The last plan names every gang that waits. */
 static int note_all_pending(struct settler *s, const struct mu_plan *plan)
 {
-    struct mu_report_words *words = mu_report_words_create();
+    struct mu_report_words *words = mu_report_words_create(s->config->session.profile);
     int rc = words == NULL ? MU_ENOMEM : 0;
     if (rc == 0)
-        mu_report_words_begin(words);
+        mu_report_words_begin(words, s->snapshot, plan);
     for (uint32_t i = 0; i < plan->wait_count && rc == 0; i++)
         rc = note_gang(s, words, &plan->waits[i]);
     if (rc == 0)

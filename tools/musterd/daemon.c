@@ -483,6 +483,7 @@ static int create_parts(struct daemon *d)
                                          .batch_window_ns = o->batch_window_ns,
                                          .hold_ns = o->hold_ns,
                                          .in_flight_max = o->binds_in_flight,
+                                         .profile = o->profile,
                                          .report_rate = o->report_rate,
                                          .report_instance = mu_str_of(instance),
                                          .wall_offset_ns = wall_offset_ns(d),

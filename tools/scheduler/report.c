@@ -68,7 +68,7 @@ int mu_report_init(struct mu_scheduler *s)
                                         .written = written,
                                         .context = s};
     s->reporter = mu_reporter_create(&config, &s->random);
-    s->words = mu_report_words_create();
+    s->words = mu_report_words_create(s->config.profile);
     return s->reporter == NULL || s->words == NULL ? MU_ENOMEM : 0;
 }
 
@@ -133,8 +133,7 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
 
 /* Hand the gang's story to the reporter, pod by pod. Errors: MU_ENOMEM, MU_ELIMIT: some pods were
  * not told, tell it again. */
-static int tell(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
-                const struct mu_plan_wait *wait, uint32_t *told)
+static int tell(struct mu_scheduler *s, const struct mu_plan_wait *wait, uint32_t *told)
 {
     struct mu_pod_ix ix = {MU_NONE};
     struct mu_report_text *gang = NULL;
@@ -148,7 +147,7 @@ static int tell(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
         if (pod.unbuilt != 0)
             own = mu_report_words_pod(pod.unbuilt);
         else if (gang == NULL)
-            gang = mu_report_words_gang(s->words, s->db, snapshot, wait);
+            gang = mu_report_words_gang(s->words, s->db, wait);
         struct mu_report_text *text = pod.unbuilt != 0 ? own : gang;
         rc = text == NULL ? MU_ENOMEM : mu_reporter_pending(s->reporter, pod.uid, text, s->now_ns);
         mu_report_text_unref(own);
@@ -194,7 +193,7 @@ static uint64_t story_look(struct mu_scheduler *s, const struct mu_snapshot *sna
         return s->now_ns + 1;
     if (mu_reporter_room(s->reporter) < row->member_count)
         return s->now_ns + FULL_NS;
-    int rc = tell(s, snapshot, wait, &told);
+    int rc = tell(s, wait, &told);
     left->pods -= told < left->pods ? told : left->pods;
     if (rc != 0)
         return s->now_ns + LOOK_NS;
@@ -228,7 +227,7 @@ static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *sna
     return story->due_ns;
 }
 
-void mu_report_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
                     const struct mu_plan *plan)
 {
     struct allowance left = {PODS_PER_CALL};
@@ -236,7 +235,7 @@ void mu_report_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
         return;
     if (stories_reserve(s, snapshot->gang_rows) != 0)
         return; /* nothing is told until there is memory: the next plan says it all again */
-    mu_report_words_begin(s->words);
+    mu_report_words_begin(s->words, snapshot, plan);
     for (uint32_t i = 0; i < plan->gang_count; i++)
         s->stories[plan->gangs[i].gang.v].look_ns = 0;
     for (uint32_t i = 0; i < plan->wait_count; i++) {

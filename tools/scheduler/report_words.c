@@ -1,8 +1,9 @@
 /*
  * "0/10 nodes are available: 3 Insufficient nvidia.com/gpu, 4 node(s) had untolerated taint {a: b},
  * 3 node(s) were unschedulable.": nodes by the first filter that refuses them, sorted by text. The
- * counts come with the plan; which taint it was, and how many members of a gang fit at once, is
- * counted here, once per class and plan, because only text needs it.
+ * counts come with the plan; which taint it was, how many members of a gang fit together, and why
+ * the next one does not, is counted here, once per class or gang and plan, because only text needs
+ * it. For that the gang's members are placed once more, beside all that the plan has placed.
  */
 #include "tools/scheduler/report_words.h"
 
@@ -16,21 +17,41 @@
 #define CLASSES_KEPT  256u       /* a power of two; another class takes the place */
 #define ROWS_PER_PLAN (1u << 20) /* about a millisecond */
 #define ARENA_BYTES   (64u << 20)
-#define TAINTS_NAMED  8u /* more are counted together */
-#define REASONS_MAX   (MU_VERDICT_KINDS + MU_RESOURCES_MAX + TAINTS_NAMED + 1)
+/* A gang's members are placed to be told about as long as that looks at no more rows than this. */
+#define REACH_ROWS_MAX (1u << 21)
+#define TAINTS_NAMED   8u /* more are counted together */
+#define REASONS_MAX    (MU_VERDICT_KINDS + MU_RESOURCES_MAX + TAINTS_NAMED + 1)
 
-/* What is told about the nodes of one class in one plan. */
+/* What is told about nodes. */
+struct node_words {
+    struct mu_str text; /* "3 Insufficient cpu, ..." */
+    uint32_t fits, total;
+};
+/* How many members of a gang fit together, and why the next one does not. */
+struct reach_words {
+    bool told; /* else it cannot be said, or is too costly to find out */
+    uint32_t placed;
+    uint32_t member; /* of the block: that next one */
+    struct node_words nodes;
+};
+/* What is told about one class in one plan. */
 struct class_words {
     const uint32_t *key; /* its counts by verdict; NULL: free */
-    struct mu_str nodes; /* "0/10 nodes are available: ..." without what comes before ':' */
-    uint32_t fits, total;
-    uint64_t slots;              /* pods of the class that fit at once; UINT64_MAX: not said */
+    struct node_words nodes;
     struct mu_report_text *lone; /* the whole text of a lone pod */
+    /* Of gangs that are all of this class, and this kin. */
+    bool reach_known;
+    uint32_t reach_kin;
+    struct reach_words reach;
 };
 
 struct mu_report_words {
+    const struct mu_profile *profile;
     struct mu_arena *arena;
     uint64_t rows; /* looked at for this plan */
+    struct mu_snapshot *snapshot;
+    const struct mu_plan *plan;
+    struct mu_place *place; /* with what the plan has placed; NULL: not needed yet */
     struct class_words classes[CLASSES_KEPT];
 };
 
@@ -45,11 +66,12 @@ struct reasons {
     struct reason items[REASONS_MAX];
 };
 
-struct mu_report_words *mu_report_words_create(void)
+struct mu_report_words *mu_report_words_create(const struct mu_profile *profile)
 {
     struct mu_report_words *w = mu_mem_zalloc(sizeof *w);
     if (w == NULL)
         return NULL;
+    w->profile = profile != NULL ? profile : &mu_profile_default;
     w->arena = mu_arena_create(ARENA_BYTES);
     if (w->arena == NULL) {
         mu_mem_free(w);
@@ -67,13 +89,30 @@ void mu_report_words_destroy(struct mu_report_words *w)
     mu_mem_free(w);
 }
 
-void mu_report_words_begin(struct mu_report_words *w)
+void mu_report_words_begin(struct mu_report_words *w, struct mu_snapshot *snapshot,
+                           const struct mu_plan *plan)
 {
+    MU_ASSERT(w->place == NULL);
     w->rows = 0;
+    w->snapshot = snapshot;
+    w->plan = plan;
+}
+
+/* Give the snapshot back. */
+static void place_close(struct mu_report_words *w)
+{
+    if (w->place == NULL)
+        return;
+    mu_place_end(w->place);
+    mu_place_destroy(w->place);
+    w->place = NULL;
 }
 
 void mu_report_words_end(struct mu_report_words *w)
 {
+    place_close(w);
+    w->snapshot = NULL;
+    w->plan = NULL;
     if (w->rows == 0)
         return; /* nothing was kept */
     for (uint32_t i = 0; i < CLASSES_KEPT; i++)
@@ -186,11 +225,11 @@ static void reasons_taints(struct reasons *r, const struct mu_snapshot *snapshot
 }
 
 static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapshot,
-                            const struct mu_plan_wait *wait, const struct mu_class *c)
+                            const uint32_t *by, const uint32_t *by_resource,
+                            const struct mu_class *c)
 {
     const struct mu_resources *names =
         mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
-    const uint32_t *by = wait->nodes_by_verdict;
     const struct mu_str none = MU_STR("");
     for (int kind = MU_FITS + 1; kind < MU_VERDICT_KINDS; kind++) {
         if (kind == MU_NO_TAINT && by[kind] > 0)
@@ -200,7 +239,7 @@ static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapsho
                        "");
     }
     for (uint32_t i = 0; i < snapshot->resource_count; i++)
-        reason_add(r, wait->nodes_by_resource[i], MU_STR("Insufficient "),
+        reason_add(r, by_resource[i], MU_STR("Insufficient "),
                    mu_resource_name(names, (struct mu_resource_ix){i}), "");
     qsort(r->items, r->count, sizeof r->items[0], reason_compare);
 }
@@ -226,88 +265,147 @@ void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snaps
     (void)mu_buf_append_text(out, "}");
 }
 
-/* Pods of the class that fit at once, by room alone on the nodes whose rules allow them. */
-static uint64_t count_slots(const struct mu_snapshot *snapshot, const struct mu_class *c)
+/* Nodes by what refuses a class. Errors: MU_ENOMEM. */
+static int nodes_describe(struct mu_report_words *w, struct mu_class_ix class_ix,
+                          const uint32_t *by_verdict, const uint32_t *by_resource,
+                          struct node_words *out)
 {
-    uint64_t slots = 0;
-    bool cordoned_is_fine = mu_class_tolerates_unschedulable(snapshot->model, c);
-    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        const struct mu_node_static *node = &snapshot->nodes[row];
-        if ((node->flags & MU_NODE_PRESENT) == 0 ||
-            ((node->flags & MU_NODE_UNSCHEDULABLE) != 0 && !cordoned_is_fine))
-            continue;
-        int64_t here = snapshot->free[MU_RES_PODS][row];
-        for (uint32_t d = 0; d < c->demand_count && here > 0; d++) {
-            uint32_t resource = c->demands[d].resource.v;
-            int64_t free = resource < snapshot->resource_count ? snapshot->free[resource][row] : 0;
-            int64_t fit = free / c->demands[d].amount;
-            here = fit < here ? fit : here;
-        }
-        const struct mu_labels_view labels = mu_snapshot_labels(snapshot, (struct mu_node_ix){row});
-        if (here > 0 &&
-            mu_class_tolerates(snapshot->model, c,
-                               mu_model_get_taint_set(snapshot->model, node->taints)) &&
-            mu_class_selects(snapshot->model, c, &labels, node->name))
-            slots += (uint64_t)here;
-    }
-    return slots;
-}
-
-/* Whether room decides alone how many pods of the class fit: no rule about other pods, neither the
- * class's own nor one that a placed pod has against it. */
-static bool is_counted_by_room(const struct mu_class *c, const struct mu_plan_wait *wait)
-{
-    return c->term_count == 0 && c->hard_spread_count == 0 && c->port_count == 0 &&
-           wait->nodes_by_verdict[MU_NO_EXISTING_ANTI_AFFINITY] == 0;
-}
-
-/* What is told about a class's nodes; NULL when memory is out. */
-static struct class_words *class_get(struct mu_report_words *w, const struct mu_snapshot *snapshot,
-                                     const struct mu_plan_wait *wait)
-{
-    uint64_t hash = mu_hash_mix((uintptr_t)wait->nodes_by_verdict, 0);
-    struct class_words *words = &w->classes[hash % CLASSES_KEPT];
-    if (words->key == wait->nodes_by_verdict)
-        return words;
-    const struct mu_class *c = mu_model_get_class(snapshot->model, wait->class_ix);
+    const struct mu_snapshot *snapshot = w->snapshot;
     struct reasons reasons = {.arena = w->arena};
     struct mu_buf text = {.max = 0};
-    reasons_collect(&reasons, snapshot, wait, c);
-    w->rows += 2 * (uint64_t)snapshot->node_rows + CLASSES_KEPT;
+    reasons_collect(&reasons, snapshot, by_verdict, by_resource,
+                    mu_model_get_class(snapshot->model, class_ix));
+    w->rows += snapshot->node_rows + CLASSES_KEPT;
     for (uint32_t i = 0; i < reasons.count; i++)
         (void)mu_buf_printf(&text, "%s%" PRIu32 " %.*s", i == 0 ? "" : ", ", reasons.items[i].count,
                             MU_STR_ARGS(reasons.items[i].text));
     char *copy = reasons.failed || text.failed != 0 ? NULL : mu_arena_alloc(w->arena, text.len + 1);
     if (copy != NULL && text.len > 0)
         memcpy(copy, text.data, text.len);
-    uint32_t len = (uint32_t)text.len;
+    *out = (struct node_words){.text = {copy, (uint32_t)text.len}, .fits = by_verdict[MU_FITS]};
     mu_buf_fini(&text);
-    if (copy == NULL)
+    for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++)
+        out->total += by_verdict[i];
+    return copy == NULL ? MU_ENOMEM : 0;
+}
+
+/* What is told about a class's nodes; NULL when memory is out. */
+static struct class_words *class_get(struct mu_report_words *w, const struct mu_plan_wait *wait)
+{
+    uint64_t hash = mu_hash_mix((uintptr_t)wait->nodes_by_verdict, 0);
+    struct class_words *words = &w->classes[hash % CLASSES_KEPT];
+    struct node_words nodes;
+    if (words->key == wait->nodes_by_verdict)
+        return words;
+    if (nodes_describe(w, wait->class_ix, wait->nodes_by_verdict, wait->nodes_by_resource,
+                       &nodes) != 0)
         return NULL;
     mu_report_text_unref(words->lone);
-    *words = (struct class_words){.key = wait->nodes_by_verdict,
-                                  .nodes = {copy, len},
-                                  .fits = wait->nodes_by_verdict[MU_FITS],
-                                  .slots = is_counted_by_room(c, wait) ? count_slots(snapshot, c)
-                                                                       : UINT64_MAX};
-    for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++)
-        words->total += wait->nodes_by_verdict[i];
+    *words = (struct class_words){.key = wait->nodes_by_verdict, .nodes = nodes};
     return words;
+}
+
+/* --- how far a gang gets --------------------------------------------------------------------- */
+
+/* Members all of one class and kin, none with room held: how many fit is the same for all such
+ * gangs. */
+static bool is_uniform(const struct mu_gang_block *block)
+{
+    for (uint32_t m = 0; m < block->member_count; m++)
+        if (block->members[m].class_ix.v != block->members[0].class_ix.v ||
+            block->members[m].kin.v != block->members[0].kin.v ||
+            block->members[m].held.v != MU_NONE)
+            return false;
+    return true;
+}
+
+/* Rows that placing the members may look at. */
+static uint64_t reach_cost(const struct mu_snapshot *snapshot, const struct mu_gang_block *block)
+{
+    uint64_t rows = 4 * (uint64_t)snapshot->node_rows + CLASSES_KEPT; /* to begin and to count */
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        const struct mu_gang_member *member = &block->members[m];
+        bool concerned = mu_terms_concern(snapshot, member->class_ix, member->kin);
+        rows += concerned ? snapshot->node_rows : snapshot->node_rows / 64 + 1;
+    }
+    return rows;
+}
+
+/* Placing beside what the plan has placed. Errors: MU_ENOMEM. */
+static int place_open(struct mu_report_words *w)
+{
+    if (w->place != NULL)
+        return 0;
+    w->place = mu_place_create(w->profile, NULL);
+    if (w->place == NULL)
+        return MU_ENOMEM;
+    mu_place_begin(w->place, w->snapshot);
+    int error = mu_place_apply(w->place, w->plan);
+    if (error != 0)
+        place_close(w);
+    return error;
+}
+
+/* Errors: MU_ENOMEM. */
+static int reach_find(struct mu_report_words *w, const struct mu_plan_wait *wait,
+                      struct reach_words *out)
+{
+    const struct mu_gang_row *gang = &w->snapshot->gangs[wait->gang.v];
+    struct mu_place_reach reach;
+    uint64_t cost = reach_cost(w->snapshot, gang->block);
+    *out = (struct reach_words){.told = false};
+    if (cost > REACH_ROWS_MAX)
+        return 0;
+    w->rows += cost;
+    int error = place_open(w);
+    if (error == 0) {
+        mu_place_whom(w->place, gang->priority, wait->gang);
+        error = mu_place_reach(w->place, gang, wait->need, &reach);
+    }
+    /* What the plan placed behind this gang may have made room for it: nothing stops it then. */
+    if (error != 0 || reach.member == MU_NONE || reach.refusals.by_verdict[MU_FITS] > 0)
+        return error;
+    out->told = true;
+    out->placed = reach.placed;
+    out->member = reach.member;
+    return nodes_describe(w, gang->block->members[reach.member].class_ix, reach.refusals.by_verdict,
+                          reach.refusals.by_resource, &out->nodes);
+}
+
+/* The same, found once for gangs that are alike in this. What is kept for nominated pods is not
+ * kept from all of them alike. Errors: MU_ENOMEM. */
+static int reach_get(struct mu_report_words *w, const struct mu_plan_wait *wait,
+                     struct class_words *words, struct reach_words *out)
+{
+    const struct mu_gang_block *block = w->snapshot->gangs[wait->gang.v].block;
+    if (!is_uniform(block) || w->snapshot->nominated_count > 0)
+        return reach_find(w, wait, out);
+    uint32_t kin = block->members[0].kin.v;
+    if (!words->reach_known || words->reach_kin != kin) {
+        int error = reach_find(w, wait, &words->reach);
+        words->reach_known = error == 0;
+        words->reach_kin = kin;
+        if (error != 0)
+            return error;
+    }
+    *out = words->reach;
+    return 0;
 }
 
 /* --- sentences ------------------------------------------------------------------------------- */
 
-static void put_nodes(struct mu_buf *out, const struct class_words *words, const char *whom)
+/* whom: a pod, or empty. */
+static void put_nodes(struct mu_buf *out, const struct node_words *words, struct mu_str whom)
 {
     if (words->total == 0) {
         (void)mu_buf_append_text(out, "no nodes available to schedule pods");
         return;
     }
-    (void)mu_buf_printf(out, "%" PRIu32 "/%" PRIu32 " nodes are available%s", words->fits,
-                        words->total, whom);
-    if (words->nodes.len > 0) { /* else no node refuses a member: there are too few of them */
+    (void)mu_buf_printf(out, "%" PRIu32 "/%" PRIu32 " nodes are available%s%.*s", words->fits,
+                        words->total, whom.len > 0 ? " for " : "", MU_STR_ARGS(whom));
+    if (words->text.len > 0) { /* else no node refuses a member: there are too few of them */
         (void)mu_buf_append_text(out, ": ");
-        (void)mu_buf_append_str(out, words->nodes);
+        (void)mu_buf_append_str(out, words->text);
     }
     (void)mu_buf_append_text(out, ".");
 }
@@ -331,27 +429,36 @@ static void put_rules(struct mu_buf *out, uint32_t rules)
     }
 }
 
-/* Members all of one class, none with room held: how many fit is a number, not a search. */
-static bool is_uniform(const struct mu_gang_block *block)
+/* The name of a member that is not like the others; empty where it left meanwhile. */
+static struct mu_str member_name(struct mu_db *db, const struct mu_gang_member *member)
 {
-    for (uint32_t m = 0; m < block->member_count; m++)
-        if (block->members[m].class_ix.v != block->members[0].class_ix.v ||
-            block->members[m].held.v != MU_NONE)
-            return false;
-    return true;
+    struct mu_pod_view pod;
+    bool there = mu_db_pod_get(db, member->pod, &pod) && mu_uid_equal(pod.uid, member->uid);
+    return there ? pod.name : MU_STR("");
 }
 
-/* A gang without room. */
-static void put_no_fit(struct mu_buf *out, const struct mu_plan_wait *wait,
-                       const struct mu_gang_row *row, const struct class_words *words)
+/* A gang without room. Errors: MU_ENOMEM. */
+static int put_no_fit(struct mu_report_words *w, struct mu_buf *out, struct mu_db *db,
+                      const struct mu_plan_wait *wait, struct class_words *words)
 {
+    const struct mu_gang_block *block = w->snapshot->gangs[wait->gang.v].block;
     uint32_t need = wait->need - wait->have;
+    struct reach_words reach;
+    int error = reach_get(w, wait, words, &reach);
+    if (error != 0)
+        return error;
     (void)mu_buf_printf(out, " needs %" PRIu32 " %smembers placed together", need,
                         wait->have > 0 ? "more " : "");
-    if (is_uniform(row->block) && words->slots < need)
-        (void)mu_buf_printf(out, "; %" PRIu64 " fit", words->slots);
-    (void)mu_buf_append_text(out, ": ");
-    put_nodes(out, words, words->fits > 0 ? " for a member" : "");
+    if (!reach.told || reach.placed >= need) {
+        (void)mu_buf_append_text(out, ": ");
+        put_nodes(out, &words->nodes, words->nodes.fits > 0 ? MU_STR("a member") : MU_STR(""));
+        return 0;
+    }
+    (void)mu_buf_printf(out, "; %" PRIu32 " fit%s", reach.placed,
+                        reach.placed > 0 ? ", then " : ": ");
+    put_nodes(out, &reach.nodes,
+              is_uniform(block) ? MU_STR("") : member_name(db, &block->members[reach.member]));
+    return 0;
 }
 
 static void put_wait(struct mu_buf *out, const struct mu_plan_wait *wait,
@@ -401,19 +508,18 @@ static struct mu_report_text *text_of(struct mu_buf *out, enum mu_report_reason 
 }
 
 struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu_db *db,
-                                            const struct mu_snapshot *snapshot,
                                             const struct mu_plan_wait *wait)
 {
-    const struct mu_gang_row *row = &snapshot->gangs[wait->gang.v];
+    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
     struct class_words *words = NULL;
     struct mu_buf out = {.max = 0};
     if (wait->kind == MU_WAIT_NO_FIT) {
-        words = class_get(w, snapshot, wait);
+        words = class_get(w, wait);
         if (words == NULL)
             return NULL;
         bool lone = wait->need <= wait->have || wait->need == 1;
         if (lone && words->lone == NULL) {
-            put_nodes(&out, words, "");
+            put_nodes(&out, &words->nodes, MU_STR(""));
             words->lone = text_of(&out, MU_REPORT_UNSCHEDULABLE);
         }
         if (lone)
@@ -421,10 +527,10 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
     }
     (void)mu_buf_printf(&out, "gang %.*s/%.*s", MU_STR_ARGS(mu_db_gang_ns(db, wait->gang)),
                         MU_STR_ARGS(mu_db_gang_name(db, wait->gang)));
-    if (words != NULL)
-        put_no_fit(&out, wait, row, words);
-    else
+    if (words == NULL)
         put_wait(&out, wait, row);
+    else if (put_no_fit(w, &out, db, wait, words) != 0)
+        out.failed = MU_ENOMEM;
     return text_of(&out, wait->kind == MU_WAIT_UNDECIDED ? MU_REPORT_SCHEDULER_ERROR
                                                          : MU_REPORT_UNSCHEDULABLE);
 }

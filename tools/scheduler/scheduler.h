@@ -49,11 +49,12 @@ struct mu_scheduler_config {
     uint32_t in_flight_max; /* binds; 0: 256 */
     uint32_t page_limit;    /* objects per list page; 0: 500 */
     uint32_t nodes_hint, pods_hint;
-    uint64_t incarnation;          /* new at every start: part of plan names */
-    uint32_t report_rate;          /* conditions and events written a second; 0: none are */
-    uint32_t report_burst;         /* written at once after a pause; 0: twice the rate */
-    struct mu_str report_instance; /* reportingInstance of events; copied */
-    uint64_t wall_offset_ns;       /* wall time is now_ns + offset (timestamps) */
+    uint64_t incarnation;             /* new at every start: part of plan names */
+    const struct mu_profile *profile; /* the sessions', for its life; NULL: default */
+    uint32_t report_rate;             /* conditions and events written a second; 0: none are */
+    uint32_t report_burst;            /* written at once after a pause; 0: twice the rate */
+    struct mu_str report_instance;    /* reportingInstance of events; copied */
+    uint64_t wall_offset_ns;          /* wall time is now_ns + offset (timestamps) */
     struct mu_scheduler_observer observer;
 };
 

@@ -154,7 +154,7 @@ void mu_audit_tick(struct mu_scheduler *s, bool busy);
 int mu_report_init(struct mu_scheduler *s);
 void mu_report_fini(struct mu_scheduler *s);
 /* Tell what is new about the gangs that wait; may ask for a session by s->wake_ns. */
-void mu_report_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
                     const struct mu_plan *plan);
 /* A bind was confirmed. */
 void mu_report_bound_pod(struct mu_scheduler *s, struct mu_uid uid, struct mu_str node);

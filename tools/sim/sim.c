@@ -148,6 +148,7 @@ static int create_scheduler(struct mu_sim *sim)
         .scheduler_name_count = 1,
         .page_limit = sim->config.check ? 7 : 0, /* small worlds: several pages */
         .incarnation = sim->config.seed + 1,
+        .profile = sim->config.profile,
         .report_rate = REPORT_RATE,
         .report_instance = MU_STR("musterd-sim"),
         .wall_offset_ns = WALL_BASE_NS,
