@@ -20,9 +20,10 @@ enum place { ON_LABEL = 1, ON_ANNOTATION = 2, ON_BOTH = 3 };
     X("scheduling.volcano.sh/group-name", ON_ANNOTATION)                                           \
     X("scheduling.volcano.sh/group-min-member", ON_ANNOTATION)                                     \
     X("scheduling.volcano.sh/group-min-resources", ON_ANNOTATION)                                  \
-    X("scheduling.x-k8s.io/pod-group", ON_LABEL) /* scheduler-plugins */                           \
-    X("pod-group-name", ON_ANNOTATION)           /* KAI */                                         \
-    X("kai.scheduler/subgroup-name", ON_LABEL)   /* KAI */                                         \
+    X("scheduling.x-k8s.io/pod-group", ON_LABEL)    /* scheduler-plugins */                        \
+    X("pod-group.scheduling.sigs.k8s.io", ON_LABEL) /* the same, older */                          \
+    X("pod-group-name", ON_ANNOTATION)              /* KAI */                                      \
+    X("kai.scheduler/subgroup-name", ON_LABEL)      /* KAI */                                      \
     X("yunikorn.apache.org/task-group-name", ON_ANNOTATION)                                        \
     X("yunikorn.apache.org/task-groups", ON_ANNOTATION)                                            \
     X("kueue.x-k8s.io/pod-group-name", ON_LABEL)                                                   \

@@ -146,14 +146,12 @@ static void test_dialect__two_names__gang_spec_and_still_waiting_together(void *
 static void test_dialect__every_other_dialect__recognised(void **state)
 {
     (void)state;
-    const char *labels[] = {"scheduling.x-k8s.io/pod-group",
-                            "pod-group.scheduling.sigs.k8s.io/name",
-                            "pod-group.scheduling.sigs.k8s.io/min-available",
-                            "pod-group.scheduling.x-k8s.io/name",
-                            "kai.scheduler/subgroup-name",
-                            "kueue.x-k8s.io/pod-group-name",
-                            "gang.scheduling.koordinator.sh/name",
-                            "godel.bytedance.com/pod-group-name"};
+    const char *labels[] = {
+        "scheduling.x-k8s.io/pod-group",         "pod-group.scheduling.sigs.k8s.io",
+        "pod-group.scheduling.sigs.k8s.io/name", "pod-group.scheduling.sigs.k8s.io/min-available",
+        "pod-group.scheduling.x-k8s.io/name",    "kai.scheduler/subgroup-name",
+        "kueue.x-k8s.io/pod-group-name",         "gang.scheduling.koordinator.sh/name",
+        "godel.bytedance.com/pod-group-name"};
     const char *annotations[] = {"scheduling.k8s.io/group-name",
                                  "scheduling.volcano.sh/group-name",
                                  "scheduling.volcano.sh/group-min-member",
