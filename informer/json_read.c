@@ -327,11 +327,30 @@ static int copy_text(const struct reader *r, const char *text, size_t len, char 
     return 0;
 }
 
+/* YAML reads true, 5 and the like as such, where a text was meant. */
+static const char *not_a_string(const json_t *json)
+{
+    switch (json_typeof(json)) {
+    case JSON_TRUE:
+    case JSON_FALSE:
+        return "a string, found a boolean: quote it";
+    case JSON_INTEGER:
+    case JSON_REAL:
+        return "a string, found a number: quote it";
+    case JSON_OBJECT:
+        return "a string, found an object";
+    case JSON_ARRAY:
+        return "a string, found an array";
+    default:
+        return "a string";
+    }
+}
+
 static int read_text(const struct reader *r, const struct path *path, const json_t *json,
                      char **out)
 {
     if (!json_is_string(json))
-        return bad(r, path, "a string");
+        return bad(r, path, not_a_string(json));
     if (strlen(json_string_value(json)) != json_string_length(json))
         return bad(r, path, "a string without NUL");
     return copy_text(r, json_string_value(json), json_string_length(json), out);
