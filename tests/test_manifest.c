@@ -152,7 +152,7 @@ static void test_manifest_read__wrong_types__field_and_its_line(void **state)
     complains("{\"apiVersion\":\"v1\",\"kind\":\"List\",\"items\":[\n{\"apiVersion\":\"v1\",\n"
               "\"kind\":\"Node\",\"metadata\":{\"name\":\"n\"},\n\"spec\":{\"taints\":[\n{\"key\":"
               "5}]}}]}",
-              "f:5: Node n: spec.taints[0].key: expected a string\n");
+              "f:5: Node n: spec.taints[0].key: expected a string, found a number: quote it\n");
 }
 
 static void test_manifest_read__what_placing_needs__one_line_an_object(void **state)
@@ -166,6 +166,18 @@ static void test_manifest_read__what_placing_needs__one_line_an_object(void **st
         {"  containers:\n  - resources:\n      requests: {cpu: -1}\n",
          "7: Pod default/p: spec.containers[0].resources.requests.cpu: '-1' is negative; expected "
          "at least 0"},
+        {"  containers:\n  - resources:\n      requests: {cpus: 1}\n",
+         "7: Pod default/p: spec.containers[0].resources.requests.cpus: 'cpus' is not a resource; "
+         "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
+        {"  containers:\n  - resources:\n      limits: {hugepages-2Mi: 4Mi, gpu: 1}\n",
+         "7: Pod default/p: spec.containers[0].resources.limits.gpu: 'gpu' is not a resource; "
+         "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
+        {"  containers:\n  - resources:\n      requests: {memory: 8Ei}\n",
+         "7: Pod default/p: spec.containers[0].resources.requests.memory: '8Ei' is beyond all "
+         "bounds; expected less than 2^63"},
+        {"  containers:\n  - resources:\n      requests: {cpu: 10P}\n",
+         "7: Pod default/p: spec.containers[0].resources.requests.cpu: '10P' is beyond all "
+         "bounds; expected less than 2^63 thousandths"},
         {"  containers:\n  - ports:\n    - hostPort: 70000\n",
          "7: Pod default/p: spec.containers[0].ports[0].hostPort: 70000; expected 1 to 65535"},
         {"  containers:\n  - ports:\n    - {containerPort: 1, protocol: ICMP}\n",
@@ -283,7 +295,11 @@ static void test_manifest_read__names_and_nodes__one_line_an_object(void **state
               "f:5: Pod B/a: metadata.namespace: 'B' is not a namespace; expected at most 63 of "
               "a-z, 0-9 and '-'\n");
     complains("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\n",
-              "f:1: Pod default/a: spec: expected one\n");
+              "f:1: Pod default/a: spec.containers: expected at least one\n");
+    complains("apiVersion: v1\nkind: Pod\nmetadata:\n  name: a\nspec:\n  containers: []\n",
+              "f:6: Pod default/a: spec.containers: expected at least one\n");
+    complains("apiVersion: v1\nkind: pod\nmetadata: {name: a}\n",
+              "f:2: pod a: kind: 'pod'; expected Pod\n");
     complains("apiVersion: v1\nkind: Node\nmetadata:\n  name: a\nspec:\n  taints:\n  - key: b\n",
               "f:7: Node a: spec.taints[0].effect: '' is none; expected NoSchedule, "
               "PreferNoSchedule or NoExecute\n");
@@ -301,6 +317,70 @@ static void test_manifest_read__names_and_nodes__one_line_an_object(void **state
               "a-z, 0-9 and '-'\n");
     complains("apiVersion: scheduling.k8s.io/v1\nkind: PriorityClass\nvalue: 5\n",
               "f:1: PriorityClass: metadata.name: expected a name\n");
+}
+
+static void annotation_complains(const char *annotation, const char *expected)
+{
+    char text[512], line[512];
+    (void)snprintf(text, sizeof text,
+                   "apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  annotations:\n"
+                   "    muster.dev/pod-group: g\n    %s\nspec: {containers: [{name: c}]}\n",
+                   annotation);
+    (void)snprintf(line, sizeof line, "f:7: Pod default/p: metadata.annotations.%s\n", expected);
+    complains(text, line);
+}
+
+static void test_manifest_read__values_of_annotations__one_line_an_object(void **state)
+{
+    (void)state;
+    annotation_complains("muster.dev/pod-group-size: two",
+                         "muster.dev/pod-group-size: 'two' is not a size; expected a whole number, "
+                         "1 to 16384");
+    annotation_complains("muster.dev/pod-group-size: '0'",
+                         "muster.dev/pod-group-size: '0' is not a size; expected a whole number, "
+                         "1 to 16384");
+    annotation_complains("muster.dev/pod-group-size: 2",
+                         "muster.dev/pod-group-size: expected a string, found a number: quote it");
+    annotation_complains("gpu-fraction: '1.5'",
+                         "gpu-fraction: '1.5' is not a share; expected a number such as 0.5, above "
+                         "0 and below 1");
+    annotation_complains("gpu-fraction: half",
+                         "gpu-fraction: 'half' is not a share; expected a number such as 0.5, "
+                         "above 0 and below 1");
+}
+
+static void notes(const char *text, const char *expected)
+{
+    struct offline_rig rig = rig_read("f", text);
+    assert_string_equal(rig_errors(&rig), "");
+    assert_string_equal(rig_notes(&rig), expected);
+    rig_drop(&rig);
+}
+
+static void test_manifest_read__names_nobody_knows__a_line_each(void **state)
+{
+    (void)state;
+    notes("apiVersion: v1\nkind: Pod\nmetadata:\n  name: p\n  labels: {muster.dev/pod-group: g}\n"
+          "  annotations:\n    muster.dev/pod-grup: g\n    muster.dev/pod-group: g\n"
+          "spec: {containers: [{name: c}]}\n",
+          "f:7: Pod default/p: metadata.annotations.muster.dev/pod-grup: not known here: ignored\n"
+          "f:5: Pod default/p: metadata.labels.muster.dev/pod-group: not known here: ignored\n");
+    notes("apiVersion: v1\nkind: Node\nmetadata:\n  name: n1\n  labels:\n"
+          "    muster.dev/gpu-sharing: 'true'\n    muster.dev/gpu-shared: 'true'\n"
+          "status:\n  allocatable:\n    pods: 1\n    gpu: 8\n    a.b/gpu: 8\n",
+          "f:7: Node n1: metadata.labels.muster.dev/gpu-shared: not known here: ignored\n"
+          "f:11: Node n1: status.allocatable.gpu: no resource that pods can ask for\n");
+    notes("apiVersion: scheduling.x-k8s.io/v1alpha1\nkind: PodGroup\nmetadata: {name: g}\nspec:\n"
+          "  minMembers: 3\n  scheduleTimeoutSeconds: 4\n",
+          "f:5: PodGroup default/g: unknown field \"spec.minMembers\": ignored\n");
+    notes("apiVersion: scheduling.volcano.sh/v1beta1\nkind: PodGroup\nmetadata: {name: g}\n"
+          "specs: {}\nspec:\n  minMember: 3\n  queues: 4\n",
+          "f:4: PodGroup default/g: unknown field \"specs\": ignored\n"
+          "f:7: PodGroup default/g: unknown field \"spec.queues\": ignored\n");
+    notes("apiVersion: scheduling.k8s.io/v1alpha2\nkind: PodGroup\nmetadata: {name: g}\nspec:\n"
+          "  schedulingPolicy:\n    gang:\n      minCount: 2\n      minMember: 3\n",
+          "f:8: PodGroup default/g: unknown field \"spec.schedulingPolicy.gang.minMember\": "
+          "ignored\n");
 }
 
 static void test_manifest_read__one_name_twice__both_places(void **state)
@@ -500,6 +580,8 @@ int main(void)
         cmocka_unit_test(test_manifest_read__wrong_types__field_and_its_line),
         cmocka_unit_test(test_manifest_read__what_placing_needs__one_line_an_object),
         cmocka_unit_test(test_manifest_read__names_and_nodes__one_line_an_object),
+        cmocka_unit_test(test_manifest_read__values_of_annotations__one_line_an_object),
+        cmocka_unit_test(test_manifest_read__names_nobody_knows__a_line_each),
         cmocka_unit_test(test_manifest_read__one_name_twice__both_places),
         cmocka_unit_test(test_manifest_read__many_errors__bounded_and_counted),
         cmocka_unit_test(test_manifest_read__control_characters__one_line_each),

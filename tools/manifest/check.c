@@ -5,7 +5,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "engine/limits.h"
 #include "engine/quantity.h"
+#include "engine/resource.h"
+#include "informer/dialect.h"
 #include "tools/kubesim/validate.h"
 
 #define WORD_MAX 80 /* of a value in a complaint */
@@ -95,8 +98,35 @@ static bool check_quantities(const struct at *a, Kube__QuantityEntry *const *ent
                        WORD_MAX, text);
         if (q.negative)
             return bad(a, field, "'%.*s' is negative; expected at least 0", WORD_MAX, text);
+        bool cpu = is(entries[i]->key, "cpu");
+        if ((cpu ? mu_quantity_milli_value(&q) : mu_quantity_value(&q)) >= MU_AMOUNT_MAX)
+            return bad(a, field, "'%.*s' is beyond all bounds; expected less than 2^63%s", WORD_MAX,
+                       text, cpu ? " thousandths" : "");
     }
     return true;
+}
+
+bool mu_check_known_resource(const char *name)
+{
+    static const char *const known[] = {"cpu", "memory", "ephemeral-storage", NULL};
+    return strchr(shown(name), '/') != NULL || one_of(name, known) ||
+           mu_str_starts_with(mu_str_of(name), MU_STR("hugepages-"));
+}
+
+/* Of what a pod asks for: without a domain in front, names are Kubernetes' own. */
+static bool check_asked(const struct at *a, Kube__QuantityEntry *const *entries, size_t count)
+{
+    char field[WORD_MAX + 4];
+    for (size_t i = 0; i < count; i++) {
+        const char *name = shown(entries[i]->key);
+        (void)snprintf(field, sizeof field, ".%.*s", WORD_MAX, name);
+        if (!mu_check_known_resource(name))
+            return bad(a, field,
+                       "'%.*s' is not a resource; expected cpu, memory, ephemeral-storage, "
+                       "hugepages-SIZE or DOMAIN/NAME",
+                       WORD_MAX, name);
+    }
+    return check_quantities(a, entries, count);
 }
 
 static bool check_meta(struct mu_check *c, const Kube__ObjectMeta *meta)
@@ -326,8 +356,8 @@ static bool check_resources(struct mu_check *c, const char *path,
         return true;
     struct at requests = at(c, "%s.requests", path);
     struct at limits = at(c, "%s.limits", path);
-    return check_quantities(&requests, resources->requests, resources->n_requests) &&
-           check_quantities(&limits, resources->limits, resources->n_limits);
+    return check_asked(&requests, resources->requests, resources->n_requests) &&
+           check_asked(&limits, resources->limits, resources->n_limits);
 }
 
 static bool check_port(const struct at *a, const char *field, int32_t port)
@@ -383,15 +413,49 @@ static bool check_tolerations(struct mu_check *c, const Kube__PodSpec *spec)
     return true;
 }
 
+/* Digits with one point, above 0 and below 1: as informer/codec_device.c reads it. */
+static bool is_fraction(const char *text)
+{
+    struct mu_quantity q;
+    struct mu_str all = mu_str_of(text);
+    uint32_t points = 0;
+    for (uint32_t i = 0; i < all.len; i++) {
+        points += all.data[i] == '.';
+        if (all.data[i] != '.' && (all.data[i] < '0' || all.data[i] > '9'))
+            return false;
+    }
+    return points == 1 && all.len <= 32 && mu_quantity_parse(all, &q, NULL) == 0 && q.nanos > 0 &&
+           q.nanos < 1000000000u;
+}
+
+/* Those that decide on placing. No API server looks at them. */
+static bool check_annotations(struct mu_check *c, const Kube__ObjectMeta *meta)
+{
+    struct at a = at(c, "metadata.annotations");
+    for (size_t i = 0; i < meta->n_annotations; i++) {
+        const char *key = shown(meta->annotations[i]->key);
+        const char *value = shown(meta->annotations[i]->value);
+        uint64_t size = 0;
+        if (is(key, MU_GANG_SIZE_ANNOTATION) &&
+            (!mu_str_to_u64(mu_str_of(value), &size) || size == 0 || size > MU_GANG_MEMBERS_MAX))
+            return bad(&a, "." MU_GANG_SIZE_ANNOTATION,
+                       "'%.*s' is not a size; expected a whole number, 1 to %u", WORD_MAX, value,
+                       MU_GANG_MEMBERS_MAX);
+        if (is(key, "gpu-fraction") && !is_fraction(value))
+            return bad(&a, ".gpu-fraction",
+                       "'%.*s' is not a share; expected a number such as 0.5, above 0 and below 1",
+                       WORD_MAX, value);
+    }
+    return true;
+}
+
 bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
 {
     const Kube__PodSpec *spec = pod->spec;
-    if (!check_meta(out, pod->metadata))
+    if (!check_meta(out, pod->metadata) || !check_annotations(out, pod->metadata))
         return false;
     struct at a = at(out, "spec");
-    if (spec == NULL)
-        return bad(&a, "", "expected one");
-    if (spec->n_containers == 0)
+    if (spec == NULL || spec->n_containers == 0)
         return bad(&a, ".containers", "expected at least one");
     if (spec->n_schedulinggates > 0 && !empty(spec->nodename))
         return bad(&a, ".nodeName", "expected none while there are schedulingGates");
@@ -400,7 +464,7 @@ bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
     return check_containers(out, "containers", spec->containers, spec->n_containers) &&
            check_containers(out, "initContainers", spec->initcontainers, spec->n_initcontainers) &&
            check_resources(out, "spec.resources", spec->resources) &&
-           check_quantities(&overhead, spec->overhead, spec->n_overhead) &&
+           check_asked(&overhead, spec->overhead, spec->n_overhead) &&
            check_labels(&selector, spec->nodeselector, spec->n_nodeselector) &&
            check_tolerations(out, spec) && check_affinity(out, spec->affinity) &&
            check_spreads(out, spec);

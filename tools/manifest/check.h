@@ -18,6 +18,9 @@ struct mu_check {
 bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out);
 bool mu_check_node(const Kube__Node *node, struct mu_check *out);
 bool mu_check_namespace(const Kube__Namespace *ns, struct mu_check *out);
+/* Whether a name of a resource is one of Kubernetes' own that containers can ask for, or has a
+ * domain in front. */
+bool mu_check_known_resource(const char *name);
 bool mu_check_priority_class(const Kube__PriorityClass *class_, struct mu_check *out);
 
 #endif

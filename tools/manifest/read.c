@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 #include "engine/base/assert.h"
 #include "informer/json_read.h"
 #include "informer/limits.h"
@@ -20,6 +21,7 @@
 #include "tools/kubesim/pod_defaults.h"
 #include "tools/manifest/check.h"
 #include "tools/manifest/split.h"
+#include "tools/manifest/unknown.h"
 
 #define PATH_BYTES     512
 #define PROGRESS_EVERY 256u
@@ -147,6 +149,13 @@ static void note_problems(const struct object *o, const struct mu_json_problems 
         }
         mu_manifest_note(o->r->m, &place, "%.*s: ignored", MU_STR_ARGS(text));
     }
+}
+
+static void note_unknown(void *object, const char *path, const char *text)
+{
+    const struct object *o = object;
+    struct mu_manifest_place place = place_of(o, path);
+    mu_manifest_note(o->r->m, &place, "%s", text);
 }
 
 /* ---- messages ----------------------------------------------------------------------------- */
@@ -284,6 +293,7 @@ static void read_pod(struct object *o)
         return;
     }
     MU_ASSERT(meta != NULL); /* it has a name */
+    mu_unknown_of_pod(meta, note_unknown, o);
     if (meta->namespace_ == NULL || meta->namespace_[0] == '\0')
         meta->namespace_ = default_namespace;
     set_identity(o->r->m, meta, uid);
@@ -341,6 +351,7 @@ static void read_node(struct object *o)
         return;
     }
     default_allocatable(o, node);
+    mu_unknown_of_node(node, note_unknown, o);
     set_identity(o->r->m, node->metadata, uid);
     struct mu_manifest_object object = {.kind = MU_OBJECT_NODE,
                                         .name = mu_str_of(node->metadata->name)};
@@ -393,6 +404,7 @@ static void read_group(struct object *o, enum mu_gang_source source)
         fault(o, check.path, check.problem);
         return;
     }
+    mu_unknown_of_group(source, o->tree, note_unknown, o);
     if (group.unbuilt != NULL) {
         struct mu_manifest_place place = place_of(o, group.unbuilt);
         mu_manifest_note(o->r->m, &place, "%s: not built yet, so that no member is placed",
@@ -437,6 +449,23 @@ static void skip_kind(const struct object *o)
     (void)snprintf(s->kind, sizeof s->kind, "%.*s", MU_STR_ARGS(o->place.kind));
     for (char *c = s->kind; *c != '\0'; c++)
         *c = (unsigned char)*c < 0x20 || *c == 0x7F ? '?' : *c;
+}
+
+/* A kind that is read here, but for its capitals. True: complained about. */
+static bool is_other_case(const struct object *o)
+{
+    for (size_t i = 0; i <= sizeof kinds / sizeof kinds[0]; i++) {
+        const char *kind = i < sizeof kinds / sizeof kinds[0] ? kinds[i].kind : "PodGroup";
+        char problem[96];
+        if (o->place.kind.len != strlen(kind) || mu_str_equal(o->place.kind, mu_str_of(kind)) ||
+            strncasecmp(o->place.kind.data, kind, o->place.kind.len) != 0)
+            continue;
+        (void)snprintf(problem, sizeof problem, "'%.*s'; expected %s", MU_STR_ARGS(o->place.kind),
+                       kind);
+        fault(o, "kind", problem);
+        return true;
+    }
+    return false;
 }
 
 /* ---- trees -------------------------------------------------------------------------------- */
@@ -544,6 +573,8 @@ static void read_tree(struct reader *r, const struct mu_piece *piece, const char
         kinds[i].read(&o);
         return;
     }
+    if (is_other_case(&o))
+        return;
     enum mu_gang_source dialect = mu_group_dialect(version);
     if (dialect != MU_GANG_SOLO && mu_str_equal(o.place.kind, MU_STR("PodGroup")))
         read_group(&o, dialect);
