@@ -228,6 +228,24 @@ static void test_pod_update__what_was_shown_comes_back__nothing_changes(void **s
     has(f, "\"unschedulable\":true");
 }
 
+/* A write of a status that says nothing empties it; the object goes on having one. */
+static void test_pod_status__left_out__is_empty_and_the_pod_lives_on(void **state)
+{
+    struct fixture *f = *state;
+    expect(f, 201, MU_POST, FIXTURE_PODS, POD("p", ""));
+    expect(f, 200, MU_PUT, FIXTURE_PODS "/p/status", "{\"metadata\":{\"name\":\"p\"}}");
+    has(f, "\"status\":{}");
+    expect(f, 200, MU_PATCH, FIXTURE_PODS "/p/status", "{\"status\":null}");
+    expect(f, 200, MU_PATCH, FIXTURE_PODS "/p", "{\"metadata\":{\"labels\":{\"a\":\"b\"}}}");
+    add_node(f, "n");
+    expect(f, 201, MU_POST, FIXTURE_PODS "/p/binding",
+           "{\"metadata\":{\"name\":\"p\"},\"target\":{\"name\":\"n\"}}");
+    run_for(f, 2 * FIXTURE_SECOND);
+    expect(f, 200, MU_GET, FIXTURE_PODS "/p", NULL);
+    has(f, "\"phase\":\"Running\"");
+    expect(f, 200, MU_DELETE, FIXTURE_PODS "/p", NULL);
+}
+
 static void test_pod_update__images_deadline_tolerations__may_change(void **state)
 {
     struct fixture *f = *state;
@@ -349,6 +367,7 @@ int main(void)
         FIXTURE_TEST(test_pod_show__another_kubelet_reports__left_alone),
         FIXTURE_TEST(test_node_show__registered__what_describe_wants),
         FIXTURE_TEST(test_pod_update__what_was_shown_comes_back__nothing_changes),
+        FIXTURE_TEST(test_pod_status__left_out__is_empty_and_the_pod_lives_on),
         FIXTURE_TEST(test_pod_update__images_deadline_tolerations__may_change),
         FIXTURE_TEST(test_pod_update__everything_else__422),
         FIXTURE_TEST(test_pod_update__gates__only_taken_away),

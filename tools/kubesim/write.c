@@ -375,6 +375,10 @@ static int replace(struct mu_call *call, const struct basis *basis, ProtobufCMes
     if (kind->has_status) {
         uint32_t keep = status ? 2 : 3; /* spec or status, whichever this endpoint cannot change */
         mu_api_set_part(after, keep, mu_api_part(basis->stored, keep));
+        const ProtobufCMessage *was = mu_api_part(before, 3);
+        if (was != NULL && mu_api_part(after, 3) == NULL) { /* left out is empty, it is not gone */
+            mu_api_set_part(after, 3, mu_api_new(call->server, was->descriptor));
+        }
     }
     if (!status && kind->update != NULL) {
         code = kind->update(call, before, after);
