@@ -24,10 +24,5 @@
  * place: MU_EINVAL, MU_ELIMIT; *set is as before. */
 int mu_config_profiles(struct mu_config *config, struct mu_config_node *mapping,
                        struct mu_profile_set *set, struct mu_error *error);
-/* The same from a file of which all else is passed over but `profile`, the name of one of them or
- * of a built-in one: *chosen is it, unchanged when there is none. Errors: also those of
- * mu_config_load. */
-int mu_config_profiles_load(const char *path, struct mu_profile_set *set,
-                            const struct mu_profile **chosen, struct mu_error *error);
 
 #endif

@@ -54,7 +54,7 @@ static void test_cli__offline_wrong_input__one_line_and_status_2(void **state)
     REFUSES("muster", "-f FILE", "explain", "default/p");
     REFUSES("muster", "/nonexistent", "place", "-f", "/nonexistent");
     REFUSES("muster", "--output", "place", "-o", "yaml");
-    REFUSES("muster", "unexpected argument '-x'", "place", "-x");
+    REFUSES("muster", "unknown flag '-x'", "place", "-x");
     write_file(p.file, "apiVersion: v1\nkind: Pod\nmetadata: {name: p}\nspec:\n  containers: 5\n");
     REFUSES("muster", "/file:5: Pod default/p: spec.containers: expected an array", "place", "-f",
             p.file);
@@ -137,6 +137,10 @@ static void test_cli__offline__answers_on_stdout_and_notes_on_stderr(void **stat
     r = run("muster", (const char *const[]){"place", "-f", "-", NULL});
     assert_int_equal(r.status, 0);
     assert_string_equal(r.out, "0 placed, 0 evicted, 0 pending\n");
+    assert_string_equal(r.err, "muster place: no objects in the input\n");
+    r = run("muster", (const char *const[]){"place", "-f", p.file, "-ojson", NULL});
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "{\"bindings\":["));
     place_drop(&p);
 }
 
@@ -147,6 +151,11 @@ static void test_cli__bad_files__one_line_with_file_and_line(void **state)
     write_file(p.file, "score: pack\nscoer: spread\n");
     REFUSES("musterd", "scoer", "--server", "http://127.0.0.1:1", "--config", p.file);
     REFUSES("musterd", "/nonexistent", "--config", "/nonexistent");
+    write_file(p.file, "profil: binpack\n");
+    REFUSES("muster", "unknown key 'profil'", "place", "--config", p.file, "-f", "-");
+    REFUSES("muster", "unknown key 'profil'", "explain", "p", "--config", p.file, "-f", "-");
+    write_file(p.file, "bindsInFlight: -4\n");
+    REFUSES("muster", "1:1: 'bindsInFlight'", "place", "--config", p.file, "-f", "-");
     write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nnode-1,1000,10\n");
     REFUSES("muster", p.file, "demo", "--openb-nodes", p.file, "--openb-pods", p.file);
     write_file(p.file, "sn,cpu_milli,memory_mib,gpu,model\nnode-1,lots,1024,0,\n");

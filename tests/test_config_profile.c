@@ -131,21 +131,6 @@ static void test_profile_parse__unknown_name__lists_the_users(void **state)
     assert_non_null(strstr(error.text, "spread or pack, mine"));
 }
 
-/* Of musterd's whole file, the tools read the profiles and which one is meant. */
-static void test_config_profiles_load__whole_file__the_rest_is_passed_over(void **state)
-{
-    (void)state;
-    static struct mu_profile_set set;
-    const struct mu_profile *chosen = &mu_profile_pack;
-    struct mu_error error = {0, ""};
-    int rc =
-        mu_config_profiles_load(MU_SOURCE_DIR "/tools/musterd/musterd.yaml", &set, &chosen, &error);
-    assert_int_equal(rc, 0);
-    assert_ptr_equal(chosen, &mu_profile_default);
-    assert_int_equal(set.count, 0);
-    assert_true(mu_config_profiles_load("/nonexistent/p.yaml", &set, &chosen, &error) < 0);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -153,7 +138,6 @@ int main(void)
         cmocka_unit_test(test_config_profiles__mistakes__one_line_with_its_place),
         cmocka_unit_test(test_config_profiles__too_many__set_as_before),
         cmocka_unit_test(test_profile_parse__unknown_name__lists_the_users),
-        cmocka_unit_test(test_config_profiles_load__whole_file__the_rest_is_passed_over),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -73,12 +73,11 @@ static void test_flags_parse__letters_and_operands__collected_in_order(void **st
     assert_string_equal(words, "one - two");
     assert_string_equal(files, "a b -");
     assert_true(yes);
-    const char *wrong[][3] = {{"p", "-x",
-                               "unexpected argument '-x'; flags start with -- (see "
-                               "--help)"},
-                              {"p", "-fa",
-                               "unexpected argument '-fa'; flags start with -- (see "
-                               "--help)"},
+    const char *close[] = {"p", "-fc"};
+    assert_int_equal(parse_words(words, files, &yes, &error, 2, close), 0);
+    assert_string_equal(files, "a b - c");
+    const char *wrong[][3] = {{"p", "-x", "unknown flag '-x' (see --help)"},
+                              {"p", "-ya", "unknown flag '-ya' (see --help)"},
                               {"p", "-f", "--file: expects FILE, got nothing"},
                               {"p", "", "WORD...: expected a word"},
                               {"p", "--WORD...", "unknown flag --WORD... (see --help)"}};
@@ -133,7 +132,7 @@ static void test_flags_parse__wrong_line__one_line_and_nothing_stored(void **sta
     FAILS("--json: 'maybe' is neither true nor false", "--json=maybe");
     FAILS("--even: 'abc' has an odd length", "--port", "8", "--even", "abc");
     FAILS("unexpected argument 'stray'; flags start with -- (see --help)", "--json", "stray");
-    FAILS("unexpected argument '--'; flags start with -- (see --help)", "--");
+    FAILS("unknown flag '--' (see --help)", "--");
 }
 
 static void test_flags_parse__both_spellings__all_stored(void **state)

@@ -135,20 +135,24 @@ static int set(const struct mu_flag *flag, const char *value, bool store, struct
     }
 }
 
-/* A word that is not `--name`: an operand, or a flag by its letter. */
+/* A word that is not `--name`: an operand, or a flag by its letter, behind which its value may
+ * stand at once. */
 static int find_short(const struct mu_flag *flags, uint32_t count, const char *word,
-                      const struct mu_flag **out, struct mu_error *error)
+                      const struct mu_flag **out, const char **value, struct mu_error *error)
 {
     bool dashed = word[0] == '-' && word[1] != '\0';
-    *out = dashed && word[2] == '\0' ? find_letter(flags, count, word[1]) : NULL;
-    if (!dashed) {
-        *out = operands_of(flags, count);
+    *out = dashed ? find_letter(flags, count, word[1]) : operands_of(flags, count);
+    if (dashed && *out != NULL && word[2] != '\0') {
+        *value = word + 2;
+        *out = (*out)->kind == MU_FLAG_BOOL ? NULL : *out;
     }
-    return *out != NULL ? 0
-                        : mu_error_set(error, MU_EINVAL,
-                                       "unexpected argument '%.64s'; flags start with -- (see "
-                                       "--help)",
-                                       word);
+    if (*out != NULL) {
+        return 0;
+    }
+    return dashed ? mu_error_set(error, MU_EINVAL, "unknown flag '%.64s' (see --help)", word)
+                  : mu_error_set(error, MU_EINVAL,
+                                 "unexpected argument '%.64s'; flags start with -- (see --help)",
+                                 word);
 }
 
 /* The flag that `word` names, and its value where that is part of the word. */
@@ -157,7 +161,7 @@ static int find_flag(const struct mu_flag *flags, uint32_t count, const char *wo
 {
     *value = NULL;
     if (strncmp(word, "--", 2) != 0 || word[2] == '\0') {
-        int code = find_short(flags, count, word, out, error);
+        int code = find_short(flags, count, word, out, value, error);
         MU_ASSERT(code != 0 || *out != NULL);
         if (code == 0 && (*out)->kind == MU_FLAG_OPERANDS) {
             *value = word;

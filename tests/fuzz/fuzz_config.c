@@ -5,7 +5,7 @@
  * tab), so the sanitizer is told not to look for leaks; our own memory is counted here instead.
  *
  * covers: informer/config.c:-mu_config_load informer/config_yaml.c
- * covers: informer/config_profile.c:-read_file,pass_over,mu_config_profiles_load
+ * covers: informer/config_profile.c
  */
 #include <stddef.h>
 #include <stdint.h>

@@ -241,6 +241,8 @@ void mu_manifest_counts(const struct mu_manifest *m, struct mu_manifest_counts *
                                        .namespaces = m->counts[MU_OBJECT_NAMESPACE],
                                        .priority_classes = m->counts[MU_OBJECT_PRIORITY],
                                        .skipped = m->skipped_count};
+    for (uint32_t kind = MU_OBJECT_GROUP; kind < MU_OBJECT_KINDS; kind++)
+        out->groups += m->counts[kind];
 }
 
 struct mu_str mu_manifest_uid_text(uint32_t object, char *buf)

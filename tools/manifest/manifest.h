@@ -41,7 +41,7 @@ struct mu_str mu_manifest_errors(struct mu_manifest *manifest);
 struct mu_str mu_manifest_notes(struct mu_manifest *manifest);
 
 struct mu_manifest_counts {
-    uint32_t nodes, pods, namespaces, priority_classes, skipped;
+    uint32_t nodes, pods, namespaces, priority_classes, groups, skipped;
 };
 void mu_manifest_counts(const struct mu_manifest *manifest, struct mu_manifest_counts *out);
 

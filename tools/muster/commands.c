@@ -1,19 +1,22 @@
 #include "tools/muster/commands.h"
-#include "informer/config_profile.h"
 #include "tools/flags.h"
 #include "tools/muster/demo.h"
 #include "tools/muster/offline.h"
 #include "tools/muster/offline_commands.h"
 #include "tools/muster/replay.h"
 #include "tools/muster/sim_command.h"
+#include "tools/musterd/options.h"
 
 #include <stdio.h>
 
 /* --profile may come before the file that defines it: looked up when all flags are read. */
 struct profile_flags {
     const char *name, *config;
-    struct mu_profile_set own;
 };
+
+/* The whole of the file is read, as musterd would: what it refuses is refused here. Static, for the
+ * profiles outlive the command. */
+static struct mu_daemon_options daemon_options;
 
 /* Returns -1 to go on, 2 with a line on stderr when something is wrong. */
 static int choose_profile(const char *command, struct profile_flags *flags,
@@ -24,10 +27,12 @@ static int choose_profile(const char *command, struct profile_flags *flags,
     int rc = 0;
     *out = &mu_profile_default;
     if (flags->config != NULL)
-        rc = mu_config_profiles_load(flags->config, &flags->own, out, &error);
+        rc = mu_daemon_options_load(&daemon_options, flags->config, &error);
+    if (rc == 0 && daemon_options.profile != NULL)
+        *out = daemon_options.profile;
     if (rc == 0 && flags->name != NULL) {
         flag = "profile";
-        rc = mu_profile_parse(&flags->own, mu_str_of(flags->name), out, &error);
+        rc = mu_profile_parse(&daemon_options.profiles, mu_str_of(flags->name), out, &error);
     }
     if (rc != 0)
         (void)fprintf(stderr, "%s: --%s: %s\n", command, flag, error.text);

@@ -148,6 +148,16 @@ static int load(struct mu_offline *o, struct mu_uid unbound)
     return rc != 0 ? mu_offline_fail(o, rc, "") : 0;
 }
 
+/* A file that is empty is most likely the wrong one. */
+static void note_emptiness(const struct mu_offline *o)
+{
+    struct mu_manifest_counts n;
+    mu_manifest_counts(o->manifest, &n);
+    if (n.nodes + n.pods + n.namespaces + n.priority_classes + n.groups + n.skipped == 0 &&
+        mu_manifest_error_count(o->manifest) == 0)
+        (void)fprintf(stderr, "%s: no objects in the input\n", o->program);
+}
+
 int mu_offline_open(struct mu_offline *o, const char *program,
                     const struct mu_offline_options *options, const char *pod, struct mu_uid *uid)
 {
@@ -176,6 +186,7 @@ int mu_offline_open(struct mu_offline *o, const char *program,
         status = load(o, pod != NULL ? *uid : none);
     bool wrong = mu_manifest_error_count(o->manifest) > 0;
     print_complaints(o);
+    note_emptiness(o);
     return status == 0 && wrong ? 2 : status;
 }
 

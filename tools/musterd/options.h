@@ -36,6 +36,10 @@ struct mu_daemon_options {
  * (0 after --help or --version; 2, with one line on stderr, when something is wrong). */
 int mu_daemon_options_read(struct mu_daemon_options *options, int argc, char *const *argv);
 
+/* Apply a YAML file. Errors: MU_EINVAL naming file, line, key and what was expected; *o may have
+ * been changed in part (the caller gives up). */
+int mu_daemon_options_load(struct mu_daemon_options *o, const char *path, struct mu_error *error);
+
 /* Where the API server is, in this order: the kubeconfig given, the server given, the kubeconfigs
  * of $KUBECONFIG, the pod that we run in. Errors, in words: those of informer/kubeconfig.h. */
 int mu_daemon_options_server(const struct mu_daemon_options *options, struct mu_kubeconfig **out,

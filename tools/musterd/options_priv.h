@@ -18,8 +18,4 @@ extern const uint32_t mu_setting_count;
 /* "200ms", "5s", "2m". Errors: MU_EINVAL. */
 int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error);
 
-/* Apply a YAML file. Errors: MU_EINVAL naming file, line, key and what was expected; *o may have
- * been changed in part (the caller gives up). */
-int mu_daemon_options_load(struct mu_daemon_options *o, const char *path, struct mu_error *error);
-
 #endif
