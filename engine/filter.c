@@ -460,11 +460,11 @@ int mu_filter_mask(struct mu_filter *filter, const struct mu_class *class_,
 /* ---- verdicts ----------------------------------------------------------------------------- */
 
 /* The first resource short, and for what reason; _EVER when what frees up is no help for any
- * one. */
+ * one. With all that are short. */
 static struct mu_verdict resource_verdict(const struct mu_snapshot *snapshot,
                                           const struct mu_class *class_, uint32_t row)
 {
-    struct mu_verdict verdict = {MU_FITS, {0}};
+    struct mu_verdict verdict = {.kind = MU_FITS};
     struct mu_device_resources names = {0, MU_NONE};
     for (uint32_t d = 0; d < class_->demand_count; d++) {
         const struct mu_demand *demand = &class_->demands[d];
@@ -475,10 +475,13 @@ static struct mu_verdict resource_verdict(const struct mu_snapshot *snapshot,
         if (r >= MU_RES_EXTENDED && names.share == MU_NONE)
             names = mu_device_resources(snapshot);
         enum mu_verdict_kind kind = mu_device_refusal(snapshot, &names, r, demand->amount, row);
-        if (verdict.kind == MU_FITS)
-            verdict = (struct mu_verdict){kind, demand->resource};
-        else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind))
+        mu_verdict_lacks(&verdict, kind, demand->resource);
+        if (verdict.kind == MU_FITS) {
+            verdict.kind = kind;
+            verdict.resource = demand->resource;
+        } else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind)) {
             verdict.kind = MU_NO_RESOURCE_EVER;
+        }
     }
     return verdict;
 }
@@ -492,31 +495,32 @@ struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
     const struct rules rules = {.affinity = mu_model_get_affinity(model, class_->affinity),
                                 .tolerance = mu_model_get_tolerance(model, class_->tolerance)};
     uint64_t looks = 0; /* of one row: nobody asks */
-    struct mu_verdict verdict = {judge_row(snapshot, &rules, node.v, &looks), {0}};
-    if (verdict.kind != MU_FITS)
-        return verdict;
-    verdict = resource_verdict(snapshot, class_, node.v);
-    if (verdict.kind != MU_FITS && !mu_verdict_may_preempt(verdict.kind))
-        return verdict;
-    /* Impossible for no reason so far: it asks for a resource without a number. */
+    enum mu_verdict_kind kind = judge_row(snapshot, &rules, node.v, &looks);
+    if (kind != MU_FITS)
+        return mu_verdict_of(kind);
+    struct mu_verdict verdict = resource_verdict(snapshot, class_, node.v);
+    bool ever = verdict.kind != MU_FITS && !mu_verdict_may_preempt(verdict.kind);
+    bool full = snapshot->free[MU_RES_PODS][node.v] < 1;
     if (class_->impossible)
-        return (struct mu_verdict){MU_NO_RESOURCE_NAMED, {0}};
-    if (snapshot->free[MU_RES_PODS][node.v] < 1)
-        return (struct mu_verdict){MU_NO_PODS, {0}};
+        verdict.reasons |= UINT32_C(1) << MU_NO_RESOURCE_NAMED;
+    if (full)
+        verdict.reasons |= UINT32_C(1) << MU_NO_PODS;
+    /* Impossible for no reason so far: it asks for a resource without a number. */
+    if (!ever && (class_->impossible || full)) {
+        verdict.kind = class_->impossible ? MU_NO_RESOURCE_NAMED : MU_NO_PODS;
+        verdict.resource.v = 0;
+    }
     return verdict;
 }
 
 /* Row by row: for a class whose static verdicts are not all in a mask. */
 static void count_rows(const struct mu_snapshot *snapshot, const struct mu_class *class_,
-                       uint32_t *by_verdict, uint32_t *by_resource)
+                       struct mu_refusals *out)
 {
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
             continue;
-        struct mu_verdict verdict = mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row});
-        by_verdict[verdict.kind]++;
-        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
-            by_resource[verdict.resource.v]++;
+        mu_refusals_add(out, mu_filter_verdict(snapshot, class_, (struct mu_node_ix){row}), 1);
     }
 }
 
@@ -526,7 +530,7 @@ struct block_counter {
     const struct mu_snapshot *snapshot;
     const struct mu_class *class_;
     struct mu_device_resources devices;
-    uint32_t *by_verdict, *by_resource;
+    struct mu_refusals *out;
 };
 
 /* Rows of a block by what is said of them together. */
@@ -535,33 +539,42 @@ struct block_rows {
     uint64_t ever; /* a request is beyond all that the node has */
 };
 
-/* Rows of the block that are short of a device resource as the first one: each has its reason.
- * Returns those that are told as any resource is. */
+/* Rows of the block that are short of a device resource: each has its reason. `first`: those of
+ * them that are short of nothing before it. Returns those of `first` whose verdict is as that of
+ * any resource. */
 static uint64_t count_devices(const struct block_counter *c, uint32_t begin, uint64_t rows,
-                              const struct block_rows *of, const struct mu_demand *demand)
+                              uint64_t first, const struct block_rows *of,
+                              const struct mu_demand *demand)
 {
     uint64_t plain = 0;
     for (; rows != 0; rows &= rows - 1) {
         uint32_t i = (uint32_t)__builtin_ctzll(rows);
         enum mu_verdict_kind kind = mu_device_refusal(c->snapshot, &c->devices, demand->resource.v,
                                                       demand->amount, begin + i);
-        bool ever = (of->ever >> i & 1) != 0;
+        bool ever = (of->ever >> i & 1) != 0,
+             is_plain = kind == MU_NO_RESOURCE || kind == MU_NO_RESOURCE_EVER;
+        if (is_plain)
+            c->out->by_resource[demand->resource.v]++;
+        else
+            c->out->by_reason[kind]++;
+        if ((first >> i & 1) == 0)
+            continue;
         if (mu_verdict_may_preempt(kind) && !ever && (of->full >> i & 1) != 0)
-            c->by_verdict[MU_NO_PODS]++;
-        else if ((mu_verdict_may_preempt(kind) && ever) || kind == MU_NO_RESOURCE ||
-                 kind == MU_NO_RESOURCE_EVER)
+            c->out->by_verdict[MU_NO_PODS]++;
+        else if ((mu_verdict_may_preempt(kind) && ever) || is_plain)
             plain |= UINT64_C(1) << i;
         else
-            c->by_verdict[kind]++;
+            c->out->by_verdict[kind]++;
     }
     return plain;
 }
 
-/* Count the rows of a block that are short of anything, and return them; of several resources, told
- * as the first. */
+/* Count the rows of a block that are short of anything, and return them; of several resources, the
+ * verdict is that of the first. */
 static uint64_t count_refused(const struct block_counter *c, uint32_t begin, uint64_t left)
 {
     const struct mu_snapshot *snapshot = c->snapshot;
+    struct mu_refusals *out = c->out;
     struct block_rows of = {.full = left & c->ops->less(snapshot->free[MU_RES_PODS] + begin, 1)};
     uint64_t short_of = 0, plain = 0;
     for (uint32_t d = 0; d < c->class_->demand_count; d++) {
@@ -572,28 +585,30 @@ static uint64_t count_refused(const struct block_counter *c, uint32_t begin, uin
         if (refused != 0)
             of.ever |= refused & c->ops->less(snapshot->alloc[r] + begin, demand->amount);
     }
-    c->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full & ~short_of);
+    out->by_reason[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full);
+    out->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full & ~short_of);
     uint64_t rest = short_of;
-    for (uint32_t d = 0; d < c->class_->demand_count && rest != 0; d++) {
+    for (uint32_t d = 0; d < c->class_->demand_count && short_of != 0; d++) {
         const struct mu_demand *demand = &c->class_->demands[d];
         uint32_t r = demand->resource.v;
-        uint64_t first = rest & c->ops->less(snapshot->free[r] + begin, demand->amount);
-        rest &= ~first;
+        uint64_t refused = short_of & c->ops->less(snapshot->free[r] + begin, demand->amount);
+        uint64_t first = rest & refused;
+        rest &= ~refused;
         if (r == c->devices.share || (c->devices.whole >> r & 1) != 0)
-            first = count_devices(c, begin, first, &of, demand);
+            first = count_devices(c, begin, refused, first, &of, demand);
+        else
+            out->by_resource[r] += (uint32_t)__builtin_popcountll(refused);
         uint64_t full = first & of.full & ~of.ever;
-        c->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(full);
-        first &= ~full;
-        c->by_resource[r] += (uint32_t)__builtin_popcountll(first);
-        plain |= first;
+        out->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(full);
+        plain |= first & ~full;
     }
-    c->by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(plain & ~of.ever);
-    c->by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(plain & of.ever);
+    out->by_verdict[MU_NO_RESOURCE] += (uint32_t)__builtin_popcountll(plain & ~of.ever);
+    out->by_verdict[MU_NO_RESOURCE_EVER] += (uint32_t)__builtin_popcountll(plain & of.ever);
     return short_of | of.full;
 }
 
-int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
-                    uint32_t *by_resource)
+int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_,
+                    struct mu_refusals *out)
 {
     const struct mu_snapshot *snapshot = filter->snapshot;
     struct mask *mask = NULL;
@@ -606,20 +621,19 @@ int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uin
         if (error != 0)
             return error;
     }
-    memset(by_verdict, 0, MU_VERDICT_KINDS * sizeof *by_verdict);
-    memset(by_resource, 0, MU_RESOURCES_MAX * sizeof *by_resource);
+    *out = (struct mu_refusals){.by_verdict = {0}};
     if (!masked) {
-        count_rows(snapshot, class_, by_verdict, by_resource);
+        count_rows(snapshot, class_, out);
         return 0;
     }
-    struct block_counter counter = {filter->ops, snapshot,   class_, mu_device_resources(snapshot),
-                                    by_verdict,  by_resource};
+    struct block_counter counter = {filter->ops, snapshot, class_, mu_device_resources(snapshot),
+                                    out};
     for (uint32_t begin = 0; begin < snapshot->node_rows; begin += MU_NODE_CHUNK) {
         uint64_t left = mask->words[0][begin / MU_NODE_CHUNK];
         uint64_t refused = left == 0 ? 0 : count_refused(&counter, begin, left);
-        by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left & ~refused);
+        out->by_verdict[MU_FITS] += (uint32_t)__builtin_popcountll(left & ~refused);
     }
     for (int kind = MU_NO_UNSCHEDULABLE; kind <= MU_NO_NODE_AFFINITY; kind++)
-        by_verdict[kind] = mask->refused[kind];
+        out->by_verdict[kind] = out->by_reason[kind] = mask->refused[kind];
     return 0;
 }

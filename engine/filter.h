@@ -66,14 +66,13 @@ uint64_t mu_filter_judged(const struct mu_filter *filter);
 /* Requirements of node affinity that this may have looked at: about 6 ns each. */
 uint64_t mu_filter_looks(const struct mu_filter *filter);
 
-/* The verdict of one class on one present row, by the rules above and the snapshot's present room.
+/* The verdict of one class on one present row, with all that it lacks, by the rules above and the snapshot's present room.
  * Thread: any that may read the snapshot. Cost: O(labels + taints + requests). */
 struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
                                     const struct mu_class *class_, struct mu_node_ix node);
-/* Count the present nodes by verdict, and MU_NO_RESOURCE by resource. Overwrites both arrays
- * (MU_VERDICT_KINDS and MU_RESOURCES_MAX counts). Errors: MU_ENOMEM. Cost: O(rows). */
-int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_, uint32_t *by_verdict,
-                    uint32_t *by_resource);
+/* Count the present nodes by these verdicts; overwrites *out. Errors: MU_ENOMEM. Cost: O(rows). */
+int mu_filter_count(struct mu_filter *filter, const struct mu_class *class_,
+                    struct mu_refusals *out);
 
 /* True when the snapshot has columns for a resource; without them no node has any of it. */
 static inline bool mu_filter_known(const struct mu_snapshot *snapshot,

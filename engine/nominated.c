@@ -107,7 +107,10 @@ int mu_nominated_verdict(struct mu_place *place, struct mu_place_pod pod, uint32
         error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, verdict);
     if (error == 0 && refuses && verdict->kind == MU_FITS &&
         mu_place_device_ask(place, pod.class_ix, row).count != 0)
-        *verdict = (struct mu_verdict){MU_NO_RESOURCE, {place->snapshot->devices[row].resource}};
+        *verdict =
+            (struct mu_verdict){.kind = MU_NO_RESOURCE,
+                                .resource = {place->snapshot->devices[row].resource},
+                                .lacking = UINT64_C(1) << place->snapshot->devices[row].resource};
     mu_place_undo(place, mark);
     place->given = given;
     return error;

@@ -30,6 +30,7 @@
  */
 #include "engine/room.h"
 #include "engine/terms.h"
+#include "engine/verdict.h"
 
 /* What placing has to know of a pod. */
 struct mu_place_pod {
@@ -37,17 +38,11 @@ struct mu_place_pod {
     struct mu_kin_ix kin;
 };
 
-/* Why a class fits nowhere: counts of present nodes, MU_VERDICT_KINDS and MU_RESOURCES_MAX. */
-struct mu_place_refusals {
-    uint32_t by_verdict[MU_VERDICT_KINDS];
-    uint32_t by_resource[MU_RESOURCES_MAX];
-};
-
 /* How far a gang gets, and what stops it. */
 struct mu_place_reach {
     uint32_t placed; /* members that find room together, one after another */
     uint32_t member; /* of its block: the first that then finds none; MU_NONE: nothing stops it */
-    struct mu_place_refusals refusals; /* of that member, with the placed ones in place */
+    struct mu_refusals refusals; /* of that member, with the placed ones in place */
 };
 struct mu_plan;
 
@@ -115,7 +110,7 @@ uint32_t mu_place_taken(const struct mu_place *place);
  * call, unless rules about other pods concern the pod; valid until the next call. Not within a
  * trial. Errors: MU_ENOMEM. Cost: O(rows). */
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
-                     const struct mu_place_refusals **out);
+                     const struct mu_refusals **out);
 /* Place what has to run together of a pending gang, `size` members of it at least, in canonical
  * order, as far as that goes; then all is undone. Not within a trial. Errors: MU_ENOMEM.
  * Cost: O(rows) and a pick per member; where rules about other pods concern them, O(rows) each. */

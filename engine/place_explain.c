@@ -15,12 +15,10 @@ _Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,
 
 /* The same as mu_filter_count() with the rules about other pods in their places: host ports before
  * the room, the others behind it. */
-static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint32_t *by_verdict,
-                           uint32_t *by_resource)
+static int count_concerned(struct mu_place *place, struct mu_place_pod pod, struct mu_refusals *out)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
-    memset(by_verdict, 0, MU_VERDICT_KINDS * sizeof *by_verdict);
-    memset(by_resource, 0, MU_RESOURCES_MAX * sizeof *by_resource);
+    *out = (struct mu_refusals){.by_verdict = {0}};
     for (uint32_t row = 0; row < snapshot->node_rows; row++) {
         struct mu_verdict verdict;
         if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
@@ -28,9 +26,7 @@ static int count_concerned(struct mu_place *place, struct mu_place_pod pod, uint
         int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &verdict);
         if (error != 0)
             return error;
-        by_verdict[verdict.kind]++;
-        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
-            by_resource[verdict.resource.v]++;
+        mu_refusals_add(out, verdict, 1);
     }
     return 0;
 }
@@ -45,7 +41,7 @@ int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, stru
     enum mu_verdict_kind kind;
     int error = mu_terms_verdict(place->terms, pod.class_ix, pod.kin, node.v, &kind);
     if (error == 0 && kind != MU_FITS && (out->kind == MU_FITS || kind == MU_NO_PORTS))
-        *out = (struct mu_verdict){.kind = kind};
+        *out = mu_verdict_of(kind);
     return error;
 }
 
@@ -59,8 +55,7 @@ int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_
 }
 
 /* Count the rows that refuse only because room is kept there. */
-static int adjust(struct mu_place *place, struct mu_place_pod pod,
-                  const struct mu_place_refusals **out)
+static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct mu_refusals **out)
 {
     const struct mu_snapshot *s = place->snapshot;
     bool copied = false;
@@ -81,10 +76,8 @@ static int adjust(struct mu_place *place, struct mu_place_pod pod,
         if (!copied)
             place->adjusted = **out;
         copied = true;
-        place->adjusted.by_verdict[alone.kind]--;
-        place->adjusted.by_verdict[with.kind]++;
-        if (with.kind == MU_NO_RESOURCE || with.kind == MU_NO_RESOURCE_EVER)
-            place->adjusted.by_resource[with.resource.v]++;
+        mu_refusals_add(&place->adjusted, alone, -1);
+        mu_refusals_add(&place->adjusted, with, 1);
     }
     if (copied)
         *out = &place->adjusted;
@@ -92,19 +85,17 @@ static int adjust(struct mu_place *place, struct mu_place_pod pod,
 }
 
 /* Without what is kept for nominated pods. */
-static int count_alone(struct mu_place *place, struct mu_place_pod pod,
-                       struct mu_place_refusals *out)
+static int count_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_refusals *out)
 {
     if (mu_place_concerned(place, pod))
-        return count_concerned(place, pod, out->by_verdict, out->by_resource);
-    return mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix),
-                           out->by_verdict, out->by_resource);
+        return count_concerned(place, pod, out);
+    return mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix), out);
 }
 
 int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
-                            struct mu_place_refusals *out)
+                            struct mu_refusals *out)
 {
-    const struct mu_place_refusals *counted = out;
+    const struct mu_refusals *counted = out;
     int error = count_alone(place, pod, out);
     if (error == 0 && place->snapshot->nominated_count > 0)
         error = adjust(place, pod, &counted);
@@ -114,7 +105,7 @@ int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
 }
 
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
-                     const struct mu_place_refusals **out)
+                     const struct mu_refusals **out)
 {
     MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     const struct mu_snapshot *snapshot = place->snapshot;

@@ -50,7 +50,7 @@ struct mu_place_class {
     uint64_t refusals_session;
     bool refusals_untouched;
     uint64_t refusals_generation, refusals_static;
-    struct mu_place_refusals *refusals;
+    struct mu_refusals *refusals;
     struct mu_prefer *prefer; /* as of prefer_epoch; NULL: indifferent */
     struct mu_choose_class choose;
     struct mu_scan_need *need; /* behind this struct, in the same block */
@@ -104,7 +104,7 @@ struct mu_place {
     int32_t whom_priority; /* of the pods that are being placed, and their gang */
     struct mu_gang_ix whom_gang;
     uint64_t nominated_placed[MU_NOMINATIONS_MAX / 64]; /* by this session */
-    struct mu_place_refusals adjusted;                  /* by what is kept */
+    struct mu_refusals adjusted;                        /* by what is kept */
     uint64_t digest; /* MU_VERIFY: of the free columns as they came */
     struct mu_place_counts counts;
 };
@@ -167,7 +167,7 @@ uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
 /* Count the nodes by why such a pod does not fit there now, trial or not; nothing is remembered.
  * Errors: MU_ENOMEM. Cost: O(rows). */
 int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
-                            struct mu_place_refusals *out);
+                            struct mu_refusals *out);
 /* The verdict on a row without nominated pods. */
 int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                            struct mu_verdict *out);

@@ -37,9 +37,10 @@ struct mu_plan_wait {
      * class first made a gang wait in this session, with nothing of that gang placed: nodes that
      * would take single members count as MU_FITS. Shared by all gangs that wait for that class;
      * all zero for other kinds, never NULL. */
-    const uint32_t *nodes_by_verdict;  /* MU_VERDICT_KINDS counts */
-    const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts: MU_NO_RESOURCE and
-                                        * MU_NO_RESOURCE_EVER together */
+    const uint32_t *nodes_by_verdict; /* MU_VERDICT_KINDS counts */
+    /* The same nodes by all that is told of them (struct mu_refusals), once for each. */
+    const uint32_t *nodes_by_reason;   /* MU_VERDICT_KINDS counts */
+    const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts */
 };
 struct mu_plan {
     uint64_t snapshot_generation;

@@ -170,6 +170,7 @@ static struct mu_plan_wait *wait_add(struct mu_session *session, uint32_t gang,
         .kind = kind,
         .class_ix = {MU_NONE},
         .nodes_by_verdict = no_counts,
+        .nodes_by_reason = no_counts,
         .nodes_by_resource = no_counts,
     };
     return wait;
@@ -177,7 +178,7 @@ static struct mu_plan_wait *wait_add(struct mu_session *session, uint32_t gang,
 
 static int wait_no_fit(struct mu_session *session, const struct attempt *a)
 {
-    const struct mu_place_refusals *refusals;
+    const struct mu_refusals *refusals;
     int error = mu_place_explain(session->place, a->failed, &refusals);
     if (error != 0)
         return error;
@@ -186,6 +187,7 @@ static int wait_no_fit(struct mu_session *session, const struct attempt *a)
     wait->need = a->size;
     wait->class_ix = a->failed.class_ix;
     wait->nodes_by_verdict = refusals->by_verdict;
+    wait->nodes_by_reason = refusals->by_reason;
     wait->nodes_by_resource = refusals->by_resource;
     return 0;
 }

@@ -47,3 +47,13 @@ const char *mu_wait_text(enum mu_wait_kind kind)
     MU_ASSERT((unsigned)kind < (unsigned)MU_WAIT_KINDS);
     return texts[kind];
 }
+
+void mu_refusals_add(struct mu_refusals *refusals, struct mu_verdict verdict, int sign)
+{
+    uint32_t one = (uint32_t)sign;
+    refusals->by_verdict[verdict.kind] += one;
+    for (uint32_t rest = verdict.reasons; rest != 0; rest &= rest - 1)
+        refusals->by_reason[__builtin_ctz(rest)] += one;
+    for (uint64_t rest = verdict.lacking; rest != 0; rest &= rest - 1)
+        refusals->by_resource[__builtin_ctzll(rest)] += one;
+}

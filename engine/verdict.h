@@ -48,11 +48,39 @@ enum mu_verdict_kind {
 #undef MU_VERDICT_ENUM
         MU_VERDICT_KINDS
 };
+/* The kind says what may help and is one a node. What is told is more where NodeResourcesFit
+ * refuses, which names all that a node lacks: every resource, and every sentence of its own. */
 struct mu_verdict {
     enum mu_verdict_kind kind;
     struct mu_resource_ix resource; /* MU_NO_RESOURCE, _EVER, MU_NO_DEVICE and its kinds: the first
                                      * one short, in number order */
+    uint32_t reasons; /* a bit per kind whose sentence is told; MU_NO_RESOURCE and _EVER never */
+    uint64_t lacking; /* a bit per resource of which "Insufficient " is told */
 };
+_Static_assert(MU_VERDICT_KINDS <= 32, "reasons are one word");
+/* A verdict with one sentence, its kind's. */
+static inline struct mu_verdict mu_verdict_of(enum mu_verdict_kind kind)
+{
+    return (struct mu_verdict){.kind = kind, .reasons = kind == MU_FITS ? 0 : UINT32_C(1) << kind};
+}
+/* A node lacks one more resource; the kind is the caller's. */
+static inline void mu_verdict_lacks(struct mu_verdict *verdict, enum mu_verdict_kind why,
+                                    struct mu_resource_ix resource)
+{
+    if (why == MU_NO_RESOURCE || why == MU_NO_RESOURCE_EVER)
+        verdict->lacking |= UINT64_C(1) << resource.v;
+    else
+        verdict->reasons |= UINT32_C(1) << why;
+}
+
+/* Present nodes by verdict, each once; and by all that is told of them, each once for each. */
+struct mu_refusals {
+    uint32_t by_verdict[MU_VERDICT_KINDS];
+    uint32_t by_reason[MU_VERDICT_KINDS];
+    uint32_t by_resource[MU_RESOURCES_MAX];
+};
+/* Count (1) or uncount (-1) a node. */
+void mu_refusals_add(struct mu_refusals *refusals, struct mu_verdict verdict, int sign);
 /* Sentence for a kind. Static storage. */
 const char *mu_verdict_text(enum mu_verdict_kind kind);
 /* The filter that says it; empty for MU_FITS. Static storage. */

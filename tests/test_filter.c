@@ -160,8 +160,7 @@ static void check_class(struct mu_test_run *run, const struct mu_cluster *cluste
     const struct mu_snapshot *s = &cluster->snapshot;
     const struct mu_class *c = mu_model_get_class(s->model, class_ix);
     const struct mu_filter_mask *mask;
-    uint32_t by_verdict[MU_VERDICT_KINDS], by_resource[MU_RESOURCES_MAX];
-    uint32_t want_verdict[MU_VERDICT_KINDS] = {0}, want_resource[MU_RESOURCES_MAX] = {0};
+    struct mu_refusals counted, expected = {.by_verdict = {0}};
     MU_TEST_CHECK(run, mu_filter_mask(filter, c, &mask) == 0);
     uint32_t rows_above[MU_LEVELS_MAX] = {s->node_rows};
     for (uint32_t row = 0; row < s->node_rows; row++) {
@@ -179,17 +178,16 @@ static void check_class(struct mu_test_run *run, const struct mu_cluster *cluste
         MU_TEST_CHECK(run, got.kind == want.kind);
         bool short_of = want.kind == MU_NO_RESOURCE || want.kind == MU_NO_RESOURCE_EVER;
         MU_TEST_CHECK(run, !short_of || got.resource.v == want.resource.v);
-        want_verdict[want.kind]++;
-        want_resource[want.resource.v] += short_of;
+        MU_TEST_CHECK(run, got.reasons == want.reasons && got.lacking == want.lacking);
+        mu_oracle_count(&expected, want);
     }
     for (uint32_t l = 1; l < MU_LEVELS_MAX; l++) {
         rows_above[l] = (rows_above[l - 1] + 63) / 64;
         for (uint32_t e = 0; e < rows_above[l]; e++)
             MU_TEST_CHECK(run, mu_bitset_test(mask->bits[l], e) == (mask->bits[l - 1][e] != 0));
     }
-    MU_TEST_CHECK(run, mu_filter_count(filter, c, by_verdict, by_resource) == 0);
-    MU_TEST_CHECK(run, memcmp(by_verdict, want_verdict, sizeof by_verdict) == 0);
-    MU_TEST_CHECK(run, memcmp(by_resource, want_resource, sizeof by_resource) == 0);
+    MU_TEST_CHECK(run, mu_filter_count(filter, c, &counted) == 0);
+    MU_TEST_CHECK(run, memcmp(&counted, &expected, sizeof counted) == 0);
 }
 
 /* Something about a random node changes: a cordon, its labels, its taints, or that it is there. */

@@ -3,6 +3,7 @@
 
 #include "tests/db_fixture.h"
 
+#include "engine/filter.h"
 #include "engine/session.h"
 #include "informer/report_priv.h"
 #include "tools/scheduler/report_words.h"
@@ -86,14 +87,14 @@ static void test_report_words__several_reasons__sorted_by_text(void **state)
     put_pod(&rig, 9000);
     fixture_put_node(rig.db, "a", 1, 8);
     fixture_put_node(rig.db, "b", 1, 8);
-    put_node(&rig, "c", no_taint, 0); /* no slot either, but that is not what it takes */
+    put_node(&rig, "c", no_taint, 0); /* no slot either */
     put_node(&rig, "d", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_NO_SCHEDULE}, 10);
     put_node(&rig, "e", (struct mu_taint){MU_STR("k"), MU_STR(""), MU_EFFECT_NO_EXECUTE}, 10);
     put_node(&rig, "f", (struct mu_taint){MU_STR("k"), MU_STR("v"), MU_EFFECT_PREFER_NO_SCHEDULE},
              10); /* filters nothing */
-    assert_told(&rig, "0/6 nodes are available: 4 Insufficient cpu, "
+    assert_told(&rig, "0/6 nodes are available: 1 Too many pods, "
                       "1 node(s) had untolerated taint {k: v}, "
-                      "1 node(s) had untolerated taint {k: }.");
+                      "1 node(s) had untolerated taint {k: }, 4 Insufficient cpu.");
     rig_destroy(&rig);
 }
 
@@ -104,6 +105,35 @@ static void test_report_words__no_slot_left__too_many_pods(void **state)
     put_pod(&rig, 1000);
     put_node(&rig, "a", no_taint, 0);
     assert_told(&rig, "0/1 nodes are available: 1 Too many pods.");
+    rig_destroy(&rig);
+}
+
+/* A node counts once for each thing that it lacks; numbers are sorted as text. */
+static void test_report_words__several_lacks__all_told(void **state)
+{
+    struct words_rig rig = rig_create();
+    struct fixture_pod pod;
+    char name[16];
+    (void)state;
+    fixture_pod(&pod, 1, 1);
+    pod.amounts[0].value = 9000;
+    pod.amounts[1].value = 100 * GIB;
+    fixture_put(rig.db, &pod, 0);
+    for (int n = 0; n < 10; n++) {
+        (void)snprintf(name, sizeof name, "n%d", n);
+        put_node(&rig, name, no_taint, n < 2 ? 0 : 10);
+    }
+    fixture_put_node(rig.db, "wide", 1, 16); /* 64 GiB */
+    assert_told(&rig, "0/11 nodes are available: 10 Insufficient cpu, 11 Insufficient memory, "
+                      "2 Too many pods.");
+    const struct mu_class *class_ =
+        mu_model_get_class(rig.snapshot->model, rig.snapshot->gangs[0].block->members[0].class_ix);
+    struct mu_buf out = {.max = 0};
+    mu_report_words_verdict(&out, rig.snapshot, class_, (struct mu_node_ix){0},
+                            mu_filter_verdict(rig.snapshot, class_, (struct mu_node_ix){0}));
+    assert_true(mu_str_equal((struct mu_str){(const char *)out.data, (uint32_t)out.len},
+                             MU_STR("Too many pods, Insufficient cpu, Insufficient memory")));
+    mu_buf_fini(&out);
     rig_destroy(&rig);
 }
 
@@ -121,13 +151,12 @@ static void test_report_words__more_taints_than_are_named__counted_together(void
         put_node(&rig, name, taint, 10);
     }
     /* One capacity: rows in the order of arrival, so the first eight are named. */
-    (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
-                   "2 node(s) had other untolerated taints");
     for (int i = 0; i < 8; i++) {
         (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
-                       ", 1 node(s) had untolerated taint {k: %d}", i);
+                       "1 node(s) had untolerated taint {k: %d}, ", i);
     }
-    (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected), ".");
+    (void)snprintf(expected + strlen(expected), sizeof expected - strlen(expected),
+                   "2 node(s) had other untolerated taints.");
     assert_told(&rig, expected);
     rig_destroy(&rig);
 }
@@ -319,6 +348,7 @@ int main(void)
         cmocka_unit_test(test_report_words__no_nodes__says_so),
         cmocka_unit_test(test_report_words__several_reasons__sorted_by_text),
         cmocka_unit_test(test_report_words__no_slot_left__too_many_pods),
+        cmocka_unit_test(test_report_words__several_lacks__all_told),
         cmocka_unit_test(test_report_words__more_taints_than_are_named__counted_together),
         cmocka_unit_test(test_report_words__selector__says_affinity_or_selector),
         cmocka_unit_test(test_report_words__partly_bound_gang__needs_more),

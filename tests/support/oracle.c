@@ -157,11 +157,10 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
 {
     const struct mu_symtab *symbols = mu_model_symbols((struct mu_model *)snapshot->model);
     const struct mu_node_static *n = &snapshot->nodes[row];
-    const struct mu_resource_ix none = {0};
     if ((n->flags & MU_NODE_UNSCHEDULABLE) != 0 &&
         !tolerated(snapshot, c, MU_STR("node.kubernetes.io/unschedulable"), MU_STR(""),
                    MU_EFFECT_NO_SCHEDULE))
-        return (struct mu_verdict){MU_NO_UNSCHEDULABLE, none};
+        return mu_verdict_of(MU_NO_UNSCHEDULABLE);
     const struct mu_taint_set *taints = mu_model_get_taint_set(snapshot->model, n->taints);
     for (uint32_t t = 0; t < taints->count; t++) {
         const struct mu_taint_item *taint = &taints->items[t];
@@ -169,11 +168,11 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
             continue;
         if (!tolerated(snapshot, c, mu_symbol_str(symbols, taint->key),
                        mu_symbol_str(symbols, taint->value), taint->effect))
-            return (struct mu_verdict){MU_NO_TAINT, none};
+            return mu_verdict_of(MU_NO_TAINT);
     }
     if (!selected(snapshot, c, row))
-        return (struct mu_verdict){MU_NO_NODE_AFFINITY, none};
-    struct mu_verdict verdict = {MU_FITS, none};
+        return mu_verdict_of(MU_NO_NODE_AFFINITY);
+    struct mu_verdict verdict = {.kind = MU_FITS};
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
         for (uint32_t d = 0; d < c->demand_count; d++) {
             if (c->demands[d].resource.v != r)
@@ -182,19 +181,37 @@ struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const st
             if (c->demands[d].amount <= room && c->demands[d].amount != MU_AMOUNT_MAX)
                 continue;
             enum mu_verdict_kind kind = mu_oracle_short(snapshot, r, c->demands[d].amount, row);
-            if (verdict.kind == MU_FITS)
-                verdict = (struct mu_verdict){kind, {r}};
-            else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind))
+            if (kind == MU_NO_RESOURCE || kind == MU_NO_RESOURCE_EVER)
+                verdict.lacking += UINT64_C(1) << r;
+            else
+                verdict.reasons |= 1u << kind;
+            if (verdict.kind == MU_FITS) {
+                verdict.kind = kind;
+                verdict.resource.v = r;
+            } else if (mu_verdict_may_preempt(verdict.kind) && !mu_verdict_may_preempt(kind)) {
                 verdict.kind = MU_NO_RESOURCE_EVER;
+            }
         }
     }
+    bool full = snapshot->free[MU_RES_PODS][row] <= 0;
+    verdict.reasons |= c->impossible ? 1u << MU_NO_RESOURCE_NAMED : 0;
+    verdict.reasons |= full ? 1u << MU_NO_PODS : 0;
     if (verdict.kind != MU_FITS && !mu_verdict_may_preempt(verdict.kind))
         return verdict;
     if (c->impossible)
-        return (struct mu_verdict){MU_NO_RESOURCE_NAMED, none};
-    if (snapshot->free[MU_RES_PODS][row] <= 0)
-        return (struct mu_verdict){MU_NO_PODS, none};
+        verdict.kind = MU_NO_RESOURCE_NAMED;
+    else if (full)
+        verdict.kind = MU_NO_PODS;
     return verdict;
+}
+
+void mu_oracle_count(struct mu_refusals *refusals, struct mu_verdict verdict)
+{
+    refusals->by_verdict[verdict.kind]++;
+    for (uint32_t k = 0; k < MU_VERDICT_KINDS; k++)
+        refusals->by_reason[k] += verdict.reasons >> k & 1;
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
+        refusals->by_resource[r] += (uint32_t)(verdict.lacking >> r & 1);
 }
 
 /* ---- scores ------------------------------------------------------------------------------- */
@@ -652,8 +669,7 @@ static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
     uint32_t *counted_by = &o->counted_by[failed.v];
     if (*counted_by != MU_NONE) {
         const struct mu_oracle_gang *first = &o->plan->gangs[*counted_by];
-        memcpy(out->by_verdict, first->by_verdict, sizeof out->by_verdict);
-        memcpy(out->by_resource, first->by_resource, sizeof out->by_resource);
+        out->refusals = first->refusals;
         return;
     }
     *counted_by = gang;
@@ -661,10 +677,7 @@ static void no_fit(struct oracle *o, uint32_t gang, struct mu_class_ix failed)
     for (uint32_t n = 0; n < o->snapshot->node_rows; n++) {
         if ((o->snapshot->nodes[n].flags & MU_NODE_PRESENT) == 0)
             continue;
-        struct mu_verdict verdict = mu_oracle_verdict(o->snapshot, c, n);
-        out->by_verdict[verdict.kind]++;
-        if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
-            out->by_resource[verdict.resource.v]++;
+        mu_oracle_count(&out->refusals, mu_oracle_verdict(o->snapshot, c, n));
     }
 }
 
@@ -895,12 +908,16 @@ static bool wait_equal(const struct mu_oracle_gang *want, const struct mu_plan_w
     if (w->class_ix.v != got->class_ix.v)
         return differ("class", gang, w->class_ix.v, got->class_ix.v);
     for (uint32_t k = 0; k < MU_VERDICT_KINDS; k++) {
-        if (want->by_verdict[k] != got->nodes_by_verdict[k])
-            return differ(mu_verdict_text(k), gang, want->by_verdict[k], got->nodes_by_verdict[k]);
+        if (want->refusals.by_verdict[k] != got->nodes_by_verdict[k])
+            return differ(mu_verdict_text(k), gang, want->refusals.by_verdict[k],
+                          got->nodes_by_verdict[k]);
+        if (want->refusals.by_reason[k] != got->nodes_by_reason[k])
+            return differ("told reason", gang, want->refusals.by_reason[k],
+                          got->nodes_by_reason[k]);
     }
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
-        if (want->by_resource[r] != got->nodes_by_resource[r])
-            return differ("short of a resource", gang, want->by_resource[r],
+        if (want->refusals.by_resource[r] != got->nodes_by_resource[r])
+            return differ("short of a resource", gang, want->refusals.by_resource[r],
                           got->nodes_by_resource[r]);
     }
     return true;

@@ -9,9 +9,10 @@
 #include "engine/session.h"
 #include "tests/support/oracle_device.h"
 
-/* First filter that refuses, by the snapshot's present free amounts. */
+/* First filter that refuses, by the snapshot's present free amounts, with all that it says. */
 struct mu_verdict mu_oracle_verdict(const struct mu_snapshot *snapshot, const struct mu_class *c,
                                     uint32_t row);
+void mu_oracle_count(struct mu_refusals *refusals, struct mu_verdict verdict);
 /* What preferences are normalised by: the most soft taints, and the most weight of preferred terms,
  * among the rows that pass the static filters; nodes, and those that have each image of the class,
  * with all but the ten highest binary digits 0. */
@@ -44,8 +45,7 @@ struct mu_oracle_gang {
     uint32_t *nodes;   /* row per pending member of its block, MU_NONE: none */
     uint16_t *devices; /* and which of its devices */
     struct mu_plan_wait wait;
-    uint32_t by_verdict[MU_VERDICT_KINDS];
-    uint32_t by_resource[MU_RESOURCES_MAX];
+    struct mu_refusals refusals;
 };
 struct mu_oracle_plan {
     uint32_t gang_rows;

@@ -111,19 +111,22 @@ static int stories_reserve(struct mu_scheduler *s, uint32_t rows)
 static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait *wait,
                    uint64_t *full, uint64_t *shape)
 {
-    uint64_t mask = 0;
+    uint64_t mask = 0, told = 0;
     uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
                                 (uint64_t)wait->have << 32 | wait->need);
     if (wait->kind != MU_WAIT_NO_FIT) {
         *full = *shape = hash;
         return;
     }
-    for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++)
+    for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++) {
         mask |= (uint64_t)(wait->nodes_by_verdict[i] != 0) << i;
+        told |= (uint64_t)(wait->nodes_by_reason[i] != 0) << i;
+    }
     for (uint32_t i = 0; i < snapshot->resource_count; i++)
-        mask |= (uint64_t)(wait->nodes_by_resource[i] != 0) << (MU_VERDICT_KINDS + i);
-    *shape = mu_hash_mix(hash, mask);
+        told |= (uint64_t)(wait->nodes_by_resource[i] != 0) << (MU_VERDICT_KINDS + i);
+    *shape = mu_hash_mix(mu_hash_mix(hash, mask), told);
     hash = mu_hash_bytes(wait->nodes_by_verdict, MU_VERDICT_KINDS * sizeof(uint32_t), *shape);
+    hash = mu_hash_bytes(wait->nodes_by_reason, MU_VERDICT_KINDS * sizeof(uint32_t), hash);
     hash = mu_hash_bytes(wait->nodes_by_resource, MU_RESOURCES_MAX * sizeof(uint32_t), hash);
     /* Which taints there are is told too. */
     if (wait->nodes_by_verdict[MU_NO_TAINT] != 0)

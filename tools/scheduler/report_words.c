@@ -1,13 +1,14 @@
 /*
  * "0/10 nodes are available: 3 Insufficient nvidia.com/gpu, 4 node(s) had untolerated taint {a: b},
- * 3 node(s) were unschedulable.": nodes by the first filter that refuses them, sorted by text. The
- * counts come with the plan; which taint it was, how many members of a gang fit together, and why
+ * 3 node(s) were unschedulable.": nodes by what the first filter that refuses them says of them, which
+ * may be several things, sorted as kube-scheduler does: as text, the number included. The counts come with the plan; which taint it was, how many members of a gang fit together, and why
  * the next one does not, is counted here, once per class or gang and plan, because only text needs
  * it. For that the gang's members are placed once more, beside all that the plan has placed.
  */
 #include "tools/scheduler/report_words.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include "engine/base/arena.h"
 #include "engine/base/assert.h"
@@ -154,7 +155,11 @@ static void reason_add(struct reasons *r, uint32_t count, struct mu_str first, s
 static int reason_compare(const void *left, const void *right)
 {
     const struct reason *a = left, *b = right;
-    return mu_str_compare(a->text, b->text);
+    char x[16], y[16];
+    (void)snprintf(x, sizeof x, "%" PRIu32 " ", a->count);
+    (void)snprintf(y, sizeof y, "%" PRIu32 " ", b->count);
+    int order = strcmp(x, y);
+    return order != 0 ? order : mu_str_compare(a->text, b->text);
 }
 
 /* The first taint of the set that the class does not tolerate; NULL: none. */
@@ -234,7 +239,7 @@ static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapsho
     for (int kind = MU_FITS + 1; kind < MU_VERDICT_KINDS; kind++) {
         if (kind == MU_NO_TAINT && by[kind] > 0)
             reasons_taints(r, snapshot, c, by[kind]);
-        else if (kind != MU_NO_TAINT && kind != MU_NO_RESOURCE && kind != MU_NO_RESOURCE_EVER)
+        else if (kind != MU_NO_TAINT)
             reason_add(r, by[kind], mu_str_of(mu_verdict_text((enum mu_verdict_kind)kind)), none,
                        "");
     }
@@ -244,15 +249,31 @@ static void reasons_collect(struct reasons *r, const struct mu_snapshot *snapsho
     qsort(r->items, r->count, sizeof r->items[0], reason_compare);
 }
 
+static void put_reason(struct mu_buf *out, const char **comma, const char *text,
+                       struct mu_str resource)
+{
+    (void)mu_buf_printf(out, "%s%s%.*s", *comma, text, MU_STR_ARGS(resource));
+    *comma = ", ";
+}
+
+/* All that NodeResourcesFit has to say, in its order: pods, then resources. */
 void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snapshot,
                              const struct mu_class *class_, struct mu_node_ix node,
                              struct mu_verdict verdict)
 {
     const struct mu_resources *names =
         mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
-    (void)mu_buf_append_text(out, mu_verdict_text(verdict.kind));
-    if (verdict.kind == MU_NO_RESOURCE || verdict.kind == MU_NO_RESOURCE_EVER)
-        (void)mu_buf_append_str(out, mu_resource_name(names, verdict.resource));
+    const uint32_t full = UINT32_C(1) << MU_NO_PODS;
+    const char *comma = "";
+    if ((verdict.reasons & full) != 0)
+        put_reason(out, &comma, mu_verdict_text(MU_NO_PODS), MU_STR(""));
+    for (uint64_t rest = verdict.lacking; rest != 0; rest &= rest - 1)
+        put_reason(
+            out, &comma, mu_verdict_text(MU_NO_RESOURCE),
+            mu_resource_name(names, (struct mu_resource_ix){(uint32_t)__builtin_ctzll(rest)}));
+    for (uint32_t rest = verdict.reasons & ~full; rest != 0; rest &= rest - 1)
+        put_reason(out, &comma, mu_verdict_text((enum mu_verdict_kind)__builtin_ctz(rest)),
+                   MU_STR(""));
     if (verdict.kind != MU_NO_TAINT)
         return;
     const struct mu_taint_item *taint =
@@ -267,13 +288,13 @@ void mu_report_words_verdict(struct mu_buf *out, const struct mu_snapshot *snaps
 
 /* Nodes by what refuses a class. Errors: MU_ENOMEM. */
 static int nodes_describe(struct mu_report_words *w, struct mu_class_ix class_ix,
-                          const uint32_t *by_verdict, const uint32_t *by_resource,
-                          struct node_words *out)
+                          const uint32_t *by_verdict, const uint32_t *by_reason,
+                          const uint32_t *by_resource, struct node_words *out)
 {
     const struct mu_snapshot *snapshot = w->snapshot;
     struct reasons reasons = {.arena = w->arena};
     struct mu_buf text = {.max = 0};
-    reasons_collect(&reasons, snapshot, by_verdict, by_resource,
+    reasons_collect(&reasons, snapshot, by_reason, by_resource,
                     mu_model_get_class(snapshot->model, class_ix));
     w->rows += snapshot->node_rows + CLASSES_KEPT;
     for (uint32_t i = 0; i < reasons.count; i++)
@@ -297,8 +318,8 @@ static struct class_words *class_get(struct mu_report_words *w, const struct mu_
     struct node_words nodes;
     if (words->key == wait->nodes_by_verdict)
         return words;
-    if (nodes_describe(w, wait->class_ix, wait->nodes_by_verdict, wait->nodes_by_resource,
-                       &nodes) != 0)
+    if (nodes_describe(w, wait->class_ix, wait->nodes_by_verdict, wait->nodes_by_reason,
+                       wait->nodes_by_resource, &nodes) != 0)
         return NULL;
     mu_report_text_unref(words->lone);
     *words = (struct class_words){.key = wait->nodes_by_verdict, .nodes = nodes};
@@ -369,7 +390,7 @@ static int reach_find(struct mu_report_words *w, const struct mu_plan_wait *wait
     out->placed = reach.placed;
     out->member = reach.member;
     return nodes_describe(w, gang->block->members[reach.member].class_ix, reach.refusals.by_verdict,
-                          reach.refusals.by_resource, &out->nodes);
+                          reach.refusals.by_reason, reach.refusals.by_resource, &out->nodes);
 }
 
 /* The same, found once for gangs that are alike in this. What is kept for nominated pods is not
