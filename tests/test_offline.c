@@ -294,6 +294,37 @@ static void test_place__defaults__as_an_api_server_sets_them(void **state)
 
 /* ---- explain ------------------------------------------------------------------------------ */
 
+#define SHARING                                                                                    \
+    "---\napiVersion: v1\nkind: Node\nmetadata: {name: n1, labels: {muster.dev/gpu-sharing: "      \
+    "'true', "                                                                                     \
+    "muster.dev/gpu-index: honored}}\n"                                                            \
+    "status: {allocatable: {cpu: 4, memory: 8Gi, pods: 10, x.com/gpu: 3}}\n"
+#define GPU_POD(name, limits)                                                                      \
+    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name                                       \
+    "}\nspec: {containers: [{name: c, resources: {limits: {" limits "}}}]}\n"
+
+static void test_place__devices__named_where_they_were_chosen(void **state)
+{
+    const struct mu_settled_binding bindings[] = {
+        {MU_STR("default/a"), MU_STR("n1"), MU_STR("default/a"), 5},
+        {MU_STR("default/p"), MU_STR("n2"), MU_STR("default/g"), 0}};
+    struct mu_settled settled = {.binding_count = 2, .bindings = bindings};
+    struct mu_buf out = {.max = 0};
+    (void)state;
+    places(SHARING GPU_POD("a", "x.com/gpu: 2") GPU_POD("b", "muster.dev/gpu-milli: 300")
+               GPU_POD("c", "cpu: 1"),
+           "{'bindings':[{'pod':'default/a','node':'n1','gang':'default/a','devices':'0,1'},"
+           "{'pod':'default/b','node':'n1','gang':'default/b','devices':'2'},"
+           "{'pod':'default/c','node':'n1','gang':'default/c'}],'evictions':[],'pending':[]}");
+    assert_int_equal(mu_settled_write_table(&settled, &out), 0);
+    assert_int_equal(mu_buf_append(&out, "", 1), 0);
+    assert_string_equal((const char *)out.data, "POD        NODE  DEVICES  GANG\n"
+                                                "default/a  n1    0,2      -\n"
+                                                "default/p  n2    -        default/g\n\n"
+                                                "2 placed, 0 evicted, 0 pending\n");
+    mu_buf_fini(&out);
+}
+
 /* The table begins with `expected`. */
 static void explains(const char *text, const char *expected)
 {
@@ -562,6 +593,7 @@ int main(void)
         cmocka_unit_test(test_place__arrival__creation_time_then_order_then_those_without),
         cmocka_unit_test(test_place__priority__of_its_class_the_default_one_or_its_own),
         cmocka_unit_test(test_place__gangs__all_or_nothing),
+        cmocka_unit_test(test_place__devices__named_where_they_were_chosen),
         cmocka_unit_test(test_place__groups__sized_by_their_objects),
         cmocka_unit_test(test_place__groups__wait_where_nothing_can_be_known),
         cmocka_unit_test(test_place__groups__lend_their_priority),

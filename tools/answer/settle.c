@@ -51,6 +51,7 @@ static int note_binding(struct settler *s, const struct mu_plan_bind *bind, stru
     b->pod = mu_answer_name(s->arena, view.ns, view.name);
     b->node = mu_arena_str(s->arena, mu_db_node_name(s->db, bind->node));
     b->gang = gang;
+    b->devices = bind->devices;
     if (b->pod.data == NULL || b->node.data == NULL)
         return MU_ENOMEM;
     s->binding_count++;

@@ -24,6 +24,7 @@ const char *mu_pending_reason_text(enum mu_pending_reason reason);
 /* Names are "ns/name"; the gang of a lone pod is the pod. */
 struct mu_settled_binding {
     struct mu_str pod, node, gang;
+    uint64_t devices; /* bit per device of the node that the pod gets; 0: none is tracked */
 };
 struct mu_settled_eviction {
     struct mu_str pod, gang; /* the victim */

@@ -51,6 +51,16 @@ void mu_answer_amount(struct mu_buf *out, struct mu_str resource, int64_t amount
     (void)mu_buf_printf(out, "%" PRId64, cpu ? amount / 1000 : amount);
 }
 
+uint32_t mu_answer_devices(char text[MU_ANSWER_DEVICES_BYTES], uint64_t devices)
+{
+    uint32_t len = 0;
+    text[0] = '\0';
+    for (uint64_t rest = devices; rest != 0; rest &= rest - 1)
+        len += (uint32_t)snprintf(text + len, MU_ANSWER_DEVICES_BYTES - len, "%s%d",
+                                  len > 0 ? "," : "", __builtin_ctzll(rest));
+    return len;
+}
+
 const char *mu_answer_filter(struct mu_verdict verdict)
 {
     return verdict.kind == MU_VERDICT_KINDS ? "Unsupported" : mu_verdict_filter(verdict.kind);

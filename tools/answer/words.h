@@ -12,6 +12,9 @@ struct mu_str mu_answer_name(struct mu_arena *arena, struct mu_str ns, struct mu
 void mu_answer_amount(struct mu_buf *out, struct mu_str resource, int64_t amount, bool human);
 /* Whether the resource is counted in bytes. */
 bool mu_answer_is_bytes(struct mu_str resource);
+/* Numbers of devices as their annotation has them, "0,3"; empty for none. Returns the length. */
+#define MU_ANSWER_DEVICES_BYTES (3 * 64)
+uint32_t mu_answer_devices(char text[MU_ANSWER_DEVICES_BYTES], uint64_t devices);
 /* The filter's name; "Unsupported" for MU_VERDICT_KINDS, which stands for rules that are not
  * built. */
 const char *mu_answer_filter(struct mu_verdict verdict);

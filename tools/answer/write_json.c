@@ -18,6 +18,11 @@ int mu_settled_write_json(const struct mu_settled *settled, struct mu_buf *out)
         put_text(out, i == 0 ? "{\"pod\":" : ",{\"pod\":", b->pod);
         put_text(out, ",\"node\":", b->node);
         put_text(out, ",\"gang\":", b->gang);
+        if (b->devices != 0) {
+            char devices[MU_ANSWER_DEVICES_BYTES];
+            (void)mu_answer_devices(devices, b->devices);
+            (void)mu_buf_printf(out, ",\"devices\":\"%s\"", devices);
+        }
         (void)mu_buf_append_text(out, "}");
     }
     (void)mu_buf_append_text(out, "],\"evictions\":[");

@@ -29,19 +29,36 @@ static struct mu_str shown_gang(struct mu_str pod, struct mu_str gang)
     return mu_str_equal(pod, gang) ? MU_STR("-") : gang;
 }
 
+/* Devices have a column where any were chosen. */
 static void put_bindings(const struct mu_settled *settled, struct mu_buf *out)
 {
-    uint32_t pods = 3, nodes = 4;
+    char text[MU_ANSWER_DEVICES_BYTES];
+    const struct mu_str heading = MU_STR("DEVICES");
+    uint32_t pods = 3, nodes = 4, devices = 0;
     for (uint32_t i = 0; i < settled->binding_count; i++) {
-        pods = wider(pods, settled->bindings[i].pod);
-        nodes = wider(nodes, settled->bindings[i].node);
+        const struct mu_settled_binding *b = &settled->bindings[i];
+        pods = wider(pods, b->pod);
+        nodes = wider(nodes, b->node);
+        if (b->devices != 0) {
+            uint32_t len = mu_answer_devices(text, b->devices);
+            devices = wider(wider(devices, heading), (struct mu_str){text, len});
+        }
     }
-    if (settled->binding_count > 0)
-        (void)mu_buf_printf(out, "%-*s  %-*s  GANG\n", (int)pods, "POD", (int)nodes, "NODE");
+    if (settled->binding_count > 0) {
+        put_cell(out, MU_STR("POD"), pods);
+        put_cell(out, MU_STR("NODE"), nodes);
+        if (devices > 0)
+            put_cell(out, heading, devices);
+        (void)mu_buf_append_text(out, "GANG\n");
+    }
     for (uint32_t i = 0; i < settled->binding_count; i++) {
         const struct mu_settled_binding *b = &settled->bindings[i];
         put_cell(out, b->pod, pods);
         put_cell(out, b->node, nodes);
+        if (devices > 0) {
+            uint32_t len = mu_answer_devices(text, b->devices);
+            put_cell(out, len > 0 ? (struct mu_str){text, len} : MU_STR("-"), devices);
+        }
         (void)mu_buf_append_str(out, shown_gang(b->pod, b->gang));
         (void)mu_buf_append_text(out, "\n");
     }
