@@ -107,6 +107,11 @@ static inline struct mu_explanation rig_explain(struct offline_rig *rig, const c
     assert_int_equal(rc, 0);
     assert_int_equal(mu_explain(rig->db, snapshot, &mu_profile_spread, uid, rig->arena, &x), 0);
     mu_db_replica_destroy(rig->db, snapshot);
+    struct mu_manifest_was was;
+    mu_manifest_was(rig->manifest, &was);
+    x.was_on = was.node;
+    x.was_finished = was.finished;
+    x.was_deleted = was.deleted;
     return x;
 }
 

@@ -362,7 +362,9 @@ static void test_explain__table__groups_and_what_would_have_to_change(void **sta
         "    fits on n3 if it is labelled zone=b and if it had 1Gi more memory\n");
     explains(NODE("n1", "") POD("p", GANG("3"), "nodeName: n1, schedulingGates: [], "),
              "default/p fits on 1 of 1 nodes\n"
-             "one of 1 pods of gang default/g, looked at by itself here (see `muster place`)\n\n"
+             "it runs on n1: looked at as if it were still to be placed\n"
+             "one of gang default/g, which has 1 of the 3 pods that it needs, looked at by itself "
+             "here (see `muster place`)\n\n"
              "NODE  SCORE (best first)\nn1    134");
     explains(NODE("n1", "") POD("p", "", "schedulerName: other, ") POD("q", "", "nodeName: n1, "),
              "default/p fits on 0 of 1 nodes\nanother scheduler places it\n\nrejected:\n"
@@ -383,8 +385,8 @@ static void test_explain__json__as_documented(void **state)
                                                POD("r", "", "nodeName: n2, ") POD("p", "", ""));
     json_t *x = rig_explain_json(&rig, "default", "p");
     json_t *expected =
-        json_pack("{s:s, s:[s], s:{s:O}, s:[{s:s, s:s, s:s, s:b, s:[{s:s, s:{s:i}}]}], s:n}", "pod",
-                  "default/p", "feasible", "n1", "scores", "n1",
+        json_pack("{s:s, s:[], s:[s], s:{s:O}, s:[{s:s, s:s, s:s, s:b, s:[{s:s, s:{s:i}}]}], s:n}",
+                  "pod", "default/p", "notes", "feasible", "n1", "scores", "n1",
                   json_object_get(json_object_get(x, "scores"), "n1"), "rejected", "node", "n2",
                   "filter", "NodeResourcesFit", "message", "Insufficient cpu",
                   "preemption_may_help", 1, "change", "node", "n2", "free", "cpu", 2, "preemption");
@@ -395,6 +397,71 @@ static void test_explain__json__as_documented(void **state)
     json_decref(x);
     json_decref(expected);
     rig_drop(&rig);
+}
+
+/* What JSON notes beside, line by line. */
+static void tells(const char *text, const char *expected)
+{
+    struct offline_rig rig = rig_read("f", text);
+    json_t *x = rig_explain_json(&rig, "default", "p");
+    const json_t *notes = json_object_get(x, "notes");
+    char got[1024] = "";
+    for (size_t i = 0; i < json_array_size(notes); i++) {
+        size_t len = strlen(got);
+        (void)snprintf(got + len, sizeof got - len, "%s\n",
+                       json_string_value(json_array_get(notes, i)));
+    }
+    assert_string_equal(got, expected);
+    json_decref(x);
+    rig_drop(&rig);
+}
+
+#define AS_IF ": looked at as if it were still to be placed\n"
+#define DONE(meta, spec, status)                                                                   \
+    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: p" meta "}\nspec: {" spec                    \
+    "containers: [{name: c}]}\nstatus: {" status "}\n"
+
+static void test_explain__notes__what_is_to_be_known_beside(void **state)
+{
+    (void)state;
+    tells(NODE("n1", "") POD("p", "", ""), "");
+    tells(NODE("n1", "") POD("p", "", "nodeName: n1, "), "it runs on n1" AS_IF);
+    tells(NODE("n1", "") DONE("", "nodeName: n1, ", "phase: Failed"),
+          "it has finished on n1" AS_IF);
+    tells(NODE("n1", "") DONE("", "", "phase: Succeeded"), "it has finished" AS_IF);
+    tells(NODE("n1", "") DONE(", deletionTimestamp: 2026-01-01T00:00:00Z", "nodeName: n1, ", ""),
+          "it is being deleted on n1" AS_IF);
+    tells(NODE("n1", "") POD("p", GANG("2"), "schedulerName: other, "),
+          "another scheduler places it\n");
+    tells(NODE("n1", "") POD("p", GANG("2"), "schedulingGates: [{name: a}], "),
+          "it has scheduling gates: nobody places it before they go\n"
+          "one of gang default/g, which has 1 of the 2 pods that it needs, looked at by itself "
+          "here (see `muster place`)\n");
+    tells(NODE("n1", "") POD("p", GANG("2"), "") POD("q", GANG("2"), ""),
+          "one of 2 pods of gang default/g, looked at by itself here (see `muster place`)\n");
+    /* who is nominated to n1 needs all of it; to a pod of more priority that is nothing */
+    static const char nominated[] = "---\napiVersion: v1\nkind: Pod\nmetadata: {name: q}\n"
+                                    "spec: {priority: 5, containers: [{name: c, resources: "
+                                    "{requests: {cpu: 4}}}]}\nstatus: {nominatedNodeName: n1}\n";
+    char text[2048];
+    (void)snprintf(text, sizeof text, "%s%s", NODE("n1", "") NODE("n2", "") POD("p", "", ""),
+                   nominated);
+    tells(text, "room is kept for nominated pods on n1: it does not fit there beside them\n");
+    (void)snprintf(text, sizeof text, "%s%s",
+                   NODE("n1", "") NODE("n2", "") POD("p", "", "priority: 6, "), nominated);
+    tells(text, "");
+}
+
+static void test_explain__table__one_heading_once(void **state)
+{
+    (void)state;
+    /* n1 has too few for anybody, n2 has given them away */
+    explains("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
+             "status: {allocatable: {cpu: 1, memory: 8Gi, pods: 10}}\n" NODE("n2", "")
+                 POD("r", "", "nodeName: n2, ") POD("p", "", ""),
+             "default/p fits on 0 of 2 nodes\n\nrejected:\n"
+             "  NodeResourcesFit: Insufficient cpu\n    2 nodes: n1, n2\n"
+             "    fits on n1 if it had 2 more cpu; preemption may help on 1 of them\n");
 }
 
 /* What JSON says of the node that refuses, with ' for ". */
@@ -602,6 +669,8 @@ int main(void)
         cmocka_unit_test(test_place__defaults__as_an_api_server_sets_them),
         cmocka_unit_test(test_explain__table__groups_and_what_would_have_to_change),
         cmocka_unit_test(test_explain__json__as_documented),
+        cmocka_unit_test(test_explain__notes__what_is_to_be_known_beside),
+        cmocka_unit_test(test_explain__table__one_heading_once),
         cmocka_unit_test(test_explain__one_cause__one_change),
         cmocka_unit_test(test_offline__memory_out__said_and_nothing_leaks),
     };

@@ -9,8 +9,8 @@
  *     };
  *
  * Accepted: `--name value`, `--name=value`; a switch is `--name`, `--name=true` or `--name=false`.
- * A flag with a letter is also `-f value`, `-fvalue` or, a switch, `-f`. The last of several wins; a
- * MU_FLAG_CALL may collect them instead. `--help` and `-h` are built in. One flag of the table may
+ * A flag with a letter is also `-f value`, `-fvalue` or, a switch, `-f`. The last of several wins,
+ * but a MU_FLAG_CALL may collect them. `--help` and `-h` are built in. One flag of the table may
  * stand for the operands, the words that no flag takes. Nothing is stored unless the whole command
  * line is right, so a failing parse leaves every target as it was.
  */

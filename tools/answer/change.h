@@ -19,7 +19,8 @@ struct mu_changer {
 };
 
 /* The changes that together let the pod onto the row, which refuses it now, and none of them could
- * be left out. *count is 0 when nothing would do. The snapshot is as it was on return. Errors: MU_ENOMEM. */
+ * be left out. *count is 0 when nothing would do. The snapshot is as it was on return.
+ * Errors: MU_ENOMEM. */
 int mu_change_find(struct mu_changer *changer, struct mu_node_ix node,
                    const struct mu_change **changes, uint32_t *count);
 

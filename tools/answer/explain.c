@@ -63,6 +63,25 @@ static int refuse(struct explainer *e, struct mu_explain_row *row)
                : mu_change_find(&e->changer, row->node, &row->changes, &row->change_count);
 }
 
+/* Nodes are looked at as if no room was kept for nominated pods, which says where it could go once
+ * they have gone elsewhere; whether they keep it away now is told beside. */
+static int mark_kept(struct explainer *e, const struct mu_pod_view *view,
+                     struct mu_explain_row *rows, uint32_t count)
+{
+    struct mu_place_pod pod = {view->class_ix, view->kin};
+    int rc = 0;
+    if (e->snapshot->nominated_count == 0)
+        return 0;
+    mu_place_whom(e->place, view->priority, view->gang);
+    for (uint32_t i = 0; i < count && rc == 0; i++) {
+        struct mu_verdict verdict = {.kind = MU_FITS};
+        if (rows[i].verdict.kind == MU_FITS)
+            rc = mu_place_verdict(e->place, pod, rows[i].node, &verdict);
+        rows[i].kept = verdict.kind != MU_FITS;
+    }
+    return rc;
+}
+
 static int explain_rows(struct explainer *e, struct mu_place_pod pod, struct mu_explain_row *rows,
                         struct mu_explanation *out)
 {
@@ -115,6 +134,7 @@ static int describe(struct explainer *e, const struct mu_pod_view *view, struct 
         struct mu_pod_ix member = {MU_NONE};
         while (mu_db_gang_member(e->db, view->gang, &member))
             out->gang_size++;
+        out->gang_need = e->snapshot->gangs[view->gang.v].size;
         out->gang = mu_answer_name(e->arena, mu_db_gang_ns(e->db, view->gang),
                                    mu_db_gang_name(e->db, view->gang));
         if (out->gang.data == NULL)
@@ -147,6 +167,8 @@ static int explain(struct explainer *e, const struct mu_pod_view *view, struct m
     mu_place_begin(e->place, e->snapshot);
     mu_terms_begin(e->changer.terms, e->snapshot);
     rc = explain_rows(e, pod, rows, out);
+    if (rc == 0)
+        rc = mark_kept(e, view, rows, out->row_count);
     mu_terms_end(e->changer.terms);
     mu_place_end(e->place);
     mu_terms_destroy(e->changer.terms);

@@ -41,6 +41,7 @@ struct mu_explain_row {
     int64_t score;         /* feasible: the engine's; larger is better */
     int64_t key;           /* feasible: score with the tie-break */
     struct mu_str message; /* refused: in kube-scheduler's words */
+    bool kept;             /* feasible, but the room is kept for pods that are nominated there */
     uint32_t change_count; /* refused: 0 when nothing that is known here would help */
     const struct mu_change *changes;
 };
@@ -50,11 +51,16 @@ struct mu_explanation {
     struct mu_str pod;  /* ns/name */
     struct mu_str gang; /* ns/name of its gang; empty: it is alone */
     uint32_t gang_size; /* members that are known */
+    uint32_t gang_need; /* how many it needs; 0: not said */
     uint32_t rules;     /* set of enum mu_rule: never placed, all rows are refused */
     bool gated, ours, running;
     uint32_t feasible_count; /* rows[0 .. feasible_count): best first */
     uint32_t row_count;      /* then those refused, by name */
     const struct mu_explain_row *rows;
+    /* Where the pod was before it was put into the DB as one that waits; what was not said is
+     * empty. Only the caller knows: mu_explain() leaves it empty. */
+    struct mu_str was_on;
+    bool was_finished, was_deleted;
 };
 
 /* Explain a pod of `db` on `snapshot`, a replica of it that is in sync: looked at as scratch, and

@@ -8,6 +8,8 @@
 
 int mu_settled_write_json(const struct mu_settled *settled, struct mu_buf *out);
 int mu_settled_write_table(const struct mu_settled *settled, struct mu_buf *out);
+/* What is to be known beside the nodes: a line each. */
+int mu_explanation_write_notes(const struct mu_explanation *explanation, struct mu_buf *out);
 int mu_explanation_write_json(const struct mu_explanation *explanation, struct mu_buf *out);
 int mu_explanation_write_table(const struct mu_explanation *explanation, struct mu_buf *out);
 

@@ -1,4 +1,5 @@
 #include <inttypes.h>
+#include <string.h>
 #include "engine/base/assert.h"
 #include "informer/json_object.h"
 #include "tools/answer/words.h"
@@ -129,9 +130,27 @@ static void put_rejected(struct mu_buf *out, const struct mu_explain_row *row)
     (void)mu_buf_append_text(out, "]}");
 }
 
+static void put_notes(struct mu_buf *out, const struct mu_explanation *x)
+{
+    struct mu_buf lines = {.max = 0};
+    (void)mu_explanation_write_notes(x, &lines);
+    (void)mu_buf_append_text(out, ",\"notes\":[");
+    for (size_t at = 0; lines.failed == 0 && at < lines.len;) {
+        const char *line = (const char *)lines.data + at;
+        const char *feed = memchr(line, '\n', lines.len - at);
+        MU_ASSERT(feed != NULL);
+        put_text(out, at == 0 ? "" : ",", (struct mu_str){line, (uint32_t)(feed - line)});
+        at += (size_t)(feed - line) + 1;
+    }
+    (void)mu_buf_append_text(out, "]");
+    out->failed = out->failed != 0 ? out->failed : lines.failed;
+    mu_buf_fini(&lines);
+}
+
 int mu_explanation_write_json(const struct mu_explanation *x, struct mu_buf *out)
 {
     put_text(out, "{\"pod\":", x->pod);
+    put_notes(out, x);
     (void)mu_buf_append_text(out, ",\"feasible\":[");
     for (uint32_t i = 0; i < x->feasible_count; i++)
         put_text(out, i == 0 ? "" : ",", x->rows[i].name);

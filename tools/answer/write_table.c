@@ -5,6 +5,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 #include "engine/base/mem.h"
 #include "tools/answer/words.h"
 #include "tools/answer/write.h"
@@ -197,19 +198,44 @@ static void put_change(struct mu_buf *out, const struct mu_change *change)
 
 /* ---- explain: groups ---------------------------------------------------------------------- */
 
+/* The first verdict of the same filter. */
+static unsigned filter_rank(struct mu_verdict verdict)
+{
+    const char *filter = mu_answer_filter(verdict);
+    struct mu_verdict first = {.kind = MU_FITS};
+    while (first.kind < verdict.kind && strcmp(mu_answer_filter(first), filter) != 0)
+        first.kind++;
+    return (unsigned)first.kind;
+}
+
+static int compare_heading(const struct mu_explain_row *a, const struct mu_explain_row *b)
+{
+    unsigned a_rank = filter_rank(a->verdict);
+    unsigned b_rank = filter_rank(b->verdict);
+    return a_rank != b_rank ? (a_rank < b_rank ? -1 : 1) : mu_str_compare(a->message, b->message);
+}
+
 static int compare_group(const void *left, const void *right)
 {
     const struct mu_explain_row *a = *(const struct mu_explain_row *const *)left;
     const struct mu_explain_row *b = *(const struct mu_explain_row *const *)right;
-    if (a->verdict.kind != b->verdict.kind)
-        return a->verdict.kind < b->verdict.kind ? -1 : 1;
-    int order = mu_str_compare(a->message, b->message);
+    int order = compare_heading(a, b);
     return order != 0 ? order : (a > b) - (a < b);
 }
 
-static bool same_group(const struct mu_explain_row *a, const struct mu_explain_row *b)
+/* Preemption may help on all of them, or on some: a node that has not enough for the pod at all is
+ * called as one that has given it to others. */
+static void put_preemption(struct mu_buf *out, const struct mu_explain_row *const *rows,
+                           uint32_t count)
 {
-    return a->verdict.kind == b->verdict.kind && mu_str_equal(a->message, b->message);
+    uint32_t may = 0;
+    for (uint32_t i = 0; i < count; i++)
+        may += mu_answer_may_preempt(rows[i]->verdict);
+    if (may == count)
+        (void)mu_buf_append_text(out, "; preemption may help");
+    else if (may > 0)
+        (void)mu_buf_printf(out, "; preemption may help on %" PRIu32 " of them", may);
+    (void)mu_buf_append_text(out, "\n");
 }
 
 /* rows[0 .. count) are one group. */
@@ -235,8 +261,7 @@ static void put_group(struct mu_buf *out, const struct mu_explain_row *const *ro
         (void)mu_buf_append_text(out, c == 0 ? "" : " and ");
         put_change(out, &nearest->changes[c]);
     }
-    (void)mu_buf_append_text(
-        out, mu_answer_may_preempt(rows[0]->verdict) ? "; preemption may help\n" : "\n");
+    put_preemption(out, rows, count);
 }
 
 static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
@@ -252,7 +277,7 @@ static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
     qsort(rows, count, sizeof *rows, compare_group);
     (void)mu_buf_append_text(out, "\nrejected:\n");
     for (uint32_t begin = 0, end; begin < count; begin = end) {
-        for (end = begin + 1; end < count && same_group(rows[begin], rows[end]); end++) {
+        for (end = begin + 1; end < count && compare_heading(rows[begin], rows[end]) == 0; end++) {
         }
         put_group(out, rows + begin, end - begin);
     }
@@ -260,25 +285,12 @@ static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
     return 0;
 }
 
-static void put_notes(const struct mu_explanation *x, struct mu_buf *out)
-{
-    if (!x->ours)
-        (void)mu_buf_append_text(out, "another scheduler places it\n");
-    if (x->gated)
-        (void)mu_buf_append_text(out, "it has scheduling gates: nobody places it before they go\n");
-    if (x->gang.len > 0)
-        (void)mu_buf_printf(out,
-                            "one of %" PRIu32 " pods of gang %.*s, looked at by itself here "
-                            "(see `muster place`)\n",
-                            x->gang_size, MU_STR_ARGS(x->gang));
-}
-
 int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *out)
 {
     uint32_t width = 4;
     (void)mu_buf_printf(out, "%.*s fits on %" PRIu32 " of %" PRIu32 " nodes\n", MU_STR_ARGS(x->pod),
                         x->feasible_count, x->row_count);
-    put_notes(x, out);
+    (void)mu_explanation_write_notes(x, out);
     for (uint32_t i = 0; i < x->feasible_count; i++)
         width = wider(width, x->rows[i].name);
     if (x->feasible_count > 0)

@@ -214,6 +214,12 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
         warned(l, object, &warn);
     }
     if (l->unbound.lo == (uint64_t)number + 1) {
+        l->m->was = (struct mu_manifest_was){.node = mu_arena_str(l->m->store, pod.node_name),
+                                             .finished = pod.phase == MU_POD_SUCCEEDED ||
+                                                         pod.phase == MU_POD_FAILED,
+                                             .deleted = pod.terminating};
+        if (l->m->was.node.data == NULL)
+            return MU_ENOMEM;
         pod.node_name = (struct mu_str){NULL, 0};
         pod.phase = MU_POD_PENDING;
         pod.terminating = false;

@@ -245,6 +245,11 @@ void mu_manifest_counts(const struct mu_manifest *m, struct mu_manifest_counts *
         out->groups += m->counts[kind];
 }
 
+void mu_manifest_was(const struct mu_manifest *m, struct mu_manifest_was *out)
+{
+    *out = m->was;
+}
+
 struct mu_str mu_manifest_uid_text(uint32_t object, char *buf)
 {
     uint64_t hi = MU_MANIFEST_UID_HI;

@@ -53,6 +53,13 @@ bool mu_manifest_find(const struct mu_manifest *manifest, struct mu_str ns, stru
  * cannot be taken. Errors: MU_ENOMEM. */
 int mu_manifest_load(struct mu_manifest *manifest, struct mu_db *db, struct mu_uid unbound,
                      uint64_t now_ns);
+/* What the pod that was loaded without its node was before: `node` is empty when it had none. Valid
+ * as long as the manifest. */
+struct mu_manifest_was {
+    struct mu_str node;
+    bool finished, deleted;
+};
+void mu_manifest_was(const struct mu_manifest *manifest, struct mu_manifest_was *out);
 /* The pod is bound now: put it into the DB again as running on that node. Errors: MU_ENOMEM,
  * MU_ENOENT (not a pod from here). */
 int mu_manifest_bind(struct mu_manifest *manifest, struct mu_db *db,

@@ -62,6 +62,7 @@ struct mu_manifest {
     uint64_t searched_bytes; /* for the lines of complaints */
     struct mu_manifest_skipped skipped[MU_MANIFEST_KINDS_MAX];
     uint32_t skipped_kinds, skipped_count;
+    struct mu_manifest_was was; /* the pod that was loaded as one that waits */
 };
 
 /* Who is complained about. */

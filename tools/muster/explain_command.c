@@ -10,13 +10,18 @@
 static int explain(struct mu_offline *o, const struct mu_offline_options *options,
                    struct mu_uid pod)
 {
-    struct mu_explanation explanation;
+    struct mu_explanation explanation = {.row_count = 0};
     struct mu_snapshot *snapshot = mu_db_replica_create(o->db);
     int rc = snapshot == NULL ? MU_ENOMEM : 1;
     while (rc == 1)
         rc = mu_db_replica_sync(o->db, snapshot, 0);
     if (rc == 0)
         rc = mu_explain(o->db, snapshot, options->profile, pod, o->arena, &explanation);
+    struct mu_manifest_was was;
+    mu_manifest_was(o->manifest, &was);
+    explanation.was_on = was.node;
+    explanation.was_finished = was.finished;
+    explanation.was_deleted = was.deleted;
     struct mu_buf out = {.max = 0};
     if (rc == 0)
         rc = options->output == MU_OUTPUT_JSON ? mu_explanation_write_json(&explanation, &out)

@@ -40,6 +40,10 @@ void mu_progress_show(struct mu_progress *p, const char *stage, uint32_t done, u
 {
     bool new_stage = p->stage == NULL || strcmp(p->stage, stage) != 0;
     uint64_t interval_ns = p->terminal ? 100 * MU_NS_PER_MS : MU_NS_PER_S;
+    if (p->start_ns == 0)
+        p->start_ns = now_ns;
+    if (p->terminal && now_ns - p->start_ns < MU_NS_PER_S)
+        return;
     if (!new_stage && now_ns - p->last_ns < interval_ns)
         return;
     if (new_stage)
@@ -58,6 +62,6 @@ void mu_progress_show(struct mu_progress *p, const char *stage, uint32_t done, u
 void mu_progress_end(struct mu_progress *p)
 {
     if (p->drawn)
-        (void)fputc('\n', stderr);
+        (void)fputs("\r\033[K", stderr);
     p->drawn = false;
 }
