@@ -13,6 +13,8 @@
  *     resources       in number order; a resource that is not requested is not looked at; where
  *                     devices are the reason, it is told as such (engine/device.h)
  *
+ * Of the last three all that a row lacks is told, whatever the verdict is.
+ *
  * The first three are static: they depend on the node object and on the class, not on what is
  * placed. They are evaluated once per *mask key*, that is affinity and tolerance, and set of nodes,
  * into a bitmap over rows. Classes that differ in requests alone share one. Within an evaluation a
@@ -66,8 +68,9 @@ uint64_t mu_filter_judged(const struct mu_filter *filter);
 /* Requirements of node affinity that this may have looked at: about 6 ns each. */
 uint64_t mu_filter_looks(const struct mu_filter *filter);
 
-/* The verdict of one class on one present row, with all that it lacks, by the rules above and the snapshot's present room.
- * Thread: any that may read the snapshot. Cost: O(labels + taints + requests). */
+/* The verdict of one class on one present row, with all that the row lacks, by the rules above and
+ * the snapshot's present room. Thread: any that may read the snapshot.
+ * Cost: O(labels + taints + requests). */
 struct mu_verdict mu_filter_verdict(const struct mu_snapshot *snapshot,
                                     const struct mu_class *class_, struct mu_node_ix node);
 /* Count the present nodes by these verdicts; overwrites *out. Errors: MU_ENOMEM. Cost: O(rows). */

@@ -54,7 +54,7 @@ int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_
     return mu_nominated_verdict(place, pod, node.v, out);
 }
 
-/* Count the rows that refuse only because room is kept there. */
+/* Count the rows that refuse, or lack more, only because room is kept there. */
 static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct mu_refusals **out)
 {
     const struct mu_snapshot *s = place->snapshot;
@@ -71,7 +71,8 @@ static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct 
             error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &with);
         if (error != 0)
             return error;
-        if (alone.kind == with.kind)
+        if (alone.kind == with.kind && alone.reasons == with.reasons &&
+            alone.lacking == with.lacking)
             continue;
         if (!copied)
             place->adjusted = **out;

@@ -89,7 +89,7 @@ static struct mu_place_pod pod_of(const struct mu_gang_member *member)
 }
 
 static const uint32_t no_counts[MU_RESOURCES_MAX];
-_Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves both");
+_Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves all");
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
 

@@ -1,7 +1,8 @@
 /*
- * "0/10 nodes are available: 3 Insufficient nvidia.com/gpu, 4 node(s) had untolerated taint {a: b},
- * 3 node(s) were unschedulable.": nodes by what the first filter that refuses them says of them, which
- * may be several things, sorted as kube-scheduler does: as text, the number included. The counts come with the plan; which taint it was, how many members of a gang fit together, and why
+ * "0/10 nodes are available: 3 Insufficient nvidia.com/gpu, 3 node(s) were unschedulable, 4 node(s)
+ * had untolerated taint {a: b}.": nodes by what the first filter that refuses them says of them,
+ * which may be several things, sorted as kube-scheduler does: as text, the number included. The
+ * counts come with the plan; which taint it was, how many members of a gang fit together, and why
  * the next one does not, is counted here, once per class or gang and plan, because only text needs
  * it. For that the gang's members are placed once more, beside all that the plan has placed.
  */
