@@ -321,7 +321,7 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     if (bound && pod->devices <= UINT16_MAX)
         f->devices = (uint16_t)pod->devices;
     if (asks_both(pod))
-        f->unbuilt |= MU_RULE_REQUEST;
+        f->unbuilt |= MU_RULE_DEVICES;
     f->gang = MU_NONE;
     f->slot = MU_NONE;
 }

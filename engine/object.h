@@ -141,7 +141,8 @@ struct mu_amount {
     X(MU_RULE_REFUSED, 12, "none: the API server refuses its binding, it is tried again later")    \
     X(MU_RULE_OVERSIZED, 13, "a list in its spec is longer than this build reads")                 \
     X(MU_RULE_UNREADABLE, 14, "a placement rule that cannot be read")                              \
-    X(MU_RULE_GANG_OBJECT, 15, "a gang whose group object is missing")
+    X(MU_RULE_GANG_OBJECT, 15, "a gang whose group object is missing")                             \
+    X(MU_RULE_DEVICES, 16, "a part of a GPU and whole ones")
 enum mu_rule {
 #define MU_RULE_ENUM(name, bit, text) name = 1u << (bit),
     MU_RULE_LIST(MU_RULE_ENUM)

@@ -563,7 +563,7 @@ static void test_device_db__both_whole_and_share__never_placed(void **state)
     p.amounts[2].value = 1;
     p.object.request_count = 3;
     fixture_put(db, &p, 0);
-    assert_int_equal(fixture_find(db, 1).unbuilt, MU_RULE_REQUEST);
+    assert_int_equal(fixture_find(db, 1).unbuilt, MU_RULE_DEVICES);
     mu_db_destroy(db);
 }
 

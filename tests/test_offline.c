@@ -233,6 +233,11 @@ static void test_place__groups__lend_their_priority(void **state)
         "nodes are available: 1 Insufficient cpu.'}]}");
 }
 
+/* A pod that asks for one container's worth of `ask`. */
+#define ASKS(name, spec, ask)                                                                      \
+    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name "}\nspec: {" spec                     \
+    "containers: [{name: c, " ask "}]}\n"
+
 static void test_place__held_back__says_by_what(void **state)
 {
     (void)state;
@@ -248,6 +253,11 @@ static void test_place__held_back__says_by_what(void **state)
            "{'bindings':[],'evictions':[],'pending':[{'pod':'default/a','gang':'default/a',"
            "'reason':'Unsupported','message':'this scheduler cannot place the pod, which uses: "
            "volumes that bind to nodes'}]}");
+    places(NODE("n1", "")
+               ASKS("a", "", "resources: {limits: {x.com/gpu: 1, muster.dev/gpu-milli: 500}}"),
+           "{'bindings':[],'evictions':[],'pending':[{'pod':'default/a','gang':'default/a',"
+           "'reason':'Unsupported','message':'this scheduler cannot place the pod, which uses: "
+           "a part of a GPU and whole ones'}]}");
 }
 
 static void test_place__running_and_foreign_pods__charged_and_not_told(void **state)
@@ -508,10 +518,6 @@ static void refuses(const char *text, const char *expected)
 #define ELSEWHERE                                                                                  \
     "---\napiVersion: v1\nkind: Node\nmetadata: {name: n2, labels: {zone: b}}\n"                   \
     "status: {allocatable: {cpu: 4, memory: 8Gi, pods: 10}}\n"
-/* A pod that asks for one container's worth of `ask`. */
-#define ASKS(name, spec, ask)                                                                      \
-    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: " name "}\nspec: {" spec                     \
-    "containers: [{name: c, " ask "}]}\n"
 #define PORT "ports: [{containerPort: 80, hostPort: 80}]"
 
 static void test_explain__one_cause__one_change(void **state)
