@@ -29,14 +29,22 @@ static void shadow_end(struct mu_shadow *s)
     *s = (struct mu_shadow){.next = s->next};
 }
 
-/* What the shadow is of; NULL: it has gone. */
+/* True for counts that lack what the table of matches has no room for: nobody goes by them. */
+static bool lacks_matches(const struct mu_books *b, const struct mu_census_rec *c)
+{
+    bool by_kin = c->own.kind == MU_CENSUS_MATCH || c->own.kind == MU_CENSUS_SPREAD;
+    return by_kin && mu_matcher_at(b, c->own.matcher.v)->overflow;
+}
+
+/* What the shadow is of; NULL: it has gone, or cannot be judged any more. */
 static struct mu_census_rec *census_of(const struct mu_books *b)
 {
     const struct mu_shadow *s = &b->shadow;
     if (s->field || s->number >= b->censuses.high)
         return NULL;
     struct mu_census_rec *c = mu_census_at(b, s->number);
-    return c->own.id == s->id && c->state == MU_CENSUS_COMPLETE ? c : NULL;
+    bool same = c->own.id == s->id && c->state == MU_CENSUS_COMPLETE;
+    return same && !lacks_matches(b, c) ? c : NULL;
 }
 static struct mu_field *field_of(const struct mu_books *b)
 {
@@ -81,12 +89,12 @@ static bool shadow_begin(struct mu_db *db, uint32_t *spent)
 
 static void follow(struct mu_shadow *s, uint32_t member, uint32_t domain, int step)
 {
-    if (!s->comparing && member >= s->cursor)
-        return;
-    if (domain >= s->cap) { /* made since: another round will see it */
+    if (domain >= s->cap) { /* made since: another round will see it, with room for it */
         shadow_end(s);
         return;
     }
+    if (!s->comparing && member >= s->cursor)
+        return;
     s->counts[domain] += step;
     s->total += step;
 }
@@ -157,6 +165,7 @@ static bool count_pod(struct mu_db *db, uint32_t pod, uint32_t *spent)
     uint32_t domain = mu_census_domain(db, c, p);
     if (domain == MU_NONE)
         return true;
+    MU_ASSERT(domain < s->cap); /* else it was followed when it entered */
     int32_t times = times_counted(db, &c->own, p);
     s->counts[domain] += times;
     s->total += times;
@@ -170,7 +179,7 @@ static void count_row(struct mu_db *db, uint32_t row)
     if (!mu_rowset_has(&f->eligible, row))
         return;
     uint32_t domain = mu_topology_domain(&db->books->topologies[f->topology], row);
-    MU_ASSERT(domain < s->cap);
+    MU_ASSERT(domain < s->cap); /* as above */
     s->counts[domain]++;
     s->total++;
 }

@@ -259,6 +259,7 @@ struct mu_db {
     uint32_t sweep[MU_DB_KINDS];  /* next to look at, by enum mu_db_kind */
     uint32_t audit_next;          /* row */
     bool audit_rows, audit_books; /* done in this round */
+    bool audit_behind;            /* some of those rows could be judged in part only */
     struct mu_db_counts counts;
 };
 
