@@ -201,7 +201,7 @@ static int pod_enter(struct mu_db *db, uint32_t pod, uint32_t *spent)
     *spent += 1;
     if (!is_live(p) || mu_rowset_has(&b->pods_in, pod))
         return 0;
-    int rc = mu_kin_enter(db, p->kin);
+    int rc = mu_kin_enter(db, p->kin, spent);
     if (rc != 0)
         return rc;
     rc = mu_class_enter(db, p->class_ix, spent);

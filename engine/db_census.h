@@ -252,8 +252,9 @@ int mu_matcher_obtain(struct mu_db *db, struct mu_matcher_ix matcher);
 void mu_matcher_release(struct mu_db *db, struct mu_matcher_ix matcher);
 void mu_matcher_link(struct mu_db *db, uint32_t census);
 void mu_matcher_unlink(struct mu_db *db, uint32_t census);
-/* One pod more of a kin: the first one finds what matches it. Errors: MU_ENOMEM. */
-int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin);
+/* One pod more of a kin: the first one finds what matches it. *spent rises by what was looked at.
+ * Errors: MU_ENOMEM. */
+int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin, uint32_t *spent);
 void mu_kin_exit(struct mu_db *db, struct mu_kin_ix kin);
 /* Bring a kin up to the newest matcher, and to the namespaces that have changed. *spent rises by
  * what was looked at. Errors: MU_ENOMEM. */

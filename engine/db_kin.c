@@ -439,10 +439,9 @@ static void kin_forget(struct mu_db *db, uint32_t kin)
     mu_model_kin_unref(db->model, (struct mu_kin_ix){kin}, db->reach);
 }
 
-int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin)
+int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin, uint32_t *spent)
 {
     struct mu_books *b = db->books;
-    uint32_t spent = 0;
     int rc = mu_pages_reserve(&b->kins, kin.v);
     if (rc == 0 && mu_kin_at(b, kin.v)->used) {
         if (mu_kin_at(b, kin.v)->uses++ == 0)
@@ -464,7 +463,7 @@ int mu_kin_enter(struct mu_db *db, struct mu_kin_ix kin)
                              .used = true};
     mu_model_kin_ref(db->model, kin);
     look_begin(b, kin.v); /* it has none */
-    rc = look_all(db, kin.v, &(struct look){.spent = &spent});
+    rc = look_all(db, kin.v, &(struct look){.spent = spent});
     if (rc != 0) {
         kin_forget(db, kin.v);
         return rc;

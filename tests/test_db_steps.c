@@ -137,6 +137,44 @@ static void test_db_steps__matcher_of_many_kins__goes_in_slices(void **state)
     }
 }
 
+/* A kin that comes looks at every matcher without a label to go by: that counts, too. */
+static void test_db_steps__kins_among_many_matchers__enter_in_slices(void **state)
+{
+    (void)state;
+    enum { MATCHERS = 2 * BUDGET, COMING = 50 };
+    static const struct mu_str space = {"default", 7};
+    struct mu_db *db = fixture_create(0);
+    put_zoned(db, "n0", "z0");
+    for (uint32_t i = 0; i < MATCHERS; i++) {
+        char key[16];
+        (void)snprintf(key, sizeof key, "key-%u", i);
+        const struct mu_requirement has_key = {mu_str_of(key), MU_OP_EXISTS, NULL, 0};
+        const struct mu_pod_term term = {
+            .kind = MU_TERM_PREFERRED_ANTI,
+            .weight = 1,
+            .topology_key = MU_STR("zone"),
+            .selector = {.requirements = &has_key, .requirement_count = 1},
+            .namespaces = &space,
+            .namespace_count = 1};
+        struct fixture_pod p;
+        fixture_pod(&p, i, 1);
+        p.object.terms = &term;
+        p.object.term_count = 1;
+        fixture_put(db, &p, 0);
+    }
+    while (mu_census_backlog(db) != 0) {
+        uint32_t spent = 0;
+        assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
+    }
+    for (uint32_t i = 0; i < COMING; i++)
+        put_pod(db, MATCHERS + i, 1, "n0", 0);
+    uint32_t spent = 0;
+    assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
+    assert_int_equal(db->books->pods_dirty.count, COMING - 1); /* one has looked at all of them */
+    assert_true(spent >= MATCHERS);
+    mu_db_destroy(db);
+}
+
 /* Labels of a namespace turn a matcher: its counts begin anew, in slices over the domains. */
 static void test_db_steps__census_of_many_domains__is_cleared_in_slices(void **state)
 {
@@ -249,6 +287,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db_steps__census_of_many_kins__is_shown_in_slices),
         cmocka_unit_test(test_db_steps__matcher_of_many_kins__goes_in_slices),
+        cmocka_unit_test(test_db_steps__kins_among_many_matchers__enter_in_slices),
         cmocka_unit_test(test_db_steps__census_of_many_domains__is_cleared_in_slices),
         cmocka_unit_test(test_db_steps__least_of_a_spread__is_that_of_a_scan),
     };
