@@ -58,6 +58,16 @@ static void take(struct mu_db *db, struct mu_device_row *devices, struct mu_devi
     db->counts.device_conflicts += !over && (devices->flags & MU_DEVICE_OVER) != 0;
 }
 
+bool mu_row_devices_usable(const struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
+                           uint16_t named)
+{
+    const struct mu_device_row *devices = mu_row_devices(db, row);
+    if (named == 0 || devices == NULL)
+        return named != 0;
+    struct mu_device_ask ask = mu_row_device_ask(db, devices, class_ix);
+    return ask.count == 0 || mu_device_answers(devices, ask, named);
+}
+
 uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
                                uint16_t named)
 {

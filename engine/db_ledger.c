@@ -211,6 +211,23 @@ static int check_others(struct mu_db *db, const struct mu_plan_gang *plan, struc
 
 /* --- admit --------------------------------------------------------------------------------- */
 
+/* Room that is held elsewhere goes first: one of the binds may take what another of them holds. */
+static void charge(struct mu_db *db, const struct mu_plan_gang *gang)
+{
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
+        bool stays = p->node.v == gang->binds[i].node.v && p->devices == gang->binds[i].devices;
+        if (p->ledger == MU_LEDGER_HELD && !stays)
+            mu_pod_place(db, gang->binds[i].pod.v, MU_NONE, p->class_ix, p->kin, p->flags,
+                         MU_LEDGER_NONE, 0);
+    }
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
+        mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->kin, p->flags,
+                     MU_LEDGER_IN_FLIGHT, (uint16_t)gang->binds[i].devices);
+    }
+}
+
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
 {
     struct mu_gang_rec *g = check_gang(db, gang, why);
@@ -233,11 +250,7 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
         rc = check_others(db, gang, why);
     if (rc != 0)
         return rc;
-    for (uint32_t i = 0; i < gang->bind_count; i++) {
-        const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
-        mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->kin, p->flags,
-                     MU_LEDGER_IN_FLIGHT, (uint16_t)gang->binds[i].devices);
-    }
+    charge(db, gang);
     if ((g->row.flags & MU_GANG_SETTLED) == 0)
         g->frozen = gang->size;
     mu_gang_touch(db, gang->gang.v);

@@ -548,10 +548,11 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     const struct mu_pod_rec before = *p;
     if (before.gang.v != MU_NONE && before.gang.v != f->gang)
         mu_gang_leave(db, pod);
-    /* Devices that nobody named stay as they were given. */
-    bool stays = before.node.v != MU_NONE && before.node.v == f->node;
+    /* Devices that nobody named, or named in vain, stay as they were given. */
+    bool stays = before.node.v != MU_NONE && before.node.v == f->node &&
+                 !mu_row_devices_usable(db, f->node, f->class_ix, f->devices);
     mu_pod_place(db, pod, f->node, f->class_ix, f->kin, f->flags, f->ledger,
-                 f->devices == 0 && stays ? before.devices : f->devices);
+                 stays ? before.devices : f->devices);
     if (((before.flags | f->flags) & MU_POD_NOMINATED) != 0)
         mu_nominated_set(db, pod, f->nominated);
     p->version = object->version;

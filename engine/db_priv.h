@@ -333,6 +333,9 @@ struct mu_device_ask mu_row_device_ask(const struct mu_db *db, const struct mu_d
 /* Write the columns that follow from the devices into the `stride` sums of their row. */
 void mu_row_devices_derive(const struct mu_db *db, const struct mu_device_row *devices,
                            uint32_t stride, int64_t *free);
+/* True for devices that somebody named and that a pod of this class can have there. */
+bool mu_row_devices_usable(const struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
+                           uint16_t named);
 /* As mu_row_charge, of the devices alone. */
 uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
                                uint16_t named);

@@ -307,7 +307,9 @@ static void bind_pod(struct twin *t)
         named = chance(t, 700) ? UINT64_C(1) << below(t, 8) : mu_random_u64(&t->random) >> 44;
     p->terminal = p->bound && chance(t, 300);
     uint32_t devices = named <= UINT16_MAX ? (uint32_t)named : 0;
-    if (devices == 0 && p->node == node)
+    uint32_t millis, wants = twin_wants(&t->nodes[node], p, &millis);
+    bool usable = devices != 0 && (wants == 0 || twin_answers(&t->nodes[node], wants, devices));
+    if (!usable && p->node == node)
         devices = p->devices;
     p->bound = true;
     p->ledger = MU_LEDGER_NONE;
@@ -666,6 +668,70 @@ static void test_device_db__fewer_devices_under_bound_pods__others_given(void **
     mu_db_destroy(db);
 }
 
+/* What a bound pod names and cannot have is told once, and not asked again with every version. */
+static void test_device_db__bound_pod_names_nonsense__keeps_what_it_was_given(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_db_counts counts;
+    check_resized(db, s, 1, 2, (const uint16_t[4]){1000, 1000, 0, 0});
+    for (uint64_t version = 1; version <= 3; version++) {
+        struct fixture_pod p;
+        for (uint32_t i = 0; i < 2; i++) {
+            fixture_pod(&p, i, version);
+            p.amounts[1] = (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), i == 0 ? 700 : 250};
+            p.object.node_name = MU_STR("a");
+            p.object.devices = i == 0 ? 3 : 2; /* both of them; the second */
+            fixture_put(db, &p, 0);
+        }
+        fixture_sync(db, s);
+        const struct mu_device_row *row = &s->devices[fixture_row(db, s, "a")];
+        assert_int_equal(row->left[0], 300);
+        assert_int_equal(row->left[1], 750); /* best fit would move the first one here */
+        assert_int_equal(mu_db_audit_step(db, 64), 0);
+    }
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.device_conflicts, 1);
+    mu_db_destroy(db);
+}
+
+/* Members of a gang swap the devices that they hold: nothing is taken twice on the way. */
+static void test_device_admit__held_devices_swapped__no_conflict(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session = mu_session_create(
+        &(struct mu_session_config){.profile = mu_profile_find(MU_STR("spread"))});
+    struct mu_db_counts counts;
+    put_sharing_node(db, "a", 2, false);
+    for (uint32_t i = 0; i < 2; i++)
+        put_share(db, i, 700, 2);
+    struct mu_plan_gang gang = plan_of(db, s, session)->gangs[0];
+    assert_int_equal(gang.bind_count, 2);
+    struct mu_plan_bind binds[2] = {gang.binds[0], gang.binds[1]};
+    assert_int_equal(mu_db_admit(db, &gang, NULL), 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        mu_db_bind_refused(db, binds[i].uid, true);
+        assert_int_equal(mu_db_ledger_state(db, binds[i].uid, NULL), MU_LEDGER_HELD);
+    }
+    uint64_t first = binds[0].devices;
+    assert_int_equal(first | binds[1].devices, 3);
+    binds[0].devices = binds[1].devices;
+    binds[1].devices = first;
+    gang.binds = binds;
+    assert_int_equal(mu_db_admit(db, &gang, NULL), 0);
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.device_conflicts, 0);
+    const struct mu_device_row *row = mu_row_devices(db, fixture_row(db, s, "a"));
+    assert_int_equal(row->left[0], 300);
+    assert_int_equal(row->left[1], 300);
+    assert_int_equal(mu_db_audit_step(db, 64), 0);
+    mu_session_destroy(session);
+    mu_db_destroy(db);
+}
+
 static void test_device_audit__planted_drift__repaired_and_counted(void **state)
 {
     (void)state;
@@ -694,6 +760,8 @@ int main(void)
         cmocka_unit_test(test_device_db__node_that_cannot_be_tracked__offers_no_devices),
         cmocka_unit_test(test_device_db__no_memory__changes_nothing),
         cmocka_unit_test(test_device_db__fewer_devices_under_bound_pods__others_given),
+        cmocka_unit_test(test_device_db__bound_pod_names_nonsense__keeps_what_it_was_given),
+        cmocka_unit_test(test_device_admit__held_devices_swapped__no_conflict),
         cmocka_unit_test(test_device_audit__planted_drift__repaired_and_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
