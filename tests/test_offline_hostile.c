@@ -153,6 +153,26 @@ static void test_place__quantities_near_2_to_the_63__one_line_or_a_number(void *
     rig_drop(&rig);
 }
 
+/* On a node that is overcommitted as far as sums go. */
+static void test_explain__more_than_fits_in_a_number_to_free__no_overflow(void **state)
+{
+    (void)state;
+    struct offline_rig rig =
+        rig_read("f", NODE POD_HEAD "  containers: [{name: c, resources: {requests: {memory: "
+                                    "'9223372036854775806'}}}]\n"
+                                    "---\napiVersion: v1\nkind: Pod\nmetadata: {name: q}\n"
+                                    "spec:\n  nodeName: n1\n"
+                                    "  containers: [{name: c, resources: {requests: {memory: "
+                                    "'9223372036854775806'}}}]\n");
+    json_t *x = rig_explain_json(&rig, "default", "p");
+    const json_t *row = json_array_get(json_object_get(x, "rejected"), 0);
+    const json_t *free = json_object_get(json_array_get(json_object_get(row, "change"), 1), "free");
+    assert_int_equal(json_integer_value(json_object_get(free, "memory")),
+                     (INT64_C(1) << 62) + (INT64_C(8) << 30));
+    json_decref(x);
+    rig_drop(&rig);
+}
+
 static void test_place__annotation_of_1_mib__placed(void **state)
 {
     char *value = mu_mem_zalloc((1u << 20) + 1);
@@ -202,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_manifest_read__endless_lists_of_faults__searched_within_bounds),
         cmocka_unit_test(test_place__10000_terms__one_line_and_the_pod_waits),
         cmocka_unit_test(test_place__quantities_near_2_to_the_63__one_line_or_a_number),
+        cmocka_unit_test(test_explain__more_than_fits_in_a_number_to_free__no_overflow),
         cmocka_unit_test(test_place__annotation_of_1_mib__placed),
         cmocka_unit_test(test_manifest_read__objects_and_depths_beyond_bounds__one_line),
     };

@@ -6,9 +6,11 @@
 #include "tests/mu_test.h"
 
 #include <stdio.h>
+#include "engine/resource.h"
 #include "informer/codec.h"
 #include "informer/proto/core.pb-c.h"
 #include "tests/kube_fixture.h"
+#include "tools/report/devices.h"
 #include "tools/report/report.h"
 #include "tools/workload/encode.h"
 
@@ -214,11 +216,29 @@ static void test_report_devices__usage__sums_up_all_devices(void **state)
     drop();
 }
 
+/* Whose sum is no number: seen by UBSan. */
+static void
+test_devices_charge__parts_and_whole_ones_near_2_to_the_63__nothing_is_taken(void **state)
+{
+    (void)state;
+    const struct mu_amount requests[] = {{MU_STR(PART), MU_AMOUNT_MAX},
+                                         {MU_STR(GPU), MU_AMOUNT_MAX}};
+    const struct mu_node_object node = {.device_resource = MU_STR(GPU), .device_count = 2};
+    const struct mu_pod_object pod = {.requests = requests, .request_count = 2, .devices = 3};
+    struct mu_devices_left left;
+    mu_devices_init(&left, &node);
+    assert_false(mu_devices_charge(&left, &node, &pod, true));
+    assert_int_equal(left.millis[0], 1000);
+    assert_int_equal(left.millis[1], 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_report_devices__cases__as_expected),
         cmocka_unit_test(test_report_devices__usage__sums_up_all_devices),
+        cmocka_unit_test(
+            test_devices_charge__parts_and_whole_ones_near_2_to_the_63__nothing_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

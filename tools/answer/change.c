@@ -111,8 +111,10 @@ static void put_room(struct finder *f, struct mu_str resource, int64_t asked, in
     int64_t grow = asked > alloc ? asked - alloc : 0;
     if (grow > 0)
         put(f, MU_CHANGE_GROW, resource)->amount = grow;
-    if (free + grow < asked)
-        put(f, MU_CHANGE_FREE, resource)->amount = asked - free - grow;
+    int64_t have = free + grow; /* below 0 where the node is overcommitted, by up to 2^62 */
+    bool beyond = have < 0 && asked > MU_AMOUNT_MAX + have;
+    if (have < asked)
+        put(f, MU_CHANGE_FREE, resource)->amount = beyond ? MU_AMOUNT_MAX : asked - have;
 }
 
 /* The demand is met from now on: it is left out of the copy. */

@@ -25,7 +25,7 @@ static struct ask ask_of(const struct mu_node_object *node, const struct mu_pod_
     int64_t part = amount_of(pod, MU_STR(MU_GPU_SHARE_RESOURCE));
     int64_t whole = amount_of(pod, node->device_resource);
     int64_t beyond = part / WHOLE_MILLIS + (part % WHOLE_MILLIS != 0);
-    if (node->device_count == 0 || part + whole == 0)
+    if (node->device_count == 0 || (part == 0 && whole == 0))
         return (struct ask){0, 0, false};
     if (whole == 0 && part <= WHOLE_MILLIS)
         return (struct ask){1, part, false};
