@@ -12,7 +12,7 @@
  *
  * A tree follows the change log of engine/room.h, over sessions too: what changed since it was last
  * used is brought up to date when it is used again. It is worth its O(rows) when a run of one class
- * goes on, and worth following while few changes are missing; the caller decides (engine/place.c).
+ * goes on, and worth following while few changes are missing; the caller decides (engine/choose.h).
  * Its answer is that of mu_room_best(), always.
  */
 #include "engine/room.h"

@@ -45,12 +45,12 @@ static void known_fill(const struct mu_model *model, const struct mu_class *clas
     known->affinity = class_->affinity;
     known->hostname = class_->hostname;
     known->only_name = mu_model_get_affinity(model, class_->affinity)->only_name;
-    known->nowhere = class_->impossible;
+    known->impossible = class_->impossible;
     known->resources = UINT64_C(1) << MU_RES_PODS;
     for (uint32_t d = 0; d < class_->demand_count; d++) {
         MU_ASSERT(class_->demands[d].resource.v < MU_RESOURCES_MAX);
         known->resources |= UINT64_C(1) << class_->demands[d].resource.v;
-        known->nowhere = known->nowhere || class_->demands[d].amount == MU_AMOUNT_MAX;
+        known->impossible = known->impossible || class_->demands[d].amount == MU_AMOUNT_MAX;
     }
 }
 
@@ -80,6 +80,7 @@ struct mu_place_class *mu_place_class_meet(struct mu_place *place, struct mu_cla
         mu_mem_free(known);
         known = place->classes[ix.v] = fresh;
     }
+    known->nowhere = known->impossible;
     for (uint32_t d = 0; d < class_->demand_count; d++)
         known->nowhere =
             known->nowhere || !mu_filter_known(place->snapshot, class_->demands[d].resource);

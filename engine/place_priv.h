@@ -31,7 +31,8 @@ struct mu_place_class {
     struct mu_symbol hostname; /* pinned to nodes of it, or to the one of this name; 0: not so */
     struct mu_symbol only_name;
     uint64_t resources; /* bits of all resources it asks for, pods included */
-    bool nowhere;       /* impossible, or asks for a resource that no node has */
+    bool impossible;    /* whatever the nodes have */
+    bool nowhere;       /* or asks for a resource without a column in this session's snapshot */
     /* "Fits nowhere" holds: in this session; until this trial is rolled back; for the snapshots
      * of one model with these generations. 0: not known. */
     uint64_t none_session;

@@ -58,6 +58,7 @@ static void levels_free(struct mu_room *room)
     mu_mem_free(room->stray);
     room->stray = NULL;
     room->stray_count = 0;
+    room->stale_count = 0;
     room->tie_key = NULL;
     room->stale = NULL;
     room->stale_blocks = NULL;
@@ -520,11 +521,19 @@ static void rows_follow(struct mu_room *room)
     }
 }
 
-/* All of it is to be computed anew. Weights stay: those of marked blocks are summed up first. */
+/* All of it is to be computed anew. Weights may stay: those of marked blocks are summed up first,
+ * from the room's own columns. The snapshot in hand may be another one, with fewer rows and
+ * resources than the marks are about. */
 static void give_up(struct mu_room *room)
 {
-    if (room->fresh)
-        mu_room_refresh(room);
+    for (uint32_t i = 0; i < room->stale_count; i++) {
+        uint32_t entry = room->stale_blocks[i];
+        bool weights = (room->stale[entry] & STALE_WEIGHTS) != 0;
+        room->stale[entry] = 0;
+        for (uint32_t l = 1; l < room->level_count && weights; l++, entry /= BLOCK)
+            weights_sum_up(room, l, entry);
+    }
+    room->stale_count = 0;
     room->fresh = false;
     room->ready = 0;
 }

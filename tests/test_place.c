@@ -463,6 +463,62 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
     mu_cluster_fini(&cluster);
 }
 
+/* What the last session left to be summed up is not looked for in a smaller cluster. */
+static void test_place_begin__smaller_cluster_of_another_model__picks_there(void **state)
+{
+    (void)state;
+    struct mu_cluster large, small;
+    struct mu_node_ix node;
+    char name[16];
+    mu_cluster_init(&large, 400, 0);
+    mu_cluster_init(&small, 1, 0);
+    for (uint32_t n = 0; n < 400; n++) {
+        (void)snprintf(name, sizeof name, "n%u", n);
+        (void)mu_cluster_plain_node(&large, name, 4000, 4 * GI, 10, 4);
+    }
+    (void)mu_cluster_plain_node(&small, "n", 1000, GI, 10, 0);
+    struct mu_class_ix devices = mu_cluster_plain_class(&large, 1000, GI, 1);
+    struct mu_class_ix plain = mu_cluster_plain_class(&small, 1000, 0, 0);
+    assert_true(large.snapshot.resource_count > small.snapshot.resource_count);
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
+    for (int turn = 0; turn < 2; turn++) {
+        mu_place_begin(place, &large.snapshot);
+        for (int i = 0; i < 8; i++)
+            assert_int_equal(mu_place_put(place, pod_of(devices), &node), 0);
+        assert_int_not_equal(node.v, MU_NONE);
+        mu_place_end(place);
+        mu_place_begin(place, &small.snapshot);
+        assert_int_equal(mu_place_put(place, pod_of(plain), &node), 0);
+        assert_int_equal(node.v, 0);
+        mu_place_end(place);
+    }
+    mu_place_destroy(place);
+    mu_cluster_fini(&large);
+    mu_cluster_fini(&small);
+}
+
+/* A class that asks for what a snapshot does not know is looked at again when the next one does. */
+static void test_place_pick__resource_unknown_at_first__fits_once_it_is_there(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    struct mu_node_ix node;
+    mu_cluster_init(&cluster, 2, 0);
+    (void)mu_cluster_plain_node(&cluster, "n", 1000, GI, 10, 4);
+    struct mu_class_ix devices = mu_cluster_plain_class(&cluster, 1000, 0, 1);
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
+    const uint32_t resources = cluster.snapshot.resource_count;
+    for (int session = 0; session < 2; session++) {
+        cluster.snapshot.resource_count = session == 0 ? MU_RES_EXTENDED : resources;
+        mu_place_begin(place, &cluster.snapshot);
+        assert_int_equal(mu_place_pick(place, pod_of(devices), &node), 0);
+        assert_int_equal(node.v, session == 0 ? MU_NONE : 0);
+        mu_place_end(place);
+    }
+    mu_place_destroy(place);
+    mu_cluster_fini(&cluster);
+}
+
 static void test_place_pick__no_rows__none(void **state)
 {
     (void)state;
@@ -502,6 +558,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_take__no_room__aborts),
+        cmocka_unit_test(test_place_begin__smaller_cluster_of_another_model__picks_there),
+        cmocka_unit_test(test_place_pick__resource_unknown_at_first__fits_once_it_is_there),
         cmocka_unit_test(test_place_pick__no_rows__none),
         cmocka_unit_test(test_place_pick__random_clusters__equals_oracle),
         cmocka_unit_test(test_place_pick__many_sessions__equals_oracle),
