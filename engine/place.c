@@ -528,5 +528,5 @@ void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out)
     out->by_bounds = place->choose.by_bounds;
     out->visits = place->room.visits;
     out->trees_built = place->choose.trees_built;
-    out->looks = mu_filter_looks(place->filter);
+    out->looks = mu_filter_looks(place->filter) + place->prefers.looks;
 }

@@ -9,8 +9,9 @@
 
 /*
  * Making a column takes two passes over the rows: the largest counts, then the entries. What a set
- * of taints, labels or images is worth to the class is found out once per set. Following takes the
- * changed rows alone, and judges each by itself.
+ * of taints, labels or images is worth to the class is found out once per set, and once per row
+ * where its terms look at what sets leave out. Following takes the changed rows alone, and judges
+ * each by itself.
  */
 
 #define BLOCK   MU_NODE_CHUNK
@@ -23,9 +24,10 @@ _Static_assert((MU_PREFER_LOG & (MU_PREFER_LOG - 1)) == 0, "used as a mask");
 
 void mu_prefer_init(struct mu_prefer_log *log)
 {
-    uint64_t epoch = log->epoch;
+    uint64_t epoch = log->epoch, looks = log->looks;
     memset(log, 0, sizeof *log);
     log->epoch = epoch + 1;
+    log->looks = looks;
     log->first = log->logged = 1; /* 0 is what nobody has read */
 }
 
@@ -98,6 +100,7 @@ struct judge {
     bool taints, affinity, images;
     int32_t taints_max, affinity_max;
     struct mu_image_scale scale;
+    uint64_t *looks; /* the log's */
 };
 
 /* Soft taints of a row that the class does not tolerate. */
@@ -125,6 +128,7 @@ static int32_t affinity_of(const struct judge *judge, uint32_t row)
     int32_t sum = 0;
     for (uint32_t i = 0; i < judge->class_->preferred_node_count; i++) {
         const struct mu_preferred_node_item *item = &judge->class_->preferred_nodes[i];
+        *judge->looks += 1 + item->term.labels.count + item->term.names.count;
         if (mu_node_term_holds(s->model, &item->term, &labels, s->nodes[row].name))
             sum += item->weight;
     }
@@ -185,7 +189,7 @@ static void entry_set(struct mu_prefer *prefer, uint32_t row, int32_t value)
 /* What sets are worth to the class, UNKNOWN until first asked. */
 struct memo {
     int32_t *by_taints, *by_labels, *by_images; /* the first is the allocation */
-    bool by_row;                                /* terms look at names or hostnames: per node */
+    bool by_row; /* terms look at names or hostnames: by_labels is by row */
 };
 
 static bool looks_at_rows(const struct mu_class *class_, struct mu_symbol hostname_key)
@@ -203,13 +207,15 @@ static bool looks_at_rows(const struct mu_class *class_, struct mu_symbol hostna
 static int memo_open(struct memo *memo, const struct judge *judge)
 {
     const struct mu_model *model = judge->snapshot->model;
-    uint32_t taints = judge->taints ? mu_model_taint_set_bound(model) : 0;
-    uint32_t labels = judge->affinity ? mu_model_label_set_bound(model) : 0;
-    uint32_t images = judge->images ? mu_model_image_set_bound(model) : 0;
     const struct mu_labels_view any =
         mu_model_labels(model, (struct mu_label_set_ix){0}, (struct mu_symbol){0});
-    size_t count = (size_t)taints + labels + images;
     memo->by_row = looks_at_rows(judge->class_, any.hostname_key);
+    uint32_t taints = judge->taints ? mu_model_taint_set_bound(model) : 0;
+    uint32_t labels = !judge->affinity ? 0
+                      : memo->by_row   ? judge->snapshot->node_cap
+                                       : mu_model_label_set_bound(model);
+    uint32_t images = judge->images ? mu_model_image_set_bound(model) : 0;
+    size_t count = (size_t)taints + labels + images;
     memo->by_taints = mu_mem_calloc(count, sizeof *memo->by_taints);
     if (memo->by_taints == NULL)
         return MU_ENOMEM;
@@ -232,9 +238,7 @@ static int32_t memo_affinity(const struct memo *memo, const struct judge *judge,
 {
     if (!judge->affinity)
         return 0;
-    if (memo->by_row)
-        return affinity_of(judge, row);
-    int32_t *known = &memo->by_labels[judge->snapshot->nodes[row].labels.v];
+    int32_t *known = &memo->by_labels[memo->by_row ? row : judge->snapshot->nodes[row].labels.v];
     return *known != UNKNOWN ? *known : (*known = affinity_of(judge, row));
 }
 
@@ -386,7 +390,8 @@ int mu_prefer_bring(struct mu_prefer_log *log, const struct mu_score *score,
                     const struct mu_class *class_, const struct mu_filter_mask *mask,
                     struct mu_prefer **prefer)
 {
-    struct judge judge = {.snapshot = log->snapshot, .score = score, .class_ = class_};
+    struct judge judge = {
+        .snapshot = log->snapshot, .score = score, .class_ = class_, .looks = &log->looks};
     if (score->images > 0 && class_->image_count > 0)
         mu_image_scale(log->snapshot, class_, &judge.scale, &judge.images);
     if (!judge.images)

@@ -53,6 +53,7 @@ struct mu_prefer_log {
     uint64_t first;  /* columns that have read less are made anew */
     uint64_t logged; /* rows ever put there; row n is at n % MU_PREFER_LOG */
     uint64_t version_last;
+    uint64_t looks;                   /* requirements of preferred node affinity looked at, ever */
     bool taints_known, taints_matter; /* some node has a PreferNoSchedule taint */
     uint32_t rows[MU_PREFER_LOG];
 };

@@ -50,9 +50,10 @@ void mu_session_drop_caches(struct mu_session *session);
 /* How picks were answered so far (engine/place.h). */
 struct mu_place_counts;
 void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out);
-/* Node affinity is judged once for a class, at up to MU_REQUIREMENTS_MAX requirements a node: the
- * gang of the last run for which that cost the most, and what it cost, in requirements looked at
- * (about 6 ns each). Returns 0 and no gang (MU_NONE) when nothing had to be judged. */
+/* Node affinity is judged once for a class, at up to MU_REQUIREMENTS_MAX requirements a node, and
+ * so is what it prefers: the gang of the last run for which that cost the most, and what it cost,
+ * in requirements looked at (about 6 ns each). Returns 0 and no gang (MU_NONE) when nothing had to
+ * be judged. */
 uint64_t mu_session_costliest(const struct mu_session *session, struct mu_gang_ix *gang);
 
 #endif

@@ -152,6 +152,42 @@ static void test_prefer_bring__preferred_terms__by_weight_of_the_largest(void **
     fixture_fini(&f);
 }
 
+/* Terms that name nodes are judged for each row, and once: a pod may have a thousand of them. */
+static void test_prefer_bring__terms_that_name_nodes__looked_at_once_a_row(void **state)
+{
+    (void)state;
+    enum { ROWS = 100, TERMS = 50 };
+    struct fixture f;
+    char names[ROWS][16];
+    struct mu_str values[TERMS];
+    struct mu_requirement fields[TERMS];
+    struct mu_preferred_node named[TERMS];
+    fixture_init(&f);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        (void)snprintf(names[i], sizeof names[i], "n%u", i);
+        (void)node_add(&f, names[i], "z", NULL, 0);
+    }
+    for (uint32_t t = 0; t < TERMS; t++) {
+        values[t] = mu_str_of(names[t]);
+        fields[t] = (struct mu_requirement){MU_STR("metadata.name"), MU_OP_IN, &values[t], 1};
+        named[t] = (struct mu_preferred_node){
+            .weight = 1 + (int32_t)t,
+            .term = {.fields = {.requirements = &fields[t], .requirement_count = 1}}};
+    }
+    struct mu_pod_object pod = pod_of_terms(named);
+    pod.preferred_node_count = TERMS;
+    const struct mu_class *class_ = class_open(&f, &pod);
+    struct mu_prefer *prefer = NULL;
+    assert_int_equal(bring(&f, class_, &prefer), 0);
+    for (uint32_t i = 0; i < ROWS; i++) {
+        int64_t weight = i < TERMS ? 1 + (int64_t)i : 0;
+        assert_int_equal(prefer->levels[0][i], f.score.node_affinity * weight / TERMS);
+    }
+    assert_int_equal(f.log.looks, ROWS * TERMS * 2);
+    mu_prefer_destroy(prefer);
+    fixture_fini(&f);
+}
+
 static void test_prefer_bring__all_alike__no_column(void **state)
 {
     (void)state;
@@ -342,6 +378,7 @@ int main(void)
         cmocka_unit_test(test_prefer_bring__soft_taints__fewer_are_liked_more),
         cmocka_unit_test(test_prefer_bring__tolerations__by_key_value_and_effect),
         cmocka_unit_test(test_prefer_bring__preferred_terms__by_weight_of_the_largest),
+        cmocka_unit_test(test_prefer_bring__terms_that_name_nodes__looked_at_once_a_row),
         cmocka_unit_test(test_prefer_bring__all_alike__no_column),
         cmocka_unit_test(test_prefer_bring__images__by_points),
         cmocka_unit_test(test_prefer_bring__images_that_no_node_has__null),
