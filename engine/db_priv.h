@@ -241,6 +241,8 @@ struct mu_db {
     uint64_t typical_moves; /* earlier moment: it comes when so many pods have come and gone */
     uint64_t pod_moves;
     struct mu_class_ix typical[MU_TYPICAL_MAX];
+    uint32_t typical_shown_count; /* what a replica was shown last */
+    struct mu_typical typical_shown[MU_TYPICAL_MAX];
     uint32_t share_resource; /* MU_GPU_SHARE_RESOURCE's number, once a row is tracked */
     bool devices_tracked;    /* some row is, or was */
 
@@ -343,8 +345,8 @@ uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_i
 void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out);
 /* A class whose pods can be counted (class_live). Errors: MU_ENOMEM. */
 int mu_typical_reserve(struct mu_db *db, struct mu_class_ix class_ix);
-/* Show the typical requests. Cost: O(MU_TYPICAL_MAX), and O(classes) each time that an eighth of
- * the pods has come or gone. */
+/* Show the typical requests; the generation moves when others were shown last.
+ * Cost: O(MU_TYPICAL_MAX), and O(classes) each time that an eighth of the pods has come or gone. */
 void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot);
 /* Track the row as given (count 0: no longer), with its pods on it. The row is reserved, and its
  * sums are the caller's to restore. True when anything changed. Cost: O(its pods). */

@@ -349,6 +349,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     struct mu_snapshot *s = &r->shown;
     MU_ASSERT(mu_row_count(db) <= s->node_cap && db->gangs.high <= s->gang_cap);
     s->free_base = s->generation;
+    mu_typical_show(db, s); /* may move the generation */
     s->generation = db->counts.generation;
     s->node_rows = mu_row_count(db);
     s->node_count = db->nodes_present;
@@ -364,7 +365,6 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->capacity_generation = db->capacity_generation;
     mu_images_show(db, r);
     mu_nominated_show(db, r);
-    mu_typical_show(db, s);
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
     mu_census_show(db, r);

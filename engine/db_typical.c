@@ -17,6 +17,10 @@
  *
  * Placing needs a figure of what is about, not the truth of the moment; that sessions are pure
  * functions of their snapshots is kept, since the figure is in it.
+ *
+ * Pods count here of which nothing else takes notice: those that wait for another scheduler. So the
+ * generation moves when what is shown does, and what a session remembers of one generation is of
+ * one figure.
  */
 int mu_typical_reserve(struct mu_db *db, struct mu_class_ix class_ix)
 {
@@ -66,11 +70,10 @@ static void look_anew(struct mu_db *db, uint64_t resources)
     db->typical_moves = db->pod_moves + db->counts.pods / 8 + 1;
 }
 
-void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot)
+/* What the list says by now: `out` has room for it. Returns how many. */
+static uint32_t describe(struct mu_db *db, struct mu_typical *out)
 {
-    snapshot->typical_count = 0;
-    if (!db->devices_tracked)
-        return;
+    uint32_t count = 0;
     uint64_t resources = device_resources(db);
     if (db->pod_moves >= db->typical_moves)
         look_anew(db, resources);
@@ -97,6 +100,29 @@ void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot)
         t.devices = ask.count;
         t.millis = ask.millis;
         if (ask.count != 0) /* else another class has its number now */
-            snapshot->typical[snapshot->typical_count++] = t;
+            out[count++] = t;
     }
+    return count;
+}
+
+static bool is_equal(const struct mu_typical *a, const struct mu_typical *b)
+{
+    return a->cpu == b->cpu && a->memory == b->memory && a->devices == b->devices &&
+           a->millis == b->millis && a->permille == b->permille;
+}
+
+void mu_typical_show(struct mu_db *db, struct mu_snapshot *snapshot)
+{
+    struct mu_typical *shown = db->typical_shown, now[MU_TYPICAL_MAX];
+    uint32_t count = db->devices_tracked ? describe(db, now) : 0;
+    bool same = count == db->typical_shown_count;
+    for (uint32_t i = 0; i < count && same; i++)
+        same = is_equal(&now[i], &shown[i]);
+    if (!same) {
+        memcpy(shown, now, count * sizeof *shown);
+        db->typical_shown_count = count;
+        db->counts.generation++;
+    }
+    snapshot->typical_count = count;
+    memcpy(snapshot->typical, shown, count * sizeof *shown);
 }

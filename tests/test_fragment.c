@@ -274,6 +274,57 @@ static void check_session(uint64_t seed, uint32_t *placed)
     mu_db_destroy(db);
 }
 
+/* A pod that asks for a part of a device: bound to a node, or another scheduler's that waits. */
+static void put_share(struct mu_db *db, uint32_t number, const char *node, int64_t share)
+{
+    struct fixture_pod p;
+    fixture_pod(&p, number, 1);
+    p.object.scheduler_name = MU_STR("another");
+    p.object.node_name = mu_str_of(node);
+    p.amounts[2] = (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), share};
+    p.object.request_count = 3;
+    fixture_put(db, &p, 0);
+}
+
+/* Pods that wait for another scheduler are typical too. Nothing else takes notice of them, but what
+ * a session remembers of how rows fragment is not believed once others are about: a device with 400
+ * left is the better one for 300 as long as most ask for 300, one with 500 when they ask for
+ * 200. */
+static void test_fragment_typical__others_are_about__nothing_old_is_believed(void **state)
+{
+    (void)state;
+    enum { ROWS = 20, OTHERS = 200 };
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session =
+        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_gpu_frag});
+    const struct mu_plan *plan;
+    char name[16];
+    for (uint32_t i = 0; i < ROWS; i++) {
+        (void)snprintf(name, sizeof name, "node-%u", i);
+        put_node(db, name, 64, 1, true);
+        put_share(db, i, name, i % 2 == 0 ? 500 : 600);
+    }
+    put_pod(db, ROWS, 1, 300, 0);
+    for (int turn = 0; turn < 2; turn++) {
+        for (uint32_t i = 0; i < OTHERS; i++) {
+            struct fixture_pod gone;
+            fixture_pod(&gone, 1000 + i, 0);
+            if (turn == 1)
+                assert_int_equal(
+                    mu_db_pod_remove(db, gone.object.ns, gone.object.name, MU_STR(""), 0), 0);
+            put_share(db, (turn == 0 ? 1000 : 2000) + i, "", turn == 0 ? 300 : 200);
+        }
+        fixture_sync(db, s);
+        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, 1);
+        uint32_t row = plan->gangs[0].binds[0].node.v;
+        assert_int_equal(s->devices[row].left[0], turn == 0 ? 400 : 500);
+    }
+    mu_session_destroy(session);
+    mu_db_destroy(db);
+}
+
 static void test_fragment_session__random_clusters__as_the_naive_way(void **state)
 {
     (void)state;
@@ -289,6 +340,7 @@ int main(void)
         cmocka_unit_test(test_fragment_of__two_typical_requests__by_hand),
         cmocka_unit_test(test_fragment_typical__live_pods__by_number_and_share),
         cmocka_unit_test(test_fragment_typical__many_classes__the_most_common),
+        cmocka_unit_test(test_fragment_typical__others_are_about__nothing_old_is_believed),
         cmocka_unit_test(test_fragment_session__random_clusters__as_the_naive_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
