@@ -18,10 +18,10 @@ static uint32_t find(const struct mu_db *db, uint32_t pod)
     return i;
 }
 
-int mu_nominated_obtain(struct mu_db *db, struct mu_str node, struct mu_symbol *out)
+int mu_nominated_obtain(struct mu_db *db, struct mu_str node, bool more, struct mu_symbol *out)
 {
-    int rc = mu_mem_grow((void **)&db->nominations, &db->nomination_cap, db->nomination_count + 1,
-                         MU_NOMINATIONS_MAX, sizeof *db->nominations);
+    int rc = mu_mem_grow((void **)&db->nominations, &db->nomination_cap,
+                         db->nomination_count + more, MU_NOMINATIONS_MAX, sizeof *db->nominations);
     return rc == 0 ? mu_symbol_intern(db->symbols, node, out) : rc;
 }
 
@@ -47,33 +47,77 @@ static bool waits(const struct mu_pod_rec *p)
     return !mu_pod_charged(p) && (p->flags & MU_POD_TERMINATING) == 0;
 }
 
+/* What is kept on a row. Two of the sums follow from devices, which are taken one by one: what is
+ * kept of those is taken from a copy of them. */
+struct kept {
+    int64_t sums[MU_RESOURCES_MAX];
+    struct mu_device_row devices; /* what is left of them; count 0: none are tracked */
+    bool too_many;                /* more of them are wanted than there are: none is left */
+    bool any;
+};
+
+/* Of a request that no node can ever meet nothing is kept: engine/nominated.c says the same. */
+static bool is_hopeless(const struct mu_class *c)
+{
+    bool hopeless = c->impossible;
+    for (uint32_t d = 0; d < c->demand_count; d++)
+        hopeless = hopeless || c->demands[d].amount == MU_AMOUNT_MAX;
+    return hopeless;
+}
+
+static void keep(const struct mu_db *db, const struct mu_class *c, struct kept *kept)
+{
+    kept->any = true;
+    if (is_hopeless(c))
+        return;
+    struct mu_device_ask ask = {0, 0};
+    if (kept->devices.count != 0)
+        ask = mu_device_ask(&kept->devices, db->share_resource, c);
+    if (ask.count != 0) {
+        uint16_t devices = mu_device_choose(&kept->devices, ask);
+        if (!mu_device_fits(&kept->devices, ask, devices)) {
+            kept->too_many = true;
+            return;
+        }
+        mu_device_take(&kept->devices, ask, devices);
+    }
+    kept->sums[MU_RES_PODS]++;
+    for (uint32_t d = 0; d < c->demand_count; d++) {
+        int64_t *sum = &kept->sums[c->demands[d].resource.v];
+        *sum = mu_amount_add(*sum, c->demands[d].amount);
+    }
+}
+
+/* What is left beside what is kept, of a resource of which something is free. */
+static int64_t left(const struct mu_db *db, const int64_t *free, const struct kept *kept,
+                    uint32_t resource)
+{
+    if (kept->devices.count != 0 && resource == db->share_resource)
+        return kept->too_many ? 0 : mu_device_most_left(&kept->devices);
+    if (kept->devices.count != 0 && resource == kept->devices.resource)
+        return kept->too_many ? 0 : mu_device_whole_free(&kept->devices);
+    return free[resource] - kept->sums[resource];
+}
+
 bool mu_nominated_leave_room(const struct mu_db *db, uint32_t row, const struct mu_class *c,
                              uint32_t gang)
 {
     const int64_t *free = mu_row_free(db, row);
+    const struct mu_device_row *devices = mu_row_devices(db, row);
     const int32_t priority = mu_gang_at(db, gang)->row.priority;
-    int64_t kept[MU_RESOURCES_MAX] = {0};
-    bool any = false;
+    struct kept kept = {.any = false};
+    if (devices != NULL)
+        kept.devices = *devices;
     for (uint32_t i = 0; i < db->nomination_count; i++) {
         const struct mu_pod_rec *p = mu_pod_at(db, db->nominations[i].pod);
-        if (db->nominations[i].node.v != mu_row_rec(db, row)->name.v || !waits(p) ||
-            p->priority < priority || p->gang.v == gang)
-            continue;
-        const struct mu_class *other = mu_model_get_class(db->model, p->class_ix);
-        kept[MU_RES_PODS]++;
-        for (uint32_t d = 0; d < other->demand_count; d++)
-            kept[other->demands[d].resource.v] =
-                mu_amount_add(kept[other->demands[d].resource.v], other->demands[d].amount);
-        any = true;
+        if (db->nominations[i].node.v == mu_row_rec(db, row)->name.v && waits(p) &&
+            p->priority >= priority && p->gang.v != gang)
+            keep(db, mu_model_get_class(db->model, p->class_ix), &kept);
     }
-    if (any && free[MU_RES_PODS] - 1 < kept[MU_RES_PODS])
-        return false;
-    for (uint32_t d = 0; any && d < c->demand_count; d++) {
-        uint32_t r = c->demands[d].resource.v;
-        if (free[r] - c->demands[d].amount < kept[r])
-            return false;
-    }
-    return true;
+    bool leaves = !kept.any || left(db, free, &kept, MU_RES_PODS) >= 1;
+    for (uint32_t d = 0; kept.any && leaves && d < c->demand_count; d++)
+        leaves = left(db, free, &kept, c->demands[d].resource.v) >= c->demands[d].amount;
+    return leaves;
 }
 
 int mu_nominated_replica_reserve(const struct mu_db *db, struct mu_replica *r)
@@ -92,7 +136,11 @@ void mu_nominated_show(const struct mu_db *db, struct mu_replica *r)
         uint32_t row = mu_node_row(db, db->nominations[i].node);
         if (!waits(p) || row == MU_NONE || (mu_row_rec(db, row)->flags & MU_NODE_PRESENT) == 0)
             continue;
-        r->nominated[s->nominated_count++] =
-            (struct mu_nominated){{row}, p->priority, p->class_ix, p->kin, p->gang};
+        r->nominated[s->nominated_count++] = (struct mu_nominated){.pod = {db->nominations[i].pod},
+                                                                   .node = {row},
+                                                                   .priority = p->priority,
+                                                                   .class_ix = p->class_ix,
+                                                                   .kin = p->kin,
+                                                                   .gang = p->gang};
     }
 }

@@ -408,9 +408,11 @@ static int obtain_gang(struct mu_db *db, const struct mu_pod_rec *p, struct pod_
 }
 
 /* Of more nominations than may be the later ones are not heeded. */
-static int obtain_nomination(struct mu_db *db, const struct mu_pod_object *pod, struct pod_facts *f)
+static int obtain_nomination(struct mu_db *db, const struct mu_pod_object *pod,
+                             const struct mu_pod_rec *p, struct pod_facts *f)
 {
-    int rc = mu_nominated_obtain(db, pod->nominated_node, &f->nominated);
+    bool more = p == NULL || (p->flags & MU_POD_NOMINATED) == 0;
+    int rc = mu_nominated_obtain(db, pod->nominated_node, more, &f->nominated);
     if (rc == 0) {
         f->have |= HAVE_NOMINATED;
         return 0;
@@ -498,7 +500,7 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
     }
     if (rc == 0 && (f->flags & MU_POD_NOMINATED) != 0) {
         *what = "status.nominatedNodeName";
-        rc = obtain_nomination(db, pod, f);
+        rc = obtain_nomination(db, pod, p, f);
     }
     if (rc == 0 && p == NULL) {
         *what = "pod record";

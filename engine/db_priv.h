@@ -370,9 +370,9 @@ void mu_images_replica_fini(struct mu_replica *r);
 
 /* --- nominations (db_nominated.c) ----------------------------------------------------------- */
 
-/* Room for one more, and the symbol of a node's name, with a reference. Errors: MU_ENOMEM,
- * MU_ELIMIT. */
-int mu_nominated_obtain(struct mu_db *db, struct mu_str node, struct mu_symbol *out);
+/* Room for one more (`more`: the pod has no entry yet), and the symbol of a node's name, with a
+ * reference. Errors: MU_ENOMEM, MU_ELIMIT. */
+int mu_nominated_obtain(struct mu_db *db, struct mu_str node, bool more, struct mu_symbol *out);
 /* The pod is expected on this node, symbol 0: on none. Takes over the reference. */
 void mu_nominated_set(struct mu_db *db, uint32_t pod, struct mu_symbol node);
 /* Whether a pod of a gang fits a row, where it fits without nominations, with room left for those

@@ -10,7 +10,8 @@
  * A pod fits a node if it passes the filters there, and passes them too when all pods are added
  * that are nominated to that node with a priority that is not lower. Adding can refuse (room,
  * ports, anti-affinity, spread) and can please (affinity): both must hold. A gang's own members do
- * not count against it, nor does a gang that this session has placed already.
+ * not count against it, nor do pods that this session has placed already. Members of a placed gang
+ * that found no room do: the DB lets nobody have what is kept for them (db_nominated.c).
  *
  * Nominations are few, so nothing is done ahead. The best node is found as if there were none; if
  * pods are nominated to it, they are taken there by way of the log, the verdict is asked for, and
@@ -40,7 +41,7 @@ static bool counts(const struct mu_place *place, uint32_t n)
     const struct mu_nominated *nominated = &place->snapshot->nominated[n];
     bool own = nominated->gang.v != MU_NONE && nominated->gang.v == place->whom_gang.v;
     return nominated->priority >= place->whom_priority && !own &&
-           !(place->nominated_placed[n / 64] >> (n % 64) & 1);
+           !(place->nominations_over[n / 64] >> (n % 64) & 1);
 }
 
 void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix gang)
@@ -51,16 +52,16 @@ void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix g
 
 void mu_nominated_begin(struct mu_place *place)
 {
-    memset(place->nominated_placed, 0, sizeof place->nominated_placed);
+    memset(place->nominations_over, 0, sizeof place->nominations_over);
     mu_place_whom(place, INT32_MAX, (struct mu_gang_ix){MU_NONE});
     MU_ASSERT(place->snapshot->nominated_count <= MU_NOMINATIONS_MAX);
 }
 
-void mu_nominated_placed(struct mu_place *place, struct mu_gang_ix gang)
+void mu_place_nomination_over(struct mu_place *place, struct mu_pod_ix pod)
 {
     for (uint32_t n = 0; n < place->snapshot->nominated_count; n++) {
-        if (place->snapshot->nominated[n].gang.v == gang.v)
-            place->nominated_placed[n / 64] |= UINT64_C(1) << (n % 64);
+        if (place->snapshot->nominated[n].pod.v == pod.v)
+            place->nominations_over[n / 64] |= UINT64_C(1) << (n % 64);
     }
 }
 

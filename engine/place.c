@@ -498,8 +498,6 @@ void mu_place_commit(struct mu_place *place)
 {
     MU_ASSERT(place->in_trial);
     place->in_trial = false;
-    if (place->whom_gang.v != MU_NONE)
-        mu_nominated_placed(place, place->whom_gang);
 }
 
 void mu_place_rollback(struct mu_place *place)

@@ -64,6 +64,9 @@ void mu_place_drop_caches(struct mu_place *place);
  * nominated to a node with no lower priority keep their room there, but for those of `gang`
  * (MU_NONE: none). At the begin: nobody, nothing is kept. */
 void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix gang);
+/* A pod's room is taken, and stays so: for the rest of the session its nomination, if it has one,
+ * keeps none. Cost: O(nominations). */
+void mu_place_nomination_over(struct mu_place *place, struct mu_pod_ix pod);
 /* The best node for such a pod, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
  * Cost: see engine/room.h and engine/choose.h; O(rows) for the first pick over a snapshot that does
  * not say what has changed. */
@@ -107,8 +110,10 @@ bool mu_place_untouched(const struct mu_place *place);
 uint32_t mu_place_taken(const struct mu_place *place);
 
 /* Count why such a pod fits where it does not. Counted once per session for a class, at the first
- * call, unless rules about other pods concern the pod; valid until the next call. Not within a
- * trial. Errors: MU_ENOMEM. Cost: O(rows). */
+ * call, and then valid until the next session begins or caches are dropped. Where rules about other
+ * pods concern the pod, or pods are nominated to a node, the counts are the pod's own, and valid
+ * until the next call. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows), O(1) for a class or a
+ * pod that was counted; and O(nominations squared). */
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_refusals **out);
 /* Place what has to run together of a pending gang, `size` members of it at least, in canonical
@@ -135,7 +140,8 @@ struct mu_place_counts {
     uint64_t by_bounds;
     uint64_t visits; /* blocks of 64 nodes or summaries that they looked at */
     uint64_t trees_built;
-    uint64_t looks; /* requirements of node affinity looked at, about 6 ns each */
+    uint64_t looks;          /* requirements of node affinity looked at, about 6 ns each */
+    uint64_t rows_explained; /* one by one, for pods that rules about other pods concern */
 };
 void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out);
 

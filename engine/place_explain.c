@@ -26,8 +26,29 @@ static int count_concerned(struct mu_place *place, struct mu_place_pod pod, stru
         int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &verdict);
         if (error != 0)
             return error;
+        place->counts.rows_explained++;
         mu_refusals_add(out, verdict, 1);
     }
+    return 0;
+}
+
+/* Replicas that find no room wait in a row: as long as nothing is placed in between, what is said
+ * of one holds for the next. */
+static int explain_concerned(struct mu_place *place, struct mu_place_pod pod,
+                             const struct mu_refusals **out)
+{
+    struct mu_place_reasons_of *last = &place->reasons;
+    *out = &last->refusals;
+    if (last->session == place->session && last->taken == place->log_count &&
+        last->pod.class_ix.v == pod.class_ix.v && last->pod.kin.v == pod.kin.v)
+        return 0;
+    last->session = 0;
+    int error = count_concerned(place, pod, &last->refusals);
+    if (error != 0)
+        return error;
+    last->pod = pod;
+    last->session = place->session;
+    last->taken = place->log_count;
     return 0;
 }
 
@@ -105,12 +126,12 @@ int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
     return error;
 }
 
-int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
-                     const struct mu_refusals **out)
+/* The counts of a class that no rule about other pods concerns. */
+static int explain_class(struct mu_place *place, struct mu_class_ix class_ix,
+                         const struct mu_refusals **out)
 {
-    MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     const struct mu_snapshot *snapshot = place->snapshot;
-    struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
+    struct mu_place_class *known = mu_place_class_get(place, class_ix);
     if (known == NULL)
         return MU_ENOMEM;
     if (known->refusals == NULL) {
@@ -118,22 +139,32 @@ int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
         if (known->refusals == NULL)
             return MU_ENOMEM;
     }
-    bool untouched = place->log_count == 0, concerned = mu_place_concerned(place, pod);
-    bool counted = !concerned && (known->refusals_session == place->session ||
-                                  (untouched && known->refusals_untouched &&
-                                   known->refusals_generation == snapshot->generation &&
-                                   known->refusals_static == snapshot->static_generation));
+    bool untouched = place->log_count == 0;
+    bool counted = known->refusals_session == place->session ||
+                   (untouched && known->refusals_untouched &&
+                    known->refusals_generation == snapshot->generation &&
+                    known->refusals_static == snapshot->static_generation);
     if (!counted) {
         known->refusals_untouched = false;
         known->refusals_session = 0;
-        int error = count_alone(place, pod, known->refusals);
+        int error = mu_filter_count(place->filter, mu_model_get_class(place->model, class_ix),
+                                    known->refusals);
         if (error != 0)
             return error;
-        known->refusals_untouched = untouched && !concerned;
+        known->refusals_untouched = untouched;
         known->refusals_generation = snapshot->generation;
         known->refusals_static = snapshot->static_generation;
     }
-    known->refusals_session = concerned ? 0 : place->session;
+    known->refusals_session = place->session;
     *out = known->refusals;
-    return snapshot->nominated_count == 0 ? 0 : adjust(place, pod, out);
+    return 0;
+}
+
+int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
+                     const struct mu_refusals **out)
+{
+    MU_ASSERT(place->snapshot != NULL && !place->in_trial);
+    int error = mu_place_concerned(place, pod) ? explain_concerned(place, pod, out)
+                                               : explain_class(place, pod.class_ix, out);
+    return error != 0 || place->snapshot->nominated_count == 0 ? error : adjust(place, pod, out);
 }

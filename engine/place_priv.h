@@ -78,6 +78,15 @@ struct mu_place_bonus_of {
     uint64_t session, state, mask_version, changes;
 };
 
+/* Why the last pod that rules about other pods concern does not fit, and for whom and when that was
+ * counted; session 0: for nobody. */
+struct mu_place_reasons_of {
+    struct mu_place_pod pod;
+    uint64_t session;
+    uint32_t taken;
+    struct mu_refusals refusals;
+};
+
 struct mu_place {
     struct mu_place_bonus_of bonus;
     struct mu_room room;
@@ -104,9 +113,10 @@ struct mu_place {
     uint16_t devices;      /* of the last take */
     int32_t whom_priority; /* of the pods that are being placed, and their gang */
     struct mu_gang_ix whom_gang;
-    uint64_t nominated_placed[MU_NOMINATIONS_MAX / 64]; /* by this session */
-    struct mu_refusals adjusted;                        /* by what is kept */
-    uint64_t digest; /* MU_VERIFY: of the free columns as they came */
+    uint64_t nominations_over[MU_NOMINATIONS_MAX / 64]; /* in this session */
+    struct mu_place_reasons_of reasons;
+    struct mu_refusals adjusted; /* by what is kept */
+    uint64_t digest;             /* MU_VERIFY: of the free columns as they came */
     struct mu_place_counts counts;
 };
 
@@ -173,8 +183,6 @@ int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
 int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                            struct mu_verdict *out);
 void mu_nominated_begin(struct mu_place *place);
-/* The gang is placed: its nominations keep nothing any more. */
-void mu_nominated_placed(struct mu_place *place, struct mu_gang_ix gang);
 /* Whether pods are nominated to a row that count against those being placed. */
 bool mu_nominated_to(const struct mu_place *place, uint32_t row);
 /* The verdict with them; unchanged where there are none. Errors: MU_ENOMEM. */

@@ -105,6 +105,7 @@ static int apply_gang(struct mu_place *place, const struct mu_plan_gang *planned
             m++;
         MU_ASSERT(m < block->member_count);
         const struct mu_gang_member *member = &block->members[m];
+        mu_place_nomination_over(place, member->pod);
         if (holds_room(place->snapshot, member) && member->held.v == bind->node.v)
             continue; /* its room is taken already */
         const struct mu_place_pod pod = {member->class_ix, member->kin};
@@ -115,7 +116,6 @@ static int apply_gang(struct mu_place *place, const struct mu_plan_gang *planned
         if (error != 0)
             return error;
     }
-    mu_nominated_placed(place, planned->gang);
     return 0;
 }
 

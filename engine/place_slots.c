@@ -88,8 +88,11 @@ int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t wan
     bool bounded = known->slots_session == place->session ||
                    (known->slots_known && known->slots_static == snapshot->static_generation &&
                     known->slots_capacity == snapshot->capacity_generation);
-    *is_short = want > 0 && (mu_place_none_recall(place, known, pod) || snapshot->node_rows == 0 ||
-                             (bounded && known->slots_max < want));
+    /* What is known of a pod that such rules concern is about the rules too. */
+    bool none =
+        mu_place_concerned(place, pod) ? known->nowhere : mu_place_none_recall(place, known, pod);
+    *is_short =
+        want > 0 && (none || snapshot->node_rows == 0 || (bounded && known->slots_max < want));
     if (*is_short || want == 0)
         return 0;
     int error = mu_place_class_prepare(place, pod.class_ix, known);

@@ -35,8 +35,9 @@ struct mu_plan_wait {
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
     /* NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the
      * class first made a gang wait in this session, with nothing of that gang placed: nodes that
-     * would take single members count as MU_FITS. Shared by all gangs that wait for that class;
-     * all zero for other kinds, never NULL. */
+     * would take single members count as MU_FITS. Shared by all gangs that wait for that class,
+     * save where rules about other pods or nominated pods have a say: these have their own, of
+     * when they were decided. All zero for other kinds, never NULL. */
     const uint32_t *nodes_by_verdict; /* MU_VERDICT_KINDS counts */
     /* The same nodes by all that is told of them (struct mu_refusals), once for each. */
     const uint32_t *nodes_by_reason;   /* MU_VERDICT_KINDS counts */

@@ -44,6 +44,12 @@ struct misfit {
     struct mu_place_pod failed;
 };
 
+/* Why the last pod with reasons of its own did not fit: in the plan's arena. */
+struct kept_refusals {
+    struct mu_class_ix class_ix;
+    const struct mu_refusals *refusals; /* NULL: none yet */
+};
+
 struct mu_session {
     struct mu_session_config config;
     struct mu_profile profile;
@@ -59,6 +65,7 @@ struct mu_session {
     struct mu_snapshot *snapshot;
     uint64_t now_ns;
     struct misfit misfit;
+    struct kept_refusals kept;
     struct mu_gang_ix costliest;
     uint64_t costliest_looks;
     struct mu_plan *plan;
@@ -176,10 +183,33 @@ static struct mu_plan_wait *wait_add(struct mu_session *session, uint32_t gang,
     return wait;
 }
 
+/* Counts that are of one pod are kept with the plan; a row of gangs alike shares them. */
+static int refusals_keep(struct mu_session *session, struct mu_class_ix class_ix,
+                         const struct mu_refusals **refusals)
+{
+    struct kept_refusals *last = &session->kept;
+    if (last->refusals != NULL && last->class_ix.v == class_ix.v &&
+        memcmp(last->refusals, *refusals, sizeof **refusals) == 0) {
+        *refusals = last->refusals;
+        return 0;
+    }
+    struct mu_refusals *copy = mu_arena_alloc(session->arena, sizeof *copy);
+    if (copy == NULL)
+        return MU_ENOMEM;
+    *copy = **refusals;
+    *last = (struct kept_refusals){class_ix, copy};
+    *refusals = copy;
+    return 0;
+}
+
 static int wait_no_fit(struct mu_session *session, const struct attempt *a)
 {
+    const struct mu_snapshot *snapshot = session->snapshot;
     const struct mu_refusals *refusals;
     int error = mu_place_explain(session->place, a->failed, &refusals);
+    if (error == 0 && (snapshot->nominated_count > 0 ||
+                       mu_terms_concern(snapshot, a->failed.class_ix, a->failed.kin)))
+        error = refusals_keep(session, a->failed.class_ix, &refusals);
     if (error != 0)
         return error;
     struct mu_plan_wait *wait = wait_add(session, a->gang, MU_WAIT_NO_FIT);
@@ -245,7 +275,9 @@ static bool memo_recall(struct mu_session *session, struct attempt *a)
     if (!memo->valid || memo->generation != a->row->generation ||
         memo->revision != a->row->revision)
         return false;
-    bool holds = memo->uniform ? memo->static_generation == snapshot->static_generation &&
+    /* Who is nominated to a node and was placed on another leaves more room, not less. */
+    bool shrunk = snapshot->nominated_count == 0 || mu_place_untouched(session->place);
+    bool holds = memo->uniform ? shrunk && memo->static_generation == snapshot->static_generation &&
                                      memo->capacity_generation == snapshot->capacity_generation
                                : memo->snapshot_generation == snapshot->generation &&
                                      mu_place_untouched(session->place);
@@ -545,6 +577,7 @@ static int gang_add(struct mu_session *session, const struct attempt *a)
             .node_generation = snapshot->nodes[node].generation,
             .devices = session->devices[m],
         };
+        mu_place_nomination_over(session->place, member->pod);
     }
     MU_ASSERT(count == a->placed);
     MU_ASSERT(a->row->placed_count + count >= a->size);
@@ -701,6 +734,7 @@ static int run(struct mu_session *session)
     session->plan->waits = session->waits;
     session->plan->next_ns = UINT64_MAX;
     session->misfit.gang = MU_NONE;
+    session->kept.refusals = NULL;
     struct mu_queue queue = {0, NULL};
     int error = mu_queue_build(snapshot, session->arena, &queue);
     struct mu_place_counts counts;

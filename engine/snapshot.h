@@ -124,6 +124,7 @@ struct mu_typical {
 
 /* A pod that is not bound and expected on a node: others of no higher priority leave it room. */
 struct mu_nominated {
+    struct mu_pod_ix pod;
     struct mu_node_ix node;
     int32_t priority;
     struct mu_class_ix class_ix;

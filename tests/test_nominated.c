@@ -361,6 +361,166 @@ static void test_nominated__devices__left_for_it(void **state)
     }
 }
 
+/* What the session lets others have the database must admit, or they would be planned, and refused,
+ * again and again: another device, and all of what a hopeless request asks for. */
+static void test_db_admit__beside_the_nominated__admitted(void **state)
+{
+    (void)state;
+    static const struct {
+        int64_t cpu, share; /* of the nominated pod */
+    } cases[] = {{1000, 600}, {MU_AMOUNT_MAX, 0}, {1000, MU_AMOUNT_MAX}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_db *db = fixture_create(0);
+        struct mu_snapshot *s = mu_db_replica_create(db);
+        struct mu_session *session =
+            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
+        const struct mu_plan *plan = NULL;
+        struct mu_error why = {0, ""};
+        struct fixture_node node;
+        fixture_node(&node, "n1", 1, 4, 2);
+        node.object.device_resource = MU_STR("example.com/gpu");
+        node.object.device_count = 2;
+        node.object.devices_whole = true;
+        assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
+        for (uint32_t n = 0; n < 2; n++) {
+            struct fixture_pod p;
+            fixture_pod(&p, n, 1);
+            p.amounts[0].value = n == 0 ? cases[i].cpu : 1000;
+            p.amounts[2] =
+                (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), n == 0 ? cases[i].share : 600};
+            p.object.request_count = 3;
+            p.object.scheduler_name = n == 0 ? MU_STR("another") : fixture_scheduler;
+            p.object.nominated_node = n == 0 ? MU_STR("n1") : MU_STR("");
+            fixture_put(db, &p, 0);
+        }
+        fixture_sync(db, s);
+        assert_int_equal(s->nominated_count, 1);
+        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, 1);
+        if (mu_db_admit(db, &plan->gangs[0], &why) != 0)
+            fail_msg("case %zu: %s", i, why.text);
+        mu_session_destroy(session);
+        mu_db_replica_destroy(db, s);
+        mu_db_destroy(db);
+    }
+}
+
+/* A pod of ours on n1: gang, priority, what it asks for, where it is nominated to. */
+static void put_pod(struct mu_db *db, uint32_t number, const char *gang, uint32_t size,
+                    int32_t priority, int64_t millis, const char *nominated)
+{
+    struct fixture_pod p;
+    fixture_pod(&p, number, 1);
+    if (size > 0)
+        fixture_gang(&p, gang, size);
+    p.object.priority = priority;
+    p.object.created_s = 1000 + number;
+    p.amounts[0].value = millis;
+    p.object.nominated_node = mu_str_of(nominated);
+    fixture_put(db, &p, 0);
+}
+
+/* A gang that runs has a member more, for which there is no room yet. Room is kept for it, by the
+ * session as by the database, though its gang is placed. */
+static void test_nominated__member_beyond_the_minimum__room_is_kept(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session =
+        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
+    const struct mu_plan *plan = NULL;
+    put_node(db, "n1", 4);
+    put_pod(db, 1, "g", 1, 9, 2000, "");
+    put_pod(db, 2, "g", 1, 9, 3000, "n1");
+    put_pod(db, 3, "", 0, 1, 1000, "");
+    fixture_sync(db, s);
+    assert_int_equal(s->nominated_count, 1);
+    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    assert_int_equal(plan->gangs[0].bind_count, 1);
+    assert_int_equal(plan->wait_count, 1);
+    assert_int_equal(plan->waits[0].nodes_by_verdict[MU_NO_RESOURCE], 1);
+    mu_session_destroy(session);
+    mu_db_replica_destroy(db, s);
+    mu_db_destroy(db);
+}
+
+/* Who is nominated to a node and goes to another leaves room behind, in the same session: what was
+ * remembered of a pod that waits for it does not hold. */
+static void test_nominated__placed_elsewhere__same_plan_with_and_without_memory(void **state)
+{
+    (void)state;
+    for (int dropped = 0; dropped < 2; dropped++) {
+        struct mu_db *db = fixture_create(0);
+        struct mu_snapshot *s = mu_db_replica_create(db);
+        struct mu_session *session =
+            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
+        const struct mu_plan *plan = NULL;
+        struct fixture_node device;
+        struct fixture_pod p;
+        fixture_node(&device, "n1", 1, 4, 1);
+        assert_int_equal(mu_db_node_upsert(db, &device.object, 0, NULL), 0);
+        put_node(db, "n2", 64);
+        put_pod(db, 1, "g", 2, 9, 3000, "n1"); /* its gang lacks a member */
+        fixture_pod(&p, 2, 1);
+        p.amounts[0].value = 3000;
+        p.amounts[2].value = 1; /* only n1 has it */
+        p.object.request_count = 3;
+        fixture_put(db, &p, 0);
+        fixture_sync(db, s);
+        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, 0);
+        if (dropped == 1)
+            mu_session_drop_caches(session);
+        put_pod(db, 3, "g", 2, 9, 100, "");
+        fixture_sync(db, s);
+        assert_int_equal(s->nominated_count, 1);
+        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+        assert_int_equal(plan->gang_count, 2); /* the gang on n2, the pod on n1 */
+        mu_session_destroy(session);
+        mu_db_replica_destroy(db, s);
+        mu_db_destroy(db);
+    }
+}
+
+/* Two wait for what is kept, each for reasons of its own; those that wait alike share theirs. */
+static void test_nominated__several_wait__each_is_told_its_own_reason(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session =
+        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
+    const struct mu_plan *plan = NULL;
+    struct case_pods pods;
+    case_pods(&pods, &(const struct nominated_case){.nominated_priority = 9,
+                                                    .nominated_millis = 3000,
+                                                    .millis = 100,
+                                                    .to = "n1",
+                                                    .theirs = true,
+                                                    .ports = true});
+    put_node(db, "n1", 4);
+    fixture_put(db, &pods.nominated, 0);
+    pods.pod.object.created_s = 2000;
+    fixture_put(db, &pods.pod, 0);
+    for (uint32_t i = 0; i < 3; i++)
+        put_pod(db, 10 + i, "", 0, 0, 2000, "");
+    fixture_sync(db, s);
+    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 4);
+    for (uint32_t w = 0; w < 4; w++) {
+        enum mu_verdict_kind kind = w < 3 ? MU_NO_RESOURCE : MU_NO_PORTS;
+        assert_int_equal(plan->waits[w].nodes_by_verdict[kind], 1);
+        assert_int_equal(plan->waits[w].nodes_by_verdict[MU_FITS], 0);
+        assert_int_equal(plan->waits[w].nodes_by_resource[MU_RES_CPU], w < 3);
+    }
+    assert_ptr_equal(plan->waits[0].nodes_by_verdict, plan->waits[2].nodes_by_verdict);
+    mu_session_destroy(session);
+    mu_db_replica_destroy(db, s);
+    mu_db_destroy(db);
+}
+
 /* Errors first: without memory nothing is nominated, and nothing is lost. */
 static void test_nominated__out_of_memory__nothing_changed(void **state)
 {
@@ -402,6 +562,14 @@ static void test_nominated__more_than_may_be__the_first_count(void **state)
         p.object.nominated_node = MU_STR("n1");
         fixture_put(db, &p, 0);
     }
+    fixture_sync(db, s);
+    assert_int_equal(s->nominated_count, MU_NOMINATIONS_MAX);
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.limit_reduced, 1);
+    struct fixture_pod first; /* with a new version, it keeps its entry */
+    fixture_pod(&first, 0, 2);
+    first.object.nominated_node = MU_STR("n1");
+    fixture_put(db, &first, 0);
     fixture_sync(db, s);
     assert_int_equal(s->nominated_count, MU_NOMINATIONS_MAX);
     mu_db_counts(db, &counts);
@@ -509,6 +677,10 @@ int main(void)
         cmocka_unit_test(test_db_admit__nominated_meanwhile__conflict),
         cmocka_unit_test(test_nominated__two_of_ours__the_first_is_placed),
         cmocka_unit_test(test_nominated__devices__left_for_it),
+        cmocka_unit_test(test_db_admit__beside_the_nominated__admitted),
+        cmocka_unit_test(test_nominated__member_beyond_the_minimum__room_is_kept),
+        cmocka_unit_test(test_nominated__placed_elsewhere__same_plan_with_and_without_memory),
+        cmocka_unit_test(test_nominated__several_wait__each_is_told_its_own_reason),
         cmocka_unit_test(test_nominated__out_of_memory__nothing_changed),
         cmocka_unit_test(test_nominated__more_than_may_be__the_first_count),
         cmocka_unit_test(test_place_pick__random_nominations__equals_naive),

@@ -594,6 +594,138 @@ static void test_terms_verdict__more_skews_than_views__each_by_its_own_limit(voi
     close_rig(&r);
 }
 
+/* What is remembered of a pod that rules keep from every node does not show in what is said of
+ * room, which leaves them out. */
+static void test_place_short__rules_refuse_everywhere__says_the_same_later(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "a");
+    const struct mu_str own = MU_STR("ns-0");
+    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                     .topology_key = MU_STR("zone"),
+                                     .namespaces = &own,
+                                     .namespace_count = 1};
+    const struct mu_pod_object there = pod_of("there", "node-1", 1000);
+    struct mu_pod_object waits = pod_of("waits", "", 1001);
+    struct mu_place_pod member;
+    struct mu_node_ix node;
+    waits.phase = MU_POD_PENDING;
+    waits.terms = &term;
+    waits.term_count = 1;
+    assert_int_equal(mu_db_pod_upsert(r.db, &there, 0, NULL), 0);
+    assert_int_equal(mu_db_pod_upsert(r.db, &waits, 0, NULL), 0);
+    bring_up(&r);
+    assert_true(member_of(&r, &waits, &member));
+    struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+    for (int session = 0; session < 2; session++) {
+        bool is_short = true;
+        mu_place_begin(place, r.snapshot);
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(mu_place_short(place, member, 1, &is_short), 0);
+            assert_false(is_short);
+            assert_int_equal(mu_place_pick(place, member, &node), 0);
+            assert_int_equal(node.v, MU_NONE);
+        }
+        mu_place_end(place);
+    }
+    mu_place_destroy(place);
+    close_rig(&r);
+}
+
+/* Pods of one class that other rules refuse for what their labels are: each gang is told of its
+ * own. */
+static void test_session_run__one_class_other_labels__each_its_own_reasons(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "b");
+    const struct mu_label labels[] = {{MU_STR("app"), MU_STR("a")}, {MU_STR("app"), MU_STR("b")}};
+    const struct mu_str value = MU_STR("b"), own = MU_STR("ns-0");
+    const struct mu_requirement requirement = {MU_STR("app"), MU_OP_IN, &value, 1};
+    struct mu_pod_term terms[2];
+    for (int t = 0; t < 2; t++)
+        terms[t] =
+            (struct mu_pod_term){.kind = t == 0 ? MU_TERM_AFFINITY : MU_TERM_ANTI_AFFINITY,
+                                 .topology_key = MU_STR("zone"),
+                                 .selector = {.requirements = &requirement, .requirement_count = 1},
+                                 .namespaces = &own,
+                                 .namespace_count = 1};
+    const char *const names[] = {"waits-a", "waits-b", "guard-0", "guard-1"};
+    for (uint32_t i = 0; i < 4; i++) {
+        struct mu_pod_object pod = pod_of(names[i],
+                                          i == 2   ? "node-0"
+                                          : i == 3 ? "node-1"
+                                                   : "",
+                                          1000 + i);
+        pod.terms = &terms[i / 2]; /* near one like b; no b near the guards */
+        pod.term_count = 1;
+        pod.labels = &labels[i];
+        pod.label_count = i < 2;
+        pod.phase = i < 2 ? MU_POD_PENDING : MU_POD_RUNNING;
+        assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    }
+    bring_up(&r);
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    const struct mu_plan *plan;
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+        assert_int_equal(plan->wait_count, 2);
+        assert_int_equal(plan->waits[0].class_ix.v, plan->waits[1].class_ix.v);
+        assert_int_equal(plan->waits[0].nodes_by_verdict[MU_NO_POD_AFFINITY], 2);
+        assert_int_equal(plan->waits[0].nodes_by_verdict[MU_NO_EXISTING_ANTI_AFFINITY], 0);
+        assert_int_equal(plan->waits[1].nodes_by_verdict[MU_NO_POD_AFFINITY], 0);
+        assert_int_equal(plan->waits[1].nodes_by_verdict[MU_NO_EXISTING_ANTI_AFFINITY], 2);
+    }
+    mu_session_destroy(session);
+    close_rig(&r);
+}
+
+/* Replicas that rules keep from every node are told why at the cost of one of them. */
+static void test_session_run__replicas_that_wait__explained_once(void **state)
+{
+    (void)state;
+    enum { WAITING = 20 };
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "a");
+    const struct mu_str own = MU_STR("ns-0");
+    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
+                                     .topology_key = MU_STR("zone"),
+                                     .namespaces = &own,
+                                     .namespace_count = 1};
+    const struct mu_pod_object there = pod_of("there", "node-1", 1000);
+    char names[WAITING][16];
+    assert_int_equal(mu_db_pod_upsert(r.db, &there, 0, NULL), 0);
+    for (uint32_t i = 0; i < WAITING; i++) {
+        (void)snprintf(names[i], sizeof names[i], "waits-%u", i);
+        struct mu_pod_object pod = pod_of(names[i], "", 1001 + i);
+        pod.phase = MU_POD_PENDING;
+        pod.terms = &term;
+        pod.term_count = 1;
+        assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    }
+    bring_up(&r);
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    struct mu_place_counts counts;
+    const struct mu_plan *plan;
+    for (uint64_t run = 1; run <= 2; run++) {
+        assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+        assert_int_equal(plan->wait_count, WAITING);
+        for (uint32_t w = 0; w < WAITING; w++)
+            assert_int_equal(plan->waits[w].nodes_by_verdict[MU_NO_ANTI_AFFINITY], 2);
+        mu_session_counts(session, &counts);
+        assert_int_equal(counts.rows_explained, 2 * run);
+    }
+    mu_session_destroy(session);
+    close_rig(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -606,6 +738,9 @@ int main(void)
         cmocka_unit_test(test_db_admit__preference_that_cannot_be_judged__is_none),
         cmocka_unit_test(test_session_run__table_of_matches_full__nobody_is_let_through),
         cmocka_unit_test(test_terms_verdict__more_skews_than_views__each_by_its_own_limit),
+        cmocka_unit_test(test_place_short__rules_refuse_everywhere__says_the_same_later),
+        cmocka_unit_test(test_session_run__one_class_other_labels__each_its_own_reasons),
+        cmocka_unit_test(test_session_run__replicas_that_wait__explained_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
