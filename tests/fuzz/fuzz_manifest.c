@@ -8,7 +8,7 @@
  *
  * covers: tools/manifest/split.c tools/manifest/read.c tools/manifest/check.c
  * covers: tools/manifest/load.c tools/manifest/manifest.c informer/yaml_line.c
- * covers: tools/manifest/group.c
+ * covers: tools/manifest/group.c tools/manifest/unknown.c
  */
 #include <jansson.h>
 #include <stddef.h>
