@@ -341,9 +341,15 @@ static void test_manifest_read__values_of_annotations__one_line_an_object(void *
                          "1 to 16384");
     annotation_complains("muster.dev/pod-group-size: 2",
                          "muster.dev/pod-group-size: expected a string, found a number: quote it");
-    annotation_complains("gpu-fraction: '1.5'",
-                         "gpu-fraction: '1.5' is not a share; expected a number such as 0.5, above "
-                         "0 and below 1");
+    static const char *const no_shares[] = {"0.0", "1.0", "1.5", "-0.5"};
+    for (size_t i = 0; i < sizeof no_shares / sizeof no_shares[0]; i++) {
+        char value[64], complaint[160];
+        (void)snprintf(value, sizeof value, "gpu-fraction: '%s'", no_shares[i]);
+        (void)snprintf(complaint, sizeof complaint,
+                       "%s is not a share; expected a number such as 0.5, above 0 and below 1",
+                       value);
+        annotation_complains(value, complaint);
+    }
     annotation_complains("gpu-fraction: half",
                          "gpu-fraction: 'half' is not a share; expected a number such as 0.5, "
                          "above 0 and below 1");
