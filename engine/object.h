@@ -166,6 +166,43 @@ struct mu_gang_ref {
     uint32_t size;          /* members that must run together; 0: not stated (quiet time) */
 };
 
+/* An object that describes a gang: what its pods do not say themselves. */
+struct mu_group_subgroup {
+    struct mu_str name;
+    uint32_t min;
+};
+struct mu_group_object {
+    struct mu_str ns;
+    struct mu_str name;
+    enum mu_gang_source source;
+    struct mu_str uid;
+    uint64_t version;
+    uint32_t min; /* members that must run together; 0: not stated */
+    const struct mu_group_subgroup *subgroups;
+    uint32_t subgroup_count;
+    bool single_policy; /* no gang: its pods are placed one by one */
+    bool has_priority;
+    int32_t priority;
+    bool never_preempts;
+    bool spared;            /* its pods are never victims */
+    bool single_victims;    /* its pods are victims one by one */
+    struct mu_str pack_key; /* all members in one domain of this node label; empty: anywhere */
+    bool pack_required;
+    uint32_t timeout_s; /* for a part that is bound to be completed; 0: not stated */
+};
+
+/* A disruption budget: how many of the pods that it selects may be taken down now. */
+struct mu_budget_object {
+    struct mu_str ns;
+    struct mu_str name;
+    struct mu_str uid;
+    uint64_t version;
+    struct mu_selector selector; /* `nothing` for an absent or empty one */
+    int32_t allowed;
+    const struct mu_str *disrupted; /* names of pods that are being taken down already */
+    uint32_t disrupted_count;
+};
+
 struct mu_node_object {
     struct mu_str name;
     struct mu_str uid;
@@ -215,6 +252,9 @@ struct mu_pod_object {
     bool terminating;                 /* deletion requested, room still held */
     bool gated;                       /* scheduling gates present: never bound */
     bool controlled;                  /* a controller owns it and would recreate it */
+    bool never_preempts;              /* preemptionPolicy Never */
+    bool spared;                      /* marked as no victim */
+    uint64_t started_s;               /* Unix seconds; 0: not started */
     uint32_t unbuilt;                 /* set of enum mu_rule */
     uint64_t report;                  /* digest of the reason for waiting that the object shows, 0:
                                        * none; its form is the source's */

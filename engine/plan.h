@@ -16,6 +16,13 @@ struct mu_plan_bind {
     uint32_t node_generation;
     uint64_t devices; /* bit per device of the node that the pod gets; 0: none is tracked */
 };
+/* A pod that has to go before any of the gang's binds is written. */
+struct mu_plan_evict {
+    struct mu_pod_ix pod;
+    uint32_t check; /* struct mu_occupant */
+    struct mu_node_ix node;
+    struct mu_gang_ix gang; /* its own; MU_NONE: none of ours */
+};
 struct mu_plan_gang {
     struct mu_gang_ix gang;
     uint32_t gang_generation;
@@ -23,6 +30,10 @@ struct mu_plan_gang {
     uint32_t size; /* the minimum that this placement was made for; freezes an unsettled gang */
     uint32_t bind_count;
     const struct mu_plan_bind *binds;
+    /* Its victims, whole units, unit by unit; 0: none. The binds fit once all of them are gone. */
+    uint32_t evict_count;
+    const struct mu_plan_evict *evicts;
+    uint32_t budget_violations; /* victims that a disruption budget would have kept */
 };
 struct mu_plan_wait {
     struct mu_gang_ix gang;

@@ -38,6 +38,12 @@ struct mu_uid {
     uint64_t lo;
 };
 #define MU_UID_TEXT UINT64_MAX
+/* A part of it that tells pods apart which had the same record one after the other. */
+static inline uint32_t mu_uid_check(struct mu_uid uid)
+{
+    uint64_t x = uid.hi ^ uid.lo * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(x ^ x >> 32);
+}
 static inline bool mu_uid_equal(struct mu_uid a, struct mu_uid b)
 {
     return a.hi == b.hi && a.lo == b.lo;
@@ -91,27 +97,68 @@ struct mu_gang_block {
     const struct mu_gang_subgroup *subgroups;
     const struct mu_gang_member *members;
 };
+/* A pod that is seen bound to a row and not terminal, of any scheduler: it goes when it is evicted.
+ * Pods in the ledger are none. */
+enum {
+    MU_OCCUPANT_TERMINATING = 1u << 0, /* leaves without being asked, never a victim */
+    MU_OCCUPANT_SPARED = 1u << 1,      /* marked as no victim, by itself or its group */
+    MU_OCCUPANT_CONTROLLED = 1u << 2   /* a controller owns it and would recreate it */
+};
+struct mu_occupant {
+    struct mu_pod_ix pod;
+    uint32_t check; /* of its UID (mu_uid_check): a reused record has another, most likely */
+    struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
+    struct mu_gang_ix gang; /* MU_NONE: not ours, a victim unit by itself */
+    int32_t priority;
+    uint32_t started; /* seconds since 1970, UINT32_MAX: not known to have started */
+    uint16_t devices; /* that it was given, 0: not said */
+    uint16_t flags;
+};
+/* Those of one row, in the canonical order of UIDs. Immutable; as gang blocks. */
+struct mu_occupants {
+    uint32_t count;
+    struct mu_occupant pods[];
+};
+/* How many more pods that a disruption budget covers may be disrupted; may be negative. */
+struct mu_budget {
+    int32_t allowed;
+    uint32_t disrupted_begin; /* pods that are being disrupted already, and count no more: */
+    uint32_t disrupted_count; /* budget_disrupted[begin .. +count), ascending */
+};
+/* The budgets that cover pods of one kin, ascending numbers. */
+struct mu_kin_budgets {
+    uint32_t count;
+    uint32_t budgets[];
+};
+
 enum {
     /* Has live members without a node, blocked ones included (its block lists those that are not
      * blocked and may be empty); a row without it is skipped. */
     MU_GANG_PENDING = 1u << 0,
-    MU_GANG_SHORT = 1u << 1,  /* some members placed, fewer than the minimum: completed first */
-    MU_GANG_SETTLED = 1u << 2 /* its size is known: stated, or frozen when first placed */
+    MU_GANG_SHORT = 1u << 1,   /* some members placed, fewer than the minimum: completed first */
+    MU_GANG_SETTLED = 1u << 2, /* its size is known: stated, or frozen when first placed */
+    MU_GANG_SPARED = 1u << 3,  /* none of its pods is ever a victim */
+    MU_GANG_SINGLE = 1u << 4,  /* its pods are victim units one by one */
+    MU_GANG_NEVER = 1u << 5,   /* never preempts */
+    MU_GANG_PACK_REQUIRED = 1u << 6 /* pack_key binds; else it is preferred */
 };
 struct mu_gang_row {
     uint32_t flags;
-    uint32_t generation;    /* of this row's occupant */
-    uint32_t revision;      /* moves with anything about the gang but its members' versions */
-    int32_t priority;       /* lowest of its members */
-    uint64_t created_s;     /* earliest member */
-    uint64_t sequence;      /* order of first sight: breaks ties of created_s */
-    uint64_t settle_ns;     /* not SETTLED: time at which it counts as complete */
-    uint32_t size;          /* stated or frozen minimum over all sub-groups; 0 until settled */
-    uint32_t member_count;  /* live members: pending, placed, gated */
-    uint32_t placed_count;  /* bound, or in the ledger on their way to it */
-    uint32_t bound_count;   /* of those: seen bound, or confirmed by the server */
-    uint32_t blocked_count; /* live members that are gated or use unbuilt rules */
-    uint32_t blocked_rules; /* union of their enum mu_rule; 0 with blocked_count: gates only */
+    uint32_t generation;       /* of this row's occupant */
+    uint32_t revision;         /* moves with anything about the gang but its members' versions */
+    int32_t priority;          /* lowest of its members: what it may preempt by */
+    int32_t priority_high;     /* highest of them: what it is a victim by */
+    struct mu_symbol pack_key; /* all members in one domain of this label; symbol 0: anywhere */
+    uint64_t created_s;        /* earliest member */
+    uint64_t sequence;         /* order of first sight: breaks ties of created_s */
+    uint64_t settle_ns;        /* not SETTLED: time at which it counts as complete */
+    uint32_t size;             /* stated or frozen minimum over all sub-groups; 0 until settled */
+    uint32_t member_count;     /* live members: pending, placed, gated */
+    uint32_t placed_count;     /* bound, or in the ledger on their way to it */
+    uint32_t bound_count;      /* of those: seen bound, or confirmed by the server */
+    uint32_t blocked_count;    /* live members that are gated or use unbuilt rules */
+    uint32_t blocked_rules;    /* union of their enum mu_rule; 0 with blocked_count: gates only */
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
 };
 
@@ -192,6 +239,14 @@ struct mu_snapshot {
     uint32_t free_changed_count;
     uint32_t nominated_count;
     const struct mu_nominated *nominated;
+    /* Who is on each row, by row; NULL for a row without any. The column is NULL where no pending
+     * gang could preempt: none has a higher priority than some bound pod. */
+    const struct mu_occupants **occupants;
+    uint32_t budget_count;
+    const struct mu_budget *budgets;
+    const struct mu_pod_ix *budget_disrupted;
+    const struct mu_kin_budgets *const *kin_budgets; /* by kin index; NULL: none covers it */
+    uint32_t kin_budgets_count;
     uint64_t capacity_generation; /* moves when room grows on any node */
     /* Gangs: rows [0, gang_rows). */
     uint32_t gang_rows;
