@@ -138,7 +138,7 @@ static bool counts_devices(const struct mu_snapshot *snapshot, uint64_t whole, u
 {
     for (; whole != 0; whole &= whole - 1) {
         uint32_t r = (uint32_t)__builtin_ctzll(whole);
-        if (r < snapshot->resource_count && snapshot->alloc[r][row] > 0)
+        if (r < snapshot->resource_count && mu_snapshot_alloc(snapshot, r, row) > 0)
             return true;
     }
     return false;
@@ -153,7 +153,8 @@ enum mu_verdict_kind mu_device_refusal(const struct mu_snapshot *snapshot,
                                                                        : NULL;
     bool share = resource == resources->share;
     bool whole = devices != NULL && resource == devices->resource;
-    int64_t alloc = resource < snapshot->resource_count ? snapshot->alloc[resource][row] : 0;
+    int64_t alloc =
+        resource < snapshot->resource_count ? mu_snapshot_alloc(snapshot, resource, row) : 0;
     if (whole && (devices->flags & MU_DEVICE_WHOLE) == 0)
         return MU_NO_DEVICE_WHOLE;
     if (share && devices == NULL && amount <= MU_DEVICE_MILLIS &&

@@ -420,7 +420,7 @@ static int64_t leftover(const struct mu_snapshot *snapshot, const struct mu_clas
     int64_t sum = 0;
     for (uint32_t d = 0; d < class_->demand_count; d++) {
         uint32_t r = class_->demands[d].resource.v;
-        int64_t unit = snapshot->alloc[r][row] >> 16;
+        int64_t unit = mu_snapshot_alloc(snapshot, r, row) >> 16;
         sum += (snapshot->free[r][row] - class_->demands[d].amount) / (unit > 0 ? unit : 1);
     }
     return sum;
@@ -606,9 +606,9 @@ static int lay_order(struct mu_session *session, const struct attempt *a)
     if (share == NULL)
         return MU_ENOMEM;
     int64_t total[MU_RESOURCES_MAX] = {0};
-    for (uint32_t r = 0; r < snapshot->resource_count; r++)
-        for (uint32_t row = 0; row < snapshot->node_rows; row++)
-            total[r] = mu_amount_add(total[r], snapshot->alloc[r][row]);
+    for (uint32_t row = 0; row < snapshot->node_rows; row++)
+        for (uint32_t r = 0; r < snapshot->resource_count; r++)
+            total[r] = mu_amount_add(total[r], mu_snapshot_alloc(snapshot, r, row));
     for (uint32_t m = 0; m < block->member_count; m++)
         share[m] = dominant_share(
             snapshot, mu_model_get_class(snapshot->model, block->members[m].class_ix), total);

@@ -263,6 +263,13 @@ static inline struct mu_labels_view mu_snapshot_labels(const struct mu_snapshot 
     return mu_model_labels(snapshot->model, n->labels, n->hostname);
 }
 
+/* What a row can allocate of a resource; nothing on a hole. */
+static inline int64_t mu_snapshot_alloc(const struct mu_snapshot *snapshot, uint32_t resource,
+                                        uint32_t row)
+{
+    return snapshot->alloc[resource][row];
+}
+
 /* Nodes that list an image. */
 static inline uint32_t mu_snapshot_image_nodes(const struct mu_snapshot *snapshot,
                                                struct mu_symbol name)

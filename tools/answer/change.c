@@ -195,9 +195,10 @@ static uint32_t countable_devices(struct finder *f, uint64_t whole)
     uint32_t found = MU_NONE;
     for (; whole != 0; whole &= whole - 1) {
         uint32_t r = (uint32_t)__builtin_ctzll(whole);
-        if (r >= s->resource_count || s->alloc[r][f->row] <= 0)
+        if (r >= s->resource_count || mu_snapshot_alloc(s, r, f->row) <= 0)
             continue;
-        f->hopeless = f->hopeless || found != MU_NONE || s->alloc[r][f->row] > MU_DEVICES_PER_NODE;
+        f->hopeless = f->hopeless || found != MU_NONE ||
+                      mu_snapshot_alloc(s, r, f->row) > MU_DEVICES_PER_NODE;
         found = r;
     }
     return found;
@@ -250,7 +251,7 @@ static void waive_devices(struct finder *f, const struct mu_device_resources *na
     struct mu_str name = resource_name(f, resource);
     bool known = mu_filter_known(s, resource);
     bool tracked = s->devices != NULL && s->devices[f->row].count != 0;
-    int64_t alloc = known ? s->alloc[resource.v][f->row] : 0;
+    int64_t alloc = known ? mu_snapshot_alloc(s, resource.v, f->row) : 0;
     int64_t free = known ? s->free[resource.v][f->row] : 0;
     if (resource.v == names->share && asked > MU_DEVICE_MILLIS)
         f->hopeless = true; /* no device has as much */
@@ -284,7 +285,8 @@ static void waive_resource(struct finder *f, struct mu_resource_ix resource)
     else if (resource.v == names.share || (names.whole >> resource.v & 1) != 0)
         waive_devices(f, &names, resource, asked);
     else
-        put_room(f, resource_name(f, resource), asked, known ? s->alloc[resource.v][f->row] : 0,
+        put_room(f, resource_name(f, resource), asked,
+                 known ? mu_snapshot_alloc(s, resource.v, f->row) : 0,
                  known ? s->free[resource.v][f->row] : 0);
     drop_demand(f, d);
 }
@@ -292,7 +294,7 @@ static void waive_resource(struct finder *f, struct mu_resource_ix resource)
 static void waive_pods(struct finder *f)
 {
     int64_t *free = &f->c->snapshot->free[MU_RES_PODS][f->row];
-    int64_t alloc = f->c->snapshot->alloc[MU_RES_PODS][f->row];
+    int64_t alloc = mu_snapshot_alloc(f->c->snapshot, MU_RES_PODS, f->row);
     put_room(f, MU_STR("pods"), 1, alloc, *free);
     *free = 1;
 }
