@@ -470,7 +470,7 @@ struct oracle {
         uint16_t devices;
     } * charges;
     uint32_t charge_count;
-    int way;              /* of laying out, as engine/session.c orders them: 0 is by score */
+    int way;              /* of laying out, as engine/session_priv.h orders them: 0 is by score */
     uint32_t *counted_by; /* by class: gang row whose counts are the class's, MU_NONE: none yet */
     uint32_t class_count;
 };
@@ -790,7 +790,7 @@ static void decide(struct oracle *o, uint32_t gang)
         no_fit(o, gang, failed);
         return;
     }
-    /* Other ways as far as they are allowed (engine/session.c: CONSTRUCT_ROWS_MAX). */
+    /* Other ways as far as they are allowed (engine/session_layout.c: CONSTRUCT_ROWS_MAX). */
     several = several && (uint64_t)block->member_count * o->snapshot->node_rows <= (1u << 18);
     o->way = 0;
     uint32_t missing = minimum_place(o, row, out, &failed);

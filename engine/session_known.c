@@ -1,0 +1,150 @@
+#include "engine/session_priv.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/mem.h"
+
+/*
+ * What is known not to fit, so that a retry costs little.
+ *
+ * A memo says that a gang did not fit the untouched snapshot. Of a uniform gang it holds until room
+ * grows or a node object changes, since less room never helps it; of any other for that very
+ * snapshot. Within a run the last gang that did not fit speaks for those made alike which follow
+ * it, as long as nothing was placed in between.
+ */
+
+/* A gang of mixed classes is held against the room of this many of them, the first ones. */
+#define SHORT_CLASSES_MAX 16u
+
+bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a)
+{
+    const struct mu_snapshot *snapshot = session->snapshot;
+    if (session->memos == NULL || a->gang >= session->memo_cap)
+        return false;
+    MU_ASSERT(session->memos != NULL);
+    const struct mu_session_memo *memo = &session->memos[a->gang];
+    if (!memo->valid || memo->generation != a->row->generation ||
+        memo->revision != a->row->revision)
+        return false;
+    /* Who is nominated to a node and was placed on another leaves more room, not less. */
+    bool shrunk = snapshot->nominated_count == 0 || mu_place_untouched(session->place);
+    bool holds = memo->uniform ? shrunk && memo->static_generation == snapshot->static_generation &&
+                                     memo->capacity_generation == snapshot->capacity_generation
+                               : memo->snapshot_generation == snapshot->generation &&
+                                     mu_place_untouched(session->place);
+    if (holds)
+        a->failed = memo->failed;
+    return holds;
+}
+
+bool mu_session_uniform(const struct mu_session *session, const struct mu_attempt *a)
+{
+    for (uint32_t m = 0; m < a->block->member_count; m++) {
+        const struct mu_gang_member *member = &a->block->members[m];
+        if (member->class_ix.v != a->block->members[0].class_ix.v || member->held.v != MU_NONE ||
+            mu_terms_concern(session->snapshot, member->class_ix, member->kin))
+            return false;
+    }
+    return true;
+}
+
+void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a)
+{
+    if (!mu_place_untouched(session->place))
+        return;
+    void *array = session->memos;
+    uint32_t cap = session->memo_cap;
+    if (mu_mem_grow(&array, &cap, a->gang + 1, MU_GANGS_MAX, sizeof *session->memos) != 0)
+        return;
+    session->memos = array;
+    for (; session->memo_cap < cap; session->memo_cap++)
+        session->memos[session->memo_cap].valid = false;
+    session->memos[a->gang] = (struct mu_session_memo){
+        .valid = true,
+        .uniform = mu_session_uniform(session, a),
+        .generation = a->row->generation,
+        .revision = a->row->revision,
+        .snapshot_generation = session->snapshot->generation,
+        .static_generation = session->snapshot->static_generation,
+        .capacity_generation = session->snapshot->capacity_generation,
+        .failed = a->failed,
+    };
+}
+
+/* Gangs made alike wait in rows: what one of them could not have the next cannot, as long as
+ * nothing was placed in between. */
+bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt *a)
+{
+    const struct mu_session_misfit *misfit = &session->misfit;
+    /* What is kept for nominated pods is not kept from all gangs alike. */
+    if (session->snapshot->nominated_count > 0)
+        return false;
+    if (misfit->gang == MU_NONE || misfit->taken != mu_place_taken(session->place))
+        return false;
+    const struct mu_gang_row *row = &session->snapshot->gangs[misfit->gang];
+    const struct mu_gang_block *twin = row->block, *block = a->block;
+    if (misfit->size != a->size || row->placed_count != a->row->placed_count ||
+        twin->member_count != block->member_count || twin->subgroup_count != block->subgroup_count)
+        return false;
+    for (uint32_t s = 0; s < block->subgroup_count; s++) {
+        const struct mu_gang_subgroup *x = &block->subgroups[s], *y = &twin->subgroups[s];
+        if (x->min != y->min || x->placed != y->placed || x->member_begin != y->member_begin ||
+            x->member_count != y->member_count)
+            return false;
+    }
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        const struct mu_gang_member *x = &block->members[m], *y = &twin->members[m];
+        if (x->class_ix.v != y->class_ix.v || x->kin.v != y->kin.v || x->held.v != MU_NONE ||
+            y->held.v != MU_NONE)
+            return false;
+    }
+    a->failed = misfit->failed;
+    return true;
+}
+
+uint32_t mu_session_need(const struct mu_attempt *a)
+{
+    uint32_t need = 0;
+    for (uint32_t s = 0; s < a->block->subgroup_count; s++)
+        need += mu_gang_subgroup_need(&a->block->subgroups[s]);
+    if (a->size > a->row->placed_count + need)
+        need = a->size - a->row->placed_count;
+    MU_ASSERT(need <= a->block->member_count);
+    return need;
+}
+
+/* Room that a member holds is its own, so such members are left out. What is said does not depend on
+ * what is remembered. */
+int mu_session_short(struct mu_session *session, struct mu_attempt *a, bool *is_short)
+{
+    const struct mu_gang_block *block = a->block;
+    struct mu_place_pod classes[SHORT_CLASSES_MAX];
+    uint32_t counts[SHORT_CLASSES_MAX], class_count = 0;
+    for (uint32_t m = 0; m < block->member_count; m++) {
+        const struct mu_gang_member *member = &block->members[m];
+        uint32_t c = 0;
+        while (c < class_count && classes[c].class_ix.v != member->class_ix.v)
+            c++;
+        if (member->held.v != MU_NONE || c == SHORT_CLASSES_MAX)
+            continue;
+        if (c == class_count) {
+            classes[class_count] = mu_session_pod(member);
+            counts[class_count++] = 0;
+        }
+        counts[c]++;
+    }
+    uint32_t need = mu_session_need(a);
+    uint32_t spare = block->member_count - need;
+    *is_short = false;
+    for (uint32_t c = 0; c < class_count && !*is_short; c++) {
+        if (counts[c] <= spare)
+            continue;
+        int error = mu_place_short(session->place, classes[c], counts[c] - spare, is_short);
+        if (error != 0)
+            return error;
+        if (*is_short)
+            a->failed = classes[c];
+    }
+    return 0;
+}

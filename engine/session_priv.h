@@ -1,0 +1,131 @@
+#ifndef MU_ENGINE_SESSION_PRIV_H
+#define MU_ENGINE_SESSION_PRIV_H
+/*
+ * Inside a session: what its rooms share.
+ *
+ *   session.c         life, the run over the queue, admission, the plan
+ *   session_layout.c  laying a gang out: in which order its members come, and onto which nodes
+ *   session_known.c   what is known not to fit: counts of room by class, memos, twins
+ *   session_wait.c    why a gang waits, for the plan
+ */
+#include "engine/base/arena.h"
+#include "engine/place.h"
+#include "engine/session.h"
+
+/* How a gang's members are laid out: in which order, and onto which of the nodes that fit. The
+ * first is the rule. Where it fails the others are tried, and success is its own proof: by name is
+ * what a plain first-fit pass does, largest first is what packing wants. */
+enum mu_layout_way {
+    MU_BY_SCORE,
+    MU_BY_NAME,
+    MU_LARGEST_BY_SCORE,
+    MU_LARGEST_BEST_FIT,
+    MU_LAYOUT_WAYS
+};
+
+/* A gang that did not fit the untouched snapshot, and when that is known to hold still. */
+struct mu_session_memo {
+    bool valid;
+    bool uniform; /* members of one class, no held room: less room never helps it. Of any other
+                   * gang that may be short, engine/place.h remembers by class */
+    uint32_t generation, revision;
+    uint64_t snapshot_generation, static_generation, capacity_generation;
+    struct mu_place_pod failed;
+};
+
+/* The last gang of this run that did not fit, and the room that was taken then. */
+struct mu_session_misfit {
+    uint32_t gang; /* MU_NONE: none yet */
+    uint32_t size;
+    uint32_t taken;
+    struct mu_place_pod failed;
+};
+
+/* Why the last pod with reasons of its own did not fit: in the plan's arena. */
+struct mu_session_refusals {
+    struct mu_class_ix class_ix;
+    const struct mu_refusals *refusals; /* NULL: none yet */
+};
+
+struct mu_session {
+    struct mu_session_config config;
+    struct mu_profile profile;
+    struct mu_arena *arena;
+    struct mu_place *place;
+    uint32_t *nodes;   /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    uint16_t *devices; /* scratch: and which of the row's devices */
+    uint32_t *order;   /* scratch: its members in the order of the attempt, within sub-groups */
+    struct mu_session_memo *memos;
+    uint32_t memo_cap;
+    const struct mu_model *model; /* of the memos */
+    /* The run in hand. */
+    struct mu_snapshot *snapshot;
+    uint64_t now_ns;
+    struct mu_session_misfit misfit;
+    struct mu_session_refusals kept;
+    struct mu_gang_ix costliest;
+    uint64_t costliest_looks;
+    struct mu_plan *plan;
+    struct mu_plan_gang *gangs;
+    struct mu_plan_wait *waits;
+};
+
+/* The gang in hand. */
+struct mu_attempt {
+    uint32_t gang;
+    const struct mu_gang_row *row;
+    const struct mu_gang_block *block;
+    uint32_t size;
+    uint32_t placed; /* members given a node in this run */
+    uint32_t steps;
+    bool out_of_steps;
+    enum mu_layout_way way;
+    /* MU_BY_NAME, MU_LARGEST_BEST_FIT: the last pick of this layout, MU_NONE: none. */
+    struct mu_class_ix last_class;
+    uint32_t last_row;
+    struct mu_place_pod failed; /* first member that found no node, or one of the class that is
+                                 * short; class MU_NONE: none yet */
+};
+
+static inline struct mu_place_pod mu_session_pod(const struct mu_gang_member *member)
+{
+    return (struct mu_place_pod){member->class_ix, member->kin};
+}
+/* Members that must find a node for the gang to be placed; at most member_count of its block. */
+uint32_t mu_session_need(const struct mu_attempt *a);
+
+/* ---- waiting (session_wait.c) ---- */
+
+/* The gang waits; the caller fills in what else there is to say. */
+struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
+                                     enum mu_wait_kind kind);
+/* It waits because a->failed found no node. Not within a trial. Errors: MU_ENOMEM. */
+int mu_session_wait_no_fit(struct mu_session *session, const struct mu_attempt *a);
+
+/* ---- what is known not to fit (session_known.c) ---- */
+
+/* Members of one class (and no held room), which no rule about other pods concerns: greedy misses
+ * nothing, every node's slots count. */
+bool mu_session_uniform(const struct mu_session *session, const struct mu_attempt *a);
+/* A gang of mixed classes fits in no way when of some class more members must be placed than the
+ * cluster has room for, were it empty of the others. *is_short then, and a->failed is the first
+ * such class. Errors: MU_ENOMEM. */
+int mu_session_short(struct mu_session *session, struct mu_attempt *a, bool *is_short);
+/* True when the gang is known not to fit what is there now, and a->failed says why: it did not fit
+ * before, or one made alike did not. */
+bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a);
+bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt *a);
+/* The gang does not fit, and why. Best effort: without memory it is not remembered. */
+void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a);
+
+/* ---- laying out (session_layout.c) ---- */
+
+/* Lay the minimum out: as the rule is and, where the gang is `mixed` (of several classes, or with
+ * rules about other pods or held room), in other ways then. session->nodes and devices say where
+ * each member goes. On success the trial stays open, and members beyond may follow; else nothing is
+ * taken, and a->failed is the first member that found no node. Errors: MU_ENOMEM, nothing taken. */
+int mu_session_lay_out(struct mu_session *session, struct mu_attempt *a, bool mixed, bool *done);
+/* Give member m the best node, if any and if it has none yet. Errors: MU_ENOMEM. */
+int mu_session_member_place(struct mu_session *session, struct mu_attempt *a, uint32_t m);
+
+#endif
