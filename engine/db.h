@@ -59,7 +59,7 @@ struct mu_db_counts {
                                 * much of left */
     uint64_t audit_rows;       /* rows recomputed by the audit so far */
     uint64_t audit_rounds;     /* how often everything has been recomputed */
-    uint64_t audit_drift;      /* sums of rows and counts of domains that were wrong and repaired */
+    uint64_t audit_drift;      /* sums, counts and nominations that were wrong and repaired */
 };
 
 struct mu_db *mu_db_create(const struct mu_db_config *config);
@@ -183,13 +183,13 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
 
 /* --- audit --------------------------------------------------------------------------------- */
 
-/* Recompute the sums of the next node rows from their pods and ledger entries, and what rules about
- * other pods are answered from, for the cost of about `rows` (> 0) of either a call; repair and
- * count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle
+/* Recompute the sums of the next node rows from their pods and ledger entries, what rules about
+ * other pods are answered from, nodes by image, and nominations, for the cost of about `rows` (> 0)
+ * of each a call; repair and count drift. Everything has been looked at once when counts.audit_rounds moves. Call in idle
  * time. Returns the drift found by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
-/* Order-independent digest of nodes and pods (names, uids, versions, binding), and of namespaces
- * (names, labels): equal content, equal digest (I7). Cost: O(objects). */
+/* Order-independent digest of nodes (names, uids, versions, images), pods (names, uids, versions,
+ * binding, the nominations that are held) and namespaces (names, labels): equal content, equal digest (I7). Cost: O(objects). */
 uint64_t mu_db_digest(const struct mu_db *db);
 
 #endif

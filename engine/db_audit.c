@@ -5,8 +5,9 @@
 #include "engine/base/hash.h"
 
 /*
- * The audit recomputes node sums and devices from pods and ledger entries, and what pods count for
- * from their and the nodes' contents (db_census_audit.c); the digest condenses what the DB
+ * The audit recomputes node sums and devices from pods and ledger entries, what pods count for from
+ * their and the nodes' contents (db_census_audit.c), and how many nodes have each image
+ * (db_image.c); it holds nominations against the pods (db_nominated.c). The digest condenses what the DB
  * holds so that it can be compared with another DB, or with one fed from the server's own list.
  */
 
@@ -55,11 +56,15 @@ uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows)
         drift += audit_rows(db, rows);
     if (!db->audit_books)
         drift += mu_census_audit(db, rows, &db->audit_books);
-    if (db->audit_rows && db->audit_books) {
+    if (!db->audit_images)
+        drift += mu_images_audit(db, rows, &db->audit_images);
+    if (!db->audit_nominations)
+        drift += mu_nominated_audit(db, rows, &db->audit_nominations);
+    if (db->audit_rows && db->audit_books && db->audit_images && db->audit_nominations) {
         /* Rows that were looked at while the books were behind have their domains still to come. */
         bool whole = !db->audit_behind;
         db->audit_rows = db->audit_behind = false;
-        db->audit_books = !whole;
+        db->audit_books = db->audit_images = db->audit_nominations = !whole;
         db->counts.audit_rounds += whole;
     }
     db->counts.audit_drift += drift;
@@ -74,20 +79,37 @@ static uint64_t mix_uid(const struct mu_db *db, uint64_t hash, struct mu_uid uid
     return mu_hash_mix(hash, mu_hash_bytes(text, len, 0));
 }
 
-static uint64_t digest_node(const struct mu_db *db, const struct mu_node_rec *rec)
+/* Sets are summed: their order is that of symbols, which differs from DB to DB. */
+static uint64_t digest_images(const struct mu_db *db, uint32_t row)
 {
-    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, rec->name), MU_DB_NODES);
-    return mu_hash_mix(mix_uid(db, hash, rec->uid), rec->version);
+    const struct mu_image_set *set = mu_model_get_image_set(db->model, mu_row_images(db, row));
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < set->count; i++)
+        sum += mu_hash_str(mu_symbol_str(db->symbols, set->items[i].name),
+                           (uint64_t)mu_image_bytes(&set->items[i]));
+    return sum;
 }
 
-static uint64_t digest_pod(const struct mu_db *db, const struct mu_pod_rec *p)
+static uint64_t digest_node(const struct mu_db *db, uint32_t row)
 {
+    const struct mu_node_rec *rec = mu_row_rec(db, row);
+    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, rec->name), MU_DB_NODES);
+    hash = mu_hash_mix(mix_uid(db, hash, rec->uid), rec->version);
+    return mu_hash_mix(hash, digest_images(db, row));
+}
+
+static uint64_t digest_pod(const struct mu_db *db, uint32_t pod)
+{
+    const struct mu_pod_rec *p = mu_pod_at(db, pod);
     uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, p->ns), MU_DB_PODS);
     hash = mu_hash_mix(hash, mu_hash_str(mu_pod_name(p), 0));
     hash = mu_hash_mix(mix_uid(db, hash, p->uid), p->version);
     struct mu_str node = {NULL, 0};
     if ((p->flags & MU_POD_BOUND) != 0)
         node = mu_db_node_name(db, p->node);
+    if ((p->flags & MU_POD_NOMINATED) != 0)
+        hash = mu_hash_mix(hash,
+                           mu_hash_str(mu_symbol_str(db->symbols, mu_nominated_node(db, pod)), 0));
     return mu_hash_mix(hash, mu_hash_str(node, 0));
 }
 
@@ -97,7 +119,6 @@ static uint64_t digest_label(const struct mu_db *db, struct mu_symbol key, struc
                        mu_hash_str(mu_symbol_str(db->symbols, value), 1));
 }
 
-/* Labels are summed: their order in a set is that of symbols, which differs from DB to DB. */
 static uint64_t digest_namespace(const struct mu_db *db, struct mu_symbol name,
                                  const struct mu_labels_view *labels)
 {
@@ -114,10 +135,10 @@ uint64_t mu_db_digest(const struct mu_db *db)
     uint64_t digest = 0;
     for (uint32_t row = 0; row < mu_row_count(db); row++)
         if ((mu_row_rec(db, row)->flags & MU_NODE_PRESENT) != 0)
-            digest += digest_node(db, mu_row_rec(db, row));
+            digest += digest_node(db, row);
     for (uint32_t pod = 0; pod < db->pods.high; pod++)
         if ((mu_pod_at(db, pod)->flags & MU_POD_USED) != 0)
-            digest += digest_pod(db, mu_pod_at(db, pod));
+            digest += digest_pod(db, pod);
     for (uint32_t at = 0; at < mu_model_namespace_bound(db->model); at++) {
         struct mu_symbol name;
         struct mu_labels_view labels;

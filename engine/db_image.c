@@ -14,6 +14,11 @@
  * was shown, at the end of its sync: what it then shows is of one moment.
  *
  * A row's set is a reference of the row's; it is counted while the node is present.
+ *
+ * The audit counts all sets again into a shadow, in slices over the rows, and then compares it with
+ * the counts, in slices over the pages. What happens in between to rows that it has passed is
+ * followed in the shadow, so that the two must agree whenever a page is compared; where they do not,
+ * the shadow is right.
  */
 
 int mu_row_images_reserve(struct mu_db *db, uint32_t row, struct mu_image_set_ix set)
@@ -48,6 +53,96 @@ struct mu_image_set_ix mu_row_images(const struct mu_db *db, uint32_t row)
     return images == NULL ? none : images[row % MU_NODE_CHUNK];
 }
 
+/* --- the audit ------------------------------------------------------------------------------- */
+
+enum { AUDIT_RATIO = 16 /* images looked at for the cost of a copied row */ };
+
+static void shadow_end(struct mu_db *db)
+{
+    struct mu_image_shadow *s = &db->image_shadow;
+    for (uint32_t page = 0; s->pages != NULL && page < db->image_page_bound; page++)
+        mu_mem_free(s->pages[page]);
+    mu_mem_free(s->pages);
+    *s = (struct mu_image_shadow){.pages = NULL};
+}
+
+static bool shadow_has(const struct mu_db *db, uint32_t row)
+{
+    const struct mu_image_shadow *s = &db->image_shadow;
+    return s->pages != NULL && (s->comparing || row < s->cursor);
+}
+
+/* A node with these images comes to the rows that were counted (1), or goes (-1). Without memory
+ * the audit of images ends; a later round begins it anew. */
+static void shadow_count(struct mu_db *db, struct mu_image_set_ix set, int sign)
+{
+    const struct mu_image_set *images = mu_model_get_image_set(db->model, set);
+    struct mu_image_page **pages = db->image_shadow.pages;
+    for (uint32_t i = 0; i < images->count; i++) {
+        struct mu_symbol name = images->items[i].name;
+        struct mu_image_page **page = &pages[name.v / MU_IMAGE_PAGE];
+        if (*page == NULL)
+            *page = mu_mem_zalloc(sizeof **page);
+        if (*page == NULL) {
+            shadow_end(db);
+            return;
+        }
+        (*page)->nodes[name.v % MU_IMAGE_PAGE] += (uint32_t)sign;
+    }
+}
+
+static void count_rows(struct mu_db *db, uint32_t budget, uint32_t *spent)
+{
+    struct mu_image_shadow *s = &db->image_shadow;
+    while (s->pages != NULL && s->cursor < mu_row_count(db) && *spent < budget) {
+        struct mu_image_set_ix set = mu_row_images(db, s->cursor++);
+        *spent += 1 + mu_model_get_image_set(db->model, set)->count / AUDIT_RATIO;
+        shadow_count(db, set, 1);
+    }
+    if (s->pages == NULL || s->cursor < mu_row_count(db))
+        return;
+    s->comparing = true;
+    s->cursor = 0;
+}
+
+/* Put the shadow's counts in the place of those that differ. */
+static uint32_t compare_page(struct mu_db *db, uint32_t at)
+{
+    static const struct mu_image_page none;
+    MU_ASSERT(db->image_shadow.pages != NULL);
+    const struct mu_image_page *right = db->image_shadow.pages[at];
+    struct mu_image_page *page = db->image_pages[at];
+    uint32_t drift = 0;
+    right = right == NULL ? &none : right;
+    for (uint32_t i = 0; page != NULL && i < MU_IMAGE_PAGE; i++)
+        drift += page->nodes[i] != right->nodes[i];
+    if (drift == 0)
+        return 0;
+    memcpy(page->nodes, right->nodes, sizeof page->nodes);
+    page->moved = ++db->image_generation;
+    return drift;
+}
+
+uint32_t mu_images_audit(struct mu_db *db, uint32_t budget, bool *whole)
+{
+    struct mu_image_shadow *s = &db->image_shadow;
+    uint32_t spent = 0, drift = 0;
+    if (s->pages == NULL && db->image_pages != NULL)
+        s->pages = mu_mem_calloc(MU_IMAGE_PAGES, sizeof(*s->pages));
+    if (s->pages != NULL && !s->comparing)
+        count_rows(db, budget, &spent);
+    for (; s->comparing && s->cursor < db->image_page_bound && spent < budget; s->cursor++) {
+        spent += MU_IMAGE_PAGE / AUDIT_RATIO;
+        drift += compare_page(db, s->cursor);
+    }
+    *whole = s->pages == NULL || (s->comparing && s->cursor >= db->image_page_bound);
+    if (*whole)
+        shadow_end(db);
+    return drift;
+}
+
+/* --- rows ------------------------------------------------------------------------------------ */
+
 /* A node with these images comes (1) or goes (-1). */
 static void count(struct mu_db *db, struct mu_image_set_ix set, int sign)
 {
@@ -71,6 +166,10 @@ void mu_row_images_set(struct mu_db *db, uint32_t row, struct mu_image_set_ix se
     db->image_generation++;
     count(db, old, -1);
     count(db, set, 1);
+    if (shadow_has(db, row))
+        shadow_count(db, old, -1);
+    if (shadow_has(db, row))
+        shadow_count(db, set, 1);
     MU_ASSERT(chunk->images != NULL);
     chunk->images[row % MU_NODE_CHUNK] = set;
     mu_row_mark_images(db, row);
@@ -84,10 +183,13 @@ void mu_row_images_move(struct mu_db *db, uint32_t from, uint32_t to)
     MU_ASSERT(mu_row_chunk(db, to)->images != NULL);
     mu_row_chunk(db, to)->images[to % MU_NODE_CHUNK] = set;
     mu_row_chunk(db, from)->images[from % MU_NODE_CHUNK].v = 0;
+    if (shadow_has(db, from) != shadow_has(db, to))
+        shadow_count(db, set, shadow_has(db, to) ? 1 : -1);
 }
 
 void mu_images_destroy(struct mu_db *db)
 {
+    shadow_end(db);
     for (uint32_t page = 0; page < db->image_page_bound; page++)
         mu_mem_free(db->image_pages[page]);
     mu_mem_free(db->image_pages);

@@ -41,6 +41,78 @@ void mu_nominated_set(struct mu_db *db, uint32_t pod, struct mu_symbol node)
     }
 }
 
+struct mu_symbol mu_nominated_node(const struct mu_db *db, uint32_t pod)
+{
+    uint32_t at = find(db, pod);
+    return at < db->nomination_count ? db->nominations[at].node : (struct mu_symbol){0};
+}
+
+/* --- the audit ------------------------------------------------------------------------------- */
+
+enum { AUDIT_RATIO = 16 /* entries or pods looked at for the cost of a copied row */ };
+
+static bool is_right(const struct mu_db *db, uint32_t at)
+{
+    const struct mu_nomination *n = &db->nominations[at];
+    const unsigned asked = MU_POD_USED | MU_POD_NOMINATED | MU_POD_BOUND | MU_POD_TERMINAL;
+    return n->pod < db->pods.high && n->node.v != 0 && find(db, n->pod) == at &&
+           (mu_pod_at(db, n->pod)->flags & asked) == (MU_POD_USED | MU_POD_NOMINATED);
+}
+
+/* The next entry; the last one takes the place of a wrong one. A pod that has none left is found
+ * among the pods. */
+static uint32_t audit_entry(struct mu_db *db)
+{
+    uint32_t at = db->audit_nominated;
+    if (is_right(db, at)) {
+        db->audit_nominated++;
+        return 0;
+    }
+    if (db->nominations[at].node.v != 0)
+        mu_symbol_unref(db->symbols, db->nominations[at].node, db->reach);
+    db->nominations[at] = db->nominations[--db->nomination_count];
+    return 1;
+}
+
+static uint32_t audit_pod(struct mu_db *db, uint32_t pod)
+{
+    struct mu_pod_rec *p = mu_pod_at(db, pod);
+    if ((p->flags & MU_POD_NOMINATED) == 0 || find(db, pod) < db->nomination_count)
+        return 0;
+    p->flags &= (uint16_t) ~(unsigned)MU_POD_NOMINATED;
+    return 1;
+}
+
+uint32_t mu_nominated_audit(struct mu_db *db, uint32_t budget, bool *whole)
+{
+    const uint64_t most = (uint64_t)budget * AUDIT_RATIO;
+    uint64_t looked = 0;
+    uint32_t drift = 0;
+    while (!db->audit_nominated_pods && looked < most) {
+        if (db->audit_nominated < db->nomination_count) {
+            looked += db->nomination_count;
+            drift += audit_entry(db);
+        } else {
+            db->audit_nominated_pods = true;
+            db->audit_nominated = 0;
+        }
+    }
+    for (; db->audit_nominated_pods && looked < most && db->audit_nominated < db->pods.high;
+         db->audit_nominated++) {
+        looked++;
+        drift += audit_pod(db, db->audit_nominated);
+    }
+    *whole = db->audit_nominated_pods && db->audit_nominated >= db->pods.high;
+    if (*whole) {
+        db->audit_nominated_pods = false;
+        db->audit_nominated = 0;
+    }
+    db->capacity_generation += drift != 0; /* room that was kept is free */
+    return drift;
+}
+
+/* --- room that is kept ----------------------------------------------------------------------- */
+
 /* A pod that is in the ledger is charged where it goes; one that is being deleted will not come. */
 static bool waits(const struct mu_pod_rec *p)
 {

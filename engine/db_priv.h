@@ -190,6 +190,12 @@ struct mu_nomination {
     uint32_t pod;
     struct mu_symbol node; /* name; a reference */
 };
+/* Nodes by image, counted anew by the audit beside the counts (db_image.c). */
+struct mu_image_shadow {
+    struct mu_image_page **pages; /* made as names come up; NULL: no audit of them is under way */
+    uint32_t cursor;              /* the next row to count, then the next page to compare */
+    bool comparing;
+};
 struct mu_member_key; /* db_gang.c: scratch for sorting */
 struct mu_books;      /* db_census.h */
 
@@ -253,6 +259,7 @@ struct mu_db {
     struct mu_image_page **image_pages; /* NULL: no node has listed an image */
     uint32_t image_page_bound;          /* pages are below it */
     uint64_t image_generation;
+    struct mu_image_shadow image_shadow;
 
     bool changed; /* since the last batch's end */
     uint64_t static_generation;
@@ -260,8 +267,11 @@ struct mu_db {
     uint32_t pod_mark;            /* current relist epoch of pods */
     uint32_t sweep[MU_DB_KINDS];  /* next to look at, by enum mu_db_kind */
     uint32_t audit_next;          /* row */
+    uint32_t audit_nominated;     /* the next entry, or pod */
+    bool audit_nominated_pods;    /* it is a pod */
     bool audit_rows, audit_books; /* done in this round */
-    bool audit_behind;            /* some of those rows could be judged in part only */
+    bool audit_images, audit_nominations;
+    bool audit_behind; /* some of those rows could be judged in part only */
     struct mu_db_counts counts;
 };
 
@@ -363,6 +373,9 @@ void mu_row_images_set(struct mu_db *db, uint32_t row, struct mu_image_set_ix se
 /* A node moves, and its images with it: nothing is counted. Room was reserved for them in `to`. */
 void mu_row_images_move(struct mu_db *db, uint32_t from, uint32_t to);
 void mu_images_destroy(struct mu_db *db);
+/* Count on, for the cost of `budget` copied rows, and repair. *whole: all nodes and images have been
+ * looked at, or there is no memory for it. Returns counts that were wrong. */
+uint32_t mu_images_audit(struct mu_db *db, uint32_t budget, bool *whole);
 /* The part of a replica: room; what is shown at the end of a sync. */
 int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r);
 void mu_images_show(const struct mu_db *db, struct mu_replica *r);
@@ -375,6 +388,12 @@ void mu_images_replica_fini(struct mu_replica *r);
 int mu_nominated_obtain(struct mu_db *db, struct mu_str node, bool more, struct mu_symbol *out);
 /* The pod is expected on this node, symbol 0: on none. Takes over the reference. */
 void mu_nominated_set(struct mu_db *db, uint32_t pod, struct mu_symbol node);
+/* Where a pod is expected; symbol 0: nowhere. */
+struct mu_symbol mu_nominated_node(const struct mu_db *db, uint32_t pod);
+/* Look at the next entries, then at the next pods, for the cost of `budget` copied rows: each entry
+ * is of one pod that waits and says so, and each pod that says so has one. What is wrong is dropped
+ * and counted. *whole: all have been looked at. */
+uint32_t mu_nominated_audit(struct mu_db *db, uint32_t budget, bool *whole);
 /* Whether a pod of a gang fits a row, where it fits without nominations, with room left for those
  * that are nominated there and count against the gang. */
 bool mu_nominated_leave_room(const struct mu_db *db, uint32_t row, const struct mu_class *c,

@@ -90,6 +90,11 @@ static inline void fixture_put(struct mu_db *db, const struct fixture_pod *p, ui
 {
     assert_int_equal(mu_db_pod_upsert(db, &p->object, now_ns, NULL), 0);
 }
+static inline void fixture_put_namespace(struct mu_db *db, const char *name, const char *team)
+{
+    const struct mu_label label = {MU_STR("team"), mu_str_of(team)};
+    assert_int_equal(mu_db_namespace_upsert(db, mu_str_of(name), &label, 1, NULL), 0);
+}
 static inline struct mu_uid fixture_uid(struct mu_db *db, const char *text)
 {
     struct mu_uid uid = {0, 0};
@@ -113,6 +118,20 @@ static inline void fixture_sync(struct mu_db *db, struct mu_snapshot *s)
         rc = mu_db_replica_sync(db, s, 0);
     }
     assert_int_equal(rc, 0);
+}
+/* Audit to the end of the round, so many rows a step. Returns the drift found. */
+static inline uint32_t fixture_audit(struct mu_db *db, uint32_t rows)
+{
+    uint32_t drift = 0;
+    struct mu_db_counts before, counts;
+    mu_db_counts(db, &before);
+    counts = before;
+    for (int i = 0; counts.audit_rounds == before.audit_rounds; i++) {
+        assert_true(i < 100000);
+        drift += mu_db_audit_step(db, rows);
+        mu_db_counts(db, &counts);
+    }
+    return drift;
 }
 /* The row that shows this node as present; MU_NONE: none. */
 static inline uint32_t fixture_row(const struct mu_db *db, const struct mu_snapshot *s,

@@ -25,7 +25,8 @@ struct twin_pod {
     uint32_t uid, unbuilt, size, subgroup, zone; /* zone 0: no selector */
     uint64_t version, created_s;
     int32_t priority;
-    int node; /* bound to; -1 */
+    int node;      /* bound to; -1 */
+    int nominated; /* expected on; -1, or NODES: one that is never there */
     enum mu_gang_source source;
     uint32_t gang;
     int64_t requests[RES];
@@ -108,6 +109,12 @@ static int twin_charged(const struct twin_pod *p)
     if (p->ledger != MU_LEDGER_NONE)
         return p->ledger_node;
     return p->terminal ? -1 : p->node;
+}
+/* Whether it waits and is expected on the node. */
+static bool twin_nominated(const struct twin_pod *p, int node)
+{
+    return p->exists && p->node < 0 && !p->terminal && !p->terminating &&
+           p->ledger == MU_LEDGER_NONE && p->nominated == node;
 }
 static void twin_free(const struct twin *t, int node, wide *free)
 {
@@ -251,6 +258,7 @@ static void send_pod(struct twin *t, uint32_t pod, const struct twin_pod *p)
     static const char *const subgroups[3] = {"", "leader", "workers"};
     struct mu_amount amounts[RES];
     char name[16];
+    char nominated[16];
     struct mu_label selector = {MU_STR("zone"), p->zone == 1 ? MU_STR("z1") : MU_STR("z2")};
     struct mu_toleration toleration = {MU_STR("dedicated"), MU_STR(""), MU_TOLERATE_EXISTS,
                                        MU_EFFECT_ANY};
@@ -259,6 +267,7 @@ static void send_pod(struct twin *t, uint32_t pod, const struct twin_pod *p)
         if (p->requests[r] != 0)
             amounts[count++] = (struct mu_amount){mu_str_of(resource_names[r]), p->requests[r]};
     (void)snprintf(name, sizeof name, "pod-%u", pod);
+    (void)snprintf(nominated, sizeof nominated, "node-%d", p->nominated);
     struct mu_pod_object object = {
         .ns = pod_ns(pod),
         .name = mu_str_of(name),
@@ -272,6 +281,7 @@ static void send_pod(struct twin *t, uint32_t pod, const struct twin_pod *p)
         .terminating = p->terminating,
         .gated = p->gated,
         .unbuilt = p->unbuilt,
+        .nominated_node = p->nominated < 0 ? MU_STR("") : mu_str_of(nominated),
         .requests = amounts,
         .request_count = count,
         .selector = &selector,
@@ -342,7 +352,8 @@ static void change_pod(struct twin *t)
     struct twin_pod p = t->pods[i];
     bool fresh = !p.exists || chance(t, 80);
     if (fresh) {
-        p = (struct twin_pod){.exists = true, .uid = ++t->uid, .node = -1, .ours = chance(t, 850)};
+        p = (struct twin_pod){
+            .exists = true, .uid = ++t->uid, .node = -1, .nominated = -1, .ours = chance(t, 850)};
         p.created_s = 100 + below(t, 6);
         change_pod_gang(t, &p);
     }
@@ -367,6 +378,8 @@ static void change_pod(struct twin *t)
             p.ledger != MU_LEDGER_NONE && chance(t, 700) ? p.ledger_node : (int)below(t, NODES);
     else if (chance(t, 20))
         p.node = -1; /* no API server does that; a source may */
+    if (chance(t, p.nominated < 0 ? 40 : 300))
+        p.nominated = (int)below(t, NODES + 2) - 1;
     p.terminating = p.terminating ? chance(t, 900) : chance(t, 60);
     p.terminal = p.terminal ? chance(t, 900) : chance(t, 50);
     if (t->pods[i].exists && chance(t, 80)) {

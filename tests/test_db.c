@@ -440,12 +440,6 @@ static void test_db_relist__absent_objects__removed_in_slices(void **state)
     mu_db_destroy(db);
 }
 
-static void put_namespace(struct mu_db *db, const char *name, const char *team)
-{
-    const struct mu_label label = {MU_STR("team"), mu_str_of(team)};
-    assert_int_equal(mu_db_namespace_upsert(db, mu_str_of(name), &label, 1, NULL), 0);
-}
-
 static bool has_namespace(struct mu_db *db, const char *name)
 {
     struct mu_symbol symbol;
@@ -461,13 +455,13 @@ static void test_db_relist__absent_namespaces__removed_in_slices(void **state)
     char name[16];
     for (uint32_t i = 0; i < 10; i++) {
         (void)snprintf(name, sizeof name, "team-%u", i);
-        put_namespace(db, name, "a");
+        fixture_put_namespace(db, name, "a");
     }
     assert_int_equal(counts_of(db).namespaces, 10);
     mu_db_relist_begin(db, MU_DB_NAMESPACES);
-    put_namespace(db, "team-3", "a"); /* unchanged, and still there */
-    put_namespace(db, "team-4", "b");
-    put_namespace(db, "new", "c");
+    fixture_put_namespace(db, "team-3", "a"); /* unchanged, and still there */
+    fixture_put_namespace(db, "team-4", "b");
+    fixture_put_namespace(db, "new", "c");
     int steps = 1;
     while (mu_db_relist_sweep(db, MU_DB_NAMESPACES, 3, 0) == 1)
         steps++;
@@ -476,7 +470,7 @@ static void test_db_relist__absent_namespaces__removed_in_slices(void **state)
     assert_true(has_namespace(db, "team-3") && has_namespace(db, "team-4"));
     assert_true(has_namespace(db, "new"));
     assert_false(has_namespace(db, "team-5"));
-    put_namespace(db, "team-5", "a"); /* a record that was given back */
+    fixture_put_namespace(db, "team-5", "a"); /* a record that was given back */
     assert_int_equal(mu_db_relist_sweep(db, MU_DB_NAMESPACES, 100, 0), 0);
     assert_true(has_namespace(db, "team-5"));
     assert_int_equal(mu_db_namespace_remove(db, MU_STR("team-5")), 0);
@@ -484,7 +478,7 @@ static void test_db_relist__absent_namespaces__removed_in_slices(void **state)
     mu_db_destroy(db);
 }
 
-/* --- audit and digest ----------------------------------------------------------------------- */
+/* --- audit ---------------------------------------------------------------------------------- */
 
 static void test_db_audit_step__planted_drift__found_and_repaired(void **state)
 {
@@ -501,78 +495,11 @@ static void test_db_audit_step__planted_drift__found_and_repaired(void **state)
     assert_int_equal(counts_of(db).audit_rows, s->node_rows);
     mu_row_free(db, fixture_row(db, s, "n42"))[MU_RES_MEMORY] -= 7;
     mu_row_free(db, fixture_row(db, s, "n77"))[MU_RES_CPU] += 1;
-    uint32_t found = 0;
-    for (uint32_t done = 0; done < s->node_rows; done += 10)
-        found += mu_db_audit_step(db, 10);
-    assert_int_equal(found, 2);
+    assert_int_equal(fixture_audit(db, 10), 2);
     assert_int_equal(counts_of(db).audit_drift, 2);
     assert_int_equal(free_of(db, s, "n42", MU_RES_MEMORY), 32 * GIB);
     assert_int_equal(free_of(db, s, "n77", MU_RES_CPU), 8000);
     mu_db_destroy(db);
-}
-
-static void test_db_digest__other_order_same_content__equal(void **state)
-{
-    (void)state;
-    struct mu_db *left = fixture_create(0);
-    struct mu_db *right = fixture_create(0);
-    char name[16];
-    struct fixture_pod p;
-    for (uint32_t i = 0; i < 20; i++) {
-        (void)snprintf(name, sizeof name, "n%u", i);
-        fixture_put_node(left, name, 1, 8);
-        (void)snprintf(name, sizeof name, "n%u", 19 - i);
-        fixture_put_node(right, name, 1, 8);
-        fixture_pod(&p, i, i);
-        p.object.node_name = i % 2 == 0 ? MU_STR("n3") : MU_STR("");
-        fixture_put(left, &p, 0);
-    }
-    for (uint32_t i = 20; i-- > 0;) {
-        fixture_pod(&p, i, i);
-        p.object.node_name = i % 2 == 0 ? MU_STR("n3") : MU_STR("");
-        fixture_put(right, &p, 0);
-    }
-    uint64_t digest = mu_db_digest(left);
-    assert_true(digest == mu_db_digest(right));
-    fixture_pod(&p, 4, 21);
-    p.object.node_name = MU_STR("n4");
-    fixture_put(right, &p, 0);
-    assert_true(digest != mu_db_digest(right));
-    mu_db_pod_remove(left, MU_STR("default"), MU_STR("pod-4"), MU_STR(""), 0);
-    assert_true(digest != mu_db_digest(left));
-    mu_db_destroy(left);
-    mu_db_destroy(right);
-}
-
-static void test_db_digest__namespaces__by_their_labels(void **state)
-{
-    const struct mu_label hosted[] = {{MU_STR("team"), MU_STR("b")},
-                                      {MU_STR("kubernetes.io/hostname"), MU_STR("n1")}};
-    const struct mu_label turned[] = {hosted[1], hosted[0]};
-    (void)state;
-    struct mu_db *left = fixture_create(0);
-    struct mu_db *right = fixture_create(0);
-    uint64_t empty = mu_db_digest(left);
-    put_namespace(left, "one", "a");
-    put_namespace(left, "two", "b");
-    put_namespace(right, "two", "b"); /* other symbols, other order */
-    put_namespace(right, "one", "a");
-    assert_true(mu_db_digest(left) != empty);
-    assert_true(mu_db_digest(left) == mu_db_digest(right));
-    put_namespace(right, "one", "b");
-    assert_true(mu_db_digest(left) != mu_db_digest(right));
-    put_namespace(left, "one", "b");
-    put_namespace(left, "two", "a");
-    assert_true(mu_db_digest(left) != mu_db_digest(right)); /* not which labels, but whose */
-    assert_int_equal(mu_db_namespace_upsert(left, MU_STR("two"), hosted, 2, NULL), 0);
-    assert_true(mu_db_digest(left) != mu_db_digest(right)); /* a label that is kept apart */
-    assert_int_equal(mu_db_namespace_upsert(right, MU_STR("two"), turned, 2, NULL), 0);
-    assert_true(mu_db_digest(left) == mu_db_digest(right));
-    assert_int_equal(mu_db_namespace_remove(left, MU_STR("one")), 0);
-    assert_int_equal(mu_db_namespace_remove(left, MU_STR("two")), 0);
-    assert_true(mu_db_digest(left) == empty);
-    mu_db_destroy(left);
-    mu_db_destroy(right);
 }
 
 /* --- out of memory ------------------------------------------------------------------------- */
@@ -743,8 +670,6 @@ int main(void)
         cmocka_unit_test(test_db_relist__absent_objects__removed_in_slices),
         cmocka_unit_test(test_db_relist__absent_namespaces__removed_in_slices),
         cmocka_unit_test(test_db_audit_step__planted_drift__found_and_repaired),
-        cmocka_unit_test(test_db_digest__other_order_same_content__equal),
-        cmocka_unit_test(test_db_digest__namespaces__by_their_labels),
         cmocka_unit_test(test_db_upsert__out_of_memory_anywhere__changes_nothing),
         cmocka_unit_test(test_db_create__out_of_memory_anywhere__leaks_nothing),
     };

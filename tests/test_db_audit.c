@@ -54,21 +54,6 @@ static struct mu_db *db_with_spread(struct mu_snapshot **s)
     return db;
 }
 
-/* To the end of the round. Returns the drift found. */
-static uint32_t audit_round(struct mu_db *db)
-{
-    uint32_t drift = 0;
-    struct mu_db_counts before, counts;
-    mu_db_counts(db, &before);
-    counts = before;
-    for (int i = 0; counts.audit_rounds == before.audit_rounds; i++) {
-        assert_true(i < 3000);
-        drift += mu_db_audit_step(db, 64);
-        mu_db_counts(db, &counts);
-    }
-    return drift;
-}
-
 /* Audit in the smallest slices until one is in the midst of counting a census, or a field. */
 static void audit_into(struct mu_db *db, bool field)
 {
@@ -96,7 +81,7 @@ static void test_db_audit__cluster_grows_meanwhile__no_drift(void **state)
         }
         fixture_sync(db, s);
         for (int round = 0; round < 3; round++)
-            assert_int_equal(audit_round(db), 0);
+            assert_int_equal(fixture_audit(db, 64), 0);
         mu_db_destroy(db);
     }
 }
@@ -133,7 +118,7 @@ static void test_db_audit__table_of_matches_full__no_drift(void **state)
     struct mu_db_counts counts;
     mu_db_counts(db, &counts);
     assert_true(counts.limit_reduced > 0);
-    assert_int_equal(audit_round(db), 0);
+    assert_int_equal(fixture_audit(db, 64), 0);
     mu_db_destroy(db);
 }
 
@@ -145,16 +130,143 @@ static void test_db_audit__books_behind__rows_are_judged_all_the_same(void **sta
     struct mu_snapshot *s;
     struct mu_db *db = db_with_spread(&s);
     uint32_t row = fixture_row(db, s, "n7");
-    assert_int_equal(audit_round(db), 0);
+    assert_int_equal(fixture_audit(db, 64), 0);
     struct mu_field *f = mu_field_at(db->books, 0);
     assert_true(f->refs != 0 && mu_rowset_drop(&f->eligible, row));
     put_host(db, HOSTS);
     put_spread(db, HOSTS);
     assert_true(mu_census_backlog(db) != 0);
-    assert_true(audit_round(db) > 0);
+    assert_true(fixture_audit(db, 64) > 0);
     assert_true(mu_rowset_has(&f->eligible, row));
     assert_int_equal(f->domains[mu_topology_domain(&db->books->topologies[f->topology], row)], 1);
-    assert_int_equal(audit_round(db), 0);
+    assert_int_equal(fixture_audit(db, 64), 0);
+    mu_db_destroy(db);
+}
+
+/* --- images ---------------------------------------------------------------------------------- */
+
+/* A host that lists two images of five, by its number and version. */
+static void put_image_host(struct mu_db *db, uint32_t number, uint64_t version)
+{
+    struct fixture_node n;
+    char name[16], first[16], second[16];
+    (void)snprintf(name, sizeof name, "n%u", number);
+    (void)snprintf(first, sizeof first, "image:%u", (number + (uint32_t)version) % 5);
+    (void)snprintf(second, sizeof second, "image:%u", (number + (uint32_t)version + 1) % 5);
+    const struct mu_image images[] = {{mu_str_of(first), 1}, {mu_str_of(second), 2}};
+    fixture_node(&n, name, version, 64, 0);
+    n.object.images = images;
+    n.object.image_count = 2;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+}
+
+static uint32_t *nodes_with(struct mu_db *db, const char *image)
+{
+    struct mu_symbol name;
+    assert_true(mu_symbol_find(db->symbols, mu_str_of(image), &name));
+    return &db->image_pages[name.v / MU_IMAGE_PAGE]->nodes[name.v % MU_IMAGE_PAGE];
+}
+
+static void test_db_audit__image_counted_wrong__repaired_and_shown(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    for (uint32_t i = 0; i < HOSTS; i++)
+        put_image_host(db, i, 1);
+    fixture_sync(db, s);
+    assert_int_equal(fixture_audit(db, 64), 0);
+    uint32_t right = *nodes_with(db, "image:3");
+    *nodes_with(db, "image:3") += 1;
+    *nodes_with(db, "image:4") -= 2;
+    assert_int_equal(fixture_audit(db, 64), 2);
+    assert_int_equal(*nodes_with(db, "image:3"), right);
+    fixture_sync(db, s);
+    struct mu_symbol name;
+    assert_true(mu_symbol_find(db->symbols, MU_STR("image:4"), &name));
+    assert_int_equal(mu_snapshot_image_nodes(s, name), 2 * HOSTS / 5);
+    assert_int_equal(fixture_audit(db, 64), 0);
+    mu_db_destroy(db);
+}
+
+/* Nodes come, change and go between the smallest of slices, before and behind the audit. */
+static void test_db_audit__images_change_meanwhile__no_drift(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    for (uint32_t i = 0; i < HOSTS; i++)
+        put_image_host(db, i, 1);
+    for (uint32_t step = 0; step < 2000; step++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", step * 7 % HOSTS);
+        if (step % 3 == 0)
+            put_image_host(db, step * 11 % HOSTS, 2 + step);
+        else if (step % 3 == 1)
+            (void)mu_db_node_remove(db, mu_str_of(name), MU_STR(""));
+        else
+            fixture_put_node(db, name, 2 + step, 32); /* another capacity: another row */
+        assert_int_equal(mu_db_audit_step(db, 1), 0);
+    }
+    struct mu_db_counts counts;
+    mu_db_counts(db, &counts);
+    assert_true(counts.audit_rounds > 5);
+    mu_db_destroy(db);
+}
+
+static void test_db_audit__no_memory_for_images__left_out(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    for (uint32_t i = 0; i < HOSTS; i++)
+        put_image_host(db, i, 1);
+    assert_int_equal(fixture_audit(db, 64), 0);
+    size_t live = mu_mem_live_bytes();
+    for (uint64_t nth = 1; nth <= 3; nth++) {
+        bool whole = false;
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+        while (!whole)
+            assert_int_equal(mu_images_audit(db, 8, &whole), 0);
+        mu_mem_debug_set((struct mu_mem_debug){0});
+        assert_int_equal(mu_mem_live_bytes(), live);
+    }
+    *nodes_with(db, "image:0") += 1;
+    assert_int_equal(fixture_audit(db, 64), 1);
+    mu_db_destroy(db);
+}
+
+/* --- nominations ----------------------------------------------------------------------------- */
+
+static void test_db_audit__nominations_wrong__dropped(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_put_node(db, "n0", 1, 64);
+    for (uint32_t i = 0; i < 6; i++) {
+        struct fixture_pod p;
+        fixture_pod(&p, i, 1);
+        p.object.nominated_node = i < 4 ? MU_STR("n0") : MU_STR("");
+        fixture_put(db, &p, 0);
+    }
+    fixture_sync(db, s);
+    assert_int_equal(s->nominated_count, 4);
+    assert_int_equal(fixture_audit(db, 64), 0);
+    /* One that its pod does not know of, one of no pod, one twice; and a pod without its own. */
+    const uint32_t first = fixture_find(db, 0).ix.v;
+    const uint32_t planted[] = {fixture_find(db, 5).ix.v, 1u << 30, first};
+    for (uint32_t i = 0; i < 3; i++) {
+        struct mu_symbol node;
+        assert_int_equal(mu_nominated_obtain(db, MU_STR("n0"), true, &node), 0);
+        db->nominations[db->nomination_count++] = (struct mu_nomination){planted[i], node};
+    }
+    mu_pod_at(db, fixture_find(db, 4).ix.v)->flags |= MU_POD_NOMINATED;
+    assert_int_equal(fixture_audit(db, 1), 4);
+    assert_int_equal(db->nomination_count, 4);
+    assert_int_equal(fixture_audit(db, 1), 0);
+    fixture_sync(db, s);
+    assert_int_equal(s->nominated_count, 4);
+    mu_db_pod_remove(db, MU_STR("default"), MU_STR("pod-0"), MU_STR(""), 0);
+    assert_int_equal(db->nomination_count, 3);
     mu_db_destroy(db);
 }
 
@@ -164,6 +276,10 @@ int main(void)
         cmocka_unit_test(test_db_audit__cluster_grows_meanwhile__no_drift),
         cmocka_unit_test(test_db_audit__table_of_matches_full__no_drift),
         cmocka_unit_test(test_db_audit__books_behind__rows_are_judged_all_the_same),
+        cmocka_unit_test(test_db_audit__image_counted_wrong__repaired_and_shown),
+        cmocka_unit_test(test_db_audit__images_change_meanwhile__no_drift),
+        cmocka_unit_test(test_db_audit__no_memory_for_images__left_out),
+        cmocka_unit_test(test_db_audit__nominations_wrong__dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

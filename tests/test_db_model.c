@@ -94,6 +94,47 @@ static bool twin_fits_rules(const struct twin *t, const struct twin_replica *r,
            (!n->tainted || p->tolerates) && (p->zone == 0 || p->zone == n->zone);
 }
 
+/* Whether the pod fits its node with room left for the pods of other gangs that are expected there
+ * and have no lower priority. What no node can ever meet is kept for nobody. */
+static bool twin_leaves_room(const struct twin *t, const struct twin_plan *plan, uint32_t pod,
+                             int node)
+{
+    wide free[RES];
+    int32_t priority = twin_count(t, plan->key).priority;
+    twin_free(t, node, free);
+    for (uint32_t i = 0; i < PODS; i++) {
+        const struct twin_pod *p = &t->pods[i];
+        bool hopeless = false;
+        for (int r = 0; r < RES; r++)
+            hopeless |= p->requests[r] == INT64_MAX;
+        if (!twin_nominated(p, node) || hopeless || p->priority < priority ||
+            twin_key(t, i) == plan->key)
+            continue;
+        for (int r = 0; r < RES; r++)
+            free[r] -= r == MU_RES_PODS ? 1 : p->requests[r];
+    }
+    bool fits = free[MU_RES_PODS] >= 1;
+    for (int r = 0; r < RES; r++)
+        fits &= t->pods[pod].requests[r] == 0 || free[r] >= t->pods[pod].requests[r];
+    return fits;
+}
+
+/* One after another, once all have given back what they held. */
+static bool twin_fits_nominated(const struct twin *t, const struct twin_plan *plan)
+{
+    static struct twin after;
+    after = *t;
+    for (uint32_t i = 0; i < plan->plan.bind_count; i++)
+        after.pods[plan->pods[i]].ledger = MU_LEDGER_NONE;
+    for (uint32_t i = 0; i < plan->plan.bind_count; i++) {
+        if (!twin_leaves_room(&after, plan, plan->pods[i], plan->nodes[i]))
+            return false;
+        after.pods[plan->pods[i]].ledger = MU_LEDGER_IN_FLIGHT;
+        after.pods[plan->pods[i]].ledger_node = plan->nodes[i];
+    }
+    return true;
+}
+
 static bool twin_fits_room(const struct twin *t, const struct twin_plan *plan)
 {
     static struct twin after;
@@ -128,7 +169,7 @@ static bool twin_expects(const struct twin *t, const struct twin_replica *r, str
         if (plan->pods[i] == PODS || !twin_fits_rules(t, r, plan, i))
             return false;
     return have >= (size != 0 ? size : plan->plan.size) && (!c.split || have >= c.members) &&
-           twin_fits_room(t, plan);
+           twin_fits_room(t, plan) && twin_fits_nominated(t, plan);
 }
 
 static void admit(struct twin *t)
@@ -284,6 +325,35 @@ static void check_images(const struct twin *t, const struct mu_snapshot *s)
         if (known)
             assert_int_equal(mu_snapshot_image_nodes(s, name), having[i]);
     }
+}
+
+/* Who is expected where: each of them once. */
+static void check_nominated(const struct twin *t, const struct mu_snapshot *s)
+{
+    uint32_t expected = 0;
+    for (uint32_t i = 0; i < PODS; i++) {
+        const struct twin_pod *p = &t->pods[i];
+        if (p->nominated < 0 || !twin_nominated(p, p->nominated) || p->nominated >= NODES ||
+            !t->nodes[p->nominated].present)
+            continue;
+        uint32_t row = fixture_row(t->db, s, node_name(p->nominated));
+        struct mu_pod_view view;
+        struct mu_uid uid;
+        assert_int_equal(mu_db_uid_parse(t->db, uid_text(p->uid), &uid), 0);
+        assert_true(mu_db_pod_find(t->db, uid, &view));
+        uint32_t found = 0;
+        for (uint32_t n = 0; n < s->nominated_count; n++) {
+            if (s->nominated[n].pod.v != view.ix.v)
+                continue;
+            found++;
+            assert_int_equal(s->nominated[n].node.v, row);
+            assert_int_equal(s->nominated[n].priority, p->priority);
+            assert_int_equal(s->nominated[n].gang.v, view.gang.v);
+        }
+        assert_int_equal(found, 1);
+        expected++;
+    }
+    assert_int_equal(s->nominated_count, expected);
 }
 
 static void check_block(const struct twin *t, const struct mu_snapshot *s, int key,
@@ -471,6 +541,7 @@ static void sync_step(struct twin *t)
     assert_int_equal(rc, 0);
     check_nodes(t, r->s);
     check_images(t, r->s);
+    check_nominated(t, r->s);
     check_gangs(t, r->s);
     check_pods(t, r->s);
     r->digest = digest(t, r->s);
@@ -484,11 +555,15 @@ static void sync_step(struct twin *t)
 static void audit(struct twin *t)
 {
     uint32_t rows = mu_row_count(t->db);
-    assert_int_equal(mu_db_audit_step(t->db, rows), 0);
+    if (chance(t, 500)) { /* a slice, the next one after whatever comes in between */
+        assert_int_equal(mu_db_audit_step(t->db, 1 + below(t, 20)), 0);
+        return;
+    }
+    assert_int_equal(fixture_audit(t->db, rows + 1), 0);
     if (rows == 0 || chance(t, 500))
         return;
     mu_row_free(t->db, below(t, rows))[below(t, MU_RES_EXTENDED)] -= 1 + (int64_t)below(t, 9);
-    assert_int_equal(mu_db_audit_step(t->db, rows), 1);
+    assert_int_equal(fixture_audit(t->db, rows), 1);
     t->op++; /* generations moved */
 }
 
