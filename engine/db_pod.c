@@ -297,7 +297,7 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     f->unbuilt = pod->unbuilt;
     f->gang_ref = pod->gang;
     if (pod->gang.source != MU_GANG_SOLO &&
-        (pod->gang.name.len == 0 || pod->gang.name.len > MU_NAME_BYTES_MAX ||
+        (pod->gang.name.len == 0 || pod->gang.name.len > MU_GANG_NAME_BYTES_MAX ||
          pod->gang.subgroup.len > MU_NAME_BYTES_MAX)) {
         f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO};
         f->unbuilt |= MU_RULE_GANG_SPEC;

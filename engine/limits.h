@@ -41,6 +41,7 @@
 #define MU_REPLICAS_MAX        64u
 #define MU_STRING_BYTES_MAX    (1u << 18) /* one label value or annotation: 256 KiB */
 #define MU_NAME_BYTES_MAX      253u       /* Kubernetes object names */
+#define MU_GANG_NAME_BYTES_MAX 1024u      /* some dialects name a gang by several names */
 #define MU_UID_BYTES_MAX       128u
 /* An image's name: 255 bytes of repository, 128 of tag, 71 of digest, and what joins them. */
 #define MU_IMAGE_NAME_BYTES_MAX 512u

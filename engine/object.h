@@ -153,31 +153,61 @@ enum mu_gang_source {
     MU_GANG_SOLO = 0, /* no gang named: a gang of one, identified by the pod's UID */
     MU_GANG_PLAIN,    /* `pod-group` annotation: size by quiet time */
     MU_GANG_MUSTER,   /* muster.dev/pod-group with or without a size */
-    /* Described by a PodGroup object, of which the size is: */
-    MU_GANG_NATIVE,       /* scheduling.k8s.io */
+    /* Described by an object of their own, for which its pods wait: */
+    MU_GANG_NATIVE,       /* scheduling.k8s.io PodGroup */
     MU_GANG_COSCHEDULING, /* scheduling.x-k8s.io, of scheduler-plugins */
-    MU_GANG_VOLCANO       /* scheduling.volcano.sh */
+    MU_GANG_VOLCANO,      /* scheduling.volcano.sh; not waited for when the pods state a size */
+    MU_GANG_WORKLOAD,     /* scheduling.k8s.io Workload of Kubernetes 1.35: a part of it each */
+    MU_GANG_KAI,          /* scheduling.run.ai */
+    MU_GANG_GODEL,        /* scheduling.godel.kubewharf.io */
+    /* All that there is to know stands on the pods: */
+    MU_GANG_LIGHTWEIGHT,
+    MU_GANG_KOORDINATOR,
+    MU_GANG_YUNIKORN,
+    MU_GANG_KUEUE,
+    MU_GANG_ARMADA,
+    MU_GANG_SOURCES
 };
-/* A pod's gang, from the pod object alone. Identity: (namespace, source, name). */
+static inline bool mu_gang_has_object(enum mu_gang_source source)
+{
+    return source >= MU_GANG_NATIVE && source <= MU_GANG_GODEL;
+}
+
+/* A sub-group: members with a minimum of their own. */
+struct mu_group_subgroup {
+    struct mu_str name;
+    uint32_t min; /* members that must run together; 0: some, the number is not stated here */
+    bool single;  /* MU_GANG_WORKLOAD: no gang, its pods are placed one by one */
+};
+/* A pod's gang, from the pod object alone. Identity: (namespace, source, name). Where there is an
+ * object, that one is heard and what the pods state is not. */
 struct mu_gang_ref {
     enum mu_gang_source source;
     struct mu_str name;     /* empty for MU_GANG_SOLO */
     struct mu_str subgroup; /* empty: the gang's only sub-group */
     uint32_t size;          /* members that must run together; 0: not stated (quiet time) */
+    uint32_t subgroup_min;  /* members of its own sub-group that must; 0: not stated */
+    /* MU_GANG_WORKLOAD: the object and which part of it. Else empty: the object is named as the
+     * gang, and describes all of it. */
+    struct mu_str object, part;
+    /* All sub-groups that must be there, where the pod says which; at most MU_SUBGROUPS_MAX. */
+    const struct mu_group_subgroup *subgroups;
+    uint32_t subgroup_count;
+    bool waiting_only;      /* once the minimum runs, newcomers need as many beside them again */
+    struct mu_str pack_key; /* all members in one domain of this node label; empty: anywhere */
+    bool pack_required;
+    uint32_t timeout_s; /* for a part that is bound to be completed; 0: not stated */
 };
 
 /* An object that describes a gang: what its pods do not say themselves. */
-struct mu_group_subgroup {
-    struct mu_str name;
-    uint32_t min;
-};
 struct mu_group_object {
     struct mu_str ns;
     struct mu_str name;
     enum mu_gang_source source;
     struct mu_str uid;
     uint64_t version;
-    uint32_t min; /* members that must run together; 0: not stated */
+    uint32_t unbuilt; /* set of enum mu_rule: why no member can be placed */
+    uint32_t min;     /* members that must run together; 0: not stated */
     const struct mu_group_subgroup *subgroups;
     uint32_t subgroup_count;
     bool single_policy; /* no gang: its pods are placed one by one */

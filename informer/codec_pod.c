@@ -357,15 +357,54 @@ static int put_tolerations(struct mu_pod_reader *r)
     return 0;
 }
 
+/* Gangs that the engine cannot place yet: it knows no group objects, no minima of sub-groups, no
+ * domains. */
+static void hold_back(struct mu_pod_object *pod)
+{
+    const struct mu_gang_ref *gang = &pod->gang;
+    if (mu_gang_has_object(gang->source) && gang->size == 0)
+        pod->unbuilt |= MU_RULE_GANG_OBJECT;
+    if (gang->subgroup_count > 0 || gang->pack_key.len > 0 || gang->waiting_only)
+        pod->unbuilt |= MU_RULE_GANG_DIALECT;
+}
+
+/* What the pod says about its gang. A problem is told as others are: the pod waits with it. */
+static int put_gang(struct mu_pod_reader *r)
+{
+    const struct mu_view_workload_ref *workload = r->spec->workload;
+    const struct mu_view_scheduling_group *group = r->spec->group;
+    struct mu_dialect_pod pod = {.ns = r->out->ns,
+                                 .labels = r->meta->labels.items,
+                                 .label_count = r->meta->labels.count,
+                                 .annotations = r->meta->annotations.items,
+                                 .annotation_count = r->meta->annotations.count,
+                                 .has_group = group != NULL,
+                                 .has_workload = workload != NULL};
+    struct mu_dialect_problem problem;
+    if (group != NULL)
+        pod.group = group->name;
+    if (workload != NULL) {
+        pod.workload = workload->name;
+        pod.pod_group = workload->pod_group;
+        pod.replica = workload->replica;
+    }
+    if (mu_dialect_read(&pod, r->arena, &r->out->gang, &r->out->spared, &problem) != 0)
+        return mu_pod_no_memory(r, "gang");
+    hold_back(r->out);
+    if (problem.rule == 0)
+        return 0;
+    r->out->unbuilt |= problem.rule;
+    mu_pod_warn(r, problem.field, problem.key, problem.expected);
+    return 0;
+}
+
 /* Labels are read in full for the gang's sake: a dialect's key may be anywhere among them. */
 static int put_labels(struct mu_pod_reader *r)
 {
     const struct mu_pair_list *labels = &r->meta->labels;
-    const struct mu_pair_list *annotations = &r->meta->annotations;
-    bool native = mu_numbers_have(r->spec->numbers, MU_SPEC_SCHEDULING_GROUP) ||
-                  mu_numbers_have(r->spec->numbers, MU_SPEC_WORKLOAD_REF);
-    mu_dialect_normalise(labels->items, labels->count, annotations->items, annotations->count,
-                         native, &r->out->gang, &r->out->unbuilt);
+    int rc = put_gang(r);
+    if (rc != 0)
+        return rc;
     if (labels->count > MU_LABELS_PER_OBJECT)
         return mu_pod_leave_out(r, "metadata.labels", labels->count, MU_LABELS_PER_OBJECT);
     r->out->labels = labels->items;

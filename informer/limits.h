@@ -24,6 +24,7 @@
 #define MU_WALK_BYTES_MAX      (128u << 10)
 #define MU_WALK_VIEW_BYTES_MAX (1u << 20)
 #define MU_STATUS_BYTES_MAX    (1u << 20) /* an error body worth decoding */
+#define MU_GANG_JSON_BYTES_MAX (1u << 16) /* a list in an annotation about a gang */
 /* Container statuses of one pod that are looked at; matching them to containers is quadratic. */
 #define MU_CONTAINER_STATUSES_MAX 512u
 

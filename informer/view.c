@@ -282,11 +282,15 @@ FORM(gate, pod_scheduling_gate);
 static const struct mu_field pod_claim[] = {[1] = NO(TEXT), [3] = NO(TEXT), [4] = NO(TEXT)};
 FORM(pod_claim, pod_resource_claim);
 
-static const struct mu_field workload_ref[] = {[1] = NO(TEXT), [2] = NO(TEXT), [3] = NO(TEXT)};
-FORM(workload_ref, workload_reference);
+static const struct mu_field workload_ref[] = {
+    [1] = TEXT(mu_view_workload_ref, name),
+    [2] = TEXT(mu_view_workload_ref, pod_group),
+    [3] = TEXT(mu_view_workload_ref, replica),
+};
+TYPE(workload_ref, mu_view_workload_ref, workload_reference);
 
-static const struct mu_field scheduling_group[] = {[1] = NO(TEXT)};
-FORM(scheduling_group, pod_scheduling_group);
+static const struct mu_field scheduling_group[] = {[1] = TEXT(mu_view_scheduling_group, name)};
+TYPE(scheduling_group, mu_view_scheduling_group, pod_scheduling_group);
 
 static const struct mu_field spec[] = {
     [1] = MANY(mu_view_spec, volumes, volume),
@@ -313,8 +317,8 @@ static const struct mu_field spec[] = {
     [MU_SPEC_GATES] = NO_MANY(gate),
     [MU_SPEC_RESOURCE_CLAIMS] = NO_MANY(pod_claim),
     [40] = ONE(mu_view_spec, resources, resources),
-    [MU_SPEC_WORKLOAD_REF] = NO_ONE(workload_ref),
-    [MU_SPEC_SCHEDULING_GROUP] = NO_ONE(scheduling_group),
+    [42] = ONE(mu_view_spec, workload, workload_ref),
+    [43] = ONE(mu_view_spec, group, scheduling_group),
 };
 NUMBERED(spec, mu_view_spec, pod_spec);
 

@@ -201,6 +201,12 @@ struct mu_view_volume_source {
 struct mu_view_volume {
     const struct mu_view_volume_source *source;
 };
+struct mu_view_workload_ref {
+    struct mu_str name, pod_group, replica;
+};
+struct mu_view_scheduling_group {
+    struct mu_str name;
+};
 struct mu_view_spec {
     mu_numbers numbers;
     struct {
@@ -222,14 +228,10 @@ struct mu_view_spec {
         const struct mu_view_spread *items;
         uint32_t count;
     } spreads;
+    const struct mu_view_workload_ref *workload;
+    const struct mu_view_scheduling_group *group;
 };
-enum {
-    MU_SPEC_HOST_USERS = 37,
-    MU_SPEC_GATES = 38,
-    MU_SPEC_RESOURCE_CLAIMS = 39,
-    MU_SPEC_WORKLOAD_REF = 42,
-    MU_SPEC_SCHEDULING_GROUP = 43
-};
+enum { MU_SPEC_HOST_USERS = 37, MU_SPEC_GATES = 38, MU_SPEC_RESOURCE_CLAIMS = 39 };
 struct mu_view_condition {
     struct mu_str type, status, reason, message;
 };

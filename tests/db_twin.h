@@ -289,8 +289,10 @@ static void send_pod(struct twin *t, uint32_t pod, const struct twin_pod *p)
         .tolerations = &toleration,
         .toleration_count = p->tolerates};
     if (p->source != MU_GANG_SOLO)
-        object.gang = (struct mu_gang_ref){p->source, mu_str_of(gangs[p->gang]),
-                                           mu_str_of(subgroups[p->subgroup]), p->size};
+        object.gang = (struct mu_gang_ref){.source = p->source,
+                                           .name = mu_str_of(gangs[p->gang]),
+                                           .subgroup = mu_str_of(subgroups[p->subgroup]),
+                                           .size = p->size};
     assert_int_equal(mu_db_pod_upsert(t->db, &object, t->now_ns, NULL), 0);
 }
 

@@ -105,6 +105,13 @@ static void test_pod_rules__declared_features__where_the_node_must_know(void **s
     kit_destroy(kit);
 }
 
+static void assert_gang(const struct kit *kit, enum mu_gang_source source, const char *name)
+{
+    assert_int_equal(kit->out.gang.source, source);
+    assert_true(mu_str_equal(kit->out.gang.name, mu_str_of(name)));
+}
+
+/* The dialects have their own tests; here: that the codec hands over all that they read. */
 static void test_pod_rules__gangs__native_and_other_dialects(void **state)
 {
     (void)state;
@@ -114,16 +121,25 @@ static void test_pod_rules__gangs__native_and_other_dialects(void **state)
     Kube__StringEntry entries[2] = {KUBE__STRING_ENTRY__INIT, KUBE__STRING_ENTRY__INIT};
     Kube__StringEntry *list[2] = {&entries[0], &entries[1]};
     kit->spec.schedulinggroup = &group;
-    assert_rule(kit, MU_RULE_GANG_DIALECT);
+    assert_rule(kit, MU_RULE_GANG_SPEC);
+    group.podgroupname = FIXTURE_TEXT("native");
+    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_gang(kit, MU_GANG_NATIVE, "native");
     kit->spec.schedulinggroup = NULL;
     kit->spec.workloadref = &workload;
-    assert_rule(kit, MU_RULE_GANG_DIALECT);
+    assert_rule(kit, MU_RULE_GANG_SPEC);
+    workload.name = FIXTURE_TEXT("w");
+    workload.podgroup = FIXTURE_TEXT("p");
+    workload.podgroupreplicakey = FIXTURE_TEXT("r");
+    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_gang(kit, MU_GANG_WORKLOAD, "w/p/r");
     kit->spec.workloadref = NULL;
     entries[0].key = FIXTURE_TEXT("scheduling.x-k8s.io/pod-group");
     entries[0].value = FIXTURE_TEXT("g");
     kit->meta.n_labels = 1;
     kit->meta.labels = list;
-    assert_rule(kit, MU_RULE_GANG_DIALECT);
+    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_gang(kit, MU_GANG_COSCHEDULING, "g");
     kit->meta.n_labels = 0;
     entries[0].key = FIXTURE_TEXT("muster.dev/pod-group");
     entries[1].key = FIXTURE_TEXT("muster.dev/pod-group-size");
@@ -131,11 +147,15 @@ static void test_pod_rules__gangs__native_and_other_dialects(void **state)
     kit->meta.n_annotations = 2;
     kit->meta.annotations = list;
     assert_rule(kit, 0);
-    assert_int_equal(kit->out.gang.source, MU_GANG_MUSTER);
-    assert_true(mu_str_equal(kit->out.gang.name, MU_STR("g")));
+    assert_gang(kit, MU_GANG_MUSTER, "g");
     assert_int_equal(kit->out.gang.size, 8);
+    assert_false(kit->out.spared);
     entries[1].value = FIXTURE_TEXT("eight");
     assert_rule(kit, MU_RULE_GANG_SPEC);
+    entries[1].key = FIXTURE_TEXT("volcano.sh/preemptable");
+    entries[1].value = FIXTURE_TEXT("false");
+    assert_rule(kit, 0);
+    assert_true(kit->out.spared);
     kit_destroy(kit);
 }
 

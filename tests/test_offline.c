@@ -186,25 +186,18 @@ static void test_place__groups__wait_where_nothing_can_be_known(void **state)
     settles(MEMBER("a", COSCHEDULING ", namespace: x", "")
                 GROUP("scheduling.x-k8s.io/v1alpha1", "{}"),
             0, "WaitingForGang"); /* of another namespace */
-    /* two dialects on one pod, two groups, a dialect that is not built beside */
-    settles(MEMBER("a", COSCHEDULING, NATIVE) GROUP("scheduling.x-k8s.io/v1alpha1", "{}"), 0,
-            "Unsupported");
+    /* two groups of one dialect */
     settles(MEMBER("a",
                    ", annotations: {scheduling.k8s.io/group-name: g, "
                    "scheduling.volcano.sh/group-name: h}",
                    "") GROUP("scheduling.volcano.sh/v1beta1", "{}"),
             0, "Unsupported");
-    settles(MEMBER("a",
-                   ", annotations: {scheduling.k8s.io/group-name: g, "
-                   "scheduling.volcano.sh/group-min-member: '1'}",
-                   "") GROUP("scheduling.volcano.sh/v1beta1", "{}"),
-            0, "Unsupported");
-    settles(MEMBER("a", ", annotations: {pod-group: g, scheduling.k8s.io/group-name: g}", "")
-                GROUP("scheduling.volcano.sh/v1beta1", "{}"),
-            0, "Unsupported");
+    /* of two dialects on one pod the first decides, and only its object will do */
+    settles(MEMBER("a", COSCHEDULING, NATIVE) GROUP("scheduling.x-k8s.io/v1alpha1", "{}"), 0,
+            "WaitingForGang");
     settles(MEMBER("a", VOLCANO, "workloadRef: {name: w, podGroup: g}, ")
                 GROUP("scheduling.volcano.sh/v1beta1", "{}"),
-            0, "Unsupported");
+            0, "WaitingForGang");
     /* rules of the object that are not built; minima of tasks that members could miss */
     settles(MEMBER("a", VOLCANO, "")
                 GROUP("scheduling.volcano.sh/v1beta1", "{subGroupPolicy: [{name: x}]}"),

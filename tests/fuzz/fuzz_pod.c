@@ -121,6 +121,24 @@ static void check_placement(const struct mu_pod_object *pod)
     MU_ASSERT(pod->devices < UINT64_C(1) << MU_DEVICES_PER_NODE);
 }
 
+static void check_gang(const struct mu_pod_object *pod)
+{
+    const struct mu_gang_ref *gang = &pod->gang;
+    MU_ASSERT(gang->source < MU_GANG_SOURCES);
+    MU_ASSERT((gang->source == MU_GANG_SOLO) == (gang->name.len == 0));
+    MU_ASSERT(gang->name.len <= MU_GANG_NAME_BYTES_MAX && gang->size <= MU_GANG_MEMBERS_MAX);
+    MU_ASSERT(gang->subgroup.len <= MU_NAME_BYTES_MAX);
+    MU_ASSERT(gang->subgroup_min <= MU_GANG_MEMBERS_MAX);
+    MU_ASSERT(gang->subgroup_count <= MU_SUBGROUPS_MAX);
+    for (uint32_t i = 0; i < gang->subgroup_count; i++) {
+        MU_ASSERT(gang->subgroups[i].name.len > 0);
+        MU_ASSERT(gang->subgroups[i].name.len <= MU_NAME_BYTES_MAX);
+        MU_ASSERT(gang->subgroups[i].min <= MU_GANG_MEMBERS_MAX);
+        bool twice = i > 0 && mu_str_equal(gang->subgroups[i - 1].name, gang->subgroups[i].name);
+        MU_ASSERT(!twice || (pod->unbuilt & MU_RULE_GANG_SPEC) != 0);
+    }
+}
+
 static void try_pod(struct mu_str raw, struct mu_arena *arena)
 {
     struct mu_pod_object pod;
@@ -136,8 +154,7 @@ static void try_pod(struct mu_str raw, struct mu_arena *arena)
     MU_ASSERT(pod.ns.len > 0 && pod.node_name.len <= MU_NAME_BYTES_MAX);
     MU_ASSERT(pod.selector_count <= MU_LABELS_PER_OBJECT);
     MU_ASSERT(pod.toleration_count <= MU_TOLERATIONS_PER_POD);
-    MU_ASSERT(pod.gang.size <= MU_GANG_MEMBERS_MAX && pod.gang.name.len <= MU_NAME_BYTES_MAX);
-    MU_ASSERT((pod.gang.source == MU_GANG_SOLO) == (pod.gang.name.len == 0));
+    check_gang(&pod);
     check_amounts(pod.requests, pod.request_count, 1);
     for (uint32_t i = 0; i < pod.request_count; i++)
         MU_ASSERT(pod.requests[i].value < MU_AMOUNT_MAX || (pod.unbuilt & MU_RULE_REQUEST) != 0);

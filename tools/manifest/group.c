@@ -1,6 +1,5 @@
 /*
- * A pod names its group in a field, a label or an annotation of the dialect. If it carries marks of
- * a second dialect, nothing is guessed: its group is not settled here, and the pod waits.
+ * Which group a pod names is its dialect's to say (informer/dialect.h).
  *
  * Of an object only what decides on placing is read: the minimum, whether there is a gang at all,
  * the priority. Minimal resources and timeouts have no say: a gang is placed whole or not, at once.
@@ -20,47 +19,15 @@
 
 /* ---- pods --------------------------------------------------------------------------------- */
 
-static const struct {
-    const char *key;
-    enum mu_gang_source source;
-    bool label; /* or an annotation */
-} marks[] = {{"scheduling.x-k8s.io/pod-group", MU_GANG_COSCHEDULING, true},
-             {"scheduling.k8s.io/group-name", MU_GANG_VOLCANO, false},
-             {"scheduling.volcano.sh/group-name", MU_GANG_VOLCANO, false}};
-
-/* A second group is as good as a second dialect. */
-static void name_group(struct mu_group_name *out, enum mu_gang_source source, const char *name)
-{
-    struct mu_str text = mu_str_of(name);
-    bool first = out->source == MU_GANG_SOLO;
-    bool again = out->source == source && mu_str_equal(out->name, text);
-    out->alone = text.len > 0 && (first || (out->alone && again));
-    out->source = source;
-    out->name = text;
-}
-
-/* Take the marks out of the pairs; what remains goes to *rest. */
-static int take_marks(Kube__StringEntry *const *pairs, size_t count, bool label,
-                      struct mu_arena *arena, struct mu_group_name *out, struct mu_label **rest,
-                      uint32_t *rest_count)
+static int copy_pairs(Kube__StringEntry *const *pairs, size_t count, struct mu_arena *arena,
+                      struct mu_label **out)
 {
     struct mu_label *copy = mu_arena_alloc(arena, (count + 1) * sizeof *copy);
-    uint32_t n = 0;
     if (copy == NULL)
         return MU_ENOMEM;
-    for (size_t i = 0; i < count; i++) {
-        struct mu_str key = mu_str_of(pairs[i]->key);
-        size_t m = 0;
-        while (m < sizeof marks / sizeof marks[0] &&
-               (marks[m].label != label || !mu_str_equal(key, mu_str_of(marks[m].key))))
-            m++;
-        if (m < sizeof marks / sizeof marks[0])
-            name_group(out, marks[m].source, pairs[i]->value);
-        else
-            copy[n++] = (struct mu_label){key, mu_str_of(pairs[i]->value)};
-    }
-    *rest = copy;
-    *rest_count = n;
+    for (size_t i = 0; i < count; i++)
+        copy[i] = (struct mu_label){mu_str_of(pairs[i]->key), mu_str_of(pairs[i]->value)};
+    *out = copy;
     return 0;
 }
 
@@ -70,22 +37,34 @@ int mu_group_of_pod(const Kube__Pod *pod, struct mu_arena *arena, struct mu_grou
     const Kube__PodSpec *spec = pod->spec;
     struct mu_label *labels = NULL;
     struct mu_label *annotations = NULL;
-    uint32_t label_count = 0;
-    uint32_t annotation_count = 0;
     *out = (struct mu_group_name){.source = MU_GANG_SOLO};
-    if (spec->schedulinggroup != NULL)
-        name_group(out, MU_GANG_NATIVE, spec->schedulinggroup->podgroupname);
-    int rc = take_marks(meta->labels, meta->n_labels, true, arena, out, &labels, &label_count);
+    int rc = copy_pairs(meta->labels, meta->n_labels, arena, &labels);
     if (rc == 0)
-        rc = take_marks(meta->annotations, meta->n_annotations, false, arena, out, &annotations,
-                        &annotation_count);
-    if (rc != 0 || out->source == MU_GANG_SOLO)
+        rc = copy_pairs(meta->annotations, meta->n_annotations, arena, &annotations);
+    if (rc != 0)
         return rc;
-    struct mu_gang_ref other;
-    uint32_t unbuilt = 0;
-    mu_dialect_normalise(labels, label_count, annotations, annotation_count,
-                         spec->workloadref != NULL, &other, &unbuilt);
-    out->alone = out->alone && other.source == MU_GANG_SOLO && unbuilt == 0;
+    struct mu_dialect_pod view = {.ns = mu_str_of(meta->namespace_),
+                                  .labels = labels,
+                                  .label_count = (uint32_t)meta->n_labels,
+                                  .annotations = annotations,
+                                  .annotation_count = (uint32_t)meta->n_annotations,
+                                  .has_group = spec->schedulinggroup != NULL,
+                                  .has_workload = spec->workloadref != NULL};
+    if (view.has_group)
+        view.group = mu_str_of(spec->schedulinggroup->podgroupname);
+    if (view.has_workload) {
+        view.workload = mu_str_of(spec->workloadref->name);
+        view.pod_group = mu_str_of(spec->workloadref->podgroup);
+        view.replica = mu_str_of(spec->workloadref->podgroupreplicakey);
+    }
+    struct mu_gang_ref gang;
+    struct mu_dialect_problem problem;
+    bool spared;
+    rc = mu_dialect_read(&view, arena, &gang, &spared, &problem);
+    if (rc != 0 || problem.rule != 0 || !mu_gang_has_object(gang.source))
+        return rc;
+    out->source = gang.source;
+    out->name = gang.object.len > 0 ? gang.object : gang.name;
     return 0;
 }
 

@@ -12,9 +12,8 @@
 
 /* The group that a pod names. */
 struct mu_group_name {
-    enum mu_gang_source source; /* MU_GANG_SOLO: none */
-    struct mu_str name;         /* borrowed from the pod */
-    bool alone;                 /* the pod says nothing else that would make it one of a gang */
+    enum mu_gang_source source; /* MU_GANG_SOLO: none that has an object, or none that is sound */
+    struct mu_str name;         /* borrowed from the pod or in the arena */
 };
 /* Errors: MU_ENOMEM (the arena is full). Cost: O(labels and annotations). */
 int mu_group_of_pod(const Kube__Pod *pod, struct mu_arena *arena, struct mu_group_name *out);

@@ -166,26 +166,21 @@ void mu_manifest_resolve(struct mu_manifest *m)
             resolve_pod(m, &m->objects[i], lowest);
 }
 
-/* The pod's gang, if an object describes it. The decoder knows the dialect and no objects, so that
- * it has held the pod back; so it stays where the object uses what is not built. */
+/* The pod's gang, if an object describes it. The decoder knows no objects, so that it has held the
+ * pod back; so it stays where there is none, or where the object uses what is not built. */
 static void settle_group(const struct mu_manifest *m, const struct mu_manifest_object *object,
                          struct mu_pod_object *pod)
 {
-    if (object->group.len == 0 || !object->group_alone)
+    if (object->group.len == 0)
         return;
     uint32_t found = mu_manifest_lookup(m, object->group_kind, object->ns, object->group);
-    pod->gang =
-        (struct mu_gang_ref){.source = (enum mu_gang_source)(object->group_kind - MU_OBJECT_GROUP),
-                             .name = object->group};
-    if (found == MU_INDEX_NONE) {
-        pod->unbuilt = (pod->unbuilt & ~(uint32_t)MU_RULE_GANG_DIALECT) | MU_RULE_GANG_OBJECT;
+    if (found == MU_INDEX_NONE)
         return;
-    }
     const struct mu_manifest_object *group = &m->objects[found];
+    pod->unbuilt &= ~(uint32_t)MU_RULE_GANG_OBJECT;
     if (group->group_unbuilt || (group->group_tasks && group->group_members > group->group_size))
-        return;
-    pod->unbuilt &= ~(uint32_t)MU_RULE_GANG_DIALECT;
-    if (group->group_single)
+        pod->unbuilt |= MU_RULE_GANG_DIALECT;
+    else if (group->group_single)
         pod->gang = (struct mu_gang_ref){.source = MU_GANG_SOLO};
     else
         pod->gang.size = group->group_size;

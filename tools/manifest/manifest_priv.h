@@ -15,7 +15,7 @@ enum mu_manifest_kind {
     MU_OBJECT_PRIORITY,
     MU_OBJECT_GROUP /* + enum mu_gang_source: dialects have names of their own */
 };
-#define MU_OBJECT_KINDS (MU_OBJECT_GROUP + MU_GANG_VOLCANO + 1u)
+#define MU_OBJECT_KINDS (MU_OBJECT_GROUP + (unsigned)MU_GANG_SOURCES)
 
 /* Strings live in the manifest's store. */
 struct mu_manifest_object {
@@ -26,7 +26,6 @@ struct mu_manifest_object {
     uint64_t created_s;           /* pods; 0: not said */
     int32_t priority;    /* pods, groups: what spec.priority says; priority classes: their value */
     bool has_priority;   /* pods, groups: it says something; priority classes: global default */
-    bool group_alone;    /* pods: nothing else makes it one of a gang */
     bool group_single;   /* groups: no gang after all */
     bool group_tasks;    /* groups: part of the size is stated task by task */
     bool group_unbuilt;  /* groups: uses a rule that is not built */

@@ -316,7 +316,6 @@ static void read_pod(struct object *o)
         .priority = pod->spec->priority,
         .has_priority = pod->spec->has_priority,
         .group = group.name,
-        .group_alone = group.alone,
         .group_kind = (uint8_t)(MU_OBJECT_GROUP + group.source),
         .created_s = created != NULL && created->seconds > 0 ? (uint64_t)created->seconds : 0};
     add_encoded(o, &object, &pod->base);
