@@ -17,6 +17,53 @@ enum {
     RECLAIM_BUDGET = 1024 /* things freed at one boundary: some tens of microseconds */
 };
 
+/* --- blocks that replicas show ---------------------------------------------------------------- */
+
+void *mu_shown_alloc(size_t bytes)
+{
+    struct mu_released *head = mu_mem_alloc(sizeof *head + bytes);
+    return head == NULL ? NULL : head + 1;
+}
+
+static struct mu_released *head_of(const void *shown)
+{
+    return (struct mu_released *)(uintptr_t)shown - 1; /* ours to free */
+}
+
+void mu_shown_cancel(const void *shown)
+{
+    if (shown != NULL)
+        mu_mem_free(head_of(shown));
+}
+
+void mu_shown_release(struct mu_db *db, const void *shown)
+{
+    if (shown == NULL)
+        return;
+    struct mu_released *head = head_of(shown);
+    *head = (struct mu_released){.tag = db->reach};
+    if (db->shown_last != NULL)
+        db->shown_last->next = head;
+    else
+        db->shown_first = head;
+    db->shown_last = head;
+}
+
+static void reclaim_shown(struct mu_db *db, uint64_t safe, uint32_t budget)
+{
+    for (uint32_t i = 0; i < budget; i++) {
+        struct mu_released *head = db->shown_first;
+        if (head == NULL || head->tag > safe)
+            break;
+        db->shown_first = head->next;
+        if (db->shown_first == NULL)
+            db->shown_last = NULL;
+        mu_mem_free(head);
+    }
+}
+
+/* --- life ---------------------------------------------------------------------------------- */
+
 static int copy_names(struct mu_db *db, const struct mu_db_config *config)
 {
     if (config->scheduler_name_count == 0)
@@ -52,7 +99,7 @@ static int create_tables(struct mu_db *db, const struct mu_db_config *config)
     db->gang_by_name = mu_index_create(0, mu_gang_equal, mu_gang_hash, db);
     if (db->pod_by_uid == NULL || db->pod_by_name == NULL || db->gang_by_name == NULL)
         return MU_ENOMEM;
-    return 0;
+    return mu_occupants_create(db);
 }
 
 struct mu_db *mu_db_create(const struct mu_db_config *config)
@@ -84,6 +131,8 @@ void mu_db_destroy(struct mu_db *db)
     while (db->replica_count != 0)
         mu_db_replica_destroy(db, &db->replicas[0]->shown);
     mu_census_destroy(db);
+    mu_occupants_destroy(db);
+    reclaim_shown(db, UINT64_MAX, UINT32_MAX);
     mu_gang_destroy_all(db);
     mu_pod_destroy_all(db);
     mu_node_destroy_all(db);
@@ -153,7 +202,7 @@ void mu_db_reclaim(struct mu_db *db)
             db->released_last = NULL;
         mu_mem_free(block);
     }
-    mu_census_reclaim(db, safe, RECLAIM_BUDGET);
+    reclaim_shown(db, safe, RECLAIM_BUDGET);
     mu_model_reclaim(db->model, safe, RECLAIM_BUDGET);
 }
 

@@ -132,12 +132,6 @@ struct mu_class_rec {
     const struct mu_class_census *block;
 };
 
-/* Before every shown block: when it was released. */
-struct mu_released {
-    struct mu_released *next;
-    uint64_t tag;
-};
-
 /* A walk over everything for what is new: rows, then kins, then pods. */
 enum mu_stage { MU_STAGE_NONE, MU_STAGE_ROWS, MU_STAGE_KINS, MU_STAGE_PODS };
 enum { MU_ANCHOR_BUCKETS = 1 << 14, MU_CHANGED_NAMESPACES = 64, MU_PORT_BUCKETS = 1024 };
@@ -191,7 +185,6 @@ struct mu_books {
     uint32_t waiting; /* censuses */
     bool rows_wanted, kins_wanted;
     struct mu_changed_namespaces changed, changed_now;
-    struct mu_released *released_first, *released_last;
     struct mu_shadow shadow;
 };
 
@@ -300,9 +293,6 @@ int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step);
 void mu_census_reset(struct mu_db *db, uint32_t census);
 /* Clear the counts of those, until *spent reaches `budget`. */
 void mu_census_clear(struct mu_db *db, uint32_t budget, uint32_t *spent);
-/* A block's memory: a head for its release, `bytes` to show. Errors: NULL. */
-void *mu_shown_alloc(size_t bytes);
-void mu_shown_release(struct mu_db *db, const void *shown);
 /* Room for one more kin / class / census number in every replica's sets. Errors: MU_ENOMEM. */
 int mu_census_marks_reserve(struct mu_db *db, uint32_t census);
 int mu_field_marks_reserve(struct mu_db *db, uint32_t field);

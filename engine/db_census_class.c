@@ -21,42 +21,6 @@ enum {
     CLEARED_PER_ROW = 16
 };
 
-/* --- shown blocks ---------------------------------------------------------------------------- */
-
-void *mu_shown_alloc(size_t bytes)
-{
-    struct mu_released *head = mu_mem_alloc(sizeof *head + bytes);
-    return head == NULL ? NULL : head + 1;
-}
-
-void mu_shown_release(struct mu_db *db, const void *shown)
-{
-    struct mu_books *b = db->books;
-    if (shown == NULL)
-        return;
-    struct mu_released *head = (struct mu_released *)(uintptr_t)shown - 1; /* ours to free */
-    *head = (struct mu_released){.tag = db->reach};
-    if (b->released_last != NULL)
-        b->released_last->next = head;
-    else
-        b->released_first = head;
-    b->released_last = head;
-}
-
-void mu_census_reclaim(struct mu_db *db, uint64_t safe, uint32_t budget)
-{
-    struct mu_books *b = db->books;
-    for (uint32_t i = 0; b != NULL && i < budget; i++) {
-        struct mu_released *head = b->released_first;
-        if (head == NULL || head->tag > safe)
-            break;
-        b->released_first = head->next;
-        if (b->released_first == NULL)
-            b->released_last = NULL;
-        mu_mem_free(head);
-    }
-}
-
 /* --- censuses -------------------------------------------------------------------------------- */
 
 static uint64_t content_hash(const struct mu_census *c)
@@ -406,7 +370,7 @@ static int class_make(struct mu_db *db, const struct mu_class *c, struct mu_clas
         rc = add_ports(db, c, &l);
     if (rc != 0) {
         lists_release(db, &l);
-        mu_mem_free((struct mu_released *)(void *)block - 1);
+        mu_shown_cancel(block);
         return rc;
     }
     *block = (struct mu_class_census){.terms = l.terms,
@@ -504,9 +468,4 @@ void mu_class_destroy_all(struct mu_db *db)
     mu_pages_fini(&b->classes);
     mu_rowset_fini(&b->classes_idle);
     mu_rowset_fini(&b->to_clear);
-    for (struct mu_released *head = b->released_first; head != NULL;) {
-        struct mu_released *next = head->next;
-        mu_mem_free(head);
-        head = next;
-    }
 }

@@ -198,6 +198,7 @@ void mu_gang_drop_if_empty(struct mu_db *db, uint32_t gang)
     block_release(db, g->row.block);
     if ((g->row.flags & MU_GANG_PENDING) != 0)
         db->pending_gangs--;
+    mu_occupants_gang_moved(db, &g->row, &(struct mu_gang_row){.flags = 0});
     g->row.generation++;
     mark_shown(db, gang);
     db->changed = true;
@@ -261,7 +262,7 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
     uint32_t stated = 0;
     MU_ASSERT(g->used && g->members != MU_NONE);
     const struct mu_symbol subgroup = mu_pod_at(db, g->members)->subgroup;
-    bool was_pending = (row->flags & MU_GANG_PENDING) != 0;
+    const struct mu_gang_row before = *row;
     row->member_count = row->placed_count = row->blocked_count = row->blocked_rules = 0;
     row->bound_count = 0;
     row->priority = INT32_MAX;
@@ -299,7 +300,8 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
     if (row->placed_count != 0 && row->placed_count < row->size)
         row->flags |= MU_GANG_SHORT;
     db->pending_gangs += (row->flags & MU_GANG_PENDING) != 0;
-    db->pending_gangs -= was_pending;
+    db->pending_gangs -= (before.flags & MU_GANG_PENDING) != 0;
+    mu_occupants_gang_moved(db, &before, row);
 }
 
 /* --- blocks -------------------------------------------------------------------------------- */

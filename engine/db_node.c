@@ -392,6 +392,7 @@ static void move_row(struct mu_db *db, uint32_t old, uint32_t row)
     to->hostname = from->hostname;
     to->uid = from->uid;
     mu_row_images_move(db, old, row);
+    mu_occupants_row_moved(db, old, row);
     /* The name's reference moves along; obtain_row's caller holds another for the facts. */
     mu_row_release(db, capacity, old);
     release_capacity(db, capacity);

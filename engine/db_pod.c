@@ -291,6 +291,8 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     flags |= pod->gated ? MU_POD_GATED : 0u;
     flags |= pod->controlled ? MU_POD_CONTROLLED : 0u;
     flags |= bound ? MU_POD_BOUND : 0u;
+    flags |= pod->spared ? MU_POD_SPARED : 0u;
+    flags |= pod->never_preempts ? MU_POD_NEVER : 0u;
     bool nominated = !bound && !terminal && pod->nominated_node.len != 0 &&
                      pod->nominated_node.len <= MU_NAME_BYTES_MAX;
     flags |= nominated ? MU_POD_NOMINATED : 0u;
@@ -498,6 +500,10 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
         *what = "gang";
         rc = obtain_gang(db, p, f);
     }
+    if (rc == 0) {
+        *what = "priority";
+        rc = mu_occupants_reserve(db, pod->priority);
+    }
     if (rc == 0 && (f->flags & MU_POD_NOMINATED) != 0) {
         *what = "status.nominatedNodeName";
         rc = obtain_nomination(db, pod, p, f);
@@ -524,6 +530,7 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
            before->priority != after->priority || before->created_s != after->created_s ||
            before->gang_size != after->gang_size || before->subgroup.v != after->subgroup.v ||
            before->unbuilt != after->unbuilt ||
+           ((before->flags ^ after->flags) & MU_POD_NEVER) != 0 ||
            (role == MU_ROLE_PENDING &&
             (before->class_ix.v != after->class_ix.v || before->kin.v != after->kin.v));
 }
@@ -542,6 +549,12 @@ static void keep_refusal(const struct mu_pod_rec *p, const struct mu_pod_object 
         f->unbuilt = p->unbuilt;
 }
 
+/* Seconds as a record keeps them. */
+static uint32_t seconds(uint64_t s)
+{
+    return s < UINT32_MAX ? (uint32_t)s : UINT32_MAX - 1;
+}
+
 /* Write prepared facts into the record; it takes over all references. */
 static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *object,
                    const struct pod_facts *f, uint64_t now_ns)
@@ -558,7 +571,8 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     if (((before.flags | f->flags) & MU_POD_NOMINATED) != 0)
         mu_nominated_set(db, pod, f->nominated);
     p->version = object->version;
-    p->created_s = object->created_s;
+    p->created_s = seconds(object->created_s);
+    p->started_s = object->started_s == 0 ? UINT32_MAX : seconds(object->started_s);
     p->subgroup = f->subgroup;
     p->gang_size = f->gang_ref.size;
     p->unbuilt = f->unbuilt;
@@ -573,6 +587,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
         else if (mu_pod_role(p) == MU_ROLE_PENDING)
             mu_gang_renew(db, f->gang);
     }
+    mu_occupants_pod_moved(db, &before, p);
     if (before.gang.v != MU_NONE && before.gang.v != f->gang)
         mu_gang_drop_if_empty(db, before.gang.v);
     if ((before.flags & MU_POD_USED) != 0) {
@@ -640,6 +655,7 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     (void)now_ns;
     struct mu_pod_rec *p = mu_pod_at(db, pod);
     MU_ASSERT((p->flags & MU_POD_USED) != 0);
+    const struct mu_pod_rec before = *p;
     uint32_t gang = p->gang.v;
     struct mu_class_ix class_ix = p->class_ix;
     struct mu_kin_ix kin = p->kin;
@@ -650,6 +666,7 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
     if ((p->flags & MU_POD_NOMINATED) != 0)
         mu_nominated_set(db, pod, (struct mu_symbol){0});
     mu_pod_place(db, pod, MU_NONE, class_ix, kin, 0, MU_LEDGER_NONE, 0);
+    mu_occupants_pod_moved(db, &before, p);
     if (gang != MU_NONE)
         mu_gang_drop_if_empty(db, gang);
     mu_model_class_unref(db->model, class_ix, db->reach);

@@ -12,6 +12,7 @@
  *   db_image.c    images of rows, and how many nodes have which
  *   db_typical.c  the requests by which fragmentation is judged
  *   db_nominated.c  pods that are expected on a node
+ *   db_occupant.c  who is on which row, as victims are looked for
  *   db_replica.c  replicas and their sync
  *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
  *   db_audit.c    audit and digest
@@ -89,14 +90,17 @@ enum {
     MU_POD_CONFIRMED = 1u << 7, /* IN_FLIGHT: the server said that the bind happened */
     MU_POD_SOLO = 1u << 8,
     MU_POD_NOMINATED = 1u << 10, /* has an entry among the nominations */
-    MU_POD_PICKED = 1u << 9      /* within mu_db_admit only: one of its binds */
+    MU_POD_PICKED = 1u << 9,     /* within mu_db_admit only: one of its binds */
+    MU_POD_NEVER = 1u << 11,     /* never preempts */
+    MU_POD_SPARED = 1u << 12     /* marked as no victim */
 };
 struct mu_pod_rec {
     struct mu_uid uid;
     uint64_t version;
-    uint64_t created_s;
     uint64_t report;
-    char *name; /* not NUL-terminated */
+    char *name;         /* not NUL-terminated */
+    uint32_t created_s; /* in 2106 and later: as at its end */
+    uint32_t started_s; /* the same; UINT32_MAX: not known to have started */
     struct mu_symbol ns;
     struct mu_class_ix class_ix;
     struct mu_kin_ix kin;
@@ -180,6 +184,9 @@ struct mu_replica {
     uint32_t nominated_cap;
     struct mu_image_page **image_pages; /* its own copy of the DB's */
     uint32_t image_page_bound;
+    struct mu_rowset occupants_dirty;
+    const struct mu_occupants **occupants; /* by row; NULL: nobody has asked for it lately */
+    uint32_t occupants_cap;
     bool shows;       /* nothing has been copied since it was handed over */
     uint64_t reach;   /* everything released with a tag <= this is out of its reach */
     uint32_t effort;  /* the budget of this sync is shifted left by it */
@@ -196,8 +203,14 @@ struct mu_image_shadow {
     uint32_t cursor;              /* the next row to count, then the next page to compare */
     bool comparing;
 };
+/* Before every block that replicas show (mu_shown_alloc): when it was released. */
+struct mu_released {
+    struct mu_released *next;
+    uint64_t tag;
+};
 struct mu_member_key; /* db_gang.c: scratch for sorting */
 struct mu_books;      /* db_census.h */
+struct mu_occupancy;  /* db_occupant.c */
 
 struct mu_db {
     struct mu_model *model;
@@ -240,6 +253,8 @@ struct mu_db {
     uint64_t reach;
     struct mu_block *released_first;
     struct mu_block *released_last;
+    struct mu_released *shown_first;
+    struct mu_released *shown_last;
 
     uint32_t *class_live; /* by class: pods of it that are not terminal */
     uint32_t class_live_cap;
@@ -255,6 +270,8 @@ struct mu_db {
     struct mu_nomination *nominations;
     uint32_t nomination_count;
     uint32_t nomination_cap;
+
+    struct mu_occupancy *occupancy;
 
     struct mu_image_page **image_pages; /* NULL: no node has listed an image */
     uint32_t image_page_bound;          /* pages are below it */
@@ -402,6 +419,32 @@ bool mu_nominated_leave_room(const struct mu_db *db, uint32_t row, const struct 
 int mu_nominated_replica_reserve(const struct mu_db *db, struct mu_replica *r);
 void mu_nominated_show(const struct mu_db *db, struct mu_replica *r);
 
+/* --- occupants (db_occupant.c) -------------------------------------------------------------- */
+
+int mu_occupants_create(struct mu_db *db); /* MU_ENOMEM: destroy is due all the same */
+void mu_occupants_destroy(struct mu_db *db);
+/* Room for a pod of this priority. Errors: MU_ENOMEM. */
+int mu_occupants_reserve(struct mu_db *db, int32_t priority);
+/* Room to mark rows below `rows`. Errors: MU_ENOMEM. */
+int mu_occupants_rows_reserve(struct mu_db *db, uint32_t rows);
+/* A pod's record is no longer as it was `before` (flags 0: it was not there), its gang included; of
+ * one that goes it has no flags. Room for its priority was reserved. */
+void mu_occupants_pod_moved(struct mu_db *db, const struct mu_pod_rec *before,
+                            const struct mu_pod_rec *after);
+/* A node and its pods are in another row now. */
+void mu_occupants_row_moved(struct mu_db *db, uint32_t from, uint32_t to);
+/* A gang's row is no longer as it was `before`; one that goes has no flags. */
+void mu_occupants_gang_moved(struct mu_db *db, const struct mu_gang_row *before,
+                             const struct mu_gang_row *after);
+/* The part of a replica. Bring the blocks of rows up to date where some gang could preempt, and
+ * copy them, until *spent, raised by the cost in rows, reaches `budget`; to be called when the
+ * gangs' rows are. Errors: MU_ENOMEM (the rest waits). */
+int mu_occupants_sync(struct mu_db *db, struct mu_replica *r, uint32_t budget, uint32_t *spent);
+/* What is left of that. */
+uint64_t mu_occupants_backlog(const struct mu_db *db, const struct mu_replica *r);
+void mu_occupants_show(struct mu_db *db, struct mu_replica *r);
+void mu_occupants_replica_fini(struct mu_replica *r);
+
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 
 /* The row of a node name; an absent one is made where the DB knows none. Errors: MU_ENOMEM,
@@ -507,7 +550,6 @@ int mu_census_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 uint64_t mu_census_backlog(const struct mu_db *db);
 int mu_census_open(struct mu_db *db);
 void mu_census_destroy(struct mu_db *db);
-void mu_census_reclaim(struct mu_db *db, uint64_t safe, uint32_t budget);
 /* Admission (db_rules.c): the rules about other pods, for all binds of a gang at once. Returns 0,
  * MU_ECONFLICT with the bind and the reason, or MU_ENOMEM; the counts are as before. */
 int mu_census_check(struct mu_db *db, const struct mu_plan_gang *gang, uint32_t *which,
@@ -532,6 +574,11 @@ void mu_census_debug_field_drift(struct mu_db *db, uint32_t census, uint32_t dom
 
 /* --- db.c ------------------------------------------------------------------------------------ */
 
+/* A block that replicas show by pointer: memory for it (NULL: none left), giving it up before it
+ * was shown, releasing it (NULL: nothing). It is freed when no replica can reach it. */
+void *mu_shown_alloc(size_t bytes);
+void mu_shown_cancel(const void *shown);
+void mu_shown_release(struct mu_db *db, const void *shown);
 /* Free what no replica can reach any more, a bounded amount. */
 void mu_db_reclaim(struct mu_db *db);
 /* Counts a refusal and names the object. Returns `code`. */

@@ -47,6 +47,7 @@ static void replica_free(struct mu_replica *r)
     mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
     mu_images_replica_fini(r);
+    mu_occupants_replica_fini(r);
     mu_mem_free(r->nominated);
     mu_census_replica_fini(r);
     mu_rowset_fini(&r->free_dirty);
@@ -341,7 +342,8 @@ static uint32_t copy_gangs(const struct mu_db *db, struct mu_replica *r, uint32_
 static uint64_t backlog_of(const struct mu_db *db, const struct mu_replica *r)
 {
     return (uint64_t)r->free_dirty.count + r->static_dirty.count + r->gang_dirty.count +
-           db->gang_stale.count + mu_census_backlog(db) + mu_census_replica_backlog(r);
+           db->gang_stale.count + mu_census_backlog(db) + mu_census_replica_backlog(r) +
+           mu_occupants_backlog(db, r);
 }
 
 static void show(struct mu_db *db, struct mu_replica *r)
@@ -365,6 +367,7 @@ static void show(struct mu_db *db, struct mu_replica *r)
     s->capacity_generation = db->capacity_generation;
     mu_images_show(db, r);
     mu_nominated_show(db, r);
+    mu_occupants_show(db, r);
     s->gang_rows = db->gangs.high;
     s->pending_gangs = db->pending_gangs;
     mu_census_show(db, r);
@@ -405,6 +408,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
         rc = mu_census_replica_reserve(db, r);
     if (rc == 0)
         rc = mu_census_copy(db, r, budget, &spent);
+    if (rc == 0)
+        rc = mu_occupants_sync(db, r, budget, &spent);
     if (rc != 0)
         return rc;
     if (spent < budget)

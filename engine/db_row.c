@@ -73,6 +73,8 @@ static int chunk_add(struct mu_db *db)
             return rc;
     }
     int rc = mu_census_rows_reserve(db, rows);
+    if (rc == 0)
+        rc = mu_occupants_rows_reserve(db, rows);
     if (rc != 0)
         return rc;
     rc = mu_mem_grow((void **)&db->chunks, &db->chunk_cap, db->chunk_count + 1,

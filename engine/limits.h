@@ -51,6 +51,10 @@
 /* Rows that a snapshot lists as changed since the one before; beyond it, all count as changed. */
 #define MU_STATIC_CHANGED_MAX 4096u
 #define MU_FREE_CHANGED_MAX   16384u
+/* Pods on one node among which victims are looked for; on a node with more nobody is one. */
+#define MU_OCCUPANTS_MAX (1u << 14)
+/* Syncs after the last one that could preempt: so long is kept what is known of who is where. */
+#define MU_OCCUPANTS_IDLE_MAX 256u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
 #define MU_RESOURCES_FOR_NODES     12u
 #define MU_RESOURCE_NAME_BYTES_MAX 317u /* qualified name: 253 + '/' + 63 */

@@ -101,7 +101,7 @@ struct mu_gang_block {
  * Pods in the ledger are none. */
 enum {
     MU_OCCUPANT_TERMINATING = 1u << 0, /* leaves without being asked, never a victim */
-    MU_OCCUPANT_SPARED = 1u << 1,      /* marked as no victim, by itself or its group */
+    MU_OCCUPANT_SPARED = 1u << 1,      /* marked as no victim; its gang's row says it of all */
     MU_OCCUPANT_CONTROLLED = 1u << 2   /* a controller owns it and would recreate it */
 };
 struct mu_occupant {
@@ -115,7 +115,8 @@ struct mu_occupant {
     uint16_t devices; /* that it was given, 0: not said */
     uint16_t flags;
 };
-/* Those of one row, in the canonical order of UIDs. Immutable; as gang blocks. */
+/* Those of one row, in the canonical order of UIDs; none where they are more than
+ * MU_OCCUPANTS_MAX. Immutable; as gang blocks. */
 struct mu_occupants {
     uint32_t count;
     struct mu_occupant pods[];
@@ -240,8 +241,11 @@ struct mu_snapshot {
     uint32_t nominated_count;
     const struct mu_nominated *nominated;
     /* Who is on each row, by row; NULL for a row without any. The column is NULL where no pending
-     * gang could preempt: none has a higher priority than some bound pod. */
+     * gang could preempt: none that may has a higher priority than some bound pod. */
     const struct mu_occupants **occupants;
+    /* Moves when those of any row do, and when anything does that says who may be a victim and at
+     * what cost: gangs that have some of them, budgets. */
+    uint64_t occupant_generation;
     uint32_t budget_count;
     const struct mu_budget *budgets;
     const struct mu_pod_ix *budget_disrupted;

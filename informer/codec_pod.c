@@ -475,6 +475,14 @@ static void read_nomination(struct mu_pod_reader *r)
         r->out->nominated_node = name;
 }
 
+static void read_preemption(struct mu_pod_reader *r)
+{
+    r->out->never_preempts = mu_text_is(r->spec->preemption_policy, "Never");
+    const struct mu_view_time *started = r->status == NULL ? NULL : r->status->started;
+    if (started != NULL && started->seconds > 0)
+        r->out->started_s = (uint64_t)started->seconds;
+}
+
 static int read_identity(struct mu_pod_reader *r)
 {
     const struct mu_view_meta *meta = r->meta;
@@ -533,6 +541,7 @@ int mu_pod_translate(const struct mu_view_pod *view, struct mu_arena *arena,
         return rc;
     mu_pod_put_devices(&r);
     read_nomination(&r);
+    read_preemption(&r);
     *out = object;
     return 0;
 }

@@ -215,7 +215,7 @@ struct mu_view_spec {
     } volumes;
     struct mu_container_list containers, init_containers;
     struct mu_pair_list node_selector, overhead;
-    struct mu_str node_name, scheduler_name;
+    struct mu_str node_name, scheduler_name, preemption_policy;
     bool host_network, host_users;
     int32_t priority;
     const struct mu_view_affinity *affinity;
@@ -246,6 +246,7 @@ struct mu_container_status_list {
 };
 struct mu_view_status {
     struct mu_str phase, nominated_node;
+    const struct mu_view_time *started;
     struct {
         const struct mu_view_condition *items;
         uint32_t count;

@@ -381,6 +381,33 @@ static void test_pod_decode__plain_fields__translated(void **state)
     kit_destroy(kit);
 }
 
+static void test_pod_decode__preemption__translated(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    Kube__Time started = KUBE__TIME__INIT;
+    kit_decode(kit);
+    assert_false(kit->out.never_preempts);
+    assert_int_equal(kit->out.started_s, 0);
+    kit->spec.preemptionpolicy = FIXTURE_TEXT("PreemptLowerPriority");
+    started.has_seconds = true;
+    started.seconds = 1700000009;
+    kit->status.starttime = &started;
+    kit_decode(kit);
+    assert_false(kit->out.never_preempts);
+    assert_int_equal(kit->out.started_s, 1700000009);
+    kit->spec.preemptionpolicy = FIXTURE_TEXT("Never");
+    started.seconds = -1;
+    kit_decode(kit);
+    assert_clean(kit);
+    assert_true(kit->out.never_preempts);
+    assert_int_equal(kit->out.started_s, 0);
+    kit->pod.status = NULL;
+    kit_decode(kit);
+    assert_int_equal(kit->out.started_s, 0);
+    kit_destroy(kit);
+}
+
 static void test_pod_decode__phases__translated(void **state)
 {
     (void)state;
@@ -594,6 +621,7 @@ int main(void)
         cmocka_unit_test(test_pod_requests__sum_saturates__marked),
         cmocka_unit_test(test_pod_requests__more_resources_than_the_bound__marked),
         cmocka_unit_test(test_pod_decode__plain_fields__translated),
+        cmocka_unit_test(test_pod_decode__preemption__translated),
         cmocka_unit_test(test_pod_decode__phases__translated),
         cmocka_unit_test(test_pod_decode__identity_missing_or_too_long__error_names_it),
         cmocka_unit_test(test_pod_decode__cut_anywhere__error_or_a_pod),
