@@ -383,11 +383,14 @@ static int step_bind(struct load *l, uint64_t now_ns)
     return rc;
 }
 
-static int each_object(void *context, bool pods, int (*fn)(void *into, struct mu_str raw),
-                       void *into)
+/* No pod of this load looks at namespaces. */
+static int each_object(void *context, enum mu_result_kind kind,
+                       int (*fn)(void *into, struct mu_str raw), void *into)
 {
     const struct load *l = context;
-    const struct mu_collect *list = pods ? l->pod_list : l->node_list;
+    const struct mu_collect *list = kind == MU_RESULT_PODS ? l->pod_list : l->node_list;
+    if (kind == MU_RESULT_NAMESPACES)
+        return 0;
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < mu_collect_count(list); i++)
         rc = fn(into, mu_collect_get(list, i));

@@ -44,7 +44,7 @@
 #define TOKENS_NODES   (UINT64_C(1) << 40)
 #define TOKENS_PODS    (UINT64_C(2) << 40)
 #define TOKENS_WATCH   (UINT64_C(3) << 40)
-#define TOKENS_COLLECT (UINT64_C(4) << 40) /* + attempt << 32 */
+#define TOKENS_COLLECT (UINT64_C(4) << 40) /* + list << 32 */
 
 enum demo_stage {
     STAGE_KUBESIM,
@@ -77,7 +77,7 @@ struct demo {
     struct mu_replay replay;
     struct mu_watcher watcher;
     bool watching;
-    struct mu_collect *nodes, *pods;
+    struct mu_collect *lists[MU_RESULT_KINDS];
     uint32_t collects;
     struct mu_report_result result;
     struct mu_arena *scratch;
@@ -301,23 +301,32 @@ static int create_loaders(struct demo *d)
 
 static int start_collect(struct demo *d)
 {
-    uint64_t base = TOKENS_COLLECT + ((uint64_t)d->collects++ << 33);
-    mu_collect_destroy(d->nodes);
-    mu_collect_destroy(d->pods);
-    d->nodes = mu_collect_create(MU_STR("/api/v1/nodes"), base);
-    d->pods = mu_collect_create(MU_STR("/api/v1/pods"), base + (UINT64_C(1) << 32));
-    if (d->nodes == NULL || d->pods == NULL)
-        return MU_ENOMEM;
-    mu_collect_start(d->nodes, &d->outbox);
-    mu_collect_start(d->pods, &d->outbox);
+    static const char *const paths[MU_RESULT_KINDS] = {"/api/v1/namespaces", "/api/v1/nodes",
+                                                       "/api/v1/pods"};
+    for (uint32_t k = 0; k < MU_RESULT_KINDS; k++) {
+        uint64_t base = TOKENS_COLLECT + ((uint64_t)d->collects++ << 32);
+        mu_collect_destroy(d->lists[k]);
+        d->lists[k] = mu_collect_create(mu_str_of(paths[k]), base);
+        if (d->lists[k] == NULL)
+            return MU_ENOMEM;
+        mu_collect_start(d->lists[k], &d->outbox);
+    }
     return 0;
 }
 
-static int each_object(void *context, bool pods, int (*fn)(void *into, struct mu_str raw),
-                       void *into)
+static bool collect_reply(struct demo *d, const struct mu_reply *reply)
 {
-    struct demo *d = context;
-    const struct mu_collect *list = pods ? d->pods : d->nodes;
+    bool taken = false;
+    for (uint32_t k = 0; k < MU_RESULT_KINDS && !taken; k++)
+        taken = d->lists[k] != NULL && mu_collect_reply(d->lists[k], reply, &d->outbox);
+    return taken;
+}
+
+static int each_object(void *context, enum mu_result_kind kind,
+                       int (*fn)(void *into, struct mu_str raw), void *into)
+{
+    const struct demo *d = context;
+    const struct mu_collect *list = d->lists[kind];
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < mu_collect_count(list); i++)
         rc = fn(into, mu_collect_get(list, i));
@@ -488,13 +497,15 @@ static int step(struct demo *d, uint64_t now_ns)
         }
         return rc;
     case STAGE_COLLECT: {
-        int nodes = mu_collect_state(d->nodes, &d->failure);
-        int pods = nodes >= 0 ? mu_collect_state(d->pods, &d->failure) : 0;
-        if (nodes < 0 || pods < 0)
-            return d->failure.code;
-        if (nodes == 1 && pods == 1)
+        uint32_t done = 0;
+        for (uint32_t k = 0; k < MU_RESULT_KINDS && rc == 0; k++) {
+            int state = mu_collect_state(d->lists[k], &d->failure);
+            done += state == 1;
+            rc = state < 0 ? d->failure.code : 0;
+        }
+        if (done == MU_RESULT_KINDS)
             judge(d);
-        return 0;
+        return rc;
     }
     case STAGE_END:
         return 0;
@@ -530,8 +541,7 @@ static void on_reply(void *context, const struct mu_reply *reply)
         mu_loader_reply(d->pod_loader, reply, now_ns, &d->outbox) ||
         mu_loader_reply(d->node_loader, reply, now_ns, &d->outbox) ||
         (d->watching && mu_reflector_reply(d->watcher.reflector, reply, now_ns, &d->outbox)) ||
-        (d->nodes != NULL && mu_collect_reply(d->nodes, reply, &d->outbox)) ||
-        (d->pods != NULL && mu_collect_reply(d->pods, reply, &d->outbox));
+        collect_reply(d, reply);
     (void)taken; /* a reply to an earlier attempt is nobody's any more */
     advance(d);
 }
@@ -626,8 +636,8 @@ int mu_demo_run(const struct mu_demo_options *options)
     remove_directory(&d);
     mu_access_destroy(d.access);
     mu_arena_destroy(d.scratch);
-    mu_collect_destroy(d.nodes);
-    mu_collect_destroy(d.pods);
+    for (uint32_t k = 0; k < MU_RESULT_KINDS; k++)
+        mu_collect_destroy(d.lists[k]);
     mu_watcher_fini(&d.watcher);
     mu_loader_destroy(d.node_loader);
     mu_loader_destroy(d.pod_loader);

@@ -46,7 +46,7 @@ static void choose(const struct mu_result_source *source, struct choice *choice)
 {
     *choice = (struct choice){.arena = mu_arena_create(64u << 20)};
     if (choice->arena != NULL)
-        (void)source->each(source->context, true, consider, choice);
+        (void)source->each(source->context, MU_RESULT_PODS, consider, choice);
     mu_arena_destroy(choice->arena);
     choice->arena = NULL;
 }

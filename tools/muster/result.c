@@ -11,6 +11,12 @@ struct sink {
     struct mu_error *error;
 };
 
+static int report_namespace(void *into, struct mu_str raw)
+{
+    struct sink *sink = into;
+    return mu_report_add_namespace(sink->report, raw, sink->error);
+}
+
 static int report_node(void *into, struct mu_str raw)
 {
     struct sink *sink = into;
@@ -53,9 +59,11 @@ int mu_result_compute(const struct mu_result_source *source, struct mu_report_re
     struct sink sink = {.report = mu_report_create(), .error = error};
     if (sink.report == NULL)
         return mu_error_set(error, MU_ENOMEM, "report: out of memory");
-    int rc = source->each(source->context, false, report_node, &sink);
+    int rc = source->each(source->context, MU_RESULT_NAMESPACES, report_namespace, &sink);
     if (rc == 0)
-        rc = source->each(source->context, true, report_pod, &sink);
+        rc = source->each(source->context, MU_RESULT_NODES, report_node, &sink);
+    if (rc == 0)
+        rc = source->each(source->context, MU_RESULT_PODS, report_pod, &sink);
     if (rc == 0) {
         add_times(source, sink.report);
         rc = mu_report_compute(sink.report, out, error);
@@ -98,9 +106,9 @@ int mu_result_dump(const struct mu_result_source *source, const char *path, stru
     int rc = mu_dump_open(path, &sink.dump, error);
     if (rc != 0)
         return rc;
-    rc = source->each(source->context, false, dump_node, &sink);
+    rc = source->each(source->context, MU_RESULT_NODES, dump_node, &sink);
     if (rc == 0)
-        rc = source->each(source->context, true, dump_pod, &sink);
+        rc = source->each(source->context, MU_RESULT_PODS, dump_pod, &sink);
     int closed = mu_dump_close(sink.dump, rc == 0 ? error : &ignored);
     return rc != 0 ? rc : closed;
 }

@@ -4,10 +4,14 @@
 #include "engine/base/error.h"
 #include "tools/report/report.h"
 
-/* Calls give_node / give_pod for every final object; returns their first error. */
+/* What is looked at in the end. */
+enum mu_result_kind { MU_RESULT_NAMESPACES, MU_RESULT_NODES, MU_RESULT_PODS, MU_RESULT_KINDS };
+
 struct mu_result_source {
     void *context;
-    int (*each)(void *context, bool pods, int (*fn)(void *into, struct mu_str raw), void *into);
+    /* Calls fn for every final object of the kind; returns its first error. */
+    int (*each)(void *context, enum mu_result_kind kind, int (*fn)(void *into, struct mu_str raw),
+                void *into);
     uint32_t pod_count; /* of the workload */
     /* When pod i was created and bound; 0: not. */
     void (*times)(void *context, uint32_t i, uint64_t *created_ns, uint64_t *bound_ns);

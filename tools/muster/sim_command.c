@@ -34,10 +34,11 @@ int mu_sim_seeds_parse(void *target, const char *value, struct mu_error *error)
 
 /* ---- one workload ------------------------------------------------------------------------- */
 
-static int each_object(void *context, bool pods, int (*fn)(void *into, struct mu_str raw),
-                       void *into)
+static int each_object(void *context, enum mu_result_kind kind,
+                       int (*fn)(void *into, struct mu_str raw), void *into)
 {
-    return mu_sim_each(context, pods ? "pods" : "nodes", fn, into);
+    static const char *const plurals[MU_RESULT_KINDS] = {"namespaces", "nodes", "pods"};
+    return mu_sim_each(context, plurals[kind], fn, into);
 }
 
 static void times_of(void *context, uint32_t i, uint64_t *created_ns, uint64_t *bound_ns)

@@ -4,7 +4,6 @@
 #include <stdlib.h>
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "tools/report/rules.h"
 
 /*
  * What a plain greedy pass would still place, and why the rest waits.
@@ -15,8 +14,7 @@
  * together.
  *
  * A node fits when it breaks no rule (rules.h) and has a pod slot, enough of every requested
- * resource, and such devices left where these are tracked (devices.h). Namespaces are taken to have
- * no labels.
+ * resource, and such devices left where these are tracked (devices.h).
  */
 #define NOT_SHORT UINT32_MAX
 
@@ -51,7 +49,9 @@ static enum mu_verdict_kind rule_of(const struct mu_report *report, uint32_t nod
     const struct mu_rules_world world = {.nodes = report->nodes,
                                          .node_count = report->node_count,
                                          .pods = report->pods,
-                                         .pod_count = report->pod_count};
+                                         .pod_count = report->pod_count,
+                                         .namespaces = report->namespaces,
+                                         .namespace_count = report->namespace_count};
     enum mu_verdict_kind kind = mu_rules_static(&report->nodes[node], pod);
     return kind != MU_FITS || !report->concerned
                ? kind

@@ -51,6 +51,7 @@ void mu_report_destroy(struct mu_report *report)
     free_tables(report);
     mu_mem_free(report->nodes);
     mu_mem_free(report->pods);
+    mu_mem_free(report->namespaces);
     mu_resources_destroy(report->resources);
     mu_arena_destroy(report->scratch);
     mu_arena_destroy(report->arena);
@@ -76,6 +77,25 @@ static int intern_all(struct mu_report *report, const struct mu_amount *amounts,
 static int no_memory(struct mu_error *error)
 {
     return mu_error_set(error, MU_ENOMEM, "no memory for the report");
+}
+
+int mu_report_add_namespace(struct mu_report *report, struct mu_str raw, struct mu_error *error)
+{
+    struct mu_namespace_object decoded, copy;
+    mu_arena_reset(report->scratch);
+    int status = mu_namespace_decode(raw, report->scratch, &decoded, NULL, error);
+    if (status != 0)
+        return status;
+    status =
+        mu_mem_grow((void **)&report->namespaces, &report->namespace_cap,
+                    report->namespace_count + 1, MU_NAMESPACES_MAX, sizeof *report->namespaces);
+    if (status != 0)
+        return mu_error_set(error, status, "report: %s", mu_error_text(status));
+    if (!mu_copy_namespace(report->arena, &decoded, &copy))
+        return no_memory(error);
+    report->namespaces[report->namespace_count++] =
+        (struct mu_rules_namespace){copy.name, copy.labels, copy.label_count};
+    return 0;
 }
 
 int mu_report_add_node(struct mu_report *report, struct mu_str raw, struct mu_error *error)

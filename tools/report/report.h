@@ -57,6 +57,7 @@ struct mu_report *mu_report_create(void);
 void mu_report_destroy(struct mu_report *report);
 /* Add an object, encoded as the API server has it (not enveloped). Copies what it needs.
  * Errors: MU_EPROTO (undecodable), MU_ELIMIT, MU_ENOMEM; nothing is added. */
+int mu_report_add_namespace(struct mu_report *report, struct mu_str raw, struct mu_error *error);
 int mu_report_add_node(struct mu_report *report, struct mu_str raw, struct mu_error *error);
 int mu_report_add_pod(struct mu_report *report, struct mu_str raw, struct mu_error *error);
 /* A pod that was seen to become bound: when it was created and when it was seen, on one clock. */

@@ -7,6 +7,7 @@
 #include "engine/resource.h"
 #include "tools/report/devices.h"
 #include "tools/report/report.h"
+#include "tools/report/rules.h"
 
 /* Members of one gang, or one single pod: a run of report->order. */
 struct report_group {
@@ -25,7 +26,8 @@ struct mu_report {
     struct mu_resources *resources;
     struct mu_node_object *nodes; /* by name, once computing */
     struct mu_pod_object *pods;
-    uint32_t node_count, node_cap, pod_count, pod_cap;
+    struct mu_rules_namespace *namespaces;
+    uint32_t node_count, node_cap, pod_count, pod_cap, namespace_count, namespace_cap;
     struct mu_hist latencies;
     uint64_t first_created_ns, last_bound_ns;
     /* While computing: a row per node of resource_count amounts, and one more that stands for all

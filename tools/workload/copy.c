@@ -182,6 +182,19 @@ static void copy_placement(struct copier *c, const struct mu_pod_object *from,
 
 /* --- objects ------------------------------------------------------------------------------- */
 
+bool mu_copy_namespace(struct mu_arena *arena, const struct mu_namespace_object *from,
+                       struct mu_namespace_object *to)
+{
+    struct copier c = {.arena = arena};
+    struct mu_namespace_object copy = *from;
+    copy.name = copy_str(&c, from->name);
+    copy.uid = copy_str(&c, from->uid);
+    copy.labels = copy_labels(&c, from->labels, from->label_count);
+    if (!c.failed)
+        *to = copy;
+    return !c.failed;
+}
+
 bool mu_copy_node(struct mu_arena *arena, const struct mu_node_object *from,
                   struct mu_node_object *to)
 {

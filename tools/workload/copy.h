@@ -10,6 +10,8 @@
 
 /* Copy with everything it points to. Valid as long as the arena's content. Returns false, *to
  * unchanged, when the arena is full or memory is out. Cost: O(bytes). */
+bool mu_copy_namespace(struct mu_arena *arena, const struct mu_namespace_object *from,
+                       struct mu_namespace_object *to);
 bool mu_copy_node(struct mu_arena *arena, const struct mu_node_object *from,
                   struct mu_node_object *to);
 bool mu_copy_pod(struct mu_arena *arena, const struct mu_pod_object *from,
