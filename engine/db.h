@@ -167,7 +167,8 @@ struct mu_pod_view {
     int32_t priority;
     bool ours, terminating, terminal, gated, controlled;
     uint32_t unbuilt;
-    uint64_t report; /* struct mu_pod_object */
+    uint64_t devices; /* of its node, one by one; 0: none, or not bound */
+    uint64_t report;  /* struct mu_pod_object */
 };
 bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_view *out);
 bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out);

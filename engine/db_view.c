@@ -154,6 +154,7 @@ bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_vi
         .gated = (p->flags & MU_POD_GATED) != 0,
         .controlled = (p->flags & MU_POD_CONTROLLED) != 0,
         .unbuilt = p->unbuilt,
+        .devices = bound ? p->devices : 0,
         .report = p->report,
     };
     return true;

@@ -16,8 +16,9 @@
 #include "tools/answer/labels.h"
 #include "tools/answer/words.h"
 
-#define REMOVED_MAX 64u /* pods that one node would have to lose */
-#define OTHERS_MAX  65536u
+#define REMOVED_MAX  64u /* pods that one node would have to lose */
+#define OTHERS_MAX   65536u
+#define FIRST_DEVICE "nvidia.com/gpu" /* what a node without devices would get */
 #define CHANGES_MAX                                                                                \
     (MU_TAINTS_PER_NODE + MU_LABELS_PER_OBJECT + MU_RESOURCES_MAX + REMOVED_MAX + 16)
 
@@ -32,6 +33,7 @@ struct finder {
     uint32_t gone_rows[REMOVED_MAX];
     uint32_t gone_count;
     int64_t free_before[MU_RESOURCES_MAX];
+    struct mu_device_row devices_before;
     struct mu_label_want wants[MU_LABEL_WANTS_MAX];
     uint32_t count;
     struct mu_change changes[CHANGES_MAX];
@@ -102,6 +104,15 @@ static struct mu_str resource_name(const struct finder *f, struct mu_resource_ix
 {
     struct mu_model *model = (struct mu_model *)(uintptr_t)f->c->snapshot->model; /* to read */
     return mu_resource_name(mu_model_resources(model), resource);
+}
+
+/* Of one that nobody has heard of: pod slots, which no class has among its demands. */
+static uint32_t number_of(const struct finder *f, struct mu_str resource)
+{
+    struct mu_model *model = (struct mu_model *)(uintptr_t)f->c->snapshot->model; /* to read */
+    struct mu_resource_ix ix;
+    bool known = mu_resource_find(mu_model_resources(model), resource, &ix);
+    return known ? ix.v : (uint32_t)MU_RES_PODS;
 }
 
 /* What has to be freed, once the node has as much as is asked at all. */
@@ -187,6 +198,31 @@ static void put_device_label(struct finder *f, struct mu_str key, struct mu_str 
         put(f, MU_CHANGE_LABEL, key)->value = value;
 }
 
+/* So many devices of the node, and what is left of them by the pods that stay: each has those that
+ * it names, or what best fit gives it. From the pods, since a device from which more is taken than
+ * it has forgot how much. */
+static struct mu_device_row devices_then(struct finder *f, uint32_t share, uint32_t count,
+                                         uint32_t resource, bool whole)
+{
+    const struct mu_model *model = f->c->snapshot->model;
+    const struct mu_placed *placed = mu_placed_pods(f->c);
+    struct mu_device_row devices;
+    mu_device_init(&devices, count, resource, whole);
+    f->hopeless = f->hopeless || placed == NULL;
+    for (uint32_t i = f->hopeless ? 0 : placed->begin[f->row];
+         !f->hopeless && i < placed->begin[f->row + 1]; i++) {
+        const struct mu_placed_pod *pod = &placed->pods[i];
+        struct mu_device_ask ask =
+            mu_device_ask(&devices, share, mu_model_get_class(model, pod->class_ix));
+        if (ask.count == 0 || mu_is_gone(f->gone, f->gone_count, pod))
+            continue;
+        bool named = mu_device_answers(&devices, ask, pod->devices);
+        mu_device_take(&devices, ask,
+                       named ? (uint16_t)pod->devices : mu_device_choose(&devices, ask));
+    }
+    return devices;
+}
+
 /* The one resource of which the node has devices, or MU_NONE: none. More than one, or more than can
  * be tracked: there is no hope. */
 static uint32_t countable_devices(struct finder *f, uint64_t whole)
@@ -205,19 +241,21 @@ static uint32_t countable_devices(struct finder *f, uint64_t whole)
 }
 
 /* The node comes to share its devices, of which it may need a first one. Whom it has already will
- * hold some: then a device has to be emptied for the pod. */
+ * hold some: then a device may have to be emptied for the pod. */
 static void share_devices(struct finder *f, const struct mu_device_resources *names,
                           struct mu_str share, int64_t asked)
 {
-    const struct mu_snapshot *s = f->c->snapshot;
     uint32_t whole = countable_devices(f, names->whole);
-    bool known = names->share < s->resource_count;
-    bool parts = known && s->free[names->share][f->row] < 0;
     put_device_label(f, MU_STR(MU_SHARING_LABEL), MU_STR("true"));
+    if (f->hopeless)
+        return;
     if (whole == MU_NONE)
-        put(f, MU_CHANGE_GROW, MU_STR("nvidia.com/gpu"))->amount = 1;
-    if (parts || (whole != MU_NONE && s->free[whole][f->row] < 1))
-        put(f, MU_CHANGE_DEVICE, share)->amount = asked;
+        put(f, MU_CHANGE_GROW, MU_STR(FIRST_DEVICE))->amount = 1;
+    uint32_t count = whole == MU_NONE ? 1 : (uint32_t)f->c->snapshot->alloc[whole][f->row];
+    uint32_t resource = whole == MU_NONE ? number_of(f, MU_STR(FIRST_DEVICE)) : whole;
+    struct mu_device_row then = devices_then(f, names->share, count, resource, false);
+    if (mu_device_most_left(&then) < asked)
+        put(f, MU_CHANGE_DEVICE, share)->amount = asked - mu_device_most_left(&then);
 }
 
 /* The node comes to give whole devices. */
@@ -230,17 +268,17 @@ static void give_devices(struct finder *f, struct mu_str resource, int64_t asked
     put_room(f, resource, asked, devices.count, mu_device_whole_free(&devices));
 }
 
-/* A node that would share its devices gets some, which are tracked from then on. Who has some of
- * them already is not known. */
+/* A node that would share its devices gets some, which are tracked from then on. Whom it has already
+ * will hold some. */
 static void grow_devices(struct finder *f, const struct mu_device_resources *names,
-                         struct mu_str resource, int64_t asked, int64_t free)
+                         struct mu_resource_ix resource, int64_t asked)
 {
-    const struct mu_snapshot *s = f->c->snapshot;
-    bool parts = names->share < s->resource_count && s->free[names->share][f->row] < 0;
     put_device_label(f, MU_STR(MU_DEVICE_LABEL), MU_STR("honored"));
-    put(f, MU_CHANGE_GROW, resource)->amount = asked;
-    if (free < 0 || parts)
-        put(f, MU_CHANGE_FREE, resource)->amount = asked;
+    put(f, MU_CHANGE_GROW, resource_name(f, resource))->amount = asked;
+    struct mu_device_row then = devices_then(f, names->share, (uint32_t)asked, resource.v, true);
+    if (mu_device_whole_free(&then) < asked)
+        put(f, MU_CHANGE_FREE, resource_name(f, resource))->amount =
+            asked - mu_device_whole_free(&then);
 }
 
 /* A resource of devices. */
@@ -263,7 +301,7 @@ static void waive_devices(struct finder *f, const struct mu_device_resources *na
         give_devices(f, name, asked);
     else if (alloc == 0 && asked <= MU_DEVICES_PER_NODE &&
              has_label(f, MU_STR(MU_SHARING_LABEL), MU_STR("true")))
-        grow_devices(f, names, name, asked, free);
+        grow_devices(f, names, resource, asked);
     else
         put_room(f, name, asked, alloc, free);
 }
@@ -491,16 +529,28 @@ static int remove_others(struct finder *f)
     return 0;
 }
 
-/* Those that go give their room back. Which devices they hold is not known here: of those that are
- * tracked they give none. */
+/* The row's devices without those that go. */
+static void credit_devices(struct finder *f)
+{
+    const struct mu_snapshot *s = f->c->snapshot;
+    struct mu_device_row *devices = &s->devices[f->row];
+    *devices = devices_then(f, s->share_resource, devices->count, devices->resource,
+                            (devices->flags & MU_DEVICE_WHOLE) != 0);
+    s->free[s->share_resource][f->row] = mu_device_most_left(devices);
+    s->free[devices->resource][f->row] = mu_device_whole_free(devices);
+}
+
+/* Those that go give their room back. */
 static void credit_gone(struct finder *f)
 {
     const struct mu_snapshot *s = f->c->snapshot;
+    bool any = false;
     const struct mu_device_resources names = mu_device_resources(s);
     bool tracked = s->devices != NULL && s->devices[f->row].count != 0;
     for (uint32_t g = 0; g < f->gone_count; g++) {
         if (f->gone_rows[g] != f->row)
             continue;
+        any = true;
         const struct mu_class *class_ = mu_model_get_class(s->model, f->gone[g]->class_ix);
         s->free[MU_RES_PODS][f->row]++;
         for (uint32_t d = 0; d < class_->demand_count; d++) {
@@ -510,6 +560,8 @@ static void credit_gone(struct finder *f)
                 s->free[r][f->row] = mu_amount_add(s->free[r][f->row], class_->demands[d].amount);
         }
     }
+    if (any && tracked)
+        credit_devices(f);
 }
 
 /* Whether what was found so far can change what the rules about other pods say. */
@@ -614,6 +666,8 @@ static int find(struct finder *f)
         return rc;
     for (uint32_t r = 0; r < s->resource_count; r++)
         f->free_before[r] = s->free[r][f->row];
+    if (s->devices != NULL)
+        f->devices_before = s->devices[f->row];
     waive_verdicts(f, false);
     bool apart = (kinds & 1u << MU_NO_EXISTING_ANTI_AFFINITY) != 0 || moves_rules(f);
     if (!f->hopeless && apart)
@@ -624,6 +678,8 @@ static int find(struct finder *f)
     s->nodes[f->row] = before;
     for (uint32_t r = 0; r < s->resource_count; r++)
         s->free[r][f->row] = f->free_before[r];
+    if (s->devices != NULL)
+        s->devices[f->row] = f->devices_before;
     return rc == 0 && !f->hopeless ? waive_terms(f, kinds) : rc;
 }
 

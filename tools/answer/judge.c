@@ -55,10 +55,19 @@ const struct mu_placed *mu_placed_pods(struct mu_changer *c)
     for (uint32_t ix = 0; seen < counts.pods && ix < MU_PODS_MAX; ix++)
         if (listed(c, ix, &pod, &seen))
             pods[begin[pod.node.v + 1]++] =
-                (struct mu_placed_pod){pod.ix, pod.class_ix, pod.kin, pod.terminating};
+                (struct mu_placed_pod){pod.ix, pod.class_ix, pod.kin, pod.terminating, pod.devices};
     *placed = (struct mu_placed){begin, pods};
     c->placed = placed;
     return placed;
+}
+
+bool mu_is_gone(const struct mu_placed_pod *const *gone, uint32_t count,
+                const struct mu_placed_pod *pod)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (gone[i] == pod)
+            return true;
+    return false;
 }
 
 /* ---- the row's domains -------------------------------------------------------------------- */
@@ -210,14 +219,6 @@ static bool ports_conflict(const struct mu_symtab *symbols, const struct mu_port
             mu_str_equal(mu_symbol_str(symbols, b->ip), every));
 }
 
-static bool is_gone(const struct mu_judged *j, const struct mu_placed_pod *pod)
-{
-    for (uint32_t i = 0; i < j->gone_count; i++)
-        if (j->gone[i] == pod)
-            return true;
-    return false;
-}
-
 static void judge_ports(const struct mu_judged *j, const struct mu_placed *placed,
                         const struct mu_class *class_, uint32_t *kinds)
 {
@@ -227,7 +228,7 @@ static void judge_ports(const struct mu_judged *j, const struct mu_placed *place
         for (uint32_t a = 0; a < class_->port_count; a++)
             for (uint32_t b = 0; b < other->port_count; b++)
                 if (ports_conflict(mu_model_names(model), &class_->ports[a], &other->ports[b]) &&
-                    !is_gone(j, &placed->pods[i]))
+                    !mu_is_gone(j->gone, j->gone_count, &placed->pods[i]))
                     *kinds |= 1u << MU_NO_PORTS;
     }
 }

@@ -10,6 +10,7 @@ struct mu_placed_pod {
     struct mu_class_ix class_ix;
     struct mu_kin_ix kin;
     bool terminating;
+    uint64_t devices; /* of its node, one by one */
 };
 struct mu_placed {
     const uint32_t *begin;
@@ -18,6 +19,9 @@ struct mu_placed {
 /* All of them but the changer's own, listed once and kept in its arena; NULL: no memory.
  * Cost: O(pods), the first time. */
 const struct mu_placed *mu_placed_pods(struct mu_changer *changer);
+/* Whether the pod is one of those. */
+bool mu_is_gone(const struct mu_placed_pod *const *gone, uint32_t count,
+                const struct mu_placed_pod *pod);
 
 /* What is different. The row's labels are its own with the changes of labels among `changes`. */
 struct mu_judged {
