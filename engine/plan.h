@@ -44,7 +44,8 @@ struct mu_plan_wait {
     uint32_t rules;              /* UNBUILT: set of enum mu_rule */
     uint64_t until_ns;           /* QUIET: when it counts as complete */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
-    /* NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the
+    /* Of UNDECIDED all is said as of NO_FIT, where a class is (it has none if its steps ran out
+     * before any member found no node). NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the
      * class first made a gang wait in this session, with nothing of that gang placed: nodes that
      * would take single members count as MU_FITS. Shared by all gangs that wait for that class,
      * save where rules about other pods or nominated pods have a say: these have their own, of

@@ -11,6 +11,12 @@
 #define STEPS_DEFAULT       (3u * MU_LAYOUT_WAYS * MU_GANG_MEMBERS_MAX)
 #define ARENA_BYTES_DEFAULT ((size_t)8 << 30)
 
+/* Steps that the searches of a run may make together: some tenths of a second. And when a gang that
+ * ran out of them is looked at again, if nothing happens before. */
+#define SEARCH_STEPS_PER_RUN (UINT64_C(1) << 17)
+#define SEARCH_AGAIN_NS      UINT64_C(1000000000)
+#define SCRATCH_BYTES_MAX    ((size_t)1 << 30)
+
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
 struct mu_session *mu_session_create(const struct mu_session_config *config)
@@ -26,12 +32,13 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     if (session->config.arena_bytes_max == 0)
         session->config.arena_bytes_max = ARENA_BYTES_DEFAULT;
     session->arena = mu_arena_create(session->config.arena_bytes_max);
+    session->scratch = mu_arena_create(SCRATCH_BYTES_MAX);
     session->place = mu_place_create(&session->profile, NULL);
     session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
     session->devices = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->devices);
     session->order = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->order);
-    if (session->arena == NULL || session->place == NULL || session->nodes == NULL ||
-        session->devices == NULL || session->order == NULL) {
+    if (session->arena == NULL || session->scratch == NULL || session->place == NULL ||
+        session->nodes == NULL || session->devices == NULL || session->order == NULL) {
         mu_session_destroy(session);
         return NULL;
     }
@@ -44,18 +51,20 @@ void mu_session_destroy(struct mu_session *session)
         return;
     mu_place_destroy(session->place);
     mu_arena_destroy(session->arena);
+    mu_arena_destroy(session->scratch);
     mu_mem_free(session->nodes);
     mu_mem_free(session->devices);
     mu_mem_free(session->order);
     mu_mem_free(session->memos);
+    mu_mem_free(session->efforts);
     mu_mem_free(session);
 }
 
 void mu_session_drop_caches(struct mu_session *session)
 {
     mu_place_drop_caches(session->place);
-    if (session->memos != NULL)
-        memset(session->memos, 0, session->memo_cap * sizeof *session->memos);
+    for (uint32_t g = 0; g < session->memo_cap; g++)
+        session->memos[g].valid = false;
 }
 
 void mu_session_counts(const struct mu_session *session, struct mu_place_counts *out)
@@ -157,6 +166,24 @@ static int gang_add(struct mu_session *session, const struct mu_attempt *a)
     return 0;
 }
 
+/* It was not laid out. */
+static int gang_misses(struct mu_session *session, struct mu_attempt *a)
+{
+    if (a->out_of_steps && a->failed.class_ix.v == MU_NONE) {
+        (void)mu_session_wait(session, a->gang, MU_WAIT_UNDECIDED);
+        return 0;
+    }
+    mu_session_misses(session, a);
+    mu_session_memo_remember(session, a);
+    if (a->search_ran_out && !a->search_cut) {
+        uint64_t again_ns = session->now_ns + SEARCH_AGAIN_NS;
+        mu_session_effort_more(session, a);
+        if (mu_session_effort_steps(session, a) > 0 && again_ns < session->plan->next_ns)
+            session->plan->next_ns = again_ns;
+    }
+    return mu_session_wait_no_fit(session, a);
+}
+
 /* Try an admitted gang: minimum in a trial, then the members beyond. */
 static int gang_place(struct mu_session *session, struct mu_attempt *a)
 {
@@ -166,20 +193,13 @@ static int gang_place(struct mu_session *session, struct mu_attempt *a)
     int error = mixed ? mu_session_short(session, a, &is_short) : 0;
     if (error == 0 && is_short)
         return mu_session_wait_no_fit(session, a);
+    a->search_steps = mu_session_effort_steps(session, a);
     if (error == 0)
         error = mu_session_lay_out(session, a, mixed, &done);
     if (error != 0)
         return error;
-    if (!done) {
-        if (a->out_of_steps) {
-            (void)mu_session_wait(session, a->gang, MU_WAIT_UNDECIDED);
-            return 0;
-        }
-        session->misfit =
-            (struct mu_session_misfit){a->gang, a->size, mu_place_taken(session->place), a->failed};
-        mu_session_memo_remember(session, a);
-        return mu_session_wait_no_fit(session, a);
-    }
+    if (!done)
+        return gang_misses(session, a);
     mu_place_commit(session->place);
     for (uint32_t m = 0; m < members && !a->out_of_steps; m++) {
         error = mu_session_member_place(session, a, m);
@@ -243,6 +263,7 @@ static int run(struct mu_session *session)
     session->plan->waits = session->waits;
     session->plan->next_ns = UINT64_MAX;
     session->misfit.gang = MU_NONE;
+    session->search_left = SEARCH_STEPS_PER_RUN;
     session->kept.refusals = NULL;
     struct mu_queue queue = {0, NULL};
     int error = mu_queue_build(snapshot, session->arena, &queue);
@@ -264,8 +285,12 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
                    const struct mu_plan **plan)
 {
     mu_arena_reset(session->arena);
-    if (session->model != snapshot->model && session->memos != NULL)
-        memset(session->memos, 0, session->memo_cap * sizeof *session->memos);
+    if (session->model != snapshot->model) {
+        for (uint32_t g = 0; g < session->memo_cap; g++)
+            session->memos[g].valid = false;
+        for (uint32_t g = 0; g < session->effort_cap; g++)
+            session->efforts[g].tries = 0;
+    }
     session->model = snapshot->model;
     session->snapshot = snapshot;
     session->now_ns = now_ns;

@@ -17,6 +17,15 @@
  * a member that fits nowhere is passed over while enough others are left. If that fails, all is
  * undone. Then come the members beyond, each on its own. A lone pod is a gang of one.
  *
+ * Where greedy fails, the answer is FIT (it is placed, in another way), NO (MU_WAIT_NO_FIT: no way
+ * exists) or UNDECIDED: neither was found within a budget of steps, or the search does not cover
+ * the gang, which then was laid out in four ways. It covers members of up to 16 classes, each
+ * sub-group's by themselves, which no rule about other pods concerns, that hold no room and ask for
+ * no part of a device. Greedy alone is exact for one class, with at most one rule about other pods
+ * that its own members change (engine/terms.h). A gang whose steps ran out is searched for with
+ * four times as many in the next sessions, twice at most while nothing changes: these
+ * attempts count to what a session depends on, and are not a cache.
+ *
  * A gang of mixed classes (or with held room) is not tried when of one of its first 16 classes more
  * members must be placed than there is room for, counted as if the others took none. The first such
  * class in canonical order is the one it waits for.

@@ -14,6 +14,11 @@
  * it, as long as nothing was placed in between.
  */
 
+/* Steps of a gang's first search; each time that it runs out of them the next one has four times as
+ * many, until it has tried as often as this. */
+#define SEARCH_STEPS_FIRST (UINT64_C(1) << 11)
+#define SEARCH_TRIES_MAX   3u
+
 /* A gang of mixed classes is held against the room of this many of them, the first ones. */
 #define SHORT_CLASSES_MAX 16u
 
@@ -33,9 +38,15 @@ bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a)
                                      memo->capacity_generation == snapshot->capacity_generation
                                : memo->snapshot_generation == snapshot->generation &&
                                      mu_place_untouched(session->place);
-    if (holds)
-        a->failed = memo->failed;
-    return holds;
+    if (!holds || memo->search_used > session->search_left ||
+        (memo->undecided && mu_session_effort_steps(session, a) != memo->search_steps))
+        return false; /* it would be searched for with fewer steps, or with more */
+    a->failed = memo->failed;
+    a->undecided = memo->undecided;
+    /* As if it had been searched for: the others get what they would get then. */
+    session->search_left -= memo->search_used;
+    mu_session_misses(session, a);
+    return true;
 }
 
 bool mu_session_uniform(const struct mu_session *session, const struct mu_attempt *a)
@@ -51,7 +62,7 @@ bool mu_session_uniform(const struct mu_session *session, const struct mu_attemp
 
 void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a)
 {
-    if (!mu_place_untouched(session->place))
+    if (!mu_place_untouched(session->place) || a->search_cut)
         return;
     void *array = session->memos;
     uint32_t cap = session->memo_cap;
@@ -68,8 +79,53 @@ void mu_session_memo_remember(struct mu_session *session, const struct mu_attemp
         .snapshot_generation = session->snapshot->generation,
         .static_generation = session->snapshot->static_generation,
         .capacity_generation = session->snapshot->capacity_generation,
+        .undecided = a->undecided,
+        .search_steps = a->search_steps,
+        .search_used = a->search_used,
         .failed = a->failed,
     };
+}
+
+void mu_session_misses(struct mu_session *session, const struct mu_attempt *a)
+{
+    session->misfit = (struct mu_session_misfit){.gang = a->gang,
+                                                 .size = a->size,
+                                                 .taken = mu_place_taken(session->place),
+                                                 .undecided = a->undecided,
+                                                 .failed = a->failed};
+}
+
+uint64_t mu_session_effort_steps(const struct mu_session *session, const struct mu_attempt *a)
+{
+    uint32_t tries = 0;
+    if (a->gang < session->effort_cap) {
+        const struct mu_session_effort *effort = &session->efforts[a->gang];
+        if (effort->generation == a->row->generation && effort->revision == a->row->revision)
+            tries = effort->tries;
+        if (tries == SEARCH_TRIES_MAX &&
+            effort->snapshot_generation == session->snapshot->generation)
+            return 0;
+    }
+    return SEARCH_STEPS_FIRST << 2 * (tries < SEARCH_TRIES_MAX ? tries : SEARCH_TRIES_MAX - 1);
+}
+
+void mu_session_effort_more(struct mu_session *session, const struct mu_attempt *a)
+{
+    void *array = session->efforts;
+    uint32_t cap = session->effort_cap;
+    if (mu_mem_grow(&array, &cap, a->gang + 1, MU_GANGS_MAX, sizeof *session->efforts) != 0)
+        return;
+    session->efforts = array;
+    for (; session->effort_cap < cap; session->effort_cap++)
+        session->efforts[session->effort_cap].tries = 0;
+    struct mu_session_effort *effort = &session->efforts[a->gang];
+    if (effort->generation != a->row->generation || effort->revision != a->row->revision)
+        effort->tries = 0;
+    effort->generation = a->row->generation;
+    effort->revision = a->row->revision;
+    if (effort->tries < SEARCH_TRIES_MAX)
+        effort->tries++;
+    effort->snapshot_generation = session->snapshot->generation;
 }
 
 /* Gangs made alike wait in rows: what one of them could not have the next cannot, as long as
@@ -100,6 +156,7 @@ bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt 
             return false;
     }
     a->failed = misfit->failed;
+    a->undecided = misfit->undecided;
     return true;
 }
 

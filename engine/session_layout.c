@@ -6,6 +6,13 @@
  * Laying a gang out: every sub-group's minimum, then members up to the size, in the order of the
  * attempt; a member that fits nowhere is passed over while enough others are left. All of it is in
  * one trial, which a failure rolls back.
+ *
+ * The rule is exact for members of one class, and where only one rule about other pods changes with
+ * what they take (engine/terms.h). Where it fails for others, the question is whether any way
+ * exists. Bounds and a search (session_search.c) may say that there is none, and then that is the
+ * answer. Else three more layouts are tried, which keep to nodes as the rule does or pack better,
+ * and at last what the search has found. If nothing was found and nothing refuted, the gang is
+ * undecided: that is told, and it is searched for with more steps from time to time.
  */
 
 /* A gang of mixed classes that the greedy pass misses is tried again in other ways, as long as one
@@ -235,14 +242,51 @@ static int lay_one_way(struct mu_session *session, struct mu_attempt *a, enum mu
     return error;
 }
 
+/* As the search has found it. On success the trial stays open. */
+static int lay_found(struct mu_session *session, struct mu_attempt *a,
+                     const struct mu_session_found *found, bool *done)
+{
+    a->placed = 0;
+    for (uint32_t m = 0; m < a->block->member_count; m++)
+        session->nodes[m] = MU_NONE;
+    mu_place_trial(session->place);
+    int error = mu_session_take_found(session, a, found, done);
+    if (error != 0 || !*done)
+        mu_place_rollback(session->place);
+    return error;
+}
+
+/* Members that are alike to all rules, where placing one somewhere never costs the others more than
+ * its place. */
+static bool is_greedy_exact(const struct mu_session *session, const struct mu_attempt *a)
+{
+    const struct mu_gang_member *first = &a->block->members[0];
+    for (uint32_t m = 0; m < a->block->member_count; m++) {
+        const struct mu_gang_member *member = &a->block->members[m];
+        if (member->class_ix.v != first->class_ix.v || member->kin.v != first->kin.v ||
+            member->held.v != MU_NONE)
+            return false;
+    }
+    return mu_terms_independent(session->snapshot, first->class_ix, first->kin);
+}
+
 int mu_session_lay_out(struct mu_session *session, struct mu_attempt *a, bool mixed, bool *done)
 {
     int error = lay_one_way(session, a, MU_BY_SCORE, done);
+    struct mu_session_found found = {.result = {.answer = MU_PACK_NO}};
     struct mu_place_pod failed = a->failed;
     uint64_t looks = (uint64_t)a->block->member_count * session->snapshot->node_rows;
-    bool again = mixed && looks <= CONSTRUCT_ROWS_MAX && !a->out_of_steps;
-    for (int way = MU_BY_NAME; error == 0 && !*done && again && way < MU_LAYOUT_WAYS; way++)
+    bool again = error == 0 && !*done && mixed && !a->out_of_steps && !is_greedy_exact(session, a);
+    if (again)
+        error = mu_session_search(session, a, &found);
+    again = again && found.result.answer != MU_PACK_NO;
+    for (int way = MU_BY_NAME;
+         error == 0 && !*done && again && looks <= CONSTRUCT_ROWS_MAX && way < MU_LAYOUT_WAYS;
+         way++)
         error = lay_one_way(session, a, (enum mu_layout_way)way, done);
+    if (error == 0 && !*done && again && found.result.answer == MU_PACK_FIT)
+        error = lay_found(session, a, &found, done);
+    a->undecided = error == 0 && !*done && (again || a->out_of_steps);
     a->failed = failed; /* what is said is what the rule met */
     a->way = MU_BY_SCORE;
     return error;

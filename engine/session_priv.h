@@ -5,10 +5,12 @@
  *
  *   session.c         life, the run over the queue, admission, the plan
  *   session_layout.c  laying a gang out: in which order its members come, and onto which nodes
+ *   session_search.c  whether any way exists, where those that are tried fail
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
  *   session_wait.c    why a gang waits, for the plan
  */
 #include "engine/base/arena.h"
+#include "engine/pack.h"
 #include "engine/place.h"
 #include "engine/session.h"
 
@@ -29,8 +31,20 @@ struct mu_session_memo {
     bool uniform; /* members of one class, no held room: less room never helps it. Of any other
                    * gang that may be short, engine/place.h remembers by class */
     uint32_t generation, revision;
+    bool undecided;
+    uint64_t search_steps; /* undecided: that a search might make */
+    uint64_t search_used;  /* that it made */
     uint64_t snapshot_generation, static_generation, capacity_generation;
     struct mu_place_pod failed;
+};
+
+/* How often a gang, as it is now, was searched for without an answer: each time is given more steps,
+ * and after the last one the snapshot must change. Not a cache, but a part of what a run depends
+ * on. */
+struct mu_session_effort {
+    uint32_t generation, revision;
+    uint32_t tries;
+    uint64_t snapshot_generation; /* of the last try */
 };
 
 /* The last gang of this run that did not fit, and the room that was taken then. */
@@ -38,6 +52,7 @@ struct mu_session_misfit {
     uint32_t gang; /* MU_NONE: none yet */
     uint32_t size;
     uint32_t taken;
+    bool undecided;
     struct mu_place_pod failed;
 };
 
@@ -57,7 +72,11 @@ struct mu_session {
     uint32_t *order;   /* scratch: its members in the order of the attempt, within sub-groups */
     struct mu_session_memo *memos;
     uint32_t memo_cap;
-    const struct mu_model *model; /* of the memos */
+    const struct mu_model *model; /* of the memos and efforts */
+    struct mu_session_effort *efforts;
+    uint32_t effort_cap;
+    struct mu_arena *scratch; /* of one search */
+    uint64_t search_left;     /* steps of searches that this run may still make */
     /* The run in hand. */
     struct mu_snapshot *snapshot;
     uint64_t now_ns;
@@ -83,6 +102,11 @@ struct mu_attempt {
     /* MU_BY_NAME, MU_LARGEST_BEST_FIT: the last pick of this layout, MU_NONE: none. */
     struct mu_class_ix last_class;
     uint32_t last_row;
+    uint64_t search_steps;      /* that a search for it may make */
+    uint64_t search_used;       /* that it made */
+    bool search_ran_out;        /* without an answer */
+    bool search_cut;            /* the run had no more steps for it */
+    bool undecided;             /* it was not placed, and may fit all the same */
     struct mu_place_pod failed; /* first member that found no node, or one of the class that is
                                  * short; class MU_NONE: none yet */
 };
@@ -99,7 +123,7 @@ uint32_t mu_session_need(const struct mu_attempt *a);
 /* The gang waits; the caller fills in what else there is to say. */
 struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
                                      enum mu_wait_kind kind);
-/* It waits because a->failed found no node. Not within a trial. Errors: MU_ENOMEM. */
+/* It waits because a->failed found no node, undecided or not. Not within a trial. Errors: MU_ENOMEM. */
 int mu_session_wait_no_fit(struct mu_session *session, const struct mu_attempt *a);
 
 /* ---- what is known not to fit (session_known.c) ---- */
@@ -115,17 +139,39 @@ int mu_session_short(struct mu_session *session, struct mu_attempt *a, bool *is_
  * before, or one made alike did not. */
 bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a);
 bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt *a);
+/* It does not fit what is there now: it speaks for the next one if that is made alike. */
+void mu_session_misses(struct mu_session *session, const struct mu_attempt *a);
+/* Steps for the gang's next search, 0: none; and note that it ran out of them. Best effort. */
+uint64_t mu_session_effort_steps(const struct mu_session *session, const struct mu_attempt *a);
+void mu_session_effort_more(struct mu_session *session, const struct mu_attempt *a);
 /* The gang does not fit, and why. Best effort: without memory it is not remembered. */
 void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a);
 
 /* ---- laying out (session_layout.c) ---- */
 
 /* Lay the minimum out: as the rule is and, where the gang is `mixed` (of several classes, or with
- * rules about other pods or held room), in other ways then. session->nodes and devices say where
+ * rules about other pods or held room), in other ways then, or as a search has found. session->nodes and devices say where
  * each member goes. On success the trial stays open, and members beyond may follow; else nothing is
- * taken, and a->failed is the first member that found no node. Errors: MU_ENOMEM, nothing taken. */
+ * taken, a->failed is the first member that found no node, and a->undecided says whether there may
+ * be a way all the same. Errors: MU_ENOMEM, nothing taken. */
 int mu_session_lay_out(struct mu_session *session, struct mu_attempt *a, bool mixed, bool *done);
 /* Give member m the best node, if any and if it has none yet. Errors: MU_ENOMEM. */
 int mu_session_member_place(struct mu_session *session, struct mu_attempt *a, uint32_t m);
+
+/* ---- searching (session_search.c) ---- */
+
+struct mu_session_found {
+    struct mu_pack_result result; /* UNDECIDED also where it cannot be asked */
+    const uint32_t *row_of;       /* by bin */
+    const uint8_t *type_of;       /* by member */
+};
+/* Whether the minimum fits in some way, and how. Valid until the next search. Nothing is taken.
+ * Errors: MU_ENOMEM. Cost: O(rows) and the steps, a->search_steps at most. */
+int mu_session_search(struct mu_session *session, struct mu_attempt *a,
+                      struct mu_session_found *out);
+/* Take what was found, within the open trial; nothing of the gang is placed. *done: all of it fits
+ * beside what is kept for nominated pods. Errors: MU_ENOMEM, with some of it taken. */
+int mu_session_take_found(struct mu_session *session, struct mu_attempt *a,
+                          const struct mu_session_found *found, bool *done);
 
 #endif

@@ -58,7 +58,8 @@ int mu_session_wait_no_fit(struct mu_session *session, const struct mu_attempt *
         error = refusals_keep(session, a->failed.class_ix, &refusals);
     if (error != 0)
         return error;
-    struct mu_plan_wait *wait = mu_session_wait(session, a->gang, MU_WAIT_NO_FIT);
+    struct mu_plan_wait *wait =
+        mu_session_wait(session, a->gang, a->undecided ? MU_WAIT_UNDECIDED : MU_WAIT_NO_FIT);
     wait->have = a->row->placed_count;
     wait->need = a->size;
     wait->class_ix = a->failed.class_ix;

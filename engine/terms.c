@@ -122,6 +122,35 @@ static bool matches_itself(const struct mu_snapshot *s, struct mu_kin_ix kin, ui
                                        : contains(k->match, k->match_count, census);
 }
 
+bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                          struct mu_kin_ix kin)
+{
+    const struct mu_class_census *asked = mu_terms_of_class(snapshot, class_ix);
+    const struct mu_class *class_ = mu_model_get_class(snapshot->model, class_ix);
+    uint32_t own = 0;
+    if (asked == NULL)
+        return true;
+    /* Ports let one of them onto a node: that is less room there, as an amount would be. */
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        if (asked->spreads[i].v == MU_CENSUS_NONE)
+            return true; /* cannot be judged: it fits nowhere */
+        own += matches_itself(snapshot, kin, asked->spreads[i].v);
+    }
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        if (class_->terms[i].kind > MU_TERM_ANTI_AFFINITY)
+            continue;
+        if (asked->terms[i].v == MU_CENSUS_NONE)
+            return true;
+        bool self = matches_itself(snapshot, kin, asked->terms[i].v);
+        /* Where the first pod of all goes, the others have to follow. */
+        if (self && class_->terms[i].kind == MU_TERM_AFFINITY &&
+            snapshot->censuses[asked->terms[i].v].total == 0)
+            return false;
+        own += self && class_->terms[i].kind == MU_TERM_ANTI_AFFINITY;
+    }
+    return own <= 1;
+}
+
 /* ---- counting ------------------------------------------------------------------------------ */
 
 struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census)

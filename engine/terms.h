@@ -44,6 +44,13 @@ void mu_terms_drop(struct mu_terms *terms);
 /* Whether some rule decides where a pod of this class and kin may go. Cost: O(1). */
 bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
                       struct mu_kin_ix kin);
+/* Whether pods of this class and kin can be placed one after the other wherever they fit, and no
+ * choice of nodes for the first ones leaves less for the rest than another: as many as possible are
+ * placed in the end. It is so where at most one rule changes with what they take themselves, and
+ * that is an anti-affinity (each takes one domain) or a spread (the least loaded domains end full
+ * whatever comes first). Cost: O(rules). */
+bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                          struct mu_kin_ix kin);
 /* The rows of `mask` that no rule refuses now. *out is valid until the next call. Errors:
  * MU_ENOMEM. Cost: O(rows / 64 * rules + rows whose verdict has changed since the last call); more
  * the first time that a rule is met in a session. */

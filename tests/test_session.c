@@ -80,8 +80,11 @@ static void run_and_check(struct mu_test_run *run, struct mu_session *session,
 {
     struct mu_snapshot *s = &cluster->snapshot;
     struct mu_oracle_plan want;
-    mu_oracle_session(s, profile, now_ns, &want);
+    const struct mu_plan *first = NULL;
     uint64_t digest = snapshot_digest(s);
+    MU_TEST_CHECK(run, mu_session_run(session, s, now_ns, &first) == 0);
+    mu_oracle_session(s, profile, now_ns, first, &want);
+    MU_TEST_CHECK(run, snapshot_digest(s) == digest);
     for (int pass = 0; pass < 3; pass++) {
         if (pass == 2 && mu_random_chance(&run->random, 500))
             mu_session_drop_caches(session);

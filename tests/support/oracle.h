@@ -52,9 +52,11 @@ struct mu_oracle_plan {
     struct mu_oracle_gang *gangs; /* by gang row */
     uint64_t next_ns;
 };
-/* Decide over `snapshot`, which is as before on return. Free with mu_oracle_plan_fini. */
+/* Decide over `snapshot`, which is as before on return. Where no layout places a gang and `found`
+ * does, by a search, its nodes are taken if the gang may have them; where neither does and the gang
+ * is small, all ways are tried, and it is a failure if one exists. Free with mu_oracle_plan_fini. */
 void mu_oracle_session(struct mu_snapshot *snapshot, const struct mu_profile *profile,
-                       uint64_t now_ns, struct mu_oracle_plan *out);
+                       uint64_t now_ns, const struct mu_plan *found, struct mu_oracle_plan *out);
 void mu_oracle_plan_fini(struct mu_oracle_plan *plan);
 /* True when the two agree in everything; else says on stderr where they differ. */
 bool mu_oracle_plan_equal(const struct mu_snapshot *snapshot, const struct mu_oracle_plan *want,

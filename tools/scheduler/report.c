@@ -114,7 +114,7 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
     uint64_t mask = 0, told = 0;
     uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
                                 (uint64_t)wait->have << 32 | wait->need);
-    if (wait->kind != MU_WAIT_NO_FIT) {
+    if (wait->class_ix.v == MU_NONE) {
         *full = *shape = hash;
         return;
     }

@@ -535,7 +535,7 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
     const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
     struct class_words *words = NULL;
     struct mu_buf out = {.max = 0};
-    if (wait->kind == MU_WAIT_NO_FIT) {
+    if (wait->class_ix.v != MU_NONE) {
         words = class_get(w, wait);
         if (words == NULL)
             return NULL;
@@ -553,8 +553,11 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
         put_wait(&out, wait, row);
     else if (put_no_fit(w, &out, db, wait, words) != 0)
         out.failed = MU_ENOMEM;
-    return text_of(&out, wait->kind == MU_WAIT_UNDECIDED ? MU_REPORT_SCHEDULER_ERROR
-                                                         : MU_REPORT_UNSCHEDULABLE);
+    if (words != NULL && wait->kind == MU_WAIT_UNDECIDED)
+        (void)mu_buf_append_text(&out, " Whether another layout would fit is not decided.");
+    return text_of(&out, words == NULL && wait->kind == MU_WAIT_UNDECIDED
+                             ? MU_REPORT_SCHEDULER_ERROR
+                             : MU_REPORT_UNSCHEDULABLE);
 }
 
 struct mu_report_text *mu_report_words_pod(uint32_t rules)
