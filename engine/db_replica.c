@@ -39,10 +39,8 @@ static struct mu_replica *replica_of(struct mu_snapshot *snapshot)
 
 static void replica_free(struct mu_replica *r)
 {
-    for (uint32_t i = 0; i < MU_RESOURCES_MAX; i++) {
+    for (uint32_t i = 0; i < MU_RESOURCES_MAX; i++)
         mu_mem_free(r->shown.free[i]);
-        mu_mem_free(r->shown.alloc[i]);
-    }
     mu_mem_free(r->shown.nodes);
     mu_mem_free(r->shown.devices);
     mu_mem_free(r->shown.gangs);
@@ -115,18 +113,14 @@ static int reserve_nodes(struct mu_db *db, struct mu_replica *r)
     bool failed = wide.nodes == NULL;
     for (uint32_t i = 0; i < s->resource_count && !failed; i++) {
         wide.free[i] = mu_mem_zalloc_column(cap * sizeof(int64_t));
-        wide.alloc[i] = mu_mem_zalloc_column(cap * sizeof(int64_t));
-        failed = wide.free[i] == NULL || wide.alloc[i] == NULL;
+        failed = wide.free[i] == NULL;
     }
     /* The set that is not installed is the one to free. */
     struct mu_snapshot dropped = failed ? wide : *s;
     for (uint32_t i = 0; i < s->resource_count; i++) {
         mu_mem_free(dropped.free[i]);
-        mu_mem_free(dropped.alloc[i]);
-        if (!failed) {
+        if (!failed)
             s->free[i] = wide.free[i];
-            s->alloc[i] = wide.alloc[i];
-        }
     }
     mu_mem_free(dropped.nodes);
     if (failed)
@@ -153,15 +147,9 @@ static int reserve_resources(struct mu_db *db, struct mu_replica *r)
     MU_ASSERT(want <= MU_RESOURCES_MAX);
     while (s->resource_count < want) {
         int64_t *free = mu_mem_zalloc_column(s->node_cap * sizeof(int64_t));
-        int64_t *alloc = mu_mem_zalloc_column(s->node_cap * sizeof(int64_t));
-        if (free == NULL || alloc == NULL) {
-            mu_mem_free(free);
-            mu_mem_free(alloc);
+        if (free == NULL)
             return MU_ENOMEM;
-        }
-        s->free[s->resource_count] = free;
-        s->alloc[s->resource_count] = alloc;
-        s->resource_count++;
+        s->free[s->resource_count++] = free;
     }
     return 0;
 }
@@ -282,9 +270,6 @@ static void copy_static_row(const struct mu_db *db, struct mu_replica *r, uint32
     if (s->images != NULL)
         s->images[row] = mu_row_images(db, row);
     if ((rec->flags & MU_NODE_PRESENT) != 0) {
-        const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
-        for (uint32_t c = 0; c < s->resource_count; c++)
-            s->alloc[c][row] = capacity[c];
         s->nodes[row] = (struct mu_node_static){.flags = rec->flags,
                                                 .labels = rec->labels,
                                                 .taints = {rec->taints},
@@ -294,8 +279,6 @@ static void copy_static_row(const struct mu_db *db, struct mu_replica *r, uint32
                                                 .tie = rec->tie,
                                                 .generation = rec->generation};
     } else {
-        for (uint32_t c = 0; c < s->resource_count; c++)
-            s->alloc[c][row] = 0;
         s->nodes[row] = (struct mu_node_static){.generation = rec->generation};
     }
 }

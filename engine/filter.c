@@ -569,6 +569,25 @@ static uint64_t count_devices(const struct block_counter *c, uint32_t begin, uin
     return plain;
 }
 
+/* The rows of a block, out of `rows`, that can allocate less than `amount` when they are empty. */
+static uint64_t never_enough(const struct mu_snapshot *snapshot, uint32_t begin, uint64_t rows,
+                             const struct mu_demand *demand)
+{
+    uint64_t never = 0;
+    struct mu_capacity_ix last = {MU_NONE}; /* neighbours mostly have one capacity */
+    bool less = false;
+    for (uint64_t left = rows; left != 0; left &= left - 1) {
+        uint32_t i = (uint32_t)__builtin_ctzll(left);
+        struct mu_capacity_ix capacity = snapshot->nodes[begin + i].capacity;
+        if (capacity.v != last.v)
+            less = mu_model_get_capacity(snapshot->model, capacity)[demand->resource.v] <
+                   demand->amount;
+        last = capacity;
+        never |= (uint64_t)less << i;
+    }
+    return never;
+}
+
 /* Count the rows of a block that are short of anything, and return them; of several resources, the
  * verdict is that of the first. */
 static uint64_t count_refused(const struct block_counter *c, uint32_t begin, uint64_t left)
@@ -582,8 +601,7 @@ static uint64_t count_refused(const struct block_counter *c, uint32_t begin, uin
         uint32_t r = demand->resource.v;
         uint64_t refused = left & c->ops->less(snapshot->free[r] + begin, demand->amount);
         short_of |= refused;
-        if (refused != 0)
-            of.ever |= refused & c->ops->less(snapshot->alloc[r] + begin, demand->amount);
+        of.ever |= never_enough(snapshot, begin, refused, demand);
     }
     out->by_reason[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full);
     out->by_verdict[MU_NO_PODS] += (uint32_t)__builtin_popcountll(of.full & ~short_of);

@@ -152,6 +152,8 @@ static int enter_fixed(struct mu_model *model)
     struct mu_label_set_ix labels = {0};
     struct mu_taint_set_ix taints = {0};
     struct mu_image_set_ix images = {0};
+    struct mu_capacity_ix nothing = {0};
+    const int64_t amounts[MU_RESOURCES_MAX] = {0};
     struct mu_symbol hostname;
     if (status == 0)
         status = mu_model_label_set(model, NULL, 0, &labels, &hostname);
@@ -159,7 +161,9 @@ static int enter_fixed(struct mu_model *model)
         status = mu_model_taint_set(model, NULL, 0, &taints);
     if (status == 0)
         status = mu_model_image_set(model, NULL, 0, &images);
-    MU_ASSERT(status != 0 || (labels.v == 0 && taints.v == 0 && images.v == 0));
+    if (status == 0)
+        status = mu_model_capacity(model, amounts, &nothing);
+    MU_ASSERT(status != 0 || (labels.v == 0 && taints.v == 0 && images.v == 0 && nothing.v == 0));
     if (status == 0)
         status = mu_select_enter_fixed(model);
     return status;

@@ -125,7 +125,7 @@ int mu_model_label_set(struct mu_model *model, const struct mu_label *labels, ui
                        struct mu_label_set_ix *out, struct mu_symbol *hostname);
 int mu_model_taint_set(struct mu_model *model, const struct mu_taint *taints, uint32_t count,
                        struct mu_taint_set_ix *out);
-/* allocatable: MU_RESOURCES_MAX amounts by resource number. */
+/* allocatable: MU_RESOURCES_MAX amounts by resource number. Capacity 0 has nothing. */
 int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
                       struct mu_capacity_ix *out);
 /* The images of a node; of one that is there twice the first counts. Sizes are brought into 0 to

@@ -74,7 +74,7 @@ static bool has_weights(const struct mu_rank_kind *kind, const struct mu_room *r
 {
     for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
         if (room->score.forms[0].parts[slot].most != 0 &&
-            room->weight[0][slot][0][row] != kind->weights[slot])
+            mu_room_weight(room, 0, slot, row) != kind->weights[slot])
             return false;
     }
     return true;
@@ -100,7 +100,7 @@ static int kinds_find(struct mu_rank *rank, const struct mu_room *room)
         rank->leaf[row] = MU_NONE;
     uint32_t k = 0;
     for (uint32_t row = 0; row < room->rows; row++) {
-        if (room->tie_key[row] < 0)
+        if (mu_room_hole(room, row))
             continue;
         k = kind_of(rank, room, row, k);
         if (k == rank->kind_count) {
@@ -108,8 +108,9 @@ static int kinds_find(struct mu_rank *rank, const struct mu_room *room)
                 return MU_ELIMIT;
             struct mu_rank_kind *kind = &rank->kinds[rank->kind_count++];
             for (uint32_t slot = 0; slot < room->score.slot_count; slot++)
-                kind->weights[slot] =
-                    room->score.forms[0].parts[slot].most != 0 ? room->weight[0][slot][0][row] : 0;
+                kind->weights[slot] = room->score.forms[0].parts[slot].most != 0
+                                          ? mu_room_weight(room, 0, slot, row)
+                                          : 0;
             kind->count = 0;
         }
         rank->leaf[row] = k << LEAF_BITS | rank->kinds[k].count++;
@@ -199,7 +200,7 @@ int mu_rank_build(struct mu_rank *rank, const struct mu_room *room)
 static bool row_follow(struct mu_rank *rank, const struct mu_room *room, uint32_t row)
 {
     uint32_t at = rank->leaf[row];
-    bool present = room->tie_key[row] >= 0;
+    bool present = !mu_room_hole(room, row);
     if (at != MU_NONE) {
         struct mu_rank_kind *kind = &rank->kinds[at >> LEAF_BITS];
         uint32_t leaf = at & LEAF_MASK;

@@ -51,7 +51,7 @@ static void levels_free(struct mu_room *room)
             level_free(&room->free[l][r]);
         room->cap[l] = 0;
     }
-    mu_mem_free(room->tie_key);
+    mu_sizes_fini(&room->sizes);
     mu_mem_free(room->stale);
     mu_mem_free(room->stale_blocks);
     mu_mem_free(room->last);
@@ -59,7 +59,6 @@ static void levels_free(struct mu_room *room)
     room->stray = NULL;
     room->stray_count = 0;
     room->stale_count = 0;
-    room->tie_key = NULL;
     room->stale = NULL;
     room->stale_blocks = NULL;
     room->last = NULL;
@@ -118,13 +117,12 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
         entries = blocks;
     }
     if (complete) {
-        room->tie_key = column_alloc(room->cap[0]);
         room->stale = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale);
         room->stale_blocks = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stale_blocks);
         room->last = mu_mem_calloc(room->cap[0], sizeof *room->last);
         room->stray = mu_mem_calloc(room->cap[0] / BLOCK, sizeof *room->stray);
-        complete = room->tie_key != NULL && room->stale != NULL && room->stale_blocks != NULL &&
-                   room->last != NULL && room->stray != NULL;
+        complete = room->stale != NULL && room->stale_blocks != NULL && room->last != NULL &&
+                   room->stray != NULL;
     }
     if (!complete) {
         levels_free(room);
@@ -133,53 +131,30 @@ static int levels_alloc(struct mu_room *room, uint32_t rows)
     return 0;
 }
 
-/* A hole's weight leaves the summary of its block alone. */
-#define WEIGHT_NEUTRAL INT64_MAX
-
-/* Weights by row of one resource in one form. */
-static void static_weights(struct mu_room *room, const struct mu_score_part *part, int64_t *weights)
+/* The term of a row before its room is known: the tie alone. What is beyond the rows is holes. */
+static void tie_set(struct mu_room *room, uint32_t row)
 {
     const struct mu_snapshot *s = room->snapshot;
-    const int64_t *alloc = s->alloc[part->resource];
-    /* Neighbours mostly have equal capacity: divide once per run. */
-    int64_t last = 0, weight = 0;
-    for (uint32_t row = 0; row < room->cap[0]; row++) {
-        if (room->tie_key[row] < 0) {
-            weights[row] = WEIGHT_NEUTRAL;
-            continue;
-        }
-        if (alloc[row] != last)
-            weight = mu_score_weight(part->most, alloc[row] >> part->shift);
-        last = alloc[row];
-        weights[row] = weight;
-    }
+    bool hole = row >= s->node_rows || (s->nodes[row].flags & MU_NODE_PRESENT) == 0;
+    for (uint32_t f = 0; f < room->score.form_count; f++)
+        room->base[f][0][row] = hole ? -1 : mu_score_tie_key(s->nodes[row].tie);
 }
 
-static void static_rows(struct mu_room *room)
-{
-    const struct mu_snapshot *s = room->snapshot;
-    for (uint32_t row = 0; row < room->cap[0]; row++) {
-        bool hole = row >= room->rows || (s->nodes[row].flags & MU_NODE_PRESENT) == 0;
-        room->tie_key[row] = hole ? -1 : mu_score_tie_key(s->nodes[row].tie);
-    }
-}
-
-/* Weights of one resource in one form by row, and the smallest of each block above. */
+/* The smallest weights of one resource in one form of each block, level by level. */
 static int static_levels(struct mu_room *room, uint32_t f, uint32_t slot)
 {
-    for (uint32_t l = 0; l < room->level_count; l++) {
+    for (uint32_t l = 1; l < room->level_count; l++) {
         int64_t **weights = &room->weight[f][slot][l];
         if (*weights == NULL)
             *weights = column_alloc(room->cap[l]);
         if (*weights == NULL)
             return MU_ENOMEM;
         room->columns[l].weight[f][slot] = *weights;
-        if (l == 0)
-            static_weights(room, &room->score.forms[f].parts[slot], *weights);
-        for (uint32_t e = 0; l > 0 && e < room->cap[l]; e++)
-            (*weights)[e] = e < room->count[l]
-                                ? room->ops->min(room->weight[f][slot][l - 1] + e * BLOCK)
-                                : WEIGHT_NEUTRAL;
+        for (uint32_t e = 0; e < room->cap[l]; e++)
+            (*weights)[e] =
+                e < room->count[l]
+                    ? room->ops->min(mu_scan_weights(&room->columns[l - 1], f, slot, e * BLOCK))
+                    : MU_SIZES_NEUTRAL;
     }
     return 0;
 }
@@ -188,9 +163,9 @@ static int static_prepare(struct mu_room *room)
 {
     const struct mu_snapshot *s = room->snapshot;
     if (s->node_rows > room->cap[0] || room->cap[0] == 0) {
-        int error = levels_alloc(room, s->node_rows);
-        if (error != 0)
-            return error;
+        int failed = levels_alloc(room, s->node_rows);
+        if (failed != 0)
+            return failed;
     }
     room->rows = s->node_rows;
     room->level_count = 0;
@@ -200,7 +175,13 @@ static int static_prepare(struct mu_room *room)
         if (entries <= BLOCK)
             break;
     }
-    static_rows(room);
+    int error = mu_sizes_build(&room->sizes, &room->score, s, room->rows, room->cap[0]);
+    if (error != 0)
+        return error;
+    room->columns[0].sizes = room->sizes.blocks;
+    room->columns[0].slot_count = room->sizes.slot_count;
+    for (uint32_t row = 0; row < blocks_of(room->rows) * BLOCK; row++)
+        tie_set(room, row);
     for (uint32_t l = 0; l < room->level_count; l++) {
         room->columns[l].level = l;
         for (uint32_t f = 0; f < room->score.form_count; f++)
@@ -211,7 +192,7 @@ static int static_prepare(struct mu_room *room)
         for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
             if (room->score.forms[f].parts[slot].most == 0)
                 continue;
-            int error = static_levels(room, f, slot);
+            error = static_levels(room, f, slot);
             if (error != 0)
                 return error;
         }
@@ -236,22 +217,32 @@ static void both_sum_up(struct mu_room *room, uint32_t l, uint32_t entry)
                                   : room->ops->max(room->both[l - 1] + entry * BLOCK);
 }
 
+/* Node terms of a block of rows in one form. */
+static void block_bases(struct mu_room *room, uint32_t f, uint32_t block)
+{
+    const struct mu_sizes *sizes = &room->sizes;
+    const int64_t *vectors = sizes->blocks[block];
+    struct mu_scan_room inputs = {.offset = room->score.offset};
+    for (uint32_t slot = 0; slot < sizes->slot_count; slot++) {
+        const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+        if (part->most == 0)
+            continue;
+        inputs.slots[inputs.slot_count].free = room->snapshot->free[part->resource] + block * BLOCK;
+        inputs.slots[inputs.slot_count].alloc =
+            vectors + mu_sizes_alloc(sizes->slot_count, sizes->form_count, slot);
+        inputs.slots[inputs.slot_count].weight =
+            vectors + mu_sizes_weight(sizes->slot_count, f, slot);
+        inputs.slots[inputs.slot_count++].shift = part->shift;
+    }
+    room->ops->bases(&inputs, room->base[f][0] + block * BLOCK);
+}
+
 static void bases_prepare(struct mu_room *room)
 {
     const struct mu_snapshot *s = room->snapshot;
     for (uint32_t f = 0; f < room->score.form_count; f++) {
-        struct mu_scan_room inputs = {.tie_key = room->tie_key, .offset = room->score.offset};
-        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
-            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
-            if (part->most == 0)
-                continue;
-            inputs.slots[inputs.slot_count].free = s->free[part->resource];
-            inputs.slots[inputs.slot_count].alloc = s->alloc[part->resource];
-            inputs.slots[inputs.slot_count].weight = room->weight[f][slot][0];
-            inputs.slots[inputs.slot_count++].shift = part->shift;
-        }
-        for (uint32_t begin = 0; begin < room->rows; begin += BLOCK)
-            room->ops->bases(&inputs, begin, room->base[f][0] + begin);
+        for (uint32_t block = 0; block < blocks_of(room->rows); block++)
+            block_bases(room, f, block);
         for (uint32_t l = 1; l < room->level_count; l++)
             sum_up(room, room->base[f][l - 1], room->base[f][l], l);
     }
@@ -338,25 +329,24 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
 
 /* ---- changes ------------------------------------------------------------------------------ */
 
-static int64_t base_of(const struct mu_room *room, uint32_t f, uint32_t row)
-{
-    const struct mu_snapshot *s = room->snapshot;
-    uint64_t parts = 0;
-    for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
-        const struct mu_score_part *part = &room->score.forms[f].parts[slot];
-        if (part->most == 0)
-            continue;
-        parts += (uint64_t)mu_score_room_part(s->free[part->resource][row],
-                                              s->alloc[part->resource][row], part->shift,
-                                              room->weight[f][slot][0][row]);
-    }
-    return mu_score_base(room->score.offset, (int64_t)parts, room->tie_key[row]);
-}
-
 static void bases_update(struct mu_room *room, uint32_t row)
 {
-    for (uint32_t f = 0; f < room->score.form_count; f++)
-        room->base[f][0][row] = base_of(room, f, row);
+    const struct mu_snapshot *s = room->snapshot;
+    const int64_t *sizes = room->sizes.blocks[row / BLOCK] + row % BLOCK;
+    const uint32_t slots = room->score.slot_count, forms = room->score.form_count;
+    for (uint32_t f = 0; f < forms; f++) {
+        uint64_t parts = 0;
+        for (uint32_t slot = 0; slot < slots; slot++) {
+            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
+            if (part->most == 0)
+                continue;
+            parts += (uint64_t)mu_score_room_part(
+                s->free[part->resource][row], sizes[mu_sizes_alloc(slots, forms, slot)],
+                part->shift, sizes[mu_sizes_weight(slots, f, slot)]);
+        }
+        int64_t *base = &room->base[f][0][row];
+        *base = mu_score_base(room->score.offset, (int64_t)parts, mu_score_base_tie(*base));
+    }
 }
 
 static void mark(struct mu_room *room, uint32_t row, uint64_t touched)
@@ -410,7 +400,7 @@ static void weights_sum_up(struct mu_room *room, uint32_t l, uint32_t entry)
         for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
             if (room->score.forms[f].parts[slot].most != 0)
                 room->weight[f][slot][l][entry] =
-                    room->ops->min(room->weight[f][slot][l - 1] + entry * BLOCK);
+                    room->ops->min(mu_scan_weights(&room->columns[l - 1], f, slot, entry * BLOCK));
         }
     }
 }
@@ -479,27 +469,12 @@ static bool is_followed(const struct mu_room *room, const struct mu_snapshot *s)
            is_score_same(room, s);
 }
 
-/* Static columns of one row. */
-static void static_row(struct mu_room *room, uint32_t row)
+/* False: out of memory, and all is to be computed anew. */
+static bool rows_follow(struct mu_room *room)
 {
     const struct mu_snapshot *s = room->snapshot;
-    bool hole = (s->nodes[row].flags & MU_NODE_PRESENT) == 0;
-    room->tie_key[row] = hole ? -1 : mu_score_tie_key(s->nodes[row].tie);
-    for (uint32_t f = 0; f < room->score.form_count; f++) {
-        for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
-            const struct mu_score_part *part = &room->score.forms[f].parts[slot];
-            if (part->most != 0)
-                room->weight[f][slot][0][row] =
-                    hole
-                        ? WEIGHT_NEUTRAL
-                        : mu_score_weight(part->most, s->alloc[part->resource][row] >> part->shift);
-        }
-    }
-}
-
-static void rows_follow(struct mu_room *room)
-{
-    const struct mu_snapshot *s = room->snapshot;
+    for (uint32_t row = room->rows; row < blocks_of(s->node_rows) * BLOCK; row++)
+        tie_set(room, row);
     room->rows = s->node_rows;
     room->resource_count = s->resource_count;
     for (uint32_t l = 0, entries = room->rows; l < room->level_count; l++) {
@@ -508,8 +483,11 @@ static void rows_follow(struct mu_room *room)
     }
     if (room->static_generation != s->static_generation) {
         for (uint32_t i = 0; i < s->static_changed_count; i++) {
-            static_row(room, s->static_changed[i]);
-            row_renew(room, s->static_changed[i], STALE_WEIGHTS);
+            uint32_t row = s->static_changed[i];
+            if (mu_sizes_follow(&room->sizes, &room->score, s, row) != 0)
+                return false;
+            tie_set(room, row);
+            row_renew(room, row, STALE_WEIGHTS);
         }
         room->static_generation = s->static_generation;
     }
@@ -519,6 +497,7 @@ static void rows_follow(struct mu_room *room)
         room->generation = s->generation;
         room->batch++;
     }
+    return true;
 }
 
 /* All of it is to be computed anew. Weights may stay: those of marked blocks are summed up first,
@@ -545,12 +524,11 @@ void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot)
     room->snapshot = snapshot;
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
         room->columns[0].free[r] = snapshot->free[r];
-    if (is_followed(room, snapshot)) {
-        rows_follow(room);
+    bool followed = is_followed(room, snapshot);
+    if (followed && rows_follow(room))
         return;
-    }
     give_up(room);
-    if (is_static_same(room, snapshot))
+    if (!followed && is_static_same(room, snapshot))
         return;
     room->model = NULL; /* static columns and all that follows from them */
     room->resource_count = snapshot->resource_count;
@@ -605,12 +583,13 @@ static void block_fetch(const struct mu_room *room, const struct mu_scan_need *n
     if (room->rows < ROWS_IN_CACHE)
         return;
     const struct mu_scan_columns *columns = &room->columns[0];
+    const bool own = mu_bitset_test(room->sizes.own, block); /* shared ones are at hand */
     for (uint32_t d = 0; d < need->count; d++)
         fetch(columns->free[need->demands[d].resource], block);
     for (uint32_t f = 0; f < need->form_count; f++) {
         fetch(columns->base[f], block);
-        for (uint32_t c = 0; c < need->cost_count[f]; c++)
-            fetch(columns->weight[f][need->costs[f][c].slot], block);
+        for (uint32_t c = 0; own && c < need->cost_count[f]; c++)
+            fetch(mu_scan_weights(columns, f, need->costs[f][c].slot, block * BLOCK), 0);
     }
 }
 
@@ -677,7 +656,7 @@ int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need,
         uint64_t cost = 0;
         for (uint32_t c = 0; c < need->cost_count[f]; c++)
             cost += (uint64_t)need->costs[f][c].units *
-                    (uint64_t)room->weight[f][need->costs[f][c].slot][0][row];
+                    (uint64_t)mu_room_weight(room, f, need->costs[f][c].slot, row);
         int64_t here = room->base[f][0][row] - mu_score_cost((int64_t)cost);
         key = here < key ? here : key;
     }

@@ -39,6 +39,7 @@
 #include "engine/filter.h"
 #include "engine/scan.h"
 #include "engine/score.h"
+#include "engine/sizes.h"
 
 /* Last changes remembered: more than there are between two pods of one of a thousand classes that
  * come in any order. A power of two. */
@@ -64,11 +65,11 @@ struct mu_room {
     uint32_t count[MU_LEVELS_MAX]; /* entries */
     uint32_t cap[MU_LEVELS_MAX];   /* entries allocated, whole blocks */
     struct mu_scan_columns columns[MU_LEVELS_MAX];
-    int64_t *base[MU_SCORE_FORMS][MU_LEVELS_MAX];
-    int64_t *both[MU_LEVELS_MAX]; /* levels >= 1 */
-    int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS][MU_LEVELS_MAX];
-    int64_t *free[MU_LEVELS_MAX][MU_RESOURCES_MAX]; /* levels >= 1 */
-    int64_t *tie_key;                               /* by row; -1: a hole */
+    int64_t *base[MU_SCORE_FORMS][MU_LEVELS_MAX]; /* of rows: the key of the tie is in them */
+    int64_t *both[MU_LEVELS_MAX];                 /* levels >= 1 */
+    int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS][MU_LEVELS_MAX]; /* levels >= 1 */
+    int64_t *free[MU_LEVELS_MAX][MU_RESOURCES_MAX];                 /* levels >= 1 */
+    struct mu_sizes sizes;                                          /* of rows */
     /* Blocks of rows to sum up again: what changed in each, and which they are. */
     uint64_t *stale; /* resource bits, and bit 63 for the node term */
     uint32_t *stale_blocks;
@@ -131,6 +132,18 @@ uint32_t mu_room_best(struct mu_room *room, const struct mu_scan_need *need,
 /* The key of one row, MU_SCORE_KEY_NONE when the class does not fit there. Static rules are the
  * caller's. */
 int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row);
+/* Whether a row is a hole, and what a unit of a slot's resource weighs on one that is none. */
+static inline bool mu_room_hole(const struct mu_room *room, uint32_t row)
+{
+    return room->base[0][0][row] < 0;
+}
+static inline int64_t mu_room_weight(const struct mu_room *room, uint32_t form, uint32_t slot,
+                                     uint32_t row)
+{
+    return room->sizes
+        .blocks[row / MU_NODE_CHUNK]
+               [mu_sizes_weight(room->sizes.slot_count, form, slot) + row % MU_NODE_CHUNK];
+}
 /* Of two rows with equal keys: true when a wins. */
 bool mu_room_wins_tie(const struct mu_room *room, uint32_t a, uint32_t b);
 

@@ -10,6 +10,7 @@
  */
 #include <stdint.h>
 #include "engine/score.h"
+#include "engine/sizes.h"
 #include "engine/snapshot.h"
 
 /* Levels of 64-fold summaries over node rows, rows themselves included (engine/room.h). */
@@ -50,8 +51,20 @@ struct mu_scan_columns {
     const int64_t *base[MU_SCORE_FORMS];
     /* Two forms, levels >= 1: the largest of a row's smaller term. */
     const int64_t *both;
-    const int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS]; /* the smallest of a summary's entries */
+    /* The smallest of a summary's entries, where `sizes` is NULL; else by block, as in
+     * engine/sizes.h, with the slots of the score. */
+    const int64_t *weight[MU_SCORE_FORMS][MU_SCORE_SLOTS];
+    const int64_t *const *sizes;
+    uint32_t slot_count;
 };
+/* The weights of the 64 entries at `begin`. */
+static inline const int64_t *mu_scan_weights(const struct mu_scan_columns *columns, uint32_t form,
+                                             uint32_t slot, uint32_t begin)
+{
+    if (columns->sizes == NULL)
+        return columns->weight[form][slot] + begin;
+    return columns->sizes[begin / MU_NODE_CHUNK] + mu_sizes_weight(columns->slot_count, form, slot);
+}
 
 /* Keys of one class by row, and above each block of MU_SCAN_TREE entries the largest, level by
  * level up to a single block. Fewer entries to a block than in a scan: a path is climbed for every
@@ -86,8 +99,9 @@ struct mu_scan_ops {
     /* Bit i: values[i] == value; values[i] < value. */
     uint64_t (*equal)(const int64_t values[MU_NODE_CHUNK], int64_t value);
     uint64_t (*less)(const int64_t values[MU_NODE_CHUNK], int64_t value);
-    /* Node terms of 64 rows in one form: mu_score_base() with tie_key -1 (a hole) giving -1. */
-    void (*bases)(const struct mu_scan_room *room, uint32_t begin, int64_t out[MU_NODE_CHUNK]);
+    /* Node terms of 64 rows in one form, from terms of the same rows: mu_score_base() with the tie
+     * that is in them. A hole's, -1, stays. */
+    void (*bases)(const struct mu_scan_room *room, int64_t terms[MU_NODE_CHUNK]);
     /* The largest of the smaller of each pair. */
     int64_t (*max_of_min)(const int64_t a[MU_NODE_CHUNK], const int64_t b[MU_NODE_CHUNK]);
     /* The key of a row has changed: store it, and the best of each block on the way up. Returns the
@@ -98,14 +112,13 @@ struct mu_scan_ops {
     uint32_t (*tree_best)(const struct mu_scan_tree *tree, uint32_t level, uint32_t begin,
                           int64_t *key);
 };
-/* Inputs of `bases`: columns by row, of each slot that the form has. */
+/* Inputs of `bases`: 64 of each slot that the form has. */
 struct mu_scan_room {
     uint32_t slot_count;
     struct {
         const int64_t *free, *alloc, *weight;
         int shift;
     } slots[MU_SCORE_SLOTS];
-    const int64_t *tie_key;
     int64_t offset;
 };
 

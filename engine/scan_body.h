@@ -79,7 +79,7 @@ static inline TARGET void NAME(form)(const struct mu_scan_need *need,
         cost[i] = 0;
     for (uint32_t c = 0; c < need->cost_count[form]; c++) {
         const struct mu_scan_cost *part = &need->costs[form][c];
-        const int64_t *weight = COLUMN(columns->weight[form][part->slot] + begin);
+        const int64_t *weight = COLUMN(mu_scan_weights(columns, form, part->slot, begin));
         const uint64_t units = (uint64_t)part->units;
         const int64_t least = -part->limit; /* no weight that counts is beyond */
         for (int i = 0; i < CHUNK; i++) {
@@ -153,25 +153,24 @@ static TARGET int64_t NAME(keys)(const struct mu_scan_need *need,
     return NAME(max)(out);
 }
 
-static TARGET void NAME(bases)(const struct mu_scan_room *room, uint32_t begin,
-                               int64_t *restrict out_)
+static TARGET void NAME(bases)(const struct mu_scan_room *room, int64_t *restrict terms_)
 {
-    const int64_t *tie = COLUMN(room->tie_key + begin);
-    int64_t *restrict out = __builtin_assume_aligned(out_, 64);
+    int64_t *restrict terms = __builtin_assume_aligned(terms_, 64);
+    int64_t parts[CHUNK] __attribute__((aligned(64)));
     for (int i = 0; i < CHUNK; i++)
-        out[i] = 0;
+        parts[i] = 0;
     for (uint32_t s = 0; s < room->slot_count; s++) {
-        const int64_t *f = COLUMN(room->slots[s].free + begin);
-        const int64_t *a = COLUMN(room->slots[s].alloc + begin);
-        const int64_t *w = COLUMN(room->slots[s].weight + begin);
+        const int64_t *f = COLUMN(room->slots[s].free);
+        const int64_t *a = COLUMN(room->slots[s].alloc);
+        const int64_t *w = COLUMN(room->slots[s].weight);
         const int shift = room->slots[s].shift;
         for (int i = 0; i < CHUNK; i++)
-            out[i] =
-                (int64_t)((uint64_t)out[i] + (uint64_t)mu_score_room_part(f[i], a[i], shift, w[i]));
+            parts[i] = (int64_t)((uint64_t)parts[i] +
+                                 (uint64_t)mu_score_room_part(f[i], a[i], shift, w[i]));
     }
     const int64_t offset = room->offset;
     for (int i = 0; i < CHUNK; i++)
-        out[i] = mu_score_base(offset, out[i], tie[i]);
+        terms[i] = mu_score_base(offset, parts[i], mu_score_base_tie(terms[i]));
 }
 
 /* The largest of a tree block's keys but that of entry `skip`; *where: the others that have it. */

@@ -100,6 +100,11 @@ static inline int64_t mu_score_base(int64_t offset, int64_t room_parts, int64_t 
     int64_t room = offset + (room_parts >> MU_SCORE_SUM_SHIFT);
     return (int64_t)((uint64_t)room << MU_SCORE_TIE_BITS) | tie_key;
 }
+/* The tie key in such a term; -1 of a hole, whose term is -1. */
+static inline int64_t mu_score_base_tie(int64_t base)
+{
+    return (base & ((INT64_C(1) << MU_SCORE_TIE_BITS) - 1)) | -(int64_t)(base < 0);
+}
 /* The class's term of a form's key. */
 static inline int64_t mu_score_cost(int64_t cost_parts)
 {

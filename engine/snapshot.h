@@ -59,7 +59,7 @@ struct mu_node_static {
     uint32_t flags;
     struct mu_label_set_ix labels;
     struct mu_taint_set_ix taints;
-    struct mu_capacity_ix capacity; /* rows of one capacity are contiguous in chunks */
+    struct mu_capacity_ix capacity; /* rows of one capacity are contiguous in chunks. Holes: 0 */
     struct mu_symbol name;
     struct mu_symbol hostname;
     uint32_t tie;        /* hash of the name: the documented tie-break, smaller wins */
@@ -198,9 +198,8 @@ struct mu_snapshot {
     uint32_t node_cap;
     uint32_t node_count; /* rows with MU_NODE_PRESENT */
     uint32_t resource_count;
-    int64_t *free[MU_RESOURCES_MAX];  /* allocatable - bound - ledger; may be negative */
-    int64_t *alloc[MU_RESOURCES_MAX]; /* allocatable; [MU_RES_PODS] is pod slots. Holes: 0 */
-    struct mu_node_static *nodes;
+    int64_t *free[MU_RESOURCES_MAX]; /* allocatable - bound - ledger; may be negative */
+    struct mu_node_static *nodes;    /* allocatable amounts are their capacity's */
     /* Devices that are tracked one by one, by row; NULL: no node has any. The columns of the whole
      * and the shared device resource follow from them: entirely free devices (0 where whole ones
      * are not ours to choose), and the most that one device has left (engine/device.h). */
@@ -267,11 +266,11 @@ static inline struct mu_labels_view mu_snapshot_labels(const struct mu_snapshot 
     return mu_model_labels(snapshot->model, n->labels, n->hostname);
 }
 
-/* What a row can allocate of a resource; nothing on a hole. */
+/* What a row can allocate of a resource, of MU_RES_PODS its pod slots; nothing on a hole. */
 static inline int64_t mu_snapshot_alloc(const struct mu_snapshot *snapshot, uint32_t resource,
                                         uint32_t row)
 {
-    return snapshot->alloc[resource][row];
+    return mu_model_get_capacity(snapshot->model, snapshot->nodes[row].capacity)[resource];
 }
 
 /* Nodes that list an image. */

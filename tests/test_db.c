@@ -211,7 +211,7 @@ static void test_db_accounting__node_returns__pods_charged_again(void **state)
     mu_db_node_remove(db, MU_STR("a"), MU_STR(""));
     fixture_sync(db, s);
     assert_int_equal(fixture_row(db, s, "a"), MU_NONE);
-    assert_int_equal(s->alloc[MU_RES_CPU][row], 0);
+    assert_int_equal(mu_snapshot_alloc(s, MU_RES_CPU, row), 0);
     assert_int_equal(s->node_count, 0);
     fixture_put_node(db, "a", 7, 8);
     assert_int_equal(free_of(db, s, "a", MU_RES_CPU), 7000);
@@ -315,7 +315,7 @@ static void test_db_rows__allocatable_changes__moves_with_its_pods(void **state)
     assert_int_not_equal(before, after);
     assert_int_equal(fixture_find(db, 1).node.v, after);
     assert_int_equal(s->nodes[before].flags, 0);
-    assert_int_equal(s->alloc[MU_RES_CPU][before], 0);
+    assert_int_equal(mu_snapshot_alloc(s, MU_RES_CPU, before), 0);
     assert_int_equal(s->free[MU_RES_EXTENDED][before], 0);
     assert_int_equal(s->free[MU_RES_EXTENDED][after], -2);
     assert_int_equal(s->node_count, 1);

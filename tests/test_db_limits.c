@@ -142,7 +142,7 @@ static void test_db_node_upsert__labels_or_taints_beyond_a_bound__offers_nothing
         assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
         assert_int_equal(counts_of(db).limit_reduced, 1 + i);
         assert_int_equal(free_cpu(db, s, "n"), -1000);
-        assert_int_equal(s->alloc[MU_RES_PODS][fixture_row(db, s, "n")], 0);
+        assert_int_equal(mu_snapshot_alloc(s, MU_RES_PODS, fixture_row(db, s, "n")), 0);
         fixture_put_node(db, "n", 3 + 2 * i, 8);
         assert_int_equal(free_cpu(db, s, "n"), 7000);
     }

@@ -273,7 +273,7 @@ static void check_nodes(const struct twin *t, const struct mu_snapshot *s)
             assert_true(r < s->resource_count || (n->alloc[r] == 0 && free[r] == 0));
             if (r >= s->resource_count)
                 continue;
-            assert_int_equal(s->alloc[r][row], n->alloc[r]);
+            assert_int_equal(mu_snapshot_alloc(s, r, row), n->alloc[r]);
             assert_int_equal(s->free[r][row], floored(free[r]));
         }
         assert_int_equal((s->nodes[row].flags & MU_NODE_UNSCHEDULABLE) != 0, n->unschedulable);
@@ -287,7 +287,7 @@ static void check_nodes(const struct twin *t, const struct mu_snapshot *s)
             continue;
         hole_pods -= s->free[MU_RES_PODS][row];
         for (uint32_t r = 0; r < s->resource_count; r++)
-            assert_true(s->alloc[r][row] == 0 && s->free[r][row] <= 0);
+            assert_true(mu_snapshot_alloc(s, r, row) == 0 && s->free[r][row] <= 0);
     }
     assert_int_equal(hole_pods, 0);
     assert_int_equal(rows_used, 0);
@@ -501,7 +501,7 @@ static uint64_t digest(const struct twin *t, const struct mu_snapshot *s)
             h = h * 31 + mu_model_get_taint_set(s->model, n->taints)->count;
         }
         for (uint32_t r = 0; r < s->resource_count; r++)
-            h = h * 31 + (uint64_t)s->free[r][row] * 7u + (uint64_t)s->alloc[r][row];
+            h = h * 31 + (uint64_t)s->free[r][row] * 7u + (uint64_t)mu_snapshot_alloc(s, r, row);
     }
     for (uint32_t row = 0; row < s->gang_rows; row++) {
         const struct mu_gang_row *g = &s->gangs[row];

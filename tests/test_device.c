@@ -435,9 +435,9 @@ static void check(struct twin *t)
         if (n->count == 0)
             continue;
         assert_int_equal(t->s->free[t->s->share_resource][row], most);
-        assert_int_equal(t->s->alloc[t->s->share_resource][row], 1000);
+        assert_int_equal(mu_snapshot_alloc(t->s, t->s->share_resource, row), 1000);
         assert_int_equal(t->s->free[shown->resource][row], n->whole ? whole : 0);
-        assert_int_equal(t->s->alloc[shown->resource][row], n->whole ? n->count : 0);
+        assert_int_equal(mu_snapshot_alloc(t->s, shown->resource, row), n->whole ? n->count : 0);
     }
     assert_int_equal(mu_db_audit_step(t->db, 1000), 0);
 }

@@ -286,7 +286,7 @@ static void test_gang_admission__second_subgroup_without_room__nothing_is_placed
     decide(&f, 0);
     (void)only_wait(&f, MU_WAIT_NO_FIT);
     mu_cluster_free_add(&f.cluster, 0, MU_RES_CPU, 1000); /* room grew: 11 */
-    f.cluster.snapshot.alloc[MU_RES_CPU][0] = 11000;
+    mu_cluster_alloc_set(&f.cluster, 0, MU_RES_CPU, 11000);
     f.cluster.snapshot.static_generation++;
     decide(&f, 0);
     assert_int_equal(f.plan->gang_count, 1);

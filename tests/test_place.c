@@ -228,9 +228,9 @@ static void node_event(struct mu_cluster *cluster, struct mu_random *random)
     switch (mu_random_below(random, 5)) {
     case 0: /* larger or smaller, its devices left out */
         if (present && !by_device(s, row, r)) {
-            int64_t grown = mu_random_between(random, 0, 3) * s->alloc[r][row] / 2;
-            int64_t more = grown - s->alloc[r][row];
-            s->alloc[r][row] = grown;
+            int64_t grown = mu_random_between(random, 0, 3) * mu_snapshot_alloc(s, r, row) / 2;
+            int64_t more = grown - mu_snapshot_alloc(s, r, row);
+            mu_cluster_alloc_set(cluster, row, r, grown);
             mu_cluster_free_add(cluster, row, r, more);
             mu_cluster_flags(cluster, row, s->nodes[row].flags);
         }
@@ -241,7 +241,7 @@ static void node_event(struct mu_cluster *cluster, struct mu_random *random)
         break;
     case 2: /* gone: a hole */
         for (r = 0; present && r < s->resource_count; r++) {
-            s->alloc[r][row] = 0;
+            mu_cluster_alloc_set(cluster, row, r, 0);
             mu_cluster_free_add(cluster, row, r, -s->free[r][row]);
         }
         if (present && s->images != NULL)
@@ -254,8 +254,8 @@ static void node_event(struct mu_cluster *cluster, struct mu_random *random)
     case 3: /* another in its place */
         if (!present) {
             for (r = 0; r <= MU_RES_PODS; r++) {
-                s->alloc[r][row] = 1000 * (1 + (int64_t)r);
-                mu_cluster_free_add(cluster, row, r, s->alloc[r][row]);
+                mu_cluster_alloc_set(cluster, row, r, 1000 * (1 + (int64_t)r));
+                mu_cluster_free_add(cluster, row, r, 1000 * (1 + (int64_t)r));
             }
             s->nodes[row].generation++;
             s->node_count++;

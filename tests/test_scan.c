@@ -12,8 +12,9 @@ struct columns {
     int64_t base[2][ROWS] __attribute__((aligned(64)));
     int64_t both[ROWS] __attribute__((aligned(64)));
     int64_t weight[2][3][ROWS] __attribute__((aligned(64)));
-    int64_t most[2][3]; /* coefficients that the weights are of */
-    int64_t tie_key[ROWS] __attribute__((aligned(64)));
+    int64_t blocks[ROWS / MU_NODE_CHUNK][2 * 3 * MU_NODE_CHUNK] __attribute__((aligned(64)));
+    const int64_t *sizes[ROWS / MU_NODE_CHUNK]; /* the same weights by block */
+    int64_t most[2][3];                         /* coefficients that the weights are of */
     int64_t alloc[3][ROWS] __attribute__((aligned(64)));
     int64_t bonus[ROWS] __attribute__((aligned(64)));
     int32_t pref[ROWS] __attribute__((aligned(64)));
@@ -59,10 +60,16 @@ static void columns_fill(struct mu_random *random, struct columns *c)
                                          : mu_score_weight(c->most[f][s], c->alloc[s][i]);
         }
         c->both[i] = any_base(random);
-        c->tie_key[i] =
-            mu_random_chance(random, 50) ? -1 : mu_score_tie_key((uint32_t)mu_random_u64(random));
         c->bonus[i] = (int64_t)mu_random_below(random, 1u << 28);
         c->pref[i] = (int32_t)mu_random_below(random, 1u << 28);
+    }
+    for (uint32_t i = 0; i < ROWS; i++) {
+        int64_t *block = c->blocks[i / MU_NODE_CHUNK];
+        c->sizes[i / MU_NODE_CHUNK] = block;
+        for (uint32_t f = 0; f < 2; f++) {
+            for (uint32_t s = 0; s < 3; s++)
+                block[mu_sizes_weight(3, f, s) + i % MU_NODE_CHUNK] = c->weight[f][s][i];
+        }
     }
 }
 
@@ -140,6 +147,10 @@ static void check_keys(struct mu_test_run *run, const struct mu_scan_ops *ops,
         for (int s = 0; s < 3; s++)
             columns.weight[f][s] = c->weight[f][s];
     }
+    if (mu_random_chance(&run->random, 500)) {
+        columns.sizes = c->sizes;
+        columns.slot_count = 3;
+    }
     int64_t out[MU_NODE_CHUNK] __attribute__((aligned(64)));
     uint32_t begin = MU_NODE_CHUNK * (uint32_t)mu_random_below(&run->random, 4);
     uint64_t mask = mu_random_chance(&run->random, 100) ? 0 : mu_random_u64(&run->random);
@@ -160,26 +171,26 @@ static void check_bases(struct mu_test_run *run, const struct mu_scan_ops *ops,
     uint32_t f = (uint32_t)mu_random_below(&run->random, 2);
     struct mu_scan_room room = {
         .slot_count = (uint32_t)mu_random_below(&run->random, 4),
-        .tie_key = c->tie_key,
         .offset = (int64_t)mu_random_below(&run->random, 1u << 30),
     };
-    for (uint32_t s = 0; s < room.slot_count; s++) {
-        room.slots[s].free = c->free[s];
-        room.slots[s].alloc = c->alloc[s];
-        room.slots[s].weight = c->weight[f][s];
-        room.slots[s].shift = s == 1 ? 10 : 0;
-    }
     int64_t out[MU_NODE_CHUNK] __attribute__((aligned(64)));
     uint32_t begin = MU_NODE_CHUNK * (uint32_t)mu_random_below(&run->random, 4);
-    ops->bases(&room, begin, out);
+    for (uint32_t s = 0; s < room.slot_count; s++) {
+        room.slots[s].free = c->free[s] + begin;
+        room.slots[s].alloc = c->alloc[s] + begin;
+        room.slots[s].weight = c->weight[f][s] + begin;
+        room.slots[s].shift = s == 1 ? 10 : 0;
+    }
+    memcpy(out, c->base[f] + begin, sizeof out);
+    ops->bases(&room, out);
     for (uint32_t i = 0; i < MU_NODE_CHUNK; i++) {
         uint32_t row = begin + i;
         uint64_t parts = 0;
         for (uint32_t s = 0; s < room.slot_count; s++)
-            parts += (uint64_t)mu_score_room_part(room.slots[s].free[row], room.slots[s].alloc[row],
-                                                  room.slots[s].shift, room.slots[s].weight[row]);
-        int64_t want =
-            c->tie_key[row] < 0 ? -1 : mu_score_base(room.offset, (int64_t)parts, c->tie_key[row]);
+            parts += (uint64_t)mu_score_room_part(room.slots[s].free[i], room.slots[s].alloc[i],
+                                                  room.slots[s].shift, room.slots[s].weight[i]);
+        int64_t tie = c->base[f][row] % (INT64_C(1) << MU_SCORE_TIE_BITS);
+        int64_t want = c->base[f][row] < 0 ? -1 : mu_score_base(room.offset, (int64_t)parts, tie);
         MU_TEST_CHECK(run, out[i] == want);
     }
 }

@@ -25,10 +25,8 @@ static struct mu_session *session_make(const struct mu_profile *profile)
 static uint64_t snapshot_digest(const struct mu_snapshot *s)
 {
     uint64_t digest = mu_hash_bytes(s->nodes, s->node_rows * sizeof *s->nodes, 1);
-    for (uint32_t r = 0; r < s->resource_count; r++) {
+    for (uint32_t r = 0; r < s->resource_count; r++)
         digest = mu_hash_bytes(s->free[r], s->node_cap * sizeof(int64_t), digest);
-        digest = mu_hash_bytes(s->alloc[r], s->node_cap * sizeof(int64_t), digest);
-    }
     if (s->devices != NULL)
         digest = mu_hash_bytes(s->devices, s->node_rows * sizeof *s->devices, digest);
     return mu_hash_bytes(s->gangs, s->gang_rows * sizeof *s->gangs, digest);

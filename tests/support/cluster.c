@@ -31,10 +31,8 @@ void mu_cluster_fini(struct mu_cluster *cluster)
     struct mu_snapshot *s = &cluster->snapshot;
     for (uint32_t g = 0; g < s->gang_rows; g++)
         mu_mem_free((void *)(uintptr_t)s->gangs[g].block);
-    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++) {
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
         mu_mem_free(s->free[r]);
-        mu_mem_free(s->alloc[r]);
-    }
     for (uint32_t page = 0; cluster->image_pages != NULL && page < MU_IMAGE_PAGES; page++)
         mu_mem_free(cluster->image_pages[page]);
     mu_mem_free(cluster->image_pages);
@@ -54,8 +52,7 @@ static void columns_make(struct mu_cluster *cluster)
     for (; s->resource_count < known; s->resource_count++) {
         size_t bytes = s->node_cap * sizeof(int64_t);
         s->free[s->resource_count] = mu_mem_zalloc_aligned(64, bytes);
-        s->alloc[s->resource_count] = mu_mem_zalloc_aligned(64, bytes);
-        MU_ASSERT(s->free[s->resource_count] != NULL && s->alloc[s->resource_count] != NULL);
+        MU_ASSERT(s->free[s->resource_count] != NULL);
     }
 }
 
@@ -173,7 +170,7 @@ uint32_t mu_cluster_node(struct mu_cluster *cluster, const struct mu_node_object
     error = mu_symbol_intern(mu_model_symbols(model), node->name, &n->name);
     MU_ASSERT(error == 0);
     for (uint32_t r = 0; r < s->resource_count; r++)
-        s->free[r][row] = s->alloc[r][row] = amounts[r];
+        s->free[r][row] = amounts[r];
     n->flags = MU_NODE_PRESENT | (node->unschedulable ? MU_NODE_UNSCHEDULABLE : 0);
     n->tie = (uint32_t)mu_hash_stable(node->name.data, node->name.len);
     n->generation = row + 1;
@@ -211,6 +208,18 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
     s->free[resource][row] += amount;
     free_moved(cluster, row);
     s->capacity_generation += amount > 0;
+}
+
+void mu_cluster_alloc_set(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
+                          int64_t amount)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    int64_t amounts[MU_RESOURCES_MAX];
+    MU_ASSERT(row < s->node_rows && resource < s->resource_count);
+    memcpy(amounts, mu_model_get_capacity(s->model, s->nodes[row].capacity), sizeof amounts);
+    amounts[resource] = amount;
+    int error = mu_model_capacity(cluster->model, amounts, &s->nodes[row].capacity);
+    MU_ASSERT(error == 0);
 }
 
 void mu_cluster_device_set(struct mu_cluster *cluster, uint32_t row, uint32_t device,

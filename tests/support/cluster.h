@@ -38,6 +38,9 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
 /* Let so much be left of a device of a tracked row, and move the generations. */
 void mu_cluster_device_set(struct mu_cluster *cluster, uint32_t row, uint32_t device,
                            uint16_t millis);
+/* Change what a row can allocate of a resource, free amounts aside; other calls move generations. */
+void mu_cluster_alloc_set(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
+                          int64_t amount);
 /* Change flags of a node, and move the static generation. */
 void mu_cluster_flags(struct mu_cluster *cluster, uint32_t row, uint32_t flags);
 /* The same for labels, and for taints. */

@@ -327,7 +327,7 @@ void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *rando
                               (uint16_t)(100 * below(random, 11)));
         return;
     }
-    int64_t alloc = s->alloc[resource][row];
+    int64_t alloc = mu_snapshot_alloc(s, resource, row);
     int64_t used = alloc - s->free[resource][row];
     if (mu_random_chance(random, 300) && used > 0) {
         mu_cluster_free_add(cluster, row, resource, mu_random_between(random, 1, used));
@@ -347,7 +347,7 @@ static void hold(struct mu_cluster *cluster, struct mu_random *random,
         return;
     for (uint32_t d = 0; d < c->demand_count; d++) {
         uint32_t r = c->demands[d].resource.v;
-        if (r >= s->resource_count || s->alloc[r][row] < c->demands[d].amount)
+        if (r >= s->resource_count || mu_snapshot_alloc(s, r, row) < c->demands[d].amount)
             return;
     }
     if (mu_oracle_asks_devices(s, c, row) && mu_oracle_verdict(s, c, row).kind != MU_FITS)

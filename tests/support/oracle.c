@@ -235,7 +235,7 @@ static int64_t floor_shift(signed_wide value)
 static signed_wide worth(const struct mu_snapshot *s, uint32_t row, uint32_t r, int64_t x,
                          int64_t most)
 {
-    int64_t alloc = s->alloc[r][row], divisor = r == 1 || r == 2 ? 1024 : 1;
+    int64_t alloc = mu_snapshot_alloc(s, r, row), divisor = r == 1 || r == 2 ? 1024 : 1;
     int64_t amount = x < alloc ? x : alloc;
     if (amount <= 0 || alloc / divisor == 0)
         return 0;

@@ -33,12 +33,12 @@ enum mu_verdict_kind mu_oracle_short(const struct mu_snapshot *s, uint32_t resou
     const struct mu_device_row *devices = tracked(s, row);
     bool part = mu_str_equal(name_of(s, resource), MU_STR(MU_GPU_SHARE_RESOURCE)), has = false;
     for (uint32_t r = MU_RES_EXTENDED; r < s->resource_count; r++)
-        has = has || (mu_is_device_resource(name_of(s, r)) && s->alloc[r][row] > 0);
+        has = has || (mu_is_device_resource(name_of(s, r)) && mu_snapshot_alloc(s, r, row) > 0);
     if (part && devices == NULL && has && amount <= 1000)
         return MU_NO_DEVICE_SHARED;
     if (devices != NULL && resource == devices->resource && (devices->flags & MU_DEVICE_WHOLE) == 0)
         return MU_NO_DEVICE_WHOLE;
-    if (resource >= s->resource_count || amount > s->alloc[resource][row] ||
+    if (resource >= s->resource_count || amount > mu_snapshot_alloc(s, resource, row) ||
         amount == MU_AMOUNT_MAX)
         return MU_NO_RESOURCE_EVER;
     if (devices != NULL && resource == devices->resource)

@@ -53,7 +53,7 @@ static int64_t rest_of(const struct mu_snapshot *s, const struct mu_class *c, ui
     int64_t rest = 0;
     for (uint32_t d = 0; d < c->demand_count; d++) {
         uint32_t r = c->demands[d].resource.v;
-        int64_t unit = s->alloc[r][row] >> 16;
+        int64_t unit = mu_snapshot_alloc(s, r, row) >> 16;
         rest += (s->free[r][row] - c->demands[d].amount) / (unit > 0 ? unit : 1);
     }
     return rest;
@@ -91,7 +91,7 @@ static int64_t share_of(const struct mu_snapshot *s, struct mu_class_ix class_ix
         uint32_t r = c->demands[d].resource.v;
         int64_t total = 0;
         for (uint32_t row = 0; r < s->resource_count && row < s->node_rows; row++)
-            total += s->alloc[r][row];
+            total += mu_snapshot_alloc(s, r, row);
         int64_t unit = total >> 20 > 0 ? total >> 20 : 1;
         if (c->demands[d].amount / unit > share)
             share = c->demands[d].amount / unit;

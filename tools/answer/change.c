@@ -251,7 +251,8 @@ static void share_devices(struct finder *f, const struct mu_device_resources *na
         return;
     if (whole == MU_NONE)
         put(f, MU_CHANGE_GROW, MU_STR(FIRST_DEVICE))->amount = 1;
-    uint32_t count = whole == MU_NONE ? 1 : (uint32_t)f->c->snapshot->alloc[whole][f->row];
+    uint32_t count =
+        whole == MU_NONE ? 1 : (uint32_t)mu_snapshot_alloc(f->c->snapshot, whole, f->row);
     uint32_t resource = whole == MU_NONE ? number_of(f, MU_STR(FIRST_DEVICE)) : whole;
     struct mu_device_row then = devices_then(f, names->share, count, resource, false);
     if (mu_device_most_left(&then) < asked)
