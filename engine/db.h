@@ -120,7 +120,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
 enum mu_ledger_state {
     MU_LEDGER_NONE,
     MU_LEDGER_IN_FLIGHT, /* a bind may land: charged until the outcome is seen */
-    MU_LEDGER_HELD       /* no write is under way; room kept for this pod */
+    MU_LEDGER_HELD,      /* no write is under way; room kept for this pod */
+    MU_LEDGER_WAITING    /* no bind is under way; room kept for it while victims leave */
 };
 
 /* Admit one gang of a plan: check it against the present (rows, generations, versions, phase,
@@ -128,8 +129,29 @@ enum mu_ledger_state {
  * none. Room held for its own pods counts as free. Freezes an unsettled gang's size; an unsettled
  * gang must have the plan's revision, a settled one may have moved on. Returns 0; MU_ECONFLICT when
  * the world has moved since the snapshot (nothing charged; the gang stays pending); MU_ENOMEM.
- * Cost: O(members). */
+ * Cost: O(members).
+ *
+ * With victims (evict_count > 0): those of them that are still there must be on those nodes, whole
+ * units of strictly lower priority, and none that is marked as no victim; all else is checked as if
+ * they were gone, and the binds become WAITING: charged beside their victims, so that what is free
+ * may fall below zero. Victims that are gone already, or terminating, are fine: with all of them
+ * gone it is a way to get the room back after a restart. Cost: and O(victims, members of their
+ * gangs, pods on the nodes of the binds). */
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
+
+/* Prove a plan again whose binds are WAITING, on the present: before its first eviction, and before
+ * each batch of them. As mu_db_admit checks it, but versions and the revision may have moved. Changes
+ * nothing. Returns 0, MU_ECONFLICT, MU_ENOMEM. */
+int mu_db_reprove(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
+/* The first of the plan's victims, from index `from` on, that still takes room (a terminating one
+ * does); evict_count: none. */
+uint32_t mu_db_evict_left(const struct mu_db *db, const struct mu_plan_gang *gang, uint32_t from);
+/* Prove it once more, with all victims gone: its binds are IN_FLIGHT from now on. Their versions are
+ * those of the pods now (mu_db_pod_find). Returns 0; MU_ECONFLICT, also while a victim is left, or
+ * MU_ENOMEM: nothing has changed. */
+int mu_db_waiting_bind(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
+/* Give up the room of those of its binds that are WAITING: they are pending again. */
+void mu_db_waiting_drop(struct mu_db *db, const struct mu_plan_gang *gang);
 
 /* A bind is known not to have happened and never to happen (refused, pod moved on): the room stays
  * HELD for the pod if `hold`, else it is freed; a terminating pod holds none. No entry, or a bind
@@ -172,6 +194,9 @@ struct mu_pod_view {
 };
 bool mu_db_pod_get(const struct mu_db *db, struct mu_pod_ix ix, struct mu_pod_view *out);
 bool mu_db_pod_find(const struct mu_db *db, struct mu_uid uid, struct mu_pod_view *out);
+/* A victim of a plan as it is now, which its eviction names; false: it takes no room any more. */
+bool mu_db_evict_get(const struct mu_db *db, const struct mu_plan_evict *evict,
+                     struct mu_pod_view *out);
 /* The members of a gang one by one, in no order: *pod is MU_NONE before the first. False when there
  * is none (any more). The gang must not change in between. */
 bool mu_db_gang_member(const struct mu_db *db, struct mu_gang_ix gang, struct mu_pod_ix *pod);

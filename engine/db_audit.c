@@ -19,7 +19,7 @@ static bool audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
     bool placed_wrong = mu_census_audit_row(db, row, spent) != 0;
     *spent += 1;
     struct mu_device_row devices;
-    mu_row_sum(db, row, sums, &devices);
+    mu_row_sum(db, row, 0, sums, &devices);
     if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
         (devices.count == 0 || memcmp(&devices, mu_row_devices(db, row), sizeof devices) == 0))
         return placed_wrong;

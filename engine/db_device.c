@@ -101,7 +101,8 @@ static void take_listed(struct mu_db *db, uint32_t row, struct mu_device_row *de
     }
 }
 
-void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out)
+void mu_row_devices_sum(const struct mu_db *db, uint32_t row, uint16_t without,
+                        struct mu_device_row *out)
 {
     const struct mu_device_row *shown = mu_row_devices(db, row);
     MU_ASSERT(shown != NULL);
@@ -109,7 +110,7 @@ void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_r
     for (uint32_t pod = mu_row_rec(db, row)->pods; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         struct mu_device_ask ask = mu_row_device_ask(db, out, p->class_ix);
-        if (ask.count != 0 && mu_pod_charged(p)) {
+        if (ask.count != 0 && mu_pod_charged(p) && (p->flags & without) == 0) {
             MU_ASSERT(mu_device_answers(out, ask, p->devices));
             mu_device_take(out, ask, p->devices);
         }

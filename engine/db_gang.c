@@ -304,6 +304,20 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
     mu_occupants_gang_moved(db, &before, row);
 }
 
+bool mu_gang_stands_without(const struct mu_db *db, uint32_t gang)
+{
+    const struct mu_gang_rec *g = mu_gang_at(db, gang);
+    uint32_t picked = 0;
+    for (uint32_t pod = g->members; pod != MU_NONE;) {
+        const struct mu_pod_rec *p = mu_pod_at(db, pod);
+        picked += (p->flags & MU_POD_PICKED) != 0;
+        pod = p->gang_next;
+    }
+    MU_ASSERT(picked <= g->row.placed_count);
+    /* Sub-groups without stated minimums run whole. */
+    return g->row.size != 0 && !g->split && g->row.placed_count - picked >= g->row.size;
+}
+
 /* --- blocks -------------------------------------------------------------------------------- */
 
 /* Canonical order: sub-group by name, then creation, then UID. */

@@ -11,26 +11,32 @@
  *     IN_FLIGHT --refused, hold--> HELD --admit--> IN_FLIGHT
  *     IN_FLIGHT --refused--> NONE        HELD --released, refused, pod going--> NONE
  *
- * A plan was made on a snapshot, so all it says is checked again against the present. The checks
- * change nothing: room is tried out on the sums themselves - holds of the gang's own pods added
- * back first, whatever the order of its binds, then each bind taken off - and the sums are put
- * back before the outcome is acted on. Only then, with nothing left that can fail, are the binds
- * charged.
+ * and of a gang whose victims have to go first, all its binds together:
+ *
+ *     NONE, HELD --admit--> WAITING --victims gone, proved again--> IN_FLIGHT
+ *     WAITING --dropped, refused, pod going--> NONE
+ *
+ * A plan was made on a snapshot, so all it says is checked again against the present (db_trial.c,
+ * db_evict.c, db_rules.c have parts of it). The checks change nothing; only then, with nothing left
+ * that can fail, are the binds charged. A WAITING bind is charged like any other, on top of the
+ * victims that it waits for: its row may have less than nothing free for a while, so that nobody
+ * else gets what they leave, one after another.
  */
 
 /* --- checks -------------------------------------------------------------------------------- */
 
-static int conflict(struct mu_db *db, struct mu_error *why, const struct mu_pod_rec *p,
-                    const char *what)
+int mu_plan_conflict(struct mu_db *db, struct mu_error *why, uint32_t pod, const char *what)
 {
+    const struct mu_pod_rec *p = mu_pod_at(db, pod);
     struct mu_str ns = mu_symbol_str(db->symbols, p->ns);
     struct mu_str name = mu_pod_name(p);
     return mu_error_set(why, MU_ECONFLICT, "pod %.*s/%.*s: %s", MU_STR_ARGS(ns), MU_STR_ARGS(name),
                         what);
 }
 
-/* The gang row that a plan is about, recounted. NULL: it is no longer that gang. */
-static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gang *plan,
+/* The gang row that a plan is about, recounted. NULL: it is no longer that gang. `waits`: it was
+ * admitted already, which has moved its revision. */
+static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gang *plan, bool waits,
                                       struct mu_error *why)
 {
     struct mu_gang_rec *g = plan->gang.v < db->gangs.high ? mu_gang_at(db, plan->gang.v) : NULL;
@@ -45,7 +51,7 @@ static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gan
         what = "expected at least one bind";
     else if (g->row.member_count > MU_GANG_MEMBERS_MAX || g->overfull)
         what = "it has too many members or sub-groups";
-    else if (!settled && g->row.revision != plan->gang_revision)
+    else if (!settled && (waits || g->row.revision != plan->gang_revision))
         what = "it changed before its size was settled";
     else if (!settled && (plan->size == 0 || plan->size > MU_GANG_MEMBERS_MAX))
         what = "expected a size";
@@ -78,9 +84,22 @@ static const char *check_node(const struct mu_db *db, const struct mu_plan_bind 
     return NULL;
 }
 
-/* Check one bind but for room. Errors: MU_ECONFLICT; MU_ENOMEM (the node's chunk cannot be
- * widened for the class). */
-static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_t i,
+/* Whether the pod is as the plan found it, or since its admission. */
+static const char *check_pod(const struct mu_pod_rec *p, const struct mu_plan_bind *bind,
+                             bool waits)
+{
+    if (!waits && p->version != bind->version)
+        return "it has another version";
+    if (!waits)
+        return mu_pod_role(p) == MU_ROLE_PENDING ? NULL : "it does not want a node";
+    if (p->ledger != MU_LEDGER_WAITING || p->node.v != bind->node.v || p->devices != bind->devices)
+        return "the room that it waited for is no longer held";
+    return (p->flags & MU_POD_GATED) == 0 && p->unbuilt == 0 ? NULL : "it does not want a node";
+}
+
+/* Check one bind but for room, and pick its pod. Errors: MU_ECONFLICT; MU_ENOMEM (the node's chunk
+ * cannot be widened for the class). */
+static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_t i, bool waits,
                       struct mu_error *why)
 {
     const struct mu_plan_bind *bind = &plan->binds[i];
@@ -88,30 +107,31 @@ static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_
     if (p == NULL || (p->flags & MU_POD_USED) == 0 || !mu_uid_equal(p->uid, bind->uid))
         return mu_error_set(why, MU_ECONFLICT, "bind %u of the gang: its pod is gone", i);
     if ((p->flags & MU_POD_PICKED) != 0)
-        return conflict(db, why, p, "it is bound twice by one plan");
+        return mu_plan_conflict(db, why, bind->pod.v, "it is bound twice by one plan");
     if (p->gang.v != plan->gang.v)
-        return conflict(db, why, p, "it is not a member of the gang");
-    if (p->version != bind->version)
-        return conflict(db, why, p, "it has another version");
-    if (mu_pod_role(p) != MU_ROLE_PENDING)
-        return conflict(db, why, p, "it does not want a node");
+        return mu_plan_conflict(db, why, bind->pod.v, "it is not a member of the gang");
     const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
-    if (c->impossible)
-        return conflict(db, why, p, "its requests fit nowhere");
-    const char *what = check_node(db, bind, c);
+    const char *what = check_pod(p, bind, waits);
+    if (what == NULL && c->impossible)
+        what = "its requests fit nowhere";
+    if (what == NULL)
+        what = check_node(db, bind, c);
     if (what != NULL)
-        return conflict(db, why, p, what);
-    return mu_row_reserve(db, bind->node.v, mu_row_class_stride(db, p->class_ix));
+        return mu_plan_conflict(db, why, bind->pod.v, what);
+    int rc = mu_row_reserve(db, bind->node.v, mu_row_class_stride(db, p->class_ix));
+    if (rc == 0)
+        p->flags |= MU_POD_PICKED;
+    return rc;
 }
 
-/* The gang's minimum, by itself and for each sub-group. Its binds are pending members, each one
- * once. */
-static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang *plan,
+/* The gang's minimum, by itself and for each sub-group. Its binds are members, each one once; those
+ * that wait are among the placed ones. */
+static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang *plan, bool waits,
                          struct mu_error *why)
 {
     bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
     uint32_t need = settled ? g->row.size : plan->size;
-    uint32_t have = g->row.placed_count + plan->bind_count;
+    uint32_t have = g->row.placed_count + (waits ? 0 : plan->bind_count);
     if (have < need)
         return mu_error_set(why, MU_ECONFLICT, "gang: %u of %u members placed", have, need);
     /* Sub-groups without stated minimums run whole. */
@@ -121,84 +141,6 @@ static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang 
     return 0;
 }
 
-/* --- trying out room ------------------------------------------------------------------------ */
-
-static bool fits(const struct mu_db *db, const struct mu_plan_bind *bind, const struct mu_class *c)
-{
-    const int64_t *free = mu_row_free(db, bind->node.v);
-    if (free[MU_RES_PODS] < 1)
-        return false;
-    for (uint32_t i = 0; i < c->demand_count; i++)
-        if (free[c->demands[i].resource.v] < c->demands[i].amount)
-            return false;
-    const struct mu_device_row *devices = mu_row_devices(db, bind->node.v);
-    struct mu_device_ask ask = {0, 0};
-    if (devices != NULL)
-        ask = mu_device_ask(devices, db->share_resource, c);
-    return ask.count == 0 ? bind->devices == 0 : mu_device_fits(devices, ask, bind->devices);
-}
-
-/* Add (+1) or take off (-1) a class's demands, with these devices; neither overflows where it is
- * called. */
-static void shift(struct mu_db *db, uint32_t row, const struct mu_class *c, uint64_t devices,
-                  int sign)
-{
-    int64_t *free = mu_row_free(db, row);
-    free[MU_RES_PODS] += sign;
-    for (uint32_t i = 0; i < c->demand_count; i++)
-        free[c->demands[i].resource.v] += sign * c->demands[i].amount;
-    struct mu_device_row *tracked = mu_row_devices(db, row);
-    if (tracked == NULL)
-        return;
-    struct mu_device_ask ask = mu_device_ask(tracked, db->share_resource, c);
-    if (ask.count != 0 && sign > 0)
-        mu_device_give(tracked, ask, (uint16_t)devices);
-    else if (ask.count != 0)
-        mu_device_take(tracked, ask, (uint16_t)devices);
-    mu_row_devices_derive(db, tracked, mu_row_chunk(db, row)->stride, free);
-}
-
-/* Give back (+1) or take again (-1) the room that the binds' own pods hold. A sum on the floor has
- * forgotten its true value and no room whatever is given back: left alone both times. */
-static void shift_holds(struct mu_db *db, const struct mu_plan_gang *plan, int sign)
-{
-    for (uint32_t i = 0; i < plan->bind_count; i++) {
-        const struct mu_pod_rec *p = mu_pod_at(db, plan->binds[i].pod.v);
-        if (p->ledger != MU_LEDGER_HELD || mu_row_floored(db, p->node.v))
-            continue;
-        shift(db, p->node.v, mu_model_get_class(db->model, p->class_ix), p->devices, sign);
-    }
-}
-
-static int check_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
-{
-    int rc = 0;
-    uint32_t taken = 0;
-    shift_holds(db, plan, 1);
-    for (; taken < plan->bind_count; taken++) {
-        const struct mu_plan_bind *bind = &plan->binds[taken];
-        const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
-        const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
-        if (!fits(db, bind, c)) {
-            rc = conflict(db, why, p, "its node has no room for it");
-            break;
-        }
-        if (db->nomination_count > 0 &&
-            !mu_nominated_leave_room(db, bind->node.v, c, plan->gang.v)) {
-            rc = conflict(db, why, p, "room on its node is kept for a nominated pod");
-            break;
-        }
-        shift(db, bind->node.v, c, bind->devices, -1);
-    }
-    while (taken-- > 0) {
-        const struct mu_plan_bind *bind = &plan->binds[taken];
-        const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
-        shift(db, bind->node.v, mu_model_get_class(db->model, p->class_ix), bind->devices, 1);
-    }
-    shift_holds(db, plan, -1);
-    return rc;
-}
-
 static int check_others(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
 {
     uint32_t which = 0;
@@ -206,7 +148,27 @@ static int check_others(struct mu_db *db, const struct mu_plan_gang *plan, struc
     int rc = mu_census_check(db, plan, &which, &what);
     if (rc != MU_ECONFLICT)
         return rc;
-    return conflict(db, why, mu_pod_at(db, plan->binds[which].pod.v), what);
+    return mu_plan_conflict(db, why, plan->binds[which].pod.v, what);
+}
+
+/* The whole plan. `g`: what check_gang returned. */
+static int check(struct mu_db *db, const struct mu_plan_gang *plan, const struct mu_gang_rec *g,
+                 bool waits, struct mu_error *why)
+{
+    int rc = 0;
+    uint32_t picked = 0;
+    for (; rc == 0 && picked < plan->bind_count; picked += rc == 0)
+        rc = check_bind(db, plan, picked, waits, why);
+    if (rc == 0)
+        rc = check_minimum(g, plan, waits, why);
+    if (rc == 0 && plan->evict_count != 0)
+        rc = mu_evict_check(db, plan, why);
+    if (rc == 0)
+        rc = mu_trial_room(db, plan, why);
+    for (uint32_t i = 0; i < picked; i++)
+        mu_pod_at(db, plan->binds[i].pod.v)->flags &= (uint16_t)~MU_POD_PICKED;
+    mu_evict_unpick(db, plan);
+    return rc == 0 ? check_others(db, plan, why) : rc;
 }
 
 /* --- admit --------------------------------------------------------------------------------- */
@@ -221,38 +183,52 @@ static void charge(struct mu_db *db, const struct mu_plan_gang *gang)
             mu_pod_place(db, gang->binds[i].pod.v, MU_NONE, p->class_ix, p->kin, p->flags,
                          MU_LEDGER_NONE, 0);
     }
+    const bool waits = gang->evict_count != 0;
+    const uint64_t conflicts = db->counts.device_conflicts;
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
         mu_pod_place(db, gang->binds[i].pod.v, gang->binds[i].node.v, p->class_ix, p->kin, p->flags,
-                     MU_LEDGER_IN_FLIGHT, (uint16_t)gang->binds[i].devices);
+                     waits ? MU_LEDGER_WAITING : MU_LEDGER_IN_FLIGHT,
+                     (uint16_t)gang->binds[i].devices);
     }
+    if (waits) /* devices that its victims still have: as it is meant to be */
+        db->counts.device_conflicts = conflicts;
 }
 
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
 {
-    struct mu_gang_rec *g = check_gang(db, gang, why);
-    if (g == NULL)
-        return MU_ECONFLICT;
-    int rc = 0;
-    uint32_t picked = 0;
-    for (; rc == 0 && picked < gang->bind_count; picked += rc == 0) {
-        rc = check_bind(db, gang, picked, why);
-        if (rc == 0)
-            mu_pod_at(db, gang->binds[picked].pod.v)->flags |= MU_POD_PICKED;
-    }
-    for (uint32_t i = 0; i < picked; i++)
-        mu_pod_at(db, gang->binds[i].pod.v)->flags &= (uint16_t)~MU_POD_PICKED;
-    if (rc == 0)
-        rc = check_minimum(g, gang, why);
-    if (rc == 0)
-        rc = check_room(db, gang, why);
-    if (rc == 0)
-        rc = check_others(db, gang, why);
+    struct mu_gang_rec *g = check_gang(db, gang, false, why);
+    int rc = g == NULL ? MU_ECONFLICT : check(db, gang, g, false, why);
     if (rc != 0)
         return rc;
     charge(db, gang);
     if ((g->row.flags & MU_GANG_SETTLED) == 0)
         g->frozen = gang->size;
+    mu_gang_touch(db, gang->gang.v);
+    return 0;
+}
+
+/* --- waiting for victims ------------------------------------------------------------------- */
+
+int mu_db_reprove(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
+{
+    const struct mu_gang_rec *g = check_gang(db, gang, true, why);
+    return g == NULL ? MU_ECONFLICT : check(db, gang, g, true, why);
+}
+
+int mu_db_waiting_bind(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
+{
+    int rc = mu_db_reprove(db, gang, why);
+    if (rc != 0)
+        return rc;
+    uint32_t left = mu_db_evict_left(db, gang, 0);
+    if (left < gang->evict_count)
+        return mu_plan_conflict(db, why, gang->evicts[left].pod.v, "it has not gone yet");
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        const struct mu_pod_rec *p = mu_pod_at(db, gang->binds[i].pod.v);
+        mu_pod_place(db, gang->binds[i].pod.v, p->node.v, p->class_ix, p->kin, p->flags,
+                     MU_LEDGER_IN_FLIGHT, p->devices);
+    }
     mu_gang_touch(db, gang->gang.v);
     return 0;
 }
@@ -268,6 +244,15 @@ static void set_state(struct mu_db *db, uint32_t pod, enum mu_ledger_state state
                  state == MU_LEDGER_NONE ? 0 : p->devices);
     if (gang != MU_NONE)
         mu_gang_touch(db, gang);
+}
+
+void mu_db_waiting_drop(struct mu_db *db, const struct mu_plan_gang *gang)
+{
+    for (uint32_t i = 0; i < gang->bind_count; i++) {
+        uint32_t pod = mu_pod_find(db, gang->binds[i].uid);
+        if (pod != MU_NONE && mu_pod_at(db, pod)->ledger == MU_LEDGER_WAITING)
+            set_state(db, pod, MU_LEDGER_NONE);
+    }
 }
 
 void mu_db_bind_refused(struct mu_db *db, struct mu_uid uid, bool hold)

@@ -42,7 +42,7 @@ enum state { OFF, ON, DRAINING };
 
 struct priority {
     int32_t value;
-    uint32_t pods;      /* that have it */
+    uint32_t pods;      /* that have it, and who else holds it */
     uint32_t occupants; /* of them */
     uint32_t gangs;     /* pending, and may preempt */
 };
@@ -107,18 +107,25 @@ static void priority_drop_if_idle(struct mu_occupancy *o, struct priority *entry
     memmove(entry, entry + 1, (size_t)(end - entry - 1) * sizeof *entry);
 }
 
-static void pod_add(struct mu_occupancy *o, const struct mu_pod_rec *p)
+/* One more that has this priority; room was reserved. */
+static struct priority *priority_hold(struct mu_occupancy *o, int32_t value)
 {
-    uint32_t at = priority_find(o, p->priority);
+    uint32_t at = priority_find(o, value);
+    MU_ASSERT(o->priority_cap > 0);
     struct priority *entry = &o->priorities[at];
-    if (at == o->priority_count || entry->value != p->priority) {
+    if (at == o->priority_count || entry->value != value) {
         MU_ASSERT(o->priority_count < o->priority_cap);
         memmove(entry + 1, entry, (o->priority_count - at) * sizeof *entry);
-        *entry = (struct priority){.value = p->priority};
+        *entry = (struct priority){.value = value};
         o->priority_count++;
     }
     entry->pods++;
-    entry->occupants += is_occupant(p);
+    return entry;
+}
+
+static void pod_add(struct mu_occupancy *o, const struct mu_pod_rec *p)
+{
+    priority_hold(o, p->priority)->occupants += is_occupant(p);
 }
 
 static void pod_take_off(struct mu_occupancy *o, const struct mu_pod_rec *p)
@@ -149,7 +156,23 @@ int mu_occupants_reserve(struct mu_db *db, int32_t priority)
     if (at < o->priority_count && o->priorities[at].value == priority)
         return 0;
     return mu_mem_grow((void **)&o->priorities, &o->priority_cap, o->priority_count + 1,
-                       MU_PODS_MAX + 1, sizeof *o->priorities);
+                       MU_PODS_MAX + MU_GANGS_MAX, sizeof *o->priorities);
+}
+
+int mu_occupants_hold(struct mu_db *db, int32_t priority)
+{
+    int rc = mu_occupants_reserve(db, priority);
+    if (rc == 0)
+        (void)priority_hold(db->occupancy, priority);
+    return rc;
+}
+
+void mu_occupants_let_go(struct mu_db *db, int32_t priority)
+{
+    struct priority *entry = priority_get(db->occupancy, priority);
+    MU_ASSERT(entry->pods > 0);
+    entry->pods--;
+    priority_drop_if_idle(db->occupancy, entry);
 }
 
 /* --- what moves ------------------------------------------------------------------------------ */

@@ -14,8 +14,8 @@
  *     node     where its object says it is bound; else where the ledger charges it; else none
  *     charged  a ledger entry, or bound and not terminal (terminating pods keep their room)
  *     member   ours, neither terminal nor terminating; a solo pod only until it is seen bound
- *     role     of a member: placed (bound, or a bind in flight), blocked (gated, unbuilt rules),
- *              else pending
+ *     role     of a member: placed (bound, or in the ledger on its way to it), blocked (gated,
+ *              unbuilt rules), else pending
  *
  * so an upsert sets the record's fields and moves charge and membership from what they were to
  * what they are now. A ledger entry ends in the same call when the pod is seen bound (anywhere) or
@@ -120,7 +120,8 @@ enum mu_role mu_pod_role(const struct mu_pod_rec *p)
 {
     if (!is_member(p->flags))
         return MU_ROLE_NONE;
-    if ((p->flags & MU_POD_BOUND) != 0 || p->ledger == MU_LEDGER_IN_FLIGHT)
+    if ((p->flags & MU_POD_BOUND) != 0 || p->ledger == MU_LEDGER_IN_FLIGHT ||
+        p->ledger == MU_LEDGER_WAITING)
         return MU_ROLE_PLACED;
     return (p->flags & MU_POD_GATED) != 0 || p->unbuilt != 0 ? MU_ROLE_BLOCKED : MU_ROLE_PENDING;
 }
@@ -313,7 +314,8 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
         flags |= MU_POD_SOLO;
     }
     f->ledger = p == NULL ? MU_LEDGER_NONE : (enum mu_ledger_state)p->ledger;
-    if (bound || terminal || (pod->terminating && f->ledger == MU_LEDGER_HELD))
+    bool kept = f->ledger == MU_LEDGER_HELD || f->ledger == MU_LEDGER_WAITING;
+    if (bound || terminal || (pod->terminating && kept))
         f->ledger = MU_LEDGER_NONE;
     if (f->ledger == MU_LEDGER_IN_FLIGHT)
         flags |= p->flags & MU_POD_CONFIRMED;

@@ -8,6 +8,8 @@
  *   db_pod.c      pod objects                   db_view.c  looking up, UIDs
  *   db_gang.c     gang rows, members, blocks
  *   db_ledger.c   admitting plans, outcomes of binds
+ *   db_trial.c    whether a plan has room
+ *   db_evict.c    whether pods may be a plan's victims
  *   db_device.c   devices of rows, and which pods have which
  *   db_image.c    images of rows, and how many nodes have which
  *   db_typical.c  the requests by which fragmentation is judged
@@ -90,7 +92,7 @@ enum {
     MU_POD_CONFIRMED = 1u << 7, /* IN_FLIGHT: the server said that the bind happened */
     MU_POD_SOLO = 1u << 8,
     MU_POD_NOMINATED = 1u << 10, /* has an entry among the nominations */
-    MU_POD_PICKED = 1u << 9,     /* within mu_db_admit only: one of its binds */
+    MU_POD_PICKED = 1u << 9,     /* within a check of a plan only: one of its binds or victims */
     MU_POD_NEVER = 1u << 11,     /* never preempts */
     MU_POD_SPARED = 1u << 12     /* marked as no victim */
 };
@@ -341,9 +343,10 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
 /* True when some sum of the row has lost its true value: on the floor (MU_FREE_MIN), or a device
  * that is over-committed. */
 bool mu_row_floored(const struct mu_db *db, uint32_t row);
-/* The true sums of a row from its pods: MU_RESOURCES_MAX values, and its devices where they are
- * tracked (count 0: not). Cost: O(its pods). */
-void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_device_row *devices);
+/* The true sums of a row from its pods, but those with a flag of `without`: MU_RESOURCES_MAX values,
+ * and its devices where they are tracked (count 0: not). Cost: O(its pods). */
+void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
+                struct mu_device_row *devices);
 /* Make them the row's. */
 void mu_row_restore(struct mu_db *db, uint32_t row);
 void mu_row_mark_free(struct mu_db *db, uint32_t row);
@@ -368,8 +371,9 @@ bool mu_row_devices_usable(const struct mu_db *db, uint32_t row, struct mu_class
 /* As mu_row_charge, of the devices alone. */
 uint16_t mu_row_devices_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix,
                                uint16_t named);
-/* The devices of a tracked row from its pods. */
-void mu_row_devices_sum(const struct mu_db *db, uint32_t row, struct mu_device_row *out);
+/* The devices of a tracked row from its pods, but those with a flag of `without`. */
+void mu_row_devices_sum(const struct mu_db *db, uint32_t row, uint16_t without,
+                        struct mu_device_row *out);
 /* A class whose pods can be counted (class_live). Errors: MU_ENOMEM. */
 int mu_typical_reserve(struct mu_db *db, struct mu_class_ix class_ix);
 /* Show the typical requests; the generation moves when others were shown last.
@@ -423,8 +427,12 @@ void mu_nominated_show(const struct mu_db *db, struct mu_replica *r);
 
 int mu_occupants_create(struct mu_db *db); /* MU_ENOMEM: destroy is due all the same */
 void mu_occupants_destroy(struct mu_db *db);
-/* Room for a pod of this priority. Errors: MU_ENOMEM. */
+/* Room for a pod of this priority, until the next change. Errors: MU_ENOMEM. */
 int mu_occupants_reserve(struct mu_db *db, int32_t priority);
+/* A gang may have this priority though no pod has, until it is let go as often as it was held.
+ * Errors: MU_ENOMEM. */
+int mu_occupants_hold(struct mu_db *db, int32_t priority);
+void mu_occupants_let_go(struct mu_db *db, int32_t priority);
 /* Room to mark rows below `rows`. Errors: MU_ENOMEM. */
 int mu_occupants_rows_reserve(struct mu_db *db, uint32_t rows);
 /* A pod's record is no longer as it was `before` (flags 0: it was not there), its gang included; of
@@ -490,6 +498,22 @@ uint64_t mu_pod_uid_hash(const void *context, uint32_t value);
 bool mu_pod_name_equal(const void *context, uint32_t value, const void *key);
 uint64_t mu_pod_name_hash(const void *context, uint32_t value);
 
+/* --- checks of a plan (db_ledger.c, db_trial.c, db_evict.c) ------------------------------------ */
+
+/* Sets *why: "pod ns/name: what". Returns MU_ECONFLICT. */
+int mu_plan_conflict(struct mu_db *db, struct mu_error *why, uint32_t pod, const char *what);
+/* Room for all binds at once; their pods were checked. Room that these hold themselves is theirs.
+ * With victims: once those are gone; all binds and victims have MU_POD_PICKED. The sums are as
+ * before. Errors: MU_ECONFLICT, MU_ENOMEM. */
+int mu_trial_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why);
+/* Whether the plan's victims may be its victims, those of them that are still there; sets
+ * MU_POD_PICKED of these, which the caller takes off again (mu_evict_unpick), also after an error.
+ * Errors: MU_ECONFLICT. Cost: O(victims and members of their gangs). */
+int mu_evict_check(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why);
+void mu_evict_unpick(struct mu_db *db, const struct mu_plan_gang *plan);
+/* The pod of a victim that still takes room, terminating or not; MU_NONE: it is gone. */
+uint32_t mu_evict_pod(const struct mu_db *db, const struct mu_plan_evict *evict);
+
 /* --- UIDs (db_view.c) ----------------------------------------------------------------------- */
 
 /* The UID of a text, with a reference to its symbol where it has one. Errors: MU_EINVAL (empty or
@@ -523,6 +547,9 @@ void mu_gang_touch(struct mu_db *db, uint32_t gang);
 void mu_gang_renew(struct mu_db *db, uint32_t gang);
 /* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
 void mu_gang_recount(struct mu_db *db, uint32_t gang);
+/* True when its minimum is met without its members that have MU_POD_PICKED. The row is recounted.
+ * Cost: O(live members). */
+bool mu_gang_stands_without(const struct mu_db *db, uint32_t gang);
 /* Recount and rebuild stale gangs until *spent, raised by their cost in rows, reaches `budget`.
  * Errors: MU_ENOMEM (the rest stays stale). */
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);

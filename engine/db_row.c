@@ -312,7 +312,8 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
 
 __extension__ typedef __int128 wide; /* GNU extension: sums of hostile requests */
 
-void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_device_row *devices)
+void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
+                struct mu_device_row *devices)
 {
     const struct mu_node_rec *rec = mu_row_rec(db, row);
     wide sums[MU_RESOURCES_MAX] = {0};
@@ -324,7 +325,7 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_de
     for (uint32_t pod = rec->pods; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         MU_ASSERT(p->node.v == row);
-        if (mu_pod_charged(p)) {
+        if (mu_pod_charged(p) && (p->flags & without) == 0) {
             const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
             for (uint32_t i = 0; i < c->demand_count; i++)
                 sums[c->demands[i].resource.v] -= c->demands[i].amount;
@@ -337,7 +338,7 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, int64_t *out, struct mu_de
     *devices = (struct mu_device_row){.count = 0};
     if (mu_row_devices(db, row) == NULL)
         return;
-    mu_row_devices_sum(db, row, devices);
+    mu_row_devices_sum(db, row, without, devices);
     mu_row_devices_derive(db, devices, MU_RESOURCES_MAX, out);
 }
 
@@ -345,7 +346,7 @@ void mu_row_restore(struct mu_db *db, uint32_t row)
 {
     int64_t sums[MU_RESOURCES_MAX];
     struct mu_device_row devices;
-    mu_row_sum(db, row, sums, &devices);
+    mu_row_sum(db, row, 0, sums, &devices);
     memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
     if (devices.count != 0)
         *mu_row_devices(db, row) = devices;

@@ -7,12 +7,12 @@
  * snapshot; since then other pods have come, gone and been admitted.
  *
  * The books are brought up to date first, within the bound of one sync step; where that does not
- * reach, the plan is refused like any other that the world has overtaken. Then all binds of the
- * gang are counted where they would be, each is judged with itself taken off, and all are taken off
- * again. The order in which a gang was placed is not known here. It does not matter: every rule but
- * spread asks for something that later members can only make truer or that concerns both sides
- * alike, and for spread members that do not carry the constraint are left out where they are what
- * would break it.
+ * reach, the plan is refused like any other that the world has overtaken. Then the plan's victims
+ * are taken off, all binds of the gang are counted where they would be, each is judged with itself
+ * taken off, and all is put back. The order in which a gang was placed is not known here. It does
+ * not matter: every rule but spread asks for something that later members can only make truer or
+ * that concerns both sides alike, and for spread members that do not carry the constraint are left
+ * out where they are what would break it.
  */
 struct check {
     struct mu_db *db;
@@ -53,6 +53,16 @@ static void place_all(struct mu_db *db, const struct mu_plan_gang *gang, int ste
         if (mu_pod_at(db, pod)->node.v != MU_NONE)
             (void)mu_census_each(db, pod, trial_count, -step);
         (void)there(db, &gang->binds[i], trial_count, step);
+    }
+}
+
+/* Take off (-1) or count again (1) the pods that are to go first. */
+static void vanish(struct mu_db *db, const struct mu_plan_gang *gang, int step)
+{
+    for (uint32_t i = 0; i < gang->evict_count; i++) {
+        uint32_t pod = mu_evict_pod(db, &gang->evicts[i]);
+        if (pod != MU_NONE)
+            (void)mu_census_each(db, pod, trial_count, step);
     }
 }
 
@@ -246,6 +256,7 @@ int mu_census_check(struct mu_db *db, const struct mu_plan_gang *gang, uint32_t 
         rc = there(db, &gang->binds[i], mu_census_room, 1);
     if (rc != 0)
         return rc;
+    vanish(db, gang, -1);
     place_all(db, gang, 1);
     for (uint32_t i = 0; rc == 0 && i < gang->bind_count; i++) {
         const char *why = check_bind(&k, &gang->binds[i]);
@@ -256,5 +267,6 @@ int mu_census_check(struct mu_db *db, const struct mu_plan_gang *gang, uint32_t 
         rc = MU_ECONFLICT;
     }
     place_all(db, gang, -1);
+    vanish(db, gang, 1);
     return rc;
 }
