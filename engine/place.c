@@ -47,6 +47,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_choose_fini(&place->choose);
     mu_fragment_fini(&place->fragment);
     mu_room_fini(&place->room);
+    mu_place_within_fini(place);
     mu_mem_free(place);
 }
 
@@ -91,6 +92,7 @@ void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
     mu_terms_begin(place->terms, snapshot);
     mu_room_begin(&place->room, snapshot);
     mu_nominated_begin(place);
+    mu_place_within_begin(place);
     if (MU_VERIFY_ON)
         place->digest = touched_digest(snapshot);
 }

@@ -28,6 +28,7 @@
  * Room that is handed back for a member with held room (mu_place_pick_held) is taken again, or
  * used, within the same trial; meanwhile nothing is remembered or recalled.
  */
+#include "engine/base/arena.h"
 #include "engine/room.h"
 #include "engine/terms.h"
 #include "engine/verdict.h"
@@ -38,9 +39,12 @@ struct mu_place_pod {
     struct mu_kin_ix kin;
 };
 
-/* How far a gang gets, and what stops it. */
+/* How far a gang gets, and what stops it; of one that has to stay in one domain, in the domain that
+ * takes most of it, and the refusals are of the nodes there. */
 struct mu_place_reach {
-    uint32_t placed; /* members that find room together, one after another */
+    struct mu_symbol domain; /* value of its label; 0: the gang need not stay in one, or none takes
+                              * any member */
+    uint32_t placed;         /* members that find room together, one after another */
     uint32_t member; /* of its block: the first that then finds none; MU_NONE: nothing stops it */
     struct mu_refusals refusals; /* of that member, with the placed ones in place */
 };
@@ -67,6 +71,14 @@ void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix g
 /* A pod's room is taken, and stays so: for the rest of the session its nomination, if it has one,
  * keeps none. Cost: O(nominations). */
 void mu_place_nomination_over(struct mu_place *place, struct mu_pod_ix pod);
+/* Where picks, fits and what follows from them look from now on, until the session's end: at the rows
+ * of one domain of topology number `topology` (MU_NONE: of all), less those of a bitmap over all
+ * rows, in whole words, which is borrowed while it is set (NULL: none). Slots (mu_place_short) and
+ * explanations are of all rows. At the begin: everywhere. Errors: MU_ENOMEM; it is everywhere then.
+ * Cost: O(rows), and O(rows / 64) for each class picked for. */
+int mu_place_within(struct mu_place *place, uint32_t topology, uint32_t domain);
+int mu_place_without(struct mu_place *place, const uint64_t *rows);
+bool mu_place_is_within(const struct mu_place *place);
 /* The best node for such a pod, or MU_NONE. Errors: MU_ENOMEM; nothing has changed.
  * Cost: see engine/room.h and engine/choose.h; O(rows) for the first pick over a snapshot that does
  * not say what has changed. */
@@ -116,6 +128,26 @@ uint32_t mu_place_taken(const struct mu_place *place);
  * pod that was counted; and O(nominations squared). */
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_refusals **out);
+/* Members of a pending gang that must find a node for `size` of it, and the minima, to be placed. */
+uint32_t mu_place_need(const struct mu_gang_row *gang, uint32_t size);
+/* What room the domains of a topology have for that, counted class by class as if the others took
+ * none; engine/place_domains.c says what is left out. Those with enough come first, with the fewest
+ * places first; then the others, with the most members first; names break ties. Domains without
+ * any room are not listed. Owns: the arena. Errors: MU_ENOMEM.
+ * Cost: O(rows * classes + domains log domains). */
+struct mu_place_domain {
+    uint32_t domain;
+    struct mu_symbol value; /* of the label that makes it */
+    uint32_t most;          /* members that find room, at most */
+    uint64_t slots;         /* places for pods of all its classes, each as if it was alone */
+    bool enough;
+};
+struct mu_place_domains {
+    uint32_t count;
+    struct mu_place_domain *items;
+};
+int mu_place_domains(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
+                     uint32_t topology, struct mu_arena *arena, struct mu_place_domains *out);
 /* Place what has to run together of a pending gang, `size` members of it at least, in canonical
  * order, as far as that goes; then all is undone. Not within a trial. Errors: MU_ENOMEM.
  * Cost: O(rows) and a pick per member; where rules about other pods concern them, O(rows) each. */

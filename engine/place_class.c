@@ -175,7 +175,7 @@ bool mu_place_none_recall(const struct mu_place *place, const struct mu_place_cl
 void mu_place_none_remember(struct mu_place *place, struct mu_place_class *known,
                             struct mu_place_pod pod)
 {
-    if (place->given)
+    if (place->given || place->within.on)
         return;
     if (!none_is_about(place, known, pod)) {
         bool concerned = mu_place_concerned(place, pod);

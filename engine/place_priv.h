@@ -9,6 +9,8 @@
  *   place_slots.c     where a class fits, and how often: room for several
  *   place_explain.c   why it does not
  *   place_reach.c     how many of a gang do together, and why the next does not
+ *   place_within.c    on a part of the nodes
+ *   place_domains.c   how many of a gang find room in each domain of a topology key
  *   nominated.c       room that is kept for pods which are expected on a node
  *
  * What every pick passes through is inline: it is found known, hundreds of thousands of times in a
@@ -72,6 +74,19 @@ struct mu_place_mask_of {
     uint64_t session, state, mask_epoch;
 };
 
+/* The part of the nodes that is placed on. */
+struct mu_place_within {
+    bool on;
+    uint32_t topology, domain; /* topology MU_NONE: all domains */
+    const uint64_t *kept;      /* rows that are left out; NULL: none */
+    uint64_t *rows;            /* the part: a bit per row */
+    /* The mask that was cut last, and of which it is; NULL: of one that may have changed. */
+    const struct mu_filter_mask *of;
+    struct mu_filter_mask mask;
+    uint64_t *words;
+    uint32_t row_cap;
+};
+
 /* For whom, and in which state, the bonus of a class was made last; session 0: for nobody. */
 struct mu_place_bonus_of {
     struct mu_place_pod pod;
@@ -95,6 +110,7 @@ struct mu_place {
     struct mu_filter *filter;
     struct mu_terms *terms;
     struct mu_place_mask_of concerned;
+    struct mu_place_within within;
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     const struct mu_model *model; /* of the classes known */
     uint64_t session;             /* number of the present one */
@@ -158,12 +174,20 @@ static inline bool mu_place_concerned(const struct mu_place *place, struct mu_pl
 /* The rows that pass all rules but room. The class is prepared. Errors: MU_ENOMEM. */
 int mu_place_mask_cut(struct mu_place *place, struct mu_place_pod pod,
                       const struct mu_place_class *known, const struct mu_filter_mask **out);
+/* What the part in hand leaves of them: *mask is replaced, until the next cut. */
+void mu_place_within_cut(struct mu_place *place, const struct mu_place_class *known,
+                         const struct mu_filter_mask **mask);
+void mu_place_within_begin(struct mu_place *place);
+void mu_place_within_fini(struct mu_place *place);
 static inline int mu_place_mask(struct mu_place *place, struct mu_place_pod pod,
                                 const struct mu_place_class *known,
                                 const struct mu_filter_mask **out)
 {
     *out = known->mask;
-    return mu_place_concerned(place, pod) ? mu_place_mask_cut(place, pod, known, out) : 0;
+    int error = mu_place_concerned(place, pod) ? mu_place_mask_cut(place, pod, known, out) : 0;
+    if (error == 0 && place->within.on)
+        mu_place_within_cut(place, known, out);
+    return error;
 }
 
 /* ---- what nominated.c needs of the others, and they of it ---- */

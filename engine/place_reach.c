@@ -9,9 +9,14 @@
  * sub-group's minimum and then up to its size, until too few are left. What stops it is the first
  * member of that part which found no node, judged when all that fit are in place.
  *
+ * Of a gang that has to stay in one domain this is asked of the domain that seems to take most of
+ * it.
+ *
  * A session itself counts once for a class, with nothing of the gang placed, since it may have to
  * look at thousands of gangs that wait. This is for the few that are told about.
  */
+
+#define REACH_BYTES_MAX ((size_t)1 << 30)
 
 struct walk {
     struct mu_place *place;
@@ -73,10 +78,50 @@ static int walk(struct walk *w, const struct mu_gang_row *gang, uint32_t size, u
     return part_place(w, 0, w->block->member_count, size - have, missing);
 }
 
-int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
-                   struct mu_place_reach *out)
+/* The verdicts of the nodes of one domain. */
+static int refusals_within(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
+                           uint32_t domain, struct mu_refusals *out)
 {
-    MU_ASSERT(gang->block != NULL && gang->block->member_count <= MU_GANG_MEMBERS_MAX);
+    const struct mu_snapshot *s = place->snapshot;
+    *out = (struct mu_refusals){.by_verdict = {0}};
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        struct mu_verdict verdict;
+        if (s->topology[topology][row] != domain || (s->nodes[row].flags & MU_NODE_PRESENT) == 0)
+            continue;
+        int error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict);
+        if (error != 0)
+            return error;
+        mu_refusals_add(out, verdict, 1);
+    }
+    return 0;
+}
+
+/* The domain that takes most of a gang, by the order of names where several do: that of its placed
+ * members if it has any. MU_NONE: none takes any member. */
+static int best_domain(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
+                       uint32_t topology, struct mu_place_domain *out)
+{
+    const struct mu_snapshot *s = place->snapshot;
+    struct mu_arena *arena = mu_arena_create(REACH_BYTES_MAX);
+    struct mu_place_domains found = {0};
+    bool at_home = gang->placed_count > 0 && gang->home.v < s->node_rows;
+    out->domain = MU_NONE;
+    int error =
+        arena == NULL ? MU_ENOMEM : mu_place_domains(place, gang, size, topology, arena, &found);
+    for (uint32_t i = 0; error == 0 && i < found.count; i++) {
+        const struct mu_place_domain *item = &found.items[i];
+        if (at_home ? item->domain == s->topology[topology][gang->home.v]
+                    : out->domain == MU_NONE || item->most > out->most)
+            *out = *item;
+    }
+    mu_arena_destroy(arena);
+    return error;
+}
+
+/* `domain`: of the topology, where the gang has to stay in it; topology MU_NONE: it need not. */
+static int reach_here(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
+                      uint32_t topology, uint32_t domain, struct mu_place_reach *out)
+{
     struct walk w = {.place = place, .block = gang->block};
     uint32_t missing = 0;
     mu_place_trial(place);
@@ -87,10 +132,41 @@ int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint3
     }
     if (error == 0 && out->member != MU_NONE) {
         const struct mu_gang_member *member = &w.block->members[out->member];
-        error = mu_place_refusals_count(place, (struct mu_place_pod){member->class_ix, member->kin},
-                                        &out->refusals);
+        const struct mu_place_pod pod = {member->class_ix, member->kin};
+        error = topology == MU_NONE ? mu_place_refusals_count(place, pod, &out->refusals)
+                                    : refusals_within(place, pod, topology, domain, &out->refusals);
     }
     mu_place_rollback(place);
+    return error;
+}
+
+int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
+                   struct mu_place_reach *out)
+{
+    MU_ASSERT(gang->block != NULL && gang->block->member_count <= MU_GANG_MEMBERS_MAX);
+    struct mu_place_domain best = {.domain = MU_NONE};
+    uint32_t topology = MU_NONE;
+    for (uint32_t t = 0; t < place->snapshot->topology_count && gang->pack_key.v != 0; t++)
+        if (place->snapshot->topology_keys[t].v == gang->pack_key.v)
+            topology = t;
+    out->domain.v = 0;
+    if ((gang->flags & MU_GANG_PACK_REQUIRED) == 0)
+        return reach_here(place, gang, size, MU_NONE, 0, out);
+    int error = topology == MU_NONE ? 0 : best_domain(place, gang, size, topology, &best);
+    if (error != 0)
+        return error;
+    if (best.domain == MU_NONE) { /* nowhere: what stops it is what stops its first member alone */
+        const struct mu_gang_member *first = &gang->block->members[0];
+        out->placed = 0;
+        out->member = 0;
+        return mu_place_refusals_count(place, (struct mu_place_pod){first->class_ix, first->kin},
+                                       &out->refusals);
+    }
+    out->domain = best.value;
+    error = mu_place_within(place, topology, best.domain);
+    if (error == 0)
+        error = reach_here(place, gang, size, topology, best.domain, out);
+    (void)mu_place_within(place, MU_NONE, 0);
     return error;
 }
 

@@ -201,11 +201,9 @@ static int gang_place(struct mu_session *session, struct mu_attempt *a)
     if (!done)
         return gang_misses(session, a);
     mu_place_commit(session->place);
-    for (uint32_t m = 0; m < members && !a->out_of_steps; m++) {
-        error = mu_session_member_place(session, a, m);
-        if (error != 0)
-            return error;
-    }
+    error = mu_session_place_beyond(session, a);
+    if (error != 0)
+        return error;
     if (a->placed > 0)
         return gang_add(session, a);
     return mu_session_wait_no_fit(session, a);

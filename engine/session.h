@@ -17,6 +17,11 @@
  * a member that fits nowhere is passed over while enough others are left. If that fails, all is
  * undone. Then come the members beyond, each on its own. A lone pod is a gang of one.
  *
+ * A gang with a pack_key is laid out in one domain of that label: in the one where members of it
+ * have a place, else in the one with enough room and the fewest places for it (engine/place.h,
+ * mu_place_domains). One that need not (no MU_GANG_PACK_REQUIRED) is laid out anywhere where no
+ * domain takes it.
+ *
  * Where greedy fails, the answer is FIT (it is placed, in another way), NO (MU_WAIT_NO_FIT: no way
  * exists) or UNDECIDED: neither was found within a budget of steps, or the search does not cover
  * the gang, which then was laid out in four ways. It covers members of up to 16 classes, each

@@ -22,6 +22,13 @@
 /* A gang of mixed classes is held against the room of this many of them, the first ones. */
 #define SHORT_CLASSES_MAX 16u
 
+/* Of the domains that the gang may be laid out in; 0: anywhere. */
+static uint64_t domain_generation(const struct mu_snapshot *snapshot, const struct mu_gang_row *row)
+{
+    uint32_t topology = mu_session_topology(snapshot, row->pack_key);
+    return topology == MU_NONE ? 0 : snapshot->domain_generation[topology];
+}
+
 bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
@@ -29,8 +36,8 @@ bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a)
         return false;
     MU_ASSERT(session->memos != NULL);
     const struct mu_session_memo *memo = &session->memos[a->gang];
-    if (!memo->valid || memo->generation != a->row->generation ||
-        memo->revision != a->row->revision)
+    if (!memo->valid || memo->domain_generation != domain_generation(snapshot, a->row) ||
+        memo->generation != a->row->generation || memo->revision != a->row->revision)
         return false;
     /* Who is nominated to a node and was placed on another leaves more room, not less. */
     bool shrunk = snapshot->nominated_count == 0 || mu_place_untouched(session->place);
@@ -76,6 +83,7 @@ void mu_session_memo_remember(struct mu_session *session, const struct mu_attemp
         .uniform = mu_session_uniform(session, a),
         .generation = a->row->generation,
         .revision = a->row->revision,
+        .domain_generation = domain_generation(session->snapshot, a->row),
         .snapshot_generation = session->snapshot->generation,
         .static_generation = session->snapshot->static_generation,
         .capacity_generation = session->snapshot->capacity_generation,
@@ -140,6 +148,10 @@ bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt 
         return false;
     const struct mu_gang_row *row = &session->snapshot->gangs[misfit->gang];
     const struct mu_gang_block *twin = row->block, *block = a->block;
+    if (row->pack_key.v != a->row->pack_key.v ||
+        ((row->flags ^ a->row->flags) & MU_GANG_PACK_REQUIRED) != 0 ||
+        (row->pack_key.v != 0 && row->placed_count > 0 && row->home.v != a->row->home.v))
+        return false;
     if (misfit->size != a->size || row->placed_count != a->row->placed_count ||
         twin->member_count != block->member_count || twin->subgroup_count != block->subgroup_count)
         return false;
@@ -162,11 +174,7 @@ bool mu_session_twin_recall(const struct mu_session *session, struct mu_attempt 
 
 uint32_t mu_session_need(const struct mu_attempt *a)
 {
-    uint32_t need = 0;
-    for (uint32_t s = 0; s < a->block->subgroup_count; s++)
-        need += mu_gang_subgroup_need(&a->block->subgroups[s]);
-    if (a->size > a->row->placed_count + need)
-        need = a->size - a->row->placed_count;
+    uint32_t need = mu_place_need(a->row, a->size);
     MU_ASSERT(need <= a->block->member_count);
     return need;
 }

@@ -270,7 +270,8 @@ static bool is_greedy_exact(const struct mu_session *session, const struct mu_at
     return mu_terms_independent(session->snapshot, first->class_ix, first->kin);
 }
 
-int mu_session_lay_out(struct mu_session *session, struct mu_attempt *a, bool mixed, bool *done)
+int mu_session_lay_out_here(struct mu_session *session, struct mu_attempt *a, bool mixed,
+                            bool *done)
 {
     int error = lay_one_way(session, a, MU_BY_SCORE, done);
     struct mu_session_found found = {.result = {.answer = MU_PACK_NO}};

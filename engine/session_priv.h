@@ -5,6 +5,7 @@
  *
  *   session.c         life, the run over the queue, admission, the plan
  *   session_layout.c  laying a gang out: in which order its members come, and onto which nodes
+ *   session_topology.c  within one domain of a node label
  *   session_search.c  whether any way exists, where those that are tried fail
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
  *   session_wait.c    why a gang waits, for the plan
@@ -32,8 +33,9 @@ struct mu_session_memo {
                    * gang that may be short, engine/place.h remembers by class */
     uint32_t generation, revision;
     bool undecided;
-    uint64_t search_steps; /* undecided: that a search might make */
-    uint64_t search_used;  /* that it made */
+    uint64_t search_steps;      /* undecided: that a search might make */
+    uint64_t search_used;       /* that it made */
+    uint64_t domain_generation; /* of its pack_key; 0: none */
     uint64_t snapshot_generation, static_generation, capacity_generation;
     struct mu_place_pod failed;
 };
@@ -149,14 +151,26 @@ void mu_session_memo_remember(struct mu_session *session, const struct mu_attemp
 
 /* ---- laying out (session_layout.c) ---- */
 
-/* Lay the minimum out: as the rule is and, where the gang is `mixed` (of several classes, or with
- * rules about other pods or held room), in other ways then, or as a search has found. session->nodes and devices say where
- * each member goes. On success the trial stays open, and members beyond may follow; else nothing is
+/* Lay the minimum out, in one domain of the gang's pack_key if it has one: as the rule is and, where
+ * the gang is `mixed` (of several classes, or with rules about other pods or held room), in other
+ * ways then, or as a search has found. session->nodes and devices say where each member goes; what
+ * follows is placed in that domain, until mu_session_place_beyond() or mu_place_within(). On success the trial stays open, and members beyond may follow; else nothing is
  * taken, a->failed is the first member that found no node, and a->undecided says whether there may
  * be a way all the same. Errors: MU_ENOMEM, nothing taken. */
 int mu_session_lay_out(struct mu_session *session, struct mu_attempt *a, bool mixed, bool *done);
+/* The same without regard to domains, on the nodes in hand. */
+int mu_session_lay_out_here(struct mu_session *session, struct mu_attempt *a, bool mixed,
+                            bool *done);
 /* Give member m the best node, if any and if it has none yet. Errors: MU_ENOMEM. */
 int mu_session_member_place(struct mu_session *session, struct mu_attempt *a, uint32_t m);
+
+/* ---- domains (session_topology.c) ---- */
+
+/* The number of a topology key; MU_NONE: it has none, as where no node has the label. */
+uint32_t mu_session_topology(const struct mu_snapshot *snapshot, struct mu_symbol key);
+/* Place the members beyond, each on its own: in the domain of the gang where it is laid out in one,
+ * and then, if it need not stay there, anywhere. Errors: MU_ENOMEM. */
+int mu_session_place_beyond(struct mu_session *session, struct mu_attempt *a);
 
 /* ---- searching (session_search.c) ---- */
 

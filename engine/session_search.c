@@ -131,11 +131,10 @@ int mu_session_search(struct mu_session *session, struct mu_attempt *a,
                       struct mu_session_found *out)
 {
     *out = (struct mu_session_found){.result = {.answer = MU_PACK_UNDECIDED}};
-    uint64_t left = session->search_left, budget = a->search_steps;
-    budget = budget < left ? budget : left;
-    a->search_used = 0;
-    a->search_ran_out = false;
-    a->search_cut = budget < a->search_steps;
+    uint64_t own = a->search_steps - a->search_used, left = session->search_left;
+    uint64_t budget = own < left ? own : left;
+    bool cut = left < own; /* what others have used is not there */
+    a->search_cut = a->search_cut || (cut && budget == 0);
     if (budget == 0 || session->snapshot->node_rows > SEARCH_ROWS_MAX)
         return 0;
     mu_arena_reset(session->scratch);
@@ -151,12 +150,14 @@ int mu_session_search(struct mu_session *session, struct mu_attempt *a,
     int error = bins_make(session, q);
     if (error == 0)
         error = mu_pack_solve(&q->pack, budget, session->scratch, &out->result);
-    a->search_used = out->result.steps < left ? out->result.steps : left;
-    session->search_left -= a->search_used;
+    uint64_t used = out->result.steps < budget ? out->result.steps : budget;
+    bool ran_out = error == 0 && out->result.answer == MU_PACK_UNDECIDED;
+    a->search_used += used;
+    session->search_left -= used;
+    a->search_ran_out = a->search_ran_out || ran_out;
+    a->search_cut = a->search_cut || (ran_out && cut);
     out->row_of = q->row_of;
     out->type_of = q->type_of;
-    a->search_ran_out = error == 0 && out->result.answer == MU_PACK_UNDECIDED;
-    a->search_cut = a->search_ran_out && budget < a->search_steps;
     return error;
 }
 

@@ -151,6 +151,7 @@ struct mu_gang_row {
     int32_t priority;          /* lowest of its members: what it may preempt by */
     int32_t priority_high;     /* highest of them: what it is a victim by */
     struct mu_symbol pack_key; /* all members in one domain of this label; symbol 0: anywhere */
+    struct mu_node_ix home;    /* row of one of the members with a place; MU_NONE: none has */
     uint64_t created_s;        /* earliest member */
     uint64_t sequence;         /* order of first sight: breaks ties of created_s */
     uint64_t settle_ns;        /* not SETTLED: time at which it counts as complete */

@@ -40,6 +40,7 @@ void mu_cluster_fini(struct mu_cluster *cluster)
     mu_mem_free(s->nodes);
     mu_mem_free(s->devices);
     mu_mem_free(s->gangs);
+    mu_mem_free(s->topology[0]);
     mu_model_destroy(cluster->model);
     memset(cluster, 0, sizeof *cluster);
 }
@@ -260,6 +261,39 @@ void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_
     static_moved(cluster, row);
 }
 
+struct mu_symbol mu_cluster_topology(struct mu_cluster *cluster, const char *key)
+{
+    struct mu_snapshot *s = &cluster->snapshot;
+    struct mu_symbol symbol;
+    uint32_t *values = mu_mem_calloc(s->node_cap, sizeof *values); /* by domain: its symbol */
+    int error = mu_symbol_intern(mu_model_symbols(cluster->model), mu_str_of(key), &symbol);
+    MU_ASSERT(error == 0 && values != NULL);
+    if (s->topology[0] == NULL)
+        s->topology[0] = mu_mem_calloc(s->node_cap, sizeof *s->topology[0]);
+    MU_ASSERT(s->topology[0] != NULL);
+    s->topology_count = 1;
+    s->topology_keys[0] = symbol;
+    s->domain_bound[0] = 0;
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        const struct mu_label_set *set = mu_model_get_label_set(s->model, s->nodes[row].labels);
+        s->topology[0][row] = MU_NONE;
+        for (uint32_t i = 0; i < set->count; i++) {
+            uint32_t d = 0;
+            if (set->pairs[i].key.v != symbol.v)
+                continue;
+            while (d < s->domain_bound[0] && values[d] != set->pairs[i].value.v)
+                d++;
+            values[d] = set->pairs[i].value.v;
+            s->domain_bound[0] += d == s->domain_bound[0];
+            s->topology[0][row] = d;
+        }
+    }
+    s->domain_generation[0]++;
+    s->generation++;
+    mu_mem_free(values);
+    return symbol;
+}
+
 void mu_cluster_track(struct mu_cluster *cluster)
 {
     cluster->tracked = true;
@@ -354,6 +388,8 @@ uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gan
         .blocked_count = gang->blocked_count,
         .blocked_rules = gang->blocked_rules,
         .block = block,
+        .pack_key = gang->pack_key,
+        .home = {placed > 0 && gang->pack_key.v != 0 ? gang->home : MU_NONE},
     };
     s->pending_gangs++;
     s->generation++;

@@ -51,6 +51,9 @@ void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_
 /* Change the images of a node, and move the image generation. */
 void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu_image *images,
                        uint32_t count);
+/* Let the domains of a label's key be what the nodes have now, as number 0 of the topologies in use;
+ * called again after nodes came or were labelled. Returns the key. */
+struct mu_symbol mu_cluster_topology(struct mu_cluster *cluster, const char *key);
 /* From now on the snapshot lists the rows that all of these change, as the DB's do: those since
  * the last call of mu_cluster_handed_over. Without it any row may have changed. */
 void mu_cluster_track(struct mu_cluster *cluster);
@@ -83,6 +86,8 @@ struct mu_cluster_gang {
     uint32_t blocked_rules;
     uint32_t subgroup_count;
     const struct mu_cluster_subgroup *subgroups;
+    struct mu_symbol pack_key; /* see mu_cluster_topology; the flag says whether it is required */
+    uint32_t home;             /* with pack_key, where some are placed: the row of one of them */
 };
 /* Returns the gang's row. */
 uint32_t mu_cluster_gang(struct mu_cluster *cluster, const struct mu_cluster_gang *gang);

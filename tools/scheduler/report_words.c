@@ -33,7 +33,8 @@ struct node_words {
 struct reach_words {
     bool told; /* else it cannot be said, or is too costly to find out */
     uint32_t placed;
-    uint32_t member; /* of the block: that next one */
+    uint32_t member;         /* of the block: that next one */
+    struct mu_symbol domain; /* struct mu_place_reach */
     struct node_words nodes;
 };
 /* What is told about one class in one plan. */
@@ -390,6 +391,7 @@ static int reach_find(struct mu_report_words *w, const struct mu_plan_wait *wait
     out->told = true;
     out->placed = reach.placed;
     out->member = reach.member;
+    out->domain = reach.domain;
     return nodes_describe(w, gang->block->members[reach.member].class_ix, reach.refusals.by_verdict,
                           reach.refusals.by_reason, reach.refusals.by_resource, &out->nodes);
 }
@@ -400,7 +402,8 @@ static int reach_get(struct mu_report_words *w, const struct mu_plan_wait *wait,
                      struct class_words *words, struct reach_words *out)
 {
     const struct mu_gang_block *block = w->snapshot->gangs[wait->gang.v].block;
-    if (!is_uniform(block) || w->snapshot->nominated_count > 0)
+    if (!is_uniform(block) || w->snapshot->nominated_count > 0 ||
+        w->snapshot->gangs[wait->gang.v].pack_key.v != 0)
         return reach_find(w, wait, out);
     uint32_t kin = block->members[0].kin.v;
     if (!words->reach_known || words->reach_kin != kin) {
@@ -469,14 +472,20 @@ static int put_no_fit(struct mu_report_words *w, struct mu_buf *out, struct mu_d
     int error = reach_get(w, wait, words, &reach);
     if (error != 0)
         return error;
+    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
+    const struct mu_symtab *names = mu_model_names(w->snapshot->model);
     (void)mu_buf_printf(out, " needs %" PRIu32 " %smembers placed together", need,
                         wait->have > 0 ? "more " : "");
+    if ((row->flags & MU_GANG_PACK_REQUIRED) != 0)
+        (void)mu_buf_printf(out, " in one %.*s", MU_STR_ARGS(mu_symbol_str(names, row->pack_key)));
     if (!reach.told || reach.placed >= need) {
         (void)mu_buf_append_text(out, ": ");
         put_nodes(out, &words->nodes, words->nodes.fits > 0 ? MU_STR("a member") : MU_STR(""));
         return 0;
     }
-    (void)mu_buf_printf(out, "; %" PRIu32 " fit%s", reach.placed,
+    struct mu_str domain = reach.domain.v != 0 ? mu_symbol_str(names, reach.domain) : MU_STR("");
+    (void)mu_buf_printf(out, "; %" PRIu32 " fit%s%.*s%s", reach.placed,
+                        domain.len > 0 ? " in " : "", MU_STR_ARGS(domain),
                         reach.placed > 0 ? ", then " : ": ");
     put_nodes(out, &reach.nodes,
               is_uniform(block) ? MU_STR("") : member_name(db, &block->members[reach.member]));
