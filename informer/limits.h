@@ -31,6 +31,15 @@
 #define MU_BINDS_OPEN_MAX      (1u << 20) /* binds taken and not settled */
 #define MU_BINDS_IN_FLIGHT_MAX (1u << 16)
 
+/* Journal slots in objects of the API server. */
+#define MU_SLOTS_MAX        64u
+#define MU_SLOT_BYTES_MAX   (64u << 10)  /* of one slot's content */
+#define MU_SLOT_BURST_BYTES (128u << 10) /* written at once after a pause */
+
+/* Pods that are touched at once, and what they are marked with. */
+#define MU_TOUCHES_MAX    256u
+#define MU_TOUCH_MARK_MAX 63u
+
 /* Reports: conditions and events about pods. */
 #define MU_REPORT_PODS_MAX      (1u << 17) /* pods whose condition waits or was lately written */
 #define MU_REPORT_EVENTS_MAX    (1u << 17) /* events not yet written; what is beyond is dropped */

@@ -17,9 +17,10 @@
  * reserved at append: the bytes of a slot's entries never exceed BODY_MAX, and what was accepted
  * can be written.
  *
- * New entries go to the current slot while they fit, so that a group commit is one write as a rule;
- * then to the emptiest slot. Entries that live long pin only their own bytes: a slot need not be
- * empty to be used again.
+ * New entries gather in one slot while they fit, so that a group commit is one write as a rule; each
+ * group begins in the emptiest slot, the one written last left out. By the time a slot has its turn
+ * again most of what it held is cleared: an entry is written about once, though slots are written
+ * whole. Entries that live long pin only their own bytes: a slot need not be empty to be used again.
  *
  * One write is under way at a time. What is appended meanwhile, to the same slot too, waits for the
  * next (the group). An entry is
@@ -66,6 +67,7 @@ struct mu_journal {
     struct slot slots[MU_JOURNAL_SLOTS];
     uint32_t current;
     uint32_t unwritten; /* sum over slots */
+    uint32_t stale;     /* slots that are */
     bool writing;
     uint32_t writing_slot;
     bool fenced;
@@ -134,15 +136,17 @@ void mu_journal_destroy(struct mu_journal *journal)
 
 /* ---- append ---- */
 
-/* The slot for an entry of `len` bytes; NONE when none has room. */
+/* The slot for an entry of `len` bytes: the one that gathers, else the emptiest; NONE when none has
+ * room. */
 static uint32_t slot_for(const struct mu_journal *journal, uint32_t len)
 {
-    if (journal->slots[journal->current].bytes + len <= MU_JOURNAL_BODY_MAX)
+    const struct slot *current = &journal->slots[journal->current];
+    if (current->unwritten > 0 && current->bytes + len <= MU_JOURNAL_BODY_MAX)
         return journal->current;
-    uint32_t best = journal->current;
-    for (uint32_t i = 1; i < MU_JOURNAL_SLOTS; i++) {
+    uint32_t best = NONE;
+    for (uint32_t i = 1; i <= MU_JOURNAL_SLOTS; i++) {
         uint32_t slot = (journal->current + i) % MU_JOURNAL_SLOTS;
-        if (journal->slots[slot].bytes < journal->slots[best].bytes)
+        if (best == NONE || journal->slots[slot].bytes < journal->slots[best].bytes)
             best = slot;
     }
     return journal->slots[best].bytes + len <= MU_JOURNAL_BODY_MAX ? best : NONE;
@@ -185,7 +189,9 @@ int mu_journal_append(struct mu_journal *journal, const struct mu_journal_entry 
 {
     if (journal->fenced)
         return MU_ECLOSED;
-    uint32_t len = mu_journal_entry_bytes(entry);
+    struct mu_journal_entry numbered = *entry;
+    numbered.id = journal->next_id;
+    uint32_t len = mu_journal_entry_bytes(&numbered);
     if (entry->count == 0 || len == 0)
         return MU_EINVAL;
     uint32_t slot = slot_for(journal, len);
@@ -198,15 +204,13 @@ int mu_journal_append(struct mu_journal *journal, const struct mu_journal_entry 
     uint8_t *bytes = mu_mem_alloc(len);
     if (bytes == NULL)
         return MU_ENOMEM;
-    uint64_t new_id = journal->next_id;
+    uint64_t new_id = numbered.id;
     /* Before the record is taken: the index looks at it only when it is asked for this id. */
     error = mu_index_insert(journal->index, id_hash(new_id), record);
     if (error != 0) {
         mu_mem_free(bytes);
         return error;
     }
-    struct mu_journal_entry numbered = *entry;
-    numbered.id = new_id;
     mu_journal_entry_encode(&numbered, bytes, len);
     if (record == journal->entry_bound)
         journal->entry_bound++;
@@ -242,6 +246,7 @@ static void slot_remove(struct mu_journal *journal, uint32_t record)
         slot->unwritten--;
         journal->unwritten--;
     } else {
+        journal->stale += !slot->stale;
         slot->stale = true;
     }
 }
@@ -264,15 +269,15 @@ void mu_journal_settle(struct mu_journal *journal, uint64_t id)
 /* ---- commit ---- */
 
 /* New entries first, and among them the slot of the oldest: its first unwritten entry has the
- * lowest id. Then any stale slot. NONE: nothing to write. */
-static uint32_t slot_to_write(const struct mu_journal *journal)
+ * lowest id. Then, with `clears`, any stale slot. NONE: nothing to write. */
+static uint32_t slot_to_write(const struct mu_journal *journal, bool clears)
 {
     uint32_t best = NONE;
     uint64_t best_id = UINT64_MAX;
     uint32_t stale = NONE;
     for (uint32_t i = 0; i < MU_JOURNAL_SLOTS; i++) {
         const struct slot *slot = &journal->slots[i];
-        if (slot->stale && stale == NONE)
+        if (clears && slot->stale && stale == NONE)
             stale = i;
         if (slot->unwritten == 0)
             continue;
@@ -290,17 +295,19 @@ static uint32_t slot_to_write(const struct mu_journal *journal)
     return best != NONE ? best : stale;
 }
 
-bool mu_journal_commit(struct mu_journal *journal, uint32_t *slot_number, struct mu_buf *content)
+bool mu_journal_commit(struct mu_journal *journal, bool clears, uint32_t *slot_number,
+                       struct mu_buf *content)
 {
     mu_buf_clear(content);
     if (journal->writing || journal->fenced)
         return false;
-    uint32_t number = slot_to_write(journal);
+    uint32_t number = slot_to_write(journal, clears);
     if (number == NONE)
         return false;
     struct slot *slot = &journal->slots[number];
     struct mu_journal_slot_head head = {.format = MU_JOURNAL_FORMAT,
                                         .epoch = journal->epoch,
+                                        .writer = journal->incarnation,
                                         .incarnation = journal->incarnation,
                                         .sequence = journal->sequence,
                                         .slot = number,
@@ -317,6 +324,7 @@ bool mu_journal_commit(struct mu_journal *journal, uint32_t *slot_number, struct
     }
     journal->unwritten -= slot->unwritten;
     slot->unwritten = 0;
+    journal->stale -= slot->stale;
     slot->stale = false;
     journal->sequence++;
     journal->writing = true;
@@ -359,6 +367,21 @@ bool mu_journal_fenced(const struct mu_journal *journal)
 uint32_t mu_journal_open_entries(const struct mu_journal *journal)
 {
     return mu_index_count(journal->index);
+}
+
+bool mu_journal_waits(const struct mu_journal *journal)
+{
+    return journal->unwritten > 0;
+}
+
+bool mu_journal_writing(const struct mu_journal *journal)
+{
+    return journal->writing;
+}
+
+bool mu_journal_stale(const struct mu_journal *journal)
+{
+    return journal->stale > 0;
 }
 
 uint64_t mu_journal_epoch(const struct mu_journal *journal)

@@ -11,7 +11,9 @@
 #define MU_JOURNAL_ENTRIES_MAX (1u << 16) /* entries not yet cleared */
 /* An entry of up to so many writes fits a slot whatever its names (of legal length) are. A larger
  * plan is split over several entries, all of which are durable before its first write. */
-#define MU_JOURNAL_ENTRY_WRITES_MAX 192u
+#define MU_JOURNAL_ENTRY_WRITES_MAX 128u
+/* What a recovery holds of a ring: no slot has room for more writes than this. */
+#define MU_RECOVERY_WRITES_MAX (MU_JOURNAL_SLOTS * (MU_JOURNAL_SLOT_BYTES / 16u))
 
 _Static_assert(MU_SHARDS_MAX < UINT16_MAX, "a shard's number is not MU_BUCKET_NONE");
 

@@ -36,8 +36,10 @@ struct rig {
     /* Judges the requests of the reporter, of which there were so many; NULL: all pass. */
     enum hook_answer (*report_hook)(struct rig *r, const struct mu_request *request);
     uint32_t conditions, events, series;
-    char parked[128];     /* path of the last parked request */
-    bool namespaces_lost; /* lists of namespaces get no answer */
+    char parked[128];               /* path of the last parked request */
+    bool namespaces_lost;           /* lists of namespaces get no answer */
+    struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
+    uint64_t incarnation;
 };
 
 #define RIG_WALL_NS (UINT64_C(1767225600) * MU_NS_PER_S)
@@ -50,7 +52,8 @@ static inline void rig_start_ring(struct rig *r, const struct mu_profile *score,
     struct mu_scheduler_config scheduler = {.scheduler_names = &name,
                                             .scheduler_name_count = 1,
                                             .page_limit = 2,
-                                            .incarnation = 7,
+                                            .incarnation = 7 + r->incarnation++,
+                                            .journal_memory = r->journal,
                                             .report_rate = report_rate,
                                             .report_instance = MU_STR("musterd-host"),
                                             .wall_offset_ns = RIG_WALL_NS};

@@ -42,6 +42,26 @@ static int load(const char *text, struct mu_daemon_options *o, struct mu_error *
     return rc;
 }
 
+static void test_options_journal__where_it_is(void **state)
+{
+    static const char *const bad[] = {"j",    "a/",   "/j",   "a/b/c",  "A/j", "a/J",
+                                      "a-/j", "a/-j", "a/j.", "Memory", "a/ j"};
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct mu_daemon_options o = {0};
+        struct mu_error error;
+        char text[64];
+        (void)snprintf(text, sizeof text, "journal: %s\n", bad[i]);
+        assert_int_equal(load(text, &o, &error), MU_EINVAL);
+        assert_non_null(strstr(error.text, "NAMESPACE/NAME"));
+    }
+    struct mu_daemon_options o = {.journal_ns = "x", .journal_name = "y"};
+    struct mu_error error;
+    assert_int_equal(load("journal: memory\n", &o, &error), 0);
+    assert_true(o.journal_memory && o.journal_name[0] == '\0');
+    assert_int_equal(load("journalRate: 5\n", &o, &error), MU_EINVAL);
+}
+
 static void test_options_file__every_setting_is_read(void **state)
 {
     struct mu_daemon_options o = {0};
@@ -58,6 +78,8 @@ static void test_options_file__every_setting_is_read(void **state)
                           "bindsInFlight: 64\n"
                           "connections: 2\n"
                           "reportRate: 0\n"
+                          "journal: ops/m-journal\n"
+                          "journalRate: 50000\n"
                           "logLevel: warn\n"
                           "logFormat: json\n"
                           "kubeconfig: /etc/kube config\n"
@@ -77,11 +99,15 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.connect_wait_ns, 7 * MU_NS_PER_S);
     assert_int_equal(o.drain_ns, 8 * MU_NS_PER_S);
     assert_int_equal(o.binds_in_flight, 64);
+    assert_string_equal(o.journal_ns, "ops");
+    assert_string_equal(o.journal_name, "m-journal");
+    assert_false(o.journal_memory);
+    assert_int_equal(o.journal_rate, 50000);
     assert_int_equal(o.connections, 2);
     assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 16); /* all of them are above */
+    assert_int_equal(mu_setting_count, 18); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -110,11 +136,15 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.connections, defaults.connections);
     assert_int_equal(o.report_rate, defaults.report_rate);
     assert_int_equal(o.report_rate, 100);
+    assert_int_equal(o.journal_rate, defaults.journal_rate);
+    assert_string_equal(o.journal_ns, "kube-system"); /* what an empty one stands for */
+    assert_string_equal(o.journal_name, "muster-journal");
+    assert_string_equal(defaults.journal_name, "");
     assert_int_equal(o.log_level, defaults.log_level);
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 16); /* all of them are above */
+    assert_int_equal(mu_setting_count, 18); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)
@@ -270,6 +300,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duration__units_and_bounds),
+        cmocka_unit_test(test_options_journal__where_it_is),
         cmocka_unit_test(test_options_file__every_setting_is_read),
         cmocka_unit_test(test_options_file__example__holds_the_defaults),
         cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),

@@ -21,11 +21,12 @@ static int teardown(void **state)
     return 0;
 }
 
-static const struct mu_journal_write one_write[] = {{{1, 2}, 3, {"node-a", 6}}};
+static const struct mu_journal_write one_write[] = {
+    {.uid = {1, 2}, .version = 3, .node = {"node-a", 6}}};
 
 static struct mu_journal_entry small_entry(void)
 {
-    return (struct mu_journal_entry){0, MU_STR("ns/gang"), 1, one_write};
+    return (struct mu_journal_entry){.gang = MU_STR("ns/gang"), .count = 1, .writes = one_write};
 }
 
 static uint64_t append_small(struct mu_journal *journal)
@@ -41,7 +42,7 @@ static uint32_t commit_all(struct mu_journal *journal)
 {
     uint32_t writes = 0;
     uint32_t slot;
-    while (mu_journal_commit(journal, &slot, &content)) {
+    while (mu_journal_commit(journal, true, &slot, &content)) {
         mu_journal_committed(journal, slot, true);
         writes++;
     }
@@ -69,18 +70,21 @@ static void test_journal_append__bad_entries__refused(void **state)
     entry = small_entry();
     entry.gang = (struct mu_str){long_name, sizeof long_name};
     assert_int_equal(mu_journal_append(journal, &entry, &id), MU_EINVAL);
-    struct mu_journal_write write = {{1, 2}, 3, {long_name, sizeof long_name}};
-    entry = (struct mu_journal_entry){0, MU_STR("g"), 1, &write};
+    struct mu_journal_write write = {
+        .uid = {1, 2}, .version = 3, .node = {long_name, sizeof long_name}};
+    entry = (struct mu_journal_entry){.gang = MU_STR("g"), .count = 1, .writes = &write};
     assert_int_equal(mu_journal_append(journal, &entry, &id), MU_EINVAL);
     /* One byte more than a slot holds, and exactly as much. */
-    write.node.len = MU_JOURNAL_SLOT_BYTES - 48 - 8 - 18 - 1 - 26 + 1;
+    /* Head and checksum; length, flags, id, plan, gang, count; tag, UID, version, node's length. */
+    write.node.len =
+        MU_JOURNAL_SLOT_BYTES - 56 - 8 - (2 + 1 + 1 + 1 + 2 + 1) - (1 + 16 + 1 + 3) + 1;
     assert_int_equal(mu_journal_append(journal, &entry, &id), MU_EINVAL);
     assert_int_equal(mu_journal_open_entries(journal), 0);
     assert_int_equal(id, 99);
     write.node.len--;
     assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
     uint32_t slot;
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     assert_int_equal(content.len, MU_JOURNAL_SLOT_BYTES);
     mu_journal_destroy(journal);
     mu_journal_destroy(NULL);
@@ -92,9 +96,17 @@ static void test_journal_append__most_writes_with_longest_names__fits(void **sta
     static struct mu_journal_write writes[MU_JOURNAL_ENTRY_WRITES_MAX];
     memset(long_name, 'n', sizeof long_name);
     for (uint32_t i = 0; i < MU_JOURNAL_ENTRY_WRITES_MAX; i++)
-        writes[i].node = (struct mu_str){long_name, MU_NAME_BYTES_MAX};
-    struct mu_journal_entry entry = {
-        0, {long_name, 2 * MU_NAME_BYTES_MAX + 1}, MU_JOURNAL_ENTRY_WRITES_MAX, writes};
+        writes[i] = (struct mu_journal_write){
+            .uid_text = {long_name, MU_UID_BYTES_MAX},
+            .version = UINT64_MAX,
+            .node = {long_name, MU_NAME_BYTES_MAX - i % 2}, /* none is that of the one before */
+            .grant = {UINT64_MAX, UINT64_MAX}};
+    struct mu_journal_entry entry = {.plan = UINT64_MAX,
+                                     .part = UINT32_MAX - 1,
+                                     .parts = UINT32_MAX,
+                                     .gang = {long_name, 2 * MU_NAME_BYTES_MAX + 1},
+                                     .count = MU_JOURNAL_ENTRY_WRITES_MAX,
+                                     .writes = writes};
     struct mu_journal *journal = mu_journal_create(1, 1);
     uint64_t id;
     assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
@@ -125,10 +137,10 @@ static bool use_journal(void *context)
     }
     struct mu_buf fresh = {0};
     uint32_t slot;
-    if (!mu_journal_commit(journal, &slot, &fresh)) {
+    if (!mu_journal_commit(journal, true, &slot, &fresh)) {
         assert_int_equal(fresh.failed, MU_ENOMEM);
         passed = false;
-        assert_true(mu_journal_commit(journal, &slot, &fresh));
+        assert_true(mu_journal_commit(journal, true, &slot, &fresh));
     }
     mu_journal_committed(journal, slot, true);
     for (uint64_t id = 1; id <= last; id++)
@@ -149,8 +161,8 @@ static void test_journal_append__ring_full__limit_until_a_clear(void **state)
     (void)state;
     /* 6,000-byte entries: ten fit a slot. */
     memset(long_name, 'n', sizeof long_name);
-    struct mu_journal_write write = {{1, 2}, 3, {long_name, 6000}};
-    struct mu_journal_entry entry = {0, MU_STR("g"), 1, &write};
+    struct mu_journal_write write = {.uid = {1, 2}, .version = 3, .node = {long_name, 6000}};
+    struct mu_journal_entry entry = {.gang = MU_STR("g"), .count = 1, .writes = &write};
     struct mu_journal *journal = mu_journal_create(1, 1);
     uint64_t id = 0;
     uint32_t count = 0;
@@ -171,8 +183,8 @@ static void test_journal_append__most_entries__limit(void **state)
 {
     (void)state;
     struct mu_journal *journal = mu_journal_create(1, 1);
-    struct mu_journal_write write = {{1, 2}, 3, {NULL, 0}};
-    struct mu_journal_entry entry = {0, MU_STR(""), 1, &write};
+    struct mu_journal_write write = {.uid = {1, 2}, .version = 3};
+    struct mu_journal_entry entry = {.count = 1, .writes = &write};
     uint64_t id = 0;
     for (uint32_t i = 0; i < MU_JOURNAL_ENTRIES_MAX; i++)
         assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
@@ -190,12 +202,12 @@ static void test_journal_commit__several_appends__one_write(void **state)
     (void)state;
     struct mu_journal *journal = mu_journal_create(1, 1);
     uint32_t slot;
-    assert_false(mu_journal_commit(journal, &slot, &content));
+    assert_false(mu_journal_commit(journal, true, &slot, &content));
     uint64_t a = append_small(journal);
     uint64_t b = append_small(journal);
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     uint64_t late = append_small(journal); /* while the write is under way */
-    assert_false(mu_journal_commit(journal, &(uint32_t){0}, &content));
+    assert_false(mu_journal_commit(journal, true, &(uint32_t){0}, &content));
     assert_int_equal(mu_journal_state(journal, a), MU_JOURNAL_APPENDED);
     mu_journal_committed(journal, slot, true);
     assert_int_equal(mu_journal_state(journal, a), MU_JOURNAL_DURABLE);
@@ -210,8 +222,11 @@ static void test_journal_commit__several_appends__one_write(void **state)
 static void test_journal_settle__last_write__clears_and_is_recorded(void **state)
 {
     (void)state;
-    const struct mu_journal_write writes[] = {{{1, 1}, 1, {"a", 1}}, {{2, 2}, 2, {"b", 1}}};
-    struct mu_journal_entry entry = {0, MU_STR("g"), 2, writes};
+    const struct mu_journal_write writes[] = {
+        {.uid = {1, 1}, .version = 1, .node = {"a", 1}},
+        {.uid = {2, 2}, .version = 2, .node = {"b", 1}},
+    };
+    struct mu_journal_entry entry = {.gang = MU_STR("g"), .count = 2, .writes = writes};
     struct mu_journal *journal = mu_journal_create(7, 8);
     uint64_t id;
     assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
@@ -223,7 +238,7 @@ static void test_journal_settle__last_write__clears_and_is_recorded(void **state
     assert_int_equal(mu_journal_state(journal, id), MU_JOURNAL_CLEARED);
     assert_int_equal(mu_journal_open_entries(journal), 0);
     uint32_t slot;
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     struct mu_journal_slot_head head;
     assert_int_equal(mu_journal_slot_read(content_str(), &head, NULL, NULL, NULL), 0);
     assert_int_equal(head.entry_count, 0);
@@ -243,7 +258,7 @@ static void test_journal_settle__before_and_during_the_write__cleared(void **sta
     assert_int_equal(commit_all(journal), 0); /* nothing was ever stored: nothing to record */
     uint64_t id = append_small(journal);
     uint32_t slot;
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     mu_journal_settle(journal, id);
     mu_journal_committed(journal, slot, true);
     assert_int_equal(mu_journal_state(journal, id), MU_JOURNAL_CLEARED);
@@ -259,7 +274,7 @@ static void test_journal_committed__swap_lost__fenced_for_good(void **state)
     assert_int_equal(commit_all(journal), 1);
     uint64_t lost = append_small(journal);
     uint32_t slot;
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     uint64_t waiting = append_small(journal);
     mu_journal_committed(journal, slot, false);
     assert_true(mu_journal_fenced(journal));
@@ -267,12 +282,12 @@ static void test_journal_committed__swap_lost__fenced_for_good(void **state)
     uint64_t id = 77;
     assert_int_equal(mu_journal_append(journal, &entry, &id), MU_ECLOSED);
     assert_int_equal(id, 77);
-    assert_false(mu_journal_commit(journal, &slot, &content));
+    assert_false(mu_journal_commit(journal, true, &slot, &content));
     assert_int_equal(mu_journal_state(journal, durable), MU_JOURNAL_DURABLE);
     assert_int_equal(mu_journal_state(journal, lost), MU_JOURNAL_APPENDED);
     assert_int_equal(mu_journal_state(journal, waiting), MU_JOURNAL_APPENDED);
     mu_journal_settle(journal, durable);
-    assert_false(mu_journal_commit(journal, &slot, &content)); /* not even a clear */
+    assert_false(mu_journal_commit(journal, true, &slot, &content)); /* not even a clear */
     assert_int_equal(mu_journal_open_entries(journal), 2);
     assert_int_equal(mu_journal_epoch(journal), 5);
     mu_journal_destroy(journal);
@@ -322,16 +337,19 @@ static int stop_at_second(void *context, const struct mu_journal_entry *entry)
 /* Three entries of one and two writes in `content`. */
 static void write_three(void)
 {
-    const struct mu_journal_write writes[] = {{{11, 12}, 13, {"node-a", 6}},
-                                              {{21, 22}, UINT64_MAX, {NULL, 0}}};
+    const struct mu_journal_write writes[] = {
+        {.uid = {11, 12}, .version = 13, .node = {"node-a", 6}},
+        {.kind = MU_JOURNAL_DELETE, .uid_text = {"seven", 5}, .version = UINT64_MAX},
+    };
     struct mu_journal *journal = mu_journal_create(3, 4);
     for (uint32_t i = 0; i < 3; i++) {
-        struct mu_journal_entry entry = {0, MU_STR("ns/gang"), 1 + i % 2, writes};
+        struct mu_journal_entry entry = {
+            .plan = 300, .gang = MU_STR("ns/gang"), .count = 1 + i % 2, .writes = writes};
         uint64_t id;
         assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
     }
     uint32_t slot;
-    assert_true(mu_journal_commit(journal, &slot, &content));
+    assert_true(mu_journal_commit(journal, true, &slot, &content));
     mu_journal_destroy(journal);
 }
 
@@ -454,8 +472,10 @@ static uint32_t writes_of(uint64_t id, struct mu_journal_write *writes, char nam
     uint32_t count = 1 + (uint32_t)(mu_hash_mix(id, 1) % 20);
     for (uint32_t i = 0; i < count; i++) {
         int len = snprintf(names[i], 32, "node-%llu-%u", (unsigned long long)id, i);
-        writes[i] = (struct mu_journal_write){
-            {mu_hash_mix(id, i), id}, id * 100 + i, {names[i], (uint32_t)len}};
+        writes[i] = (struct mu_journal_write){.kind = (enum mu_journal_kind)(id % MU_JOURNAL_KINDS),
+                                              .uid = {mu_hash_mix(id, i), id},
+                                              .version = id * 100 + i,
+                                              .node = {names[i], (uint32_t)len}};
     }
     return count;
 }
@@ -473,6 +493,7 @@ static int check_stored(void *context, const struct mu_journal_entry *entry)
     MU_TEST_CHECK(&m->run, mu_str_equal(entry->gang, MU_STR("ns/gang")));
     for (uint32_t i = 0; i < count; i++) {
         MU_TEST_CHECK(&m->run, mu_uid_equal(entry->writes[i].uid, writes[i].uid));
+        MU_TEST_CHECK(&m->run, entry->writes[i].kind == writes[i].kind);
         MU_TEST_CHECK(&m->run, entry->writes[i].version == writes[i].version);
         MU_TEST_CHECK(&m->run, mu_str_equal(entry->writes[i].node, writes[i].node));
     }
@@ -511,7 +532,8 @@ static void model_append(struct model *m, struct mu_journal *journal)
     if (m->last_id == MODEL_IDS)
         return;
     uint32_t count = writes_of(m->last_id + 1, writes, names);
-    struct mu_journal_entry entry = {0, MU_STR("ns/gang"), count, writes};
+    struct mu_journal_entry entry = {
+        .plan = 7, .gang = MU_STR("ns/gang"), .count = count, .writes = writes};
     MU_TEST_CHECK(&m->run, mu_journal_append(journal, &entry, &id) == 0);
     MU_TEST_CHECK(&m->run, id == m->last_id + 1);
     m->last_id = id;
@@ -550,7 +572,7 @@ static void model_write(struct model *m, struct mu_journal *journal, bool *flyin
         }
         if (mu_random_chance(&m->run.random, 100)) /* all of it: the dear part */
             model_check_store(m, false);
-    } else if (mu_journal_commit(journal, slot, &content)) {
+    } else if (mu_journal_commit(journal, true, slot, &content)) {
         *flying = true;
         struct mu_journal_slot_head head;
         for (uint64_t id = 1; id <= m->last_id; id++)

@@ -39,15 +39,34 @@ static uint32_t run_seed(const struct mu_sim_small *small, uint64_t seed,
 static void test_sim__all_faults__no_invariant_is_violated(void **state)
 {
     struct mu_sim_small small = everything();
-    uint64_t seeds = seeds_wanted(), bad = 0, steps = 0;
+    uint64_t seeds = seeds_wanted(), bad = 0, steps = 0, forwards = 0, late = 0, touches = 0;
+    uint64_t kills[MU_KILL_STEPS][2] = {{0}};
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
         struct mu_sim_result result;
         small.profile = seed % 2 == 0 ? &mu_profile_pack : &mu_profile_spread;
         bad += run_seed(&small, seed, &result) > 0;
         steps += result.steps;
+        forwards += result.roll_forwards;
+        late += result.late_writes;
+        touches += result.touches;
+        for (int step = 0; step < MU_KILL_STEPS; step++)
+            for (int after = 0; after < 2; after++)
+                kills[step][after] += result.kills[step][after];
     }
-    print_message("%llu seeds, %llu steps\n", (unsigned long long)seeds, (unsigned long long)steps);
+    print_message("%llu seeds, %llu steps, %llu roll-forwards, %llu late writes, %llu touches\n",
+                  (unsigned long long)seeds, (unsigned long long)steps,
+                  (unsigned long long)forwards, (unsigned long long)late,
+                  (unsigned long long)touches);
+    for (int step = 0; step < MU_KILL_STEPS; step++) {
+        const char *text = mu_kill_step_text((enum mu_kill_step)step);
+        print_message("killed at %s: %llu before, %llu after\n", text,
+                      (unsigned long long)kills[step][0], (unsigned long long)kills[step][1]);
+        if (seeds >= 200)
+            assert_true(kills[step][0] > 0 && kills[step][1] > 0);
+    }
+    if (seeds >= 200)
+        assert_true(forwards > 0 && late > 0 && touches > 0);
     assert_int_equal(bad, 0);
     assert_true(steps > seeds * 50); /* the worlds did live */
 }
@@ -58,7 +77,7 @@ static void test_sim__no_faults__comes_to_rest_clean(void **state)
     struct mu_error error;
     (void)state;
     assert_int_equal(mu_sim_faults_parse("none", &small, &error), 0);
-    assert_false(small.churn);
+    assert_false(small.churn || small.kills);
     for (uint64_t seed = 1; seed <= 10; seed++) {
         struct mu_sim_result result;
         assert_int_equal(run_seed(&small, seed, &result), 0);
@@ -92,7 +111,9 @@ static void test_sim_faults__words(void **state)
     assert_int_equal(mu_sim_faults_parse("drop,churn,409", &small, &error), 0);
     assert_true(small.churn);
     assert_int_equal(mu_sim_faults_parse("drop", &small, &error), 0);
-    assert_false(small.churn);
+    assert_false(small.churn || small.kills);
+    assert_int_equal(mu_sim_faults_parse("kill,drop", &small, &error), 0);
+    assert_true(small.kills && !small.churn);
     assert_int_equal(mu_sim_faults_parse("drop,bogus", &small, &error), MU_EINVAL);
     assert_non_null(strstr(error.text, "bogus"));
     assert_non_null(strstr(error.text, "churn"));

@@ -35,6 +35,22 @@ static int encode_again(void *context, const struct mu_journal_entry *entry)
     return 0;
 }
 
+/* Closing takes what reading takes, and keeps the entries. */
+static void close_one(struct mu_str content, int expected, uint32_t entry_count)
+{
+    struct mu_buf closed = {0};
+    struct mu_journal_slot_head head;
+    struct mu_error error = {0, ""};
+    int rc = mu_journal_slot_close(content, 6, 7, 8, &closed, &error);
+    MU_ASSERT(rc == expected && (rc == 0) == (closed.len > 0));
+    if (rc == 0) {
+        struct mu_str again = {(const char *)closed.data, (uint32_t)closed.len};
+        MU_ASSERT(mu_journal_slot_read(again, &head, NULL, NULL, &error) == 0);
+        MU_ASSERT(head.epoch == 6 && head.writer == 7 && head.entry_count == entry_count);
+    }
+    mu_buf_fini(&closed);
+}
+
 static void read_one(const uint8_t *bytes, size_t size)
 {
     struct mu_str content = {(const char *)bytes, (uint32_t)size};
@@ -54,6 +70,7 @@ static void read_one(const uint8_t *bytes, size_t size)
         MU_ASSERT(again.len == size && memcmp(again.data, bytes, size) == 0);
         mu_buf_fini(&again);
     }
+    close_one(content, rc, seen.count);
     mu_buf_fini(&seen.body);
 }
 

@@ -20,7 +20,8 @@ struct mu_passage {
     struct mu_tls_peer peer;
     struct mu_api_response response;
     bool has_response;
-    bool over;      /* called back, or abandoned */
+    bool over; /* called back, or abandoned */
+    bool abandoned;
     uint32_t steps; /* in the heap */
     struct step step[STEP_KINDS];
     void *user;
@@ -36,6 +37,7 @@ struct mu_gate {
     uint64_t step_count; /* ties: equal times come in the order of planning */
     struct mu_passage *passages;
     uint64_t fired[MU_FAULT_COUNT];
+    uint64_t orphans;
 };
 
 struct mu_gate *mu_gate_create(struct mu_apiserver *server, const struct mu_faults *faults,
@@ -190,7 +192,7 @@ void mu_gate_abandon(struct mu_gate *gate, struct mu_passage *passage)
 {
     (void)gate;
     MU_ASSERT(!passage->over);
-    passage->over = true;
+    passage->over = passage->abandoned = true;
     settle(passage);
 }
 
@@ -245,6 +247,7 @@ static void arrive(struct mu_gate *gate, struct mu_passage *passage, bool second
     if (passage->plan.forced != 0 && !second) {
         forced_response(&passage->request, passage->plan.forced, &response);
     } else {
+        gate->orphans += passage->abandoned && passage->request.method != MU_GET;
         mu_apiserver_handle(gate->server, &passage->request, now_ns, &response);
     }
     bool wanted = passage->plan.answers && !passage->over &&
@@ -304,6 +307,11 @@ uint64_t mu_gate_next_ns(const struct mu_gate *gate)
 void mu_gate_heal(struct mu_gate *gate)
 {
     memset(gate->faults.permille, 0, sizeof gate->faults.permille);
+}
+
+uint64_t mu_gate_orphans(const struct mu_gate *gate)
+{
+    return gate->orphans;
 }
 
 uint64_t mu_gate_fired(const struct mu_gate *gate, enum mu_fault fault)

@@ -39,6 +39,8 @@ uint64_t mu_gate_next_ns(const struct mu_gate *gate);
 bool mu_gate_step(struct mu_gate *gate, uint64_t now_ns);
 /* No faults for requests from now on; what is on its way keeps its plan. */
 void mu_gate_heal(struct mu_gate *gate);
+/* Requests that change something, handled after they were abandoned. */
+uint64_t mu_gate_orphans(const struct mu_gate *gate);
 /* How often each fault was planned. */
 uint64_t mu_gate_fired(const struct mu_gate *gate, enum mu_fault fault);
 

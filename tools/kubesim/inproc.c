@@ -483,6 +483,7 @@ void mu_inproc_heal(struct mu_inproc *p)
 void mu_inproc_stats(const struct mu_inproc *p, struct mu_inproc_stats *out)
 {
     *out = p->stats;
+    out->orphans = mu_gate_orphans(p->gate);
     for (int i = 0; i < MU_FAULT_COUNT; i++) {
         out->fired[i] = mu_gate_fired(p->gate, (enum mu_fault)i);
     }

@@ -40,7 +40,8 @@ void mu_inproc_heal(struct mu_inproc *inproc);
 struct mu_inproc_stats {
     uint64_t requests, answered, lost, timeouts, frames_bytes;
     uint64_t fired[MU_FAULT_COUNT]; /* how often each fault was planned */
-    uint32_t open;                  /* requests and streams */
+    uint64_t orphans; /* writes handled after their client was gone, or had given them up */
+    uint32_t open;    /* requests and streams */
 };
 void mu_inproc_stats(const struct mu_inproc *inproc, struct mu_inproc_stats *out);
 

@@ -155,8 +155,20 @@ static void write_violation(struct mu_buf *out, const struct mu_violation *v, ui
 /* What a range of seeds came to. */
 struct seeds_sum {
     uint64_t steps, hash, violations;
+    uint64_t kills, touches, roll_forwards, late_writes;
     struct mu_buf text; /* of the violations */
 };
+
+static void add_result(struct seeds_sum *sum, const struct mu_sim_result *result)
+{
+    sum->steps += result->steps;
+    sum->hash = mu_hash_mix(sum->hash, result->trace_hash);
+    for (int step = 0; step < MU_KILL_STEPS; step++)
+        sum->kills += (uint64_t)result->kills[step][0] + result->kills[step][1];
+    sum->touches += result->touches;
+    sum->roll_forwards += result->roll_forwards;
+    sum->late_writes += result->late_writes;
+}
 
 static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
                        struct mu_error *error)
@@ -167,13 +179,18 @@ static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
                             mu_error_text(sum->text.failed));
     int len;
     if (json)
-        len = printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64
-                     ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
-                     count, sum->steps, MU_STR_ARGS(text), sum->hash);
+        len =
+            printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"kills\":%" PRIu64
+                   ",\"touches\":%" PRIu64 ",\"roll_forwards\":%" PRIu64 ",\"late_writes\":%" PRIu64
+                   ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
+                   count, sum->steps, sum->kills, sum->touches, sum->roll_forwards,
+                   sum->late_writes, MU_STR_ARGS(text), sum->hash);
     else
-        len = printf("%.*s%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
-                     " violations, trace hash %016" PRIx64 "\n",
-                     MU_STR_ARGS(text), count, count == 1 ? "" : "s", sum->steps, sum->violations,
+        len = printf("%.*s%" PRIu64 " kills, %" PRIu64 " pods touched, %" PRIu64
+                     " roll-forwards, %" PRIu64 " late writes\n%" PRIu64 " seed%s, %" PRIu64
+                     " steps, %" PRIu64 " violations, trace hash %016" PRIx64 "\n",
+                     MU_STR_ARGS(text), sum->kills, sum->touches, sum->roll_forwards,
+                     sum->late_writes, count, count == 1 ? "" : "s", sum->steps, sum->violations,
                      sum->hash);
     if (len < 0 || fflush(stdout) != 0)
         return mu_error_set(error, MU_EIO, "report: %s", mu_error_text(MU_EIO));
@@ -200,8 +217,7 @@ static int run_seeds(const struct mu_sim_options *options)
         rc = mu_sim_small_run(&small, seed, &result, &error);
         if (rc != 0)
             break;
-        sum.steps += result.steps;
-        sum.hash = mu_hash_mix(sum.hash, result.trace_hash);
+        add_result(&sum, &result);
         for (uint32_t v = 0; v < result.violation_count && v < MU_SIM_VIOLATIONS_KEPT; v++) {
             write_violation(&sum.text, &result.violations[v], seed, options->json);
             sum.violations++;

@@ -222,6 +222,7 @@ static const char *problem_of(const struct daemon *d, const struct mu_scheduler_
     const char *text = *stats->pods_problem != '\0'         ? stats->pods_problem
                        : *stats->nodes_problem != '\0'      ? stats->nodes_problem
                        : *stats->namespaces_problem != '\0' ? stats->namespaces_problem
+                       : *stats->journal_problem != '\0'    ? stats->journal_problem
                                                             : stats->binds_problem;
     const char *tls = *text != '\0' ? tls_problem(d) : NULL;
     return tls != NULL ? tls : text;
@@ -250,6 +251,15 @@ static void log_progress(struct daemon *d)
         stop(d);
         return;
     }
+    if (stats.journal_failed || stats.journal_fenced) {
+        /* Ours is not to decide any more; a fresh start may take the journal over. */
+        complain("%s: journal: %s", mu_access_url(d->access),
+                 stats.journal_failed ? stats.journal_problem
+                                      : "closed by another scheduler; does it run twice?");
+        d->status = 1;
+        stop(d);
+        return;
+    }
     if (d->synced_logged)
         log_problem(d, problem_of(d, &stats), now_ns);
     else
@@ -270,6 +280,7 @@ static void log_summary(struct daemon *d)
            MU_F_U64("conditions", s.reporter.conditions),
            MU_F_U64("events", s.reporter.events + s.reporter.series),
            MU_F_U64("events_dropped", s.reporter.events_dropped),
+           MU_F_U64("journal_writes", s.journal.writes), MU_F_U64("journal_bytes", s.journal.bytes),
            MU_F_U64("bad_objects", s.bad_objects), MU_F_U64("audit_rounds", s.db.audit_rounds),
            MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
@@ -353,10 +364,12 @@ static void turn(uv_prepare_t *prepare)
         session_give(d, snapshot);
     if (mu_http_client_drain(d->client, &d->outbox) != 0)
         mu_log(MU_LOG_ERROR, "requests not sent", MU_F_END);
-    if (mu_scheduler_drained(d->scheduler)) {
+    if (mu_scheduler_ended(d->scheduler))
+        log_progress(d); /* says so, and stops */
+    else if (mu_scheduler_drained(d->scheduler))
         stop(d);
+    if (d->stopping)
         return;
-    }
     uint64_t next_ns = mu_scheduler_next_ns(d->scheduler);
     if (mu_access_next_ns(d->access) < next_ns)
         next_ns = mu_access_next_ns(d->access);
@@ -453,16 +466,31 @@ static void on_no_server(uv_timer_t *timer)
     mu_http_client_stats(d->client, &stats);
     mu_scheduler_stats(d->scheduler, &scheduler);
     const char *why = silence_text(d, &scheduler);
-    complain(
-        "server %s: %s within %" PRIu64 " s (%s); expected a Kubernetes API server over HTTP/2",
-        mu_access_url(d->access),
-        stats.connects == 0 ? "no connection" : "no complete list of nodes, pods and namespaces",
-        d->options->connect_wait_ns / MU_NS_PER_S, why);
+    complain("server %s: %s within %" PRIu64
+             " s (%s); expected a Kubernetes API server over HTTP/2",
+             mu_access_url(d->access),
+             stats.connects == 0 ? "no connection"
+                                 : "no journal and complete list of nodes, pods and namespaces",
+             d->options->connect_wait_ns / MU_NS_PER_S, why);
     d->status = 1;
     stop(d);
 }
 
 /* ---- life --------------------------------------------------------------------------------- */
+
+static struct mu_str journal_ns(const struct mu_daemon_options *o)
+{
+    return mu_str_of(o->journal_ns[0] != '\0' ? o->journal_ns : "kube-system");
+}
+
+static struct mu_str journal_name(const struct mu_daemon_options *o, char *buf, size_t room)
+{
+    static const char suffix[] = "-journal";
+    if (o->journal_name[0] != '\0')
+        return mu_str_of(o->journal_name);
+    (void)snprintf(buf, room, "%.*s%s", (int)(room - sizeof suffix), o->scheduler_names[0], suffix);
+    return mu_str_of(buf);
+}
 
 static int create_parts(struct daemon *d)
 {
@@ -487,7 +515,13 @@ static int create_parts(struct daemon *d)
                                          .report_rate = o->report_rate,
                                          .report_instance = mu_str_of(instance),
                                          .wall_offset_ns = wall_offset_ns(d),
-                                         .incarnation = mu_random_u64(&random)};
+                                         .journal_bytes_per_s = o->journal_rate,
+                                         .incarnation = mu_random_u64(&random) | 1};
+    char journal[MU_JOURNAL_NAME_MAX + 1];
+    if (!o->journal_memory) {
+        config.journal_ns = journal_ns(o);
+        config.journal_name = journal_name(o, journal, sizeof journal);
+    }
     struct mu_session_config session = {.profile = o->profile};
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);

@@ -171,6 +171,43 @@ static int read_report_rate(void *target, const char *value, struct mu_error *er
     return read_count(value, 0, MU_REPORT_RATE_MAX, o != NULL ? &o->report_rate : &ignored, error);
 }
 
+/* A name of the server's objects, or of a namespace, as far as it matters here. */
+static bool is_name(const char *text, size_t len, size_t max)
+{
+    static const char ends[] = "abcdefghijklmnopqrstuvwxyz0123456789";
+    return len > 0 && len <= max && strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789-.") >= len &&
+           strchr(ends, text[0]) != NULL && strchr(ends, text[len - 1]) != NULL;
+}
+
+static int read_journal(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    const char *slash = strchr(value, '/');
+    bool memory = strcmp(value, "memory") == 0;
+    if (!memory && (slash == NULL || !is_name(value, (size_t)(slash - value), 63) ||
+                    !is_name(slash + 1, strlen(slash + 1), MU_JOURNAL_NAME_MAX)))
+        return mu_error_set(error, MU_EINVAL,
+                            "'%.80s': expected NAMESPACE/NAME, the name of at most %u bytes of "
+                            "a-z 0-9 - ., or memory",
+                            value, MU_JOURNAL_NAME_MAX);
+    if (o == NULL)
+        return 0;
+    o->journal_memory = memory;
+    o->journal_ns[0] = o->journal_name[0] = '\0';
+    if (memory)
+        return 0;
+    (void)snprintf(o->journal_ns, sizeof o->journal_ns, "%.*s", (int)(slash - value), value);
+    (void)snprintf(o->journal_name, sizeof o->journal_name, "%s", slash + 1);
+    return 0;
+}
+
+static int read_journal_rate(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t ignored;
+    return read_count(value, 10000, 100000000, o != NULL ? &o->journal_rate : &ignored, error);
+}
+
 static int read_log_level(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
@@ -222,6 +259,12 @@ const struct mu_setting mu_settings[] = {
     {"connections", "connections", "N", "HTTP/2 connections (4)", read_connections},
     {"reportRate", "report-rate", "N",
      "conditions and events written to pods a second, 0 for none (100)", read_report_rate},
+    {"journal", "journal", "NS/NAME",
+     "ConfigMaps NAME-0 to NAME-63 that keep what is under way, or memory: a restart forgets it "
+     "(kube-system/SCHEDULER-journal)",
+     read_journal},
+    {"journalRate", "journal-rate", "BYTES", "written to them a second (1000000)",
+     read_journal_rate},
     {"logLevel", "log-level", "LEVEL", "debug, info, warn or error (info)", read_log_level},
     {"logFormat", "log-format", "FORMAT", "logfmt or json (logfmt)", read_log_format},
 };
@@ -240,6 +283,7 @@ static void set_defaults(struct mu_daemon_options *o)
                                     .binds_in_flight = 256,
                                     .connections = 4,
                                     .report_rate = 100,
+                                    .journal_rate = 1000000,
                                     .log_level = MU_LOG_INFO,
                                     .log_format = MU_LOG_LOGFMT};
 }

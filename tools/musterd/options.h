@@ -9,6 +9,7 @@
 
 #define MU_SCHEDULER_NAMES_MAX 16u
 #define MU_PATH_BYTES_MAX      4095u
+#define MU_JOURNAL_NAME_MAX    200u /* leaves room for the number of a slot */
 
 struct mu_daemon_options {
     char host[MU_HOST_BYTES_MAX + 1]; /* of --server, without brackets; empty: not given */
@@ -28,6 +29,11 @@ struct mu_daemon_options {
     uint32_t binds_in_flight;
     uint32_t connections;
     uint32_t report_rate; /* conditions and events a second; 0: none */
+    /* Where the journal is kept; both empty: kube-system and the first scheduler's name with
+     * "-journal" behind it. */
+    char journal_ns[MU_NAME_BYTES_MAX + 1], journal_name[MU_JOURNAL_NAME_MAX + 1];
+    bool journal_memory;   /* nowhere: a restart forgets what was under way */
+    uint32_t journal_rate; /* bytes a second */
     enum mu_log_level log_level;
     enum mu_log_format log_format;
 };

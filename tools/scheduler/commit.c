@@ -3,9 +3,9 @@
  *
  *   admitted (ledger charged) -> JOURNAL -> durable -> WRITING -> one of
  *     BOUND    final; the charge stays until the watch shows the pod
- *     REFUSED  final once our view has reached the version that the refusal saw (GONE: once the pod
- *              left it); before that a new plan would repeat the stale write. The room stays HELD
- *              for a member of a gang that is partly bound.
+ *     REFUSED  its room is free, or HELD for a member of a gang that is partly bound; final once our
+ *              view has reached the version that the refusal saw (GONE: once the pod left it):
+ *              before that a new plan would repeat the stale write, and is not admitted
  *     denied   refused although nothing changed: final, the pod waits (backoff.h)
  *
  * The journal entry of a bind is settled with its outcome; the ledger's charge lives longer (until
@@ -132,8 +132,9 @@ static struct mu_commit_group *group_create(struct mu_scheduler *s, const struct
     }
     group->bind_count = gang->bind_count;
     group->entry_count = entries;
+    group->serial = ++s->plan_serial;
     (void)snprintf(group->plan, sizeof group->plan, "%" PRIx64 "-%" PRIx64, s->config.incarnation,
-                   ++s->plan_serial);
+                   group->serial);
     return group;
 }
 
@@ -177,6 +178,7 @@ static int group_fill(struct mu_scheduler *s, struct mu_commit_group *group,
 static int group_journal(struct mu_scheduler *s, struct mu_commit_group *group, struct mu_str gang)
 {
     struct mu_journal_write writes[MU_WRITES_PER_ENTRY];
+    char texts[MU_WRITES_PER_ENTRY][MU_UID_BYTES_MAX + 1];
     for (uint32_t e = 0; e < group->entry_count; e++) {
         uint32_t begin = e * MU_WRITES_PER_ENTRY;
         uint32_t count = group->bind_count - begin;
@@ -184,9 +186,21 @@ static int group_journal(struct mu_scheduler *s, struct mu_commit_group *group, 
             count = MU_WRITES_PER_ENTRY;
         for (uint32_t i = 0; i < count; i++) {
             const struct mu_open_bind *bind = &s->binds[group->bind_slots[begin + i]];
-            writes[i] = (struct mu_journal_write){bind->uid, bind->version, bind->node};
+            writes[i] = (struct mu_journal_write){.kind = MU_JOURNAL_BIND,
+                                                  .uid = bind->uid,
+                                                  .version = bind->version,
+                                                  .node = bind->node};
+            if (bind->uid.hi == MU_UID_TEXT) {
+                uint32_t len = mu_db_uid_text(s->db, bind->uid, texts[i]);
+                writes[i].uid_text = (struct mu_str){texts[i], len};
+            }
         }
-        struct mu_journal_entry entry = {.gang = gang, .count = count, .writes = writes};
+        struct mu_journal_entry entry = {.plan = group->serial,
+                                         .part = e,
+                                         .parts = group->entry_count,
+                                         .gang = gang,
+                                         .count = count,
+                                         .writes = writes};
         int rc = mu_journal_append(s->journal, &entry, &group->entries[e]);
         if (rc != 0) {
             for (uint32_t i = 0; i < begin; i++)
@@ -229,6 +243,8 @@ static int journal_gang(struct mu_scheduler *s, struct mu_commit_group *group,
     struct mu_str ns = mu_db_gang_ns(s->db, gang->gang), gn = mu_db_gang_name(s->db, gang->gang);
     int len = snprintf(name, sizeof name, "%.*s/%.*s", MU_STR_ARGS(ns), MU_STR_ARGS(gn));
     uint32_t kept = len < (int)sizeof name ? (uint32_t)len : (uint32_t)sizeof name - 1;
+    if (gang->bind_count == 1 && gang->size == 1)
+        kept = 0; /* a lone pod: its UID says it */
     int rc = group_journal(s, group, (struct mu_str){name, kept});
     /* An entry that no slot takes, or a gang that not even the empty ring takes, will never do. */
     bool never = rc == MU_EINVAL || (rc == MU_ELIMIT && mu_journal_open_entries(s->journal) == 0);
@@ -279,6 +295,7 @@ static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapsho
         s->commit_head = group;
     s->commit_tail = group;
     s->stats.plans_admitted++;
+    s->stats.plans_completing += (snapshot->gangs[gang->gang.v].flags & MU_GANG_SHORT) != 0;
     s->stats.binds_planned += gang->bind_count;
     if (s->config.observer.decision != NULL)
         s->config.observer.decision(s->config.observer.context, s->db, gang);
@@ -327,10 +344,20 @@ static bool group_durable(const struct mu_scheduler *s, const struct mu_commit_g
     return true;
 }
 
+static void outcome_tell(struct mu_scheduler *s, struct mu_uid uid, enum mu_bind_result result)
+{
+    if (s->config.observer.outcome == NULL)
+        return;
+    char text[MU_UID_BYTES_MAX + 1];
+    uint32_t len = mu_db_uid_text(s->db, uid, text);
+    s->config.observer.outcome(s->config.observer.context, (struct mu_str){text, len}, result);
+}
+
 /* The bind can not be written (any more): free its room, settle its entry. */
 static void bind_void(struct mu_scheduler *s, uint32_t slot)
 {
     mu_journal_settle(s->journal, s->binds[slot].entry);
+    outcome_tell(s, s->binds[slot].uid, MU_BIND_REFUSED);
     mu_db_bind_refused(s->db, s->binds[slot].uid, false);
     bind_close(s, slot);
 }
@@ -399,20 +426,13 @@ static int group_hand_over(struct mu_scheduler *s, struct mu_commit_group *group
 
 void mu_commit_pump(struct mu_scheduler *s)
 {
-    uint32_t slot;
-    struct mu_buf content = {0};
-    while (mu_journal_commit(s->journal, &slot, &content)) {
-        /* The memory backend: a slot is durable as soon as it is written. */
-        mu_journal_committed(s->journal, slot, true);
-        mu_buf_clear(&content);
-    }
-    mu_buf_fini(&content);
+    mu_durable_run(s);
     s->pump_ns = UINT64_MAX;
-    while (s->commit_head != NULL) {
+    while (s->commit_head != NULL && mu_durable_open(s)) {
         struct mu_commit_group *group = s->commit_head;
-        if (mu_journal_fenced(s->journal))
-            return; /* nothing becomes durable any more */
-        if (!group_durable(s, group) || group_hand_over(s, group) != 0) {
+        if (!group_durable(s, group))
+            return;
+        if (group_hand_over(s, group) != 0) {
             s->pump_ns = s->now_ns + 10 * MU_NS_PER_MS; /* memory short, or the binder is full */
             return;
         }
@@ -448,7 +468,8 @@ static void hold_until_deadline(struct mu_scheduler *s, struct mu_uid uid)
     s->holds[s->hold_count++] = (struct mu_hold){uid, s->now_ns + s->config.hold_ns, true};
 }
 
-/* A refusal is final when our view shows what the server saw. */
+/* A refusal is final when our view shows what the server saw. Its room was freed, or held, when it
+ * was heard of: nothing may be placed by where the pod was to be. */
 static void refusal_settle(struct mu_scheduler *s, uint32_t slot)
 {
     struct mu_open_bind *bind = &s->binds[slot];
@@ -456,12 +477,15 @@ static void refusal_settle(struct mu_scheduler *s, uint32_t slot)
     bool there = mu_db_pod_find(s->db, bind->uid, &pod);
     if (there && pod.version < bind->version)
         return;
-    bool hold =
-        there && pod.node.v == MU_NONE && !pod.terminating && mu_db_gang_started(s->db, bind->uid);
-    mu_db_bind_refused(s->db, bind->uid, hold);
-    if (hold)
+    bool held = there && pod.node.v == MU_NONE && !pod.terminating &&
+                mu_db_ledger_state(s->db, bind->uid, NULL) == MU_LEDGER_HELD;
+    if (held && mu_db_gang_started(s->db, bind->uid))
         hold_until_deadline(s, bind->uid);
+    else
+        mu_db_held_release(s->db, bind->uid);
     bind_close(s, slot);
+    if (s->dirty_ns == UINT64_MAX) /* the pod may be planned again; its new version says nothing */
+        s->dirty_ns = s->now_ns;
 }
 
 /* Denied although nothing changed: a new plan would be the same write. The pod waits, its room is
@@ -479,15 +503,6 @@ static void denial_settle(struct mu_scheduler *s, uint32_t slot)
     if (first && mu_db_pod_find(s->db, uid, &pod))
         mu_log(MU_LOG_WARN, "binding denied by the server", MU_F_STR("namespace", pod.ns),
                MU_F_STR("name", pod.name), MU_F_END);
-}
-
-static void outcome_tell(struct mu_scheduler *s, struct mu_uid uid, enum mu_bind_result result)
-{
-    if (s->config.observer.outcome == NULL)
-        return;
-    char text[MU_UID_BYTES_MAX + 1];
-    uint32_t len = mu_db_uid_text(s->db, uid, text);
-    s->config.observer.outcome(s->config.observer.context, (struct mu_str){text, len}, result);
 }
 
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
@@ -510,6 +525,7 @@ void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
         /* Gone: until our own view shows that the pod left, it would be planned again. */
         bind->state = MU_OPEN_REFUSED;
         bind->version = outcome->result == MU_BIND_GONE ? UINT64_MAX : outcome->version;
+        mu_db_bind_refused(s->db, bind->uid, mu_db_gang_started(s->db, bind->uid));
         refusal_settle(s, slot);
     }
 }

@@ -25,11 +25,8 @@ static int create_db(struct mu_scheduler *s)
     };
     s->db = mu_db_create(&config);
     s->decode = mu_arena_create(MU_DECODE_ARENA_BYTES);
-    s->journal = mu_journal_create(1, s->config.incarnation);
     s->replica = s->db != NULL ? mu_db_replica_create(s->db) : NULL;
-    return s->db == NULL || s->decode == NULL || s->journal == NULL || s->replica == NULL
-               ? MU_ENOMEM
-               : 0;
+    return s->db == NULL || s->decode == NULL || s->replica == NULL ? MU_ENOMEM : 0;
 }
 
 static int create_machines(struct mu_scheduler *s)
@@ -69,7 +66,7 @@ static int create_machines(struct mu_scheduler *s)
 struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *config,
                                          struct mu_random *random)
 {
-    MU_ASSERT(config->scheduler_name_count > 0);
+    MU_ASSERT(config->scheduler_name_count > 0 && config->incarnation != 0);
     struct mu_scheduler *s = mu_mem_zalloc(sizeof *s);
     if (s == NULL)
         return NULL;
@@ -87,14 +84,14 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
     s->wake_ns = UINT64_MAX;
     s->audit_ns = UINT64_MAX;
     if (create_db(s) != 0 || mu_commit_init(s) != 0 || create_machines(s) != 0 ||
-        mu_report_init(s) != 0) {
+        mu_durable_init(s) != 0 || mu_report_init(s) != 0) {
         mu_scheduler_destroy(s);
         return NULL;
     }
     mu_scheduler_set_wall(s, s->config.wall_offset_ns);
     /* The names were copied; the caller's array need not outlive this call. */
     s->config.scheduler_names = NULL;
-    s->config.report_instance = MU_STR("");
+    s->config.report_instance = s->config.journal_ns = s->config.journal_name = MU_STR("");
     return s;
 }
 
@@ -108,7 +105,7 @@ void mu_scheduler_destroy(struct mu_scheduler *s)
     mu_binder_destroy(s->binder);
     mu_commit_fini(s);
     mu_report_fini(s);
-    mu_journal_destroy(s->journal);
+    mu_durable_fini(s);
     if (s->replica != NULL)
         mu_db_replica_destroy(s->db, s->replica);
     mu_db_destroy(s->db);
@@ -148,6 +145,7 @@ static bool synced(const struct mu_scheduler *s)
 static void leave(struct mu_scheduler *s)
 {
     struct mu_db_counts counts;
+    mu_commit_pump(s);
     mu_db_batch_end(s->db);
     mu_db_counts(s->db, &counts);
     if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
@@ -162,7 +160,8 @@ void mu_scheduler_start(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbo
 {
     enter(s, now_ns, out);
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
-        mu_reflector_start(s->reflectors[kind], now_ns, out);
+        if (kind != MU_DB_PODS) /* durable.c starts it, when the journal is closed */
+            mu_reflector_start(s->reflectors[kind], now_ns, out);
     leave(s);
 }
 
@@ -174,6 +173,7 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
                 mu_reflector_reply(s->reflectors[MU_DB_PODS], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NODES], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NAMESPACES], reply, now_ns, out) ||
+                mu_durable_reply(s, reply) ||
                 (s->reporter != NULL && mu_reporter_reply(s->reporter, reply, now_ns, out));
     leave(s);
     return ours;
@@ -183,7 +183,7 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
 static uint64_t session_due_ns(const struct mu_scheduler *s)
 {
     struct mu_db_counts counts;
-    if (s->session_out || s->draining || mu_journal_fenced(s->journal) || !synced(s))
+    if (s->session_out || s->draining || !mu_durable_open(s) || !synced(s))
         return UINT64_MAX;
     mu_db_counts(s->db, &counts);
     if (counts.pods_ours_pending == 0)
@@ -206,8 +206,7 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
     if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
         mu_reporter_tick(s->reporter, now_ns, out);
     mu_commit_expire(s);
-    if (s->pump_ns <= now_ns)
-        mu_commit_pump(s);
+    mu_durable_tick(s);
     mu_audit_tick(s, session_due_ns(s) <= now_ns);
     leave(s);
 }
@@ -223,6 +222,7 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
     next = min_ns(min_ns(next, mu_commit_next_ns(s)), s->audit_ns);
+    next = min_ns(next, mu_durable_next_ns(s));
     if (s->reporter != NULL)
         next = min_ns(next, mu_reporter_next_ns(s->reporter));
     return min_ns(next, session_due_ns(s));
@@ -308,7 +308,12 @@ void mu_scheduler_drain(struct mu_scheduler *s)
 
 bool mu_scheduler_drained(const struct mu_scheduler *s)
 {
-    return s->draining && !s->session_out && s->bind_open == 0;
+    return s->draining && !s->session_out && s->bind_open == 0 && mu_durable_drained(s);
+}
+
+bool mu_scheduler_ended(const struct mu_scheduler *s)
+{
+    return s->journal_failure.code != 0 || (s->journal != NULL && mu_journal_fenced(s->journal));
 }
 
 struct mu_db *mu_scheduler_db(struct mu_scheduler *s)
@@ -330,7 +335,14 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     out->pods_problem = mu_reflector_problem(s->reflectors[MU_DB_PODS]);
     out->namespaces_problem = mu_reflector_problem(s->reflectors[MU_DB_NAMESPACES]);
     out->binds_problem = mu_binder_problem(s->binder);
-    out->journal_open = mu_journal_open_entries(s->journal);
-    out->journal_fenced = mu_journal_fenced(s->journal);
-    out->synced = synced(s);
+    mu_slot_store_stats(s->store, &out->journal);
+    out->recovered = s->recovered;
+    out->journal_problem = mu_durable_problem(s);
+    out->journal_failed = s->journal_failure.code != 0;
+    if (s->journal != NULL) {
+        out->journal_open = mu_journal_open_entries(s->journal);
+        out->journal_fenced = mu_journal_fenced(s->journal);
+        out->journal_epoch = mu_journal_epoch(s->journal);
+    }
+    out->synced = synced(s) && s->journal != NULL;
 }

@@ -14,6 +14,9 @@
  * entry durable, only then the binder writes. An entry is settled bind by bind; room stays charged
  * until our own view shows the pod bound.
  *
+ * A start takes over the journal of its predecessor before anything is decided (durable.c). It is
+ * kept in ConfigMaps, or in memory, where it ends with the process.
+ *
  * What the plans say about waiting pods is written to them as conditions and events (report.c), at
  * a rate of its own and behind the binds; so are bindings that were confirmed. drained does not
  * wait for them.
@@ -24,6 +27,8 @@
 #include "informer/binder.h"
 #include "informer/reflector.h"
 #include "informer/reporter.h"
+#include "informer/slot_store.h"
+#include "shards/recovery.h"
 
 struct mu_scheduler; /* opaque; one thread */
 
@@ -49,12 +54,18 @@ struct mu_scheduler_config {
     uint32_t in_flight_max; /* binds; 0: 256 */
     uint32_t page_limit;    /* objects per list page; 0: 500 */
     uint32_t nodes_hint, pods_hint;
-    uint64_t incarnation;             /* new at every start: part of plan names */
+    uint64_t incarnation;             /* new at every start, not 0: part of plan names */
     const struct mu_profile *profile; /* the sessions', for its life; NULL: default */
     uint32_t report_rate;             /* conditions and events written a second; 0: none are */
     uint32_t report_burst;            /* written at once after a pause; 0: twice the rate */
     struct mu_str report_instance;    /* reportingInstance of events; copied */
     uint64_t wall_offset_ns;          /* wall time is now_ns + offset (timestamps) */
+    /* The journal: ConfigMaps NAME-0, NAME-1, ... of the namespace; copied. No name: in memory. */
+    struct mu_str journal_ns, journal_name;
+    uint32_t journal_bytes_per_s; /* 0: 1,000,000 */
+    struct mu_slot_memory
+        *journal_memory;       /* in memory that outlives the scheduler; NULL: its own */
+    uint64_t journal_delay_ns; /* until memory answers */
     struct mu_scheduler_observer observer;
 };
 
@@ -64,17 +75,24 @@ struct mu_scheduler_stats {
     struct mu_binder_stats binder;
     struct mu_reporter_stats reporter; /* zero when nothing is reported */
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
+    uint64_t plans_completing; /* of those admitted: for a gang that was partly placed */
     uint64_t plans_unwritable; /* too large for the journal: reported, stay pending */
     uint64_t binds_denied;     /* refused by the server although nothing changed */
     uint64_t bad_objects; /* objects that could not be decoded or stored, reported and skipped */
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
-    uint32_t journal_open;
-    /* Why a reflector does not go on, or no bind is taken, in words; empty when healthy. Valid
-     * until the next call. */
+    uint32_t journal_open;         /* entries */
+    struct mu_slot_store_stats journal;
+    struct mu_recovery_stats recovered; /* when the journal was taken over */
+    uint64_t journal_epoch;             /* 0: it is not ours yet */
+    /* Why a reflector does not go on, or no bind or slot is taken, in words; empty when healthy.
+     * Valid until the next call. */
     const char *nodes_problem, *pods_problem, *namespaces_problem, *binds_problem;
-    bool synced; /* first lists of all three are in: before, nothing is decided */
+    const char *journal_problem;
+    bool synced; /* first lists of all three are in, and the journal is ours: before, nothing is
+                  * decided */
     bool journal_fenced;
+    bool journal_failed; /* it cannot be taken over, ever: journal_problem says why */
 };
 
 /* Owns: caller, until destroy. *random is forked from. Errors: NULL. */
@@ -109,6 +127,9 @@ void mu_scheduler_set_wall(struct mu_scheduler *scheduler, uint64_t wall_offset_
 /* No new session from now on; what is in flight goes on. drained: nothing is in flight. */
 void mu_scheduler_drain(struct mu_scheduler *scheduler);
 bool mu_scheduler_drained(const struct mu_scheduler *scheduler);
+
+/* Nothing is decided any more: the journal has been closed by another, or cannot be taken over. */
+bool mu_scheduler_ended(const struct mu_scheduler *scheduler);
 
 struct mu_db *mu_scheduler_db(struct mu_scheduler *scheduler);
 void mu_scheduler_stats(const struct mu_scheduler *scheduler, struct mu_scheduler_stats *out);

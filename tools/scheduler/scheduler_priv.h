@@ -1,9 +1,10 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
+ * out), durable.c (the journal's slots, and its taking over at the start), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
+#include "informer/toucher.h"
 #include "shards/journal.h"
 #include "tools/scheduler/backoff.h"
 #include "tools/scheduler/scheduler.h"
@@ -12,8 +13,8 @@
 #define MU_HOLDS_MAX      (1u << 20)
 #define MU_SWEEP_BUDGET   4096u
 /* Writes per journal entry: a larger gang spans several entries, all durable before its first
- * bind. 128 * (UID 16 + version 8 + name 253 + lengths) stays well inside one slot. */
-#define MU_WRITES_PER_ENTRY 128u
+ * bind. */
+#define MU_WRITES_PER_ENTRY MU_JOURNAL_ENTRY_WRITES_MAX
 
 /* Token spaces of the machines. */
 #define MU_TOKENS_NODES      (UINT64_C(1) << 56)
@@ -21,6 +22,8 @@
 #define MU_TOKENS_BINDER     (UINT64_C(3) << 56)
 #define MU_TOKENS_REPORTER   (UINT64_C(4) << 56)
 #define MU_TOKENS_NAMESPACES (UINT64_C(5) << 56)
+#define MU_TOKENS_JOURNAL    (UINT64_C(6) << 56)
+#define MU_TOKENS_TOUCHER    (UINT64_C(7) << 56)
 
 /* An admitted gang on its way through journal and binder. Lives until it has left the
  * queue and its last bind is final. */
@@ -33,6 +36,7 @@ struct mu_commit_group {
     uint32_t *bind_slots; /* bind_count slots of open_binds */
     uint64_t *entries;    /* journal ids */
     char *names;          /* storage of the node names */
+    uint64_t serial;      /* its number in the journal */
     char plan[48];        /* its name, as annotation on every bind */
 };
 
@@ -85,8 +89,22 @@ struct mu_scheduler {
     struct mu_feed feeds[MU_DB_KINDS];
     struct mu_binder *binder;
     struct mu_reporter *reporter; /* NULL: nothing is reported */
-    struct mu_journal *journal;
     struct mu_arena *decode;
+
+    struct mu_journal *journal; /* NULL until it has been taken over */
+    struct mu_slot_store *store;
+    struct mu_slot_memory *journal_memory; /* our own; NULL: another's, or none */
+    struct mu_recovery *recovery;          /* NULL once the journal is ours, with the toucher */
+    struct mu_toucher *toucher;
+    struct mu_recovery_stats recovered;
+    struct mu_error journal_failure;
+    bool listing;               /* the recovery waits for the list of pods */
+    struct mu_buf slot_content; /* of the last write */
+    uint32_t slot_number;
+    bool slot_unsent;    /* the store had no memory for it: again */
+    uint64_t durable_ns; /* memory was out: try again then */
+    uint64_t clear_ns;   /* then what is cleared is recorded; UINT64_MAX: nothing was written */
+
     struct mu_outbox *out; /* the caller's, for the length of one public call */
     uint64_t now_ns;       /* likewise */
 
@@ -128,13 +146,27 @@ struct mu_scheduler {
 /* feed.c: where the reflector of a kind puts its objects; one for each kind. */
 struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind);
 
+/* durable.c */
+int mu_durable_init(struct mu_scheduler *s);
+void mu_durable_fini(struct mu_scheduler *s);
+/* Go on with whatever inputs have made possible. */
+void mu_durable_run(struct mu_scheduler *s);
+bool mu_durable_reply(struct mu_scheduler *s, const struct mu_reply *reply);
+void mu_durable_tick(struct mu_scheduler *s);
+uint64_t mu_durable_next_ns(const struct mu_scheduler *s);
+/* Entries may be appended. */
+bool mu_durable_open(const struct mu_scheduler *s);
+/* Nothing is left to be recorded. */
+bool mu_durable_drained(const struct mu_scheduler *s);
+const char *mu_durable_problem(const struct mu_scheduler *s);
+
 /* commit.c */
 int mu_commit_init(struct mu_scheduler *s);
 void mu_commit_fini(struct mu_scheduler *s);
 /* Admit what a plan decided and start writing it. */
 void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                     const struct mu_plan *plan);
-/* Write journal slots, hand durable groups to the binder. */
+/* Begin to write what the journal has to, hand durable groups to the binder. */
 void mu_commit_pump(struct mu_scheduler *s);
 /* The DB's view of this pod has changed (gone: it left). */
 void mu_commit_observe(struct mu_scheduler *s, struct mu_uid uid, bool gone);

@@ -374,6 +374,13 @@ void mu_checker_outcome(struct mu_checker *c, struct mu_str uid, enum mu_bind_re
             c->decisions[i] = c->decisions[--c->decision_count];
 }
 
+void mu_checker_restart(struct mu_checker *c)
+{
+    for (int kind = 0; kind < MU_DB_KINDS; kind++)
+        list_clear(&c->view[kind]);
+    c->decision_count = 0;
+}
+
 /* ---- the server's truth ------------------------------------------------------------------- */
 
 void mu_checker_server_begin(struct mu_checker *c)

@@ -37,6 +37,8 @@ void mu_checker_view_object(struct mu_checker *checker, enum mu_db_kind kind, st
 void mu_checker_view_relist(struct mu_checker *checker, enum mu_db_kind kind, bool done);
 void mu_checker_decision(struct mu_checker *checker, struct mu_db *db,
                          const struct mu_plan_gang *gang);
+/* The scheduler ended; its successor has seen and decided nothing. */
+void mu_checker_restart(struct mu_checker *checker);
 void mu_checker_outcome(struct mu_checker *checker, struct mu_str uid, enum mu_bind_result result);
 
 /* The server's truth, whole, after something changed: begin, every object, end. */

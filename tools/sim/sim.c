@@ -5,6 +5,12 @@
  *   changes of labels -> arrivals -> kubelets (and what happens to their nodes)
  *   -> in-process front (requests handled, replies delivered)
  *   -> scheduler's timers -> a session's plan comes back -> a new session starts
+ *   -> its requests are sent, unless it is killed
+ *
+ * A kill is armed at some time, for one kind of write, and comes when the scheduler next has such a
+ * write to send: before it is sent (with it, all that was to be sent in that instant is lost), or
+ * after (and nobody hears the answer). What was sent before lands when it lands. The successor
+ * starts at once and knows nothing but what the server holds.
  *
  * A session runs at once on its snapshot, but its plan is delivered later (a drawn delay), so that
  * the world moves under it as it does under a session thread.
@@ -28,7 +34,10 @@
 #define INSTANT_STEPS_MAX 10000u /* more at one instant: somebody is due for ever */
 #define WALL_BASE_NS      (UINT64_C(1767225600) * MU_NS_PER_S)
 #define REPORT_RATE       100u
-#define CHURN_NS          (4 * MU_NS_PER_S) /* mean time between cordons and failures */
+#define CHURN_NS          (4 * MU_NS_PER_S)  /* mean time between cordons and failures */
+#define KILL_NS           (12 * MU_NS_PER_S) /* mean time between kills */
+#define JOURNAL_NS        "kube-system"
+#define JOURNAL_NAME      "muster-journal"
 #define RELABEL_NS        (6 * MU_NS_PER_S) /* mean time between changes of a namespace's label */
 
 struct sim_pod {
@@ -38,7 +47,7 @@ struct sim_pod {
 struct mu_sim {
     struct mu_sim_config config;
     struct mu_clock_virtual clock;
-    struct mu_random random, session_random, label_random;
+    struct mu_random random, session_random, label_random, kill_random;
     struct mu_apiserver *server;
     struct mu_kubelets *kubelets;
     struct mu_inproc *inproc;
@@ -52,6 +61,11 @@ struct mu_sim {
     uint64_t plan_ns; /* when its plan comes back */
     uint32_t next_pod;
     uint64_t relabel_ns; /* when a namespace's label changes next */
+    uint64_t kill_ns;    /* when the next kill is armed; UINT64_MAX: no more */
+    bool kill_armed, kill_after;
+    enum mu_kill_step kill_step;
+    uint64_t incarnation;
+    struct mu_sim_result sum; /* of the schedulers that have ended */
     bool healed;
     struct sim_pod *pods;
     struct mu_sim_times *times;
@@ -147,11 +161,13 @@ static int create_scheduler(struct mu_sim *sim)
         .scheduler_names = &name,
         .scheduler_name_count = 1,
         .page_limit = sim->config.check ? 7 : 0, /* small worlds: several pages */
-        .incarnation = sim->config.seed + 1,
+        .incarnation = ++sim->incarnation,
         .profile = sim->config.profile,
         .report_rate = REPORT_RATE,
         .report_instance = MU_STR("musterd-sim"),
         .wall_offset_ns = WALL_BASE_NS,
+        .journal_ns = MU_STR(JOURNAL_NS),
+        .journal_name = sim->config.check ? MU_STR(JOURNAL_NAME) : MU_STR(""),
         .observer = {sim, saw_object, saw_relist, saw_decision, saw_outcome}};
     struct mu_session_config session = {.profile = sim->config.profile};
     sim->scheduler = mu_scheduler_create(&config, &sim->random);
@@ -182,6 +198,7 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     mu_random_init_seed(&sim->random, config->seed);
     mu_random_fork(&sim->random, &sim->session_random);
     mu_random_fork(&sim->random, &sim->label_random);
+    mu_random_fork(&sim->random, &sim->kill_random);
     uint32_t pods = config->workload->pod_count;
     struct mu_checker_config checker = {.scheduler_name = MU_STR(SCHEDULER_NAME),
                                         .gang_deadline_ns = 400 * MU_NS_PER_S};
@@ -191,6 +208,8 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     sim->by_uid = mu_index_create(pods, uid_equal, uid_hash, sim);
     sim->checker = config->check ? mu_checker_create(&checker) : NULL;
     sim->plan_ns = UINT64_MAX;
+    sim->incarnation = config->seed << 16;
+    sim->kill_ns = config->kills ? MU_NS_PER_S : UINT64_MAX;
     sim->relabel_ns = config->churn && config->namespace_count > 0 ? MU_NS_PER_S : UINT64_MAX;
     if (sim->scratch == NULL || sim->pods == NULL || sim->times == NULL || sim->by_uid == NULL ||
         (config->check && sim->checker == NULL) || create_cluster(sim) != 0 ||
@@ -201,19 +220,17 @@ struct mu_sim *mu_sim_create(const struct mu_sim_config *config)
     return sim;
 }
 
+static void destroy_scheduler(struct mu_sim *sim);
+
 void mu_sim_destroy(struct mu_sim *sim)
 {
     if (sim == NULL)
         return;
-    if (sim->snapshot != NULL)
-        mu_scheduler_give_plan(sim->scheduler, sim->snapshot, NULL, now_of(sim), &sim->outbox);
-    mu_scheduler_destroy(sim->scheduler);
-    mu_session_destroy(sim->session);
+    destroy_scheduler(sim);
     mu_inproc_destroy(sim->inproc);
     mu_kubelets_destroy(sim->kubelets);
     mu_apiserver_destroy(sim->server);
     mu_checker_destroy(sim->checker);
-    mu_outbox_fini(&sim->outbox);
     mu_index_destroy(sim->by_uid);
     mu_arena_destroy(sim->scratch);
     mu_mem_free(sim->pods);
@@ -381,10 +398,107 @@ static void relabel(struct mu_sim *sim)
     mu_buf_fini(&response.body);
 }
 
-/* The end of trouble: no more faults; churn ends by itself at the same time. */
+/* ---- kills ---------------------------------------------------------------------------------- */
+
+const char *mu_kill_step_text(enum mu_kill_step step)
+{
+    static const char *const texts[MU_KILL_STEPS] = {
+        [MU_KILL_CLOSE] = "close", [MU_KILL_JOURNAL] = "journal", [MU_KILL_TOUCH] = "touch",
+        [MU_KILL_BIND] = "bind",   [MU_KILL_REPORT] = "report",
+    };
+    MU_ASSERT((uint32_t)step < MU_KILL_STEPS);
+    return texts[step];
+}
+
+static bool contains(const struct mu_buf *buf, const char *text)
+{
+    return buf->len > 0 && memmem(buf->data, buf->len, text, strlen(text)) != NULL;
+}
+
+/* Which write this is; MU_KILL_STEPS: none. */
+static enum mu_kill_step step_of(const struct mu_sim *sim, const struct mu_request *request)
+{
+    struct mu_scheduler_stats stats;
+    if (request->cancel || request->method == MU_GET)
+        return MU_KILL_STEPS;
+    mu_scheduler_stats(sim->scheduler, &stats);
+    bool starting = stats.journal_epoch == 0;
+    if (contains(&request->path, "/configmaps"))
+        return starting ? MU_KILL_CLOSE : MU_KILL_JOURNAL;
+    if (contains(&request->path, "/binding"))
+        return MU_KILL_BIND;
+    return starting ? MU_KILL_TOUCH : MU_KILL_REPORT;
+}
+
+static void sum_up(const struct mu_sim *sim, struct mu_sim_result *sum)
+{
+    struct mu_scheduler_stats stats;
+    mu_scheduler_stats(sim->scheduler, &stats);
+    sum->touches += stats.recovered.touched;
+    sum->roll_forwards += stats.plans_completing;
+}
+
+static void destroy_scheduler(struct mu_sim *sim)
+{
+    if (sim->snapshot != NULL)
+        mu_scheduler_give_plan(sim->scheduler, sim->snapshot, NULL, now_of(sim), &sim->outbox);
+    sim->snapshot = NULL;
+    sim->plan_ns = UINT64_MAX;
+    mu_scheduler_destroy(sim->scheduler);
+    mu_session_destroy(sim->session);
+    sim->scheduler = NULL;
+    sim->session = NULL;
+    mu_outbox_fini(&sim->outbox);
+}
+
+/* The process is gone, with all that it had not sent; another one starts. */
+static void restart(struct mu_sim *sim)
+{
+    sum_up(sim, &sim->sum);
+    destroy_scheduler(sim);
+    mu_inproc_disconnect(sim->inproc, CLIENT);
+    if (sim->checker != NULL)
+        mu_checker_restart(sim->checker);
+    trace(sim, sim->incarnation);
+    sim->activity_ns = now_of(sim);
+    if (create_scheduler(sim) != 0) {
+        fail(sim, MU_ENOMEM, "scheduler", MU_STR(SCHEDULER_NAME));
+        return;
+    }
+    mu_scheduler_start(sim->scheduler, now_of(sim), &sim->outbox);
+}
+
+static void arm_kill(struct mu_sim *sim)
+{
+    struct mu_random *r = &sim->kill_random;
+    sim->kill_armed = true;
+    sim->kill_after = mu_random_chance(r, 500);
+    sim->kill_step = (enum mu_kill_step)mu_random_below(r, MU_KILL_STEPS);
+    sim->kill_ns += 1 + mu_random_below(r, 2 * KILL_NS);
+}
+
+/* Send what the scheduler has to, or kill it over that. */
+static void send_requests(struct mu_sim *sim)
+{
+    bool kill = false;
+    for (uint32_t i = sim->outbox.taken; sim->kill_armed && i < sim->outbox.count; i++)
+        kill = kill || step_of(sim, &sim->outbox.requests[i]) == sim->kill_step;
+    if (!kill || sim->kill_after)
+        mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_of(sim));
+    if (!kill)
+        return;
+    sim->sum.kills[sim->kill_step][sim->kill_after]++;
+    sim->kill_armed = false;
+    restart(sim);
+    mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_of(sim));
+}
+
+/* The end of trouble: no more faults and kills; churn ends by itself at the same time. */
 static void heal(struct mu_sim *sim)
 {
     sim->healed = true;
+    sim->kill_armed = false;
+    sim->kill_ns = UINT64_MAX;
     sim->relabel_ns = UINT64_MAX;
     mu_inproc_heal(sim->inproc);
 }
@@ -406,6 +520,7 @@ static uint64_t next_ns(const struct mu_sim *sim)
     next = min_ns(next, mu_scheduler_next_ns(sim->scheduler));
     next = min_ns(next, sim->plan_ns);
     next = min_ns(next, sim->relabel_ns);
+    next = min_ns(next, sim->kill_ns);
     if (sim->activity_ns + sim->config.rest_ns > now_of(sim))
         next = min_ns(next, sim->activity_ns + sim->config.rest_ns);
     return next < now_of(sim) ? now_of(sim) : next;
@@ -439,14 +554,16 @@ static void step(struct mu_sim *sim)
         heal(sim);
     while (sim->relabel_ns <= now_ns)
         relabel(sim);
+    while (sim->kill_ns <= now_ns)
+        arm_kill(sim);
     while (arrival_ns(sim) <= now_ns)
         create_pod(sim, sim->next_pod++);
     mu_kubelets_run(sim->kubelets, now_ns);
-    mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_ns);
+    send_requests(sim);
     mu_inproc_run(sim->inproc, now_ns);
     mu_scheduler_tick(sim->scheduler, now_ns, &sim->outbox);
     session_step(sim);
-    mu_inproc_submit(sim->inproc, CLIENT, &sim->outbox, now_ns);
+    send_requests(sim);
     if (mu_apiserver_version(sim->server) != sim->version) {
         sim->version = mu_apiserver_version(sim->server);
         sim->activity_ns = now_ns;
@@ -487,7 +604,7 @@ static bool at_rest(const struct mu_sim *sim)
         now_of(sim) < sim->activity_ns + sim->config.rest_ns)
         return false;
     mu_scheduler_stats(sim->scheduler, &stats);
-    return stats.binder.in_flight + stats.binder.queued == 0 && stats.synced &&
+    return stats.binder.in_flight + stats.binder.queued + stats.journal.busy == 0 && stats.synced &&
            mu_kubelets_next_ns(sim->kubelets) == UINT64_MAX;
 }
 
@@ -495,6 +612,12 @@ static void fill_result(const struct mu_sim *sim, struct mu_sim_result *result)
 {
     const struct mu_violation *violations = NULL;
     uint32_t count = sim->checker != NULL ? mu_checker_violations(sim->checker, &violations) : 0;
+    struct mu_inproc_stats sent;
+    mu_inproc_stats(sim->inproc, &sent);
+    *result = sim->sum;
+    sum_up(sim, result);
+    result->rested = at_rest(sim);
+    result->late_writes = sent.orphans;
     result->steps = sim->steps;
     result->end_ns = now_of(sim);
     result->trace_hash = sim->trace;
@@ -530,8 +653,7 @@ int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
     }
     if (progress != NULL)
         progress(context, now_of(sim), sim->bound);
-    result->rested = at_rest(sim);
-    if (result->rested && sim->checker != NULL)
+    if (at_rest(sim) && sim->checker != NULL)
         mu_checker_rest(sim->checker, mu_db_digest(mu_scheduler_db(sim->scheduler)));
     fill_result(sim, result);
     if (sim->failure.code != 0)

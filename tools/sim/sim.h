@@ -22,6 +22,7 @@ struct mu_sim_config {
     struct mu_faults faults; /* active until heal_ns */
     uint64_t heal_ns;        /* faults and churn end */
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
+    bool kills; /* end the scheduler at random until heal_ns; it starts again at once */
     /* Made at the start; with churn their labels change until heal_ns. Borrowed for the run. */
     const struct mu_namespace_object *namespaces;
     uint32_t namespace_count;
@@ -33,11 +34,26 @@ struct mu_sim_config {
 
 #define MU_SIM_VIOLATIONS_KEPT 16u
 
+/* The writes at which a scheduler may be killed, before one is sent or right after. */
+enum mu_kill_step {
+    MU_KILL_CLOSE,   /* a slot of the former journal is closed */
+    MU_KILL_JOURNAL, /* a slot is written */
+    MU_KILL_TOUCH,   /* a pod of the former journal is touched */
+    MU_KILL_BIND,
+    MU_KILL_REPORT, /* a condition or an event */
+    MU_KILL_STEPS
+};
+const char *mu_kill_step_text(enum mu_kill_step step);
+
 struct mu_sim_result {
     uint64_t steps;
     uint64_t end_ns; /* virtual */
     uint64_t trace_hash;
-    bool rested; /* ended at rest, not at the horizon */
+    bool rested;                      /* ended at rest, not at the horizon */
+    uint32_t kills[MU_KILL_STEPS][2]; /* before, after */
+    uint64_t touches;                 /* of pods, by starts that found entries */
+    uint64_t roll_forwards;           /* plans that complete a gang which is partly bound */
+    uint64_t late_writes;             /* handled by the server after their sender was gone */
     uint32_t violation_count;
     struct mu_violation violations[MU_SIM_VIOLATIONS_KEPT]; /* the first ones */
 };
@@ -74,10 +90,10 @@ int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error 
 struct mu_sim_small {
     const struct mu_profile *profile;
     struct mu_faults faults;
-    bool churn;
+    bool churn, kills;
 };
-/* A comma-separated list of faults as tools/kubesim/fault.h names them, and "churn" (nodes are
- * cordoned, fail and come back); "all" (also NULL) and "none". Errors: MU_EINVAL with the word. */
+/* A comma-separated list of faults as tools/kubesim/fault.h names them, "churn" (nodes are
+ * cordoned, fail and come back) and "kill" (the scheduler ends and starts again); "all" (also NULL) and "none". Errors: MU_EINVAL with the word. */
 int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error);
 /* Make the world of `seed`, run it through its trouble to rest, check everything. A run that does
  * not come to rest is a violation of I8. Errors: MU_ENOMEM, or what stopped the run. */

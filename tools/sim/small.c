@@ -10,21 +10,28 @@
 #define REST_NS    (400 * MU_NS_PER_S)
 #define HORIZON_NS (3600 * MU_NS_PER_S)
 
-/* Cut the word "churn" out of the list; what is left are kubesim's faults. */
+static bool is_word(const char *list, size_t len, const char *word)
+{
+    return len == strlen(word) && memcmp(list, word, len) == 0;
+}
+
+/* Cut our own words out of the list; what is left are kubesim's faults. */
 int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error)
 {
     char rest[256] = "";
     size_t len = 0;
     bool all = list == NULL || strcmp(list, "all") == 0;
-    small->churn = all;
+    small->churn = small->kills = all;
     if (all)
         return mu_faults_parse(MU_FAULTS_ALL, &small->faults, error);
     if (strcmp(list, "none") == 0)
         return mu_faults_parse("", &small->faults, error);
     while (*list != '\0') {
         size_t word = strcspn(list, ",");
-        if (word == 5 && memcmp(list, "churn", 5) == 0) {
+        if (is_word(list, word, "churn")) {
             small->churn = true;
+        } else if (is_word(list, word, "kill")) {
+            small->kills = true;
         } else {
             if (len + word + 2 > sizeof rest)
                 return mu_error_set(error, MU_EINVAL, "list of faults is longer than 254 bytes");
@@ -38,7 +45,8 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
     }
     struct mu_error why = {0};
     int rc = mu_faults_parse(rest, &small->faults, &why);
-    return rc == 0 ? 0 : mu_error_set(error, rc, "%s (here also: churn, all, none)", why.text);
+    return rc == 0 ? 0
+                   : mu_error_set(error, rc, "%s (here also: churn, kill, all, none)", why.text);
 }
 
 int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
@@ -54,6 +62,7 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
                                    .faults = small->faults,
                                    .heal_ns = TROUBLE_NS,
                                    .churn = small->churn,
+                                   .kills = small->kills,
                                    .namespaces = mu_sim_small_namespaces,
                                    .namespace_count = MU_SIM_SMALL_NAMESPACES,
                                    .check = true,
