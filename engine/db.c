@@ -99,7 +99,10 @@ static int create_tables(struct mu_db *db, const struct mu_db_config *config)
     db->gang_by_name = mu_index_create(0, mu_gang_equal, mu_gang_hash, db);
     if (db->pod_by_uid == NULL || db->pod_by_name == NULL || db->gang_by_name == NULL)
         return MU_ENOMEM;
-    return mu_occupants_create(db);
+    rc = mu_claims_init(db);
+    if (rc == 0)
+        rc = mu_groups_init(db);
+    return rc != 0 ? rc : mu_occupants_create(db);
 }
 
 struct mu_db *mu_db_create(const struct mu_db_config *config)
@@ -134,7 +137,9 @@ void mu_db_destroy(struct mu_db *db)
     mu_occupants_destroy(db);
     reclaim_shown(db, UINT64_MAX, UINT32_MAX);
     mu_gang_destroy_all(db);
+    mu_groups_fini(db);
     mu_pod_destroy_all(db);
+    mu_claims_fini(db);
     mu_node_destroy_all(db);
     mu_images_destroy(db);
     mu_mem_free(db->nominations);

@@ -49,6 +49,7 @@ struct mu_db_counts {
     uint32_t pods_bound;        /* occupying a node */
     uint32_t ledger;            /* entries in flight or held */
     uint32_t gangs;             /* rows in use, gangs of one included */
+    uint32_t groups;            /* group objects */
     uint64_t generation;
     uint64_t stale_ignored; /* objects older than the one held */
     uint64_t
@@ -87,6 +88,18 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
 int mu_db_namespace_upsert(struct mu_db *db, struct mu_str name, const struct mu_label *labels,
                            uint32_t label_count, struct mu_error *error);
 int mu_db_namespace_remove(struct mu_db *db, struct mu_str name);
+/* Group objects, of sources that have them (mu_gang_has_object). A gang of such a source waits while
+ * its object is missing (enum mu_rule: MU_RULE_GANG_OBJECT), unless its pods state a size. Of one
+ * beyond a bound the members are not placed (MU_RULE_GANG_SPEC). Errors: MU_ENOMEM, MU_ELIMIT,
+ * MU_EINVAL; nothing has changed. Cost: O(sub-groups + gangs that it describes: 1 but for
+ * MU_GANG_WORKLOAD); their members are looked at by the next sync. */
+int mu_db_group_upsert(struct mu_db *db, const struct mu_group_object *object,
+                       struct mu_error *error);
+void mu_db_group_remove(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
+                        struct mu_str name);
+/* The objects of each source are listed by themselves: begin and sweep, as below. */
+void mu_db_groups_relist(struct mu_db *db, enum mu_gang_source source);
+int mu_db_groups_sweep(struct mu_db *db, enum mu_gang_source source, uint32_t budget);
 /* Remove. A removed node keeps its pods (they are charged again when it returns). Removing what
  * is absent is fine. `uid` empty: whatever has that name. */
 int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid);

@@ -12,12 +12,15 @@
  * want a node.
  *
  * A row exists while it has live members. Its identity is (namespace, source, name); a solo pod
- * has a row to itself, reached through the pod. Members hang on a list; everything else in the row
+ * has a row to itself, reached through the pod. So has a member of a gang whose object says that
+ * there is none: its row hangs on the gang's, its home, which exists while it has such rows, and
+ * members move between the two when the object changes its mind. They move in a refresh: what was
+ * shown before may be behind, and an admission finds the gang changed. Members hang on a list; everything else in the row
  * is derived from them, not counted along: a change only marks the row stale (O(1)), and before
  * the row is shown to anyone it is recounted in one walk over its members. Sums that are never
  * patched cannot drift, and a burst of arrivals costs one walk.
  *
- * Size.  stated = largest size stated by a live member. Where none states one, the gang is
+ * Size.  stated = what db_gang_terms.c makes of object and members. Where nobody states one, the gang is
  * unsettled until an admit freezes the size it was placed with; settle_ns, the last arrival plus
  * the quiet time, is when a session may take it as complete. Members that arrive after the freeze
  * are surplus. The freeze counts while somebody is placed: those who come after are a new
@@ -27,12 +30,16 @@
  *     stated = 0, frozen, some placed  settled, size = frozen, or all live members if fewer
  *     else                             not settled, size = 0
  *
+ * Where only those count who wait (waiting_only), the minimum of those who come after it was met is
+ * added to those who run.
+ *
  * Blocks. The members that want a node are shown as an immutable block in canonical order
  * (creation, then UID), made when a stale gang is refreshed. The block it replaces is freed once
  * no replica can reach it.
  *
- * A gang beyond MU_GANG_MEMBERS_MAX or MU_SUBGROUPS_MAX is blocked whole, with MU_RULE_GANG_SPEC:
- * its pods keep their records and their room.
+ * A gang beyond MU_GANG_MEMBERS_MAX or MU_SUBGROUPS_MAX is blocked whole, with MU_RULE_GANG_SPEC,
+ * and so is one whose object is missing or asks for what is not built: its pods keep their records
+ * and their room.
  */
 
 /* What a visit to a member costs a sync, in copied rows: records of gang and pod are cold. */
@@ -112,6 +119,11 @@ static int row_make(struct mu_db *db, const struct gang_key *key, uint32_t *out)
             .name = key->name,
             .source = key->source,
             .members = MU_NONE,
+            .group = MU_NONE,
+            .home = MU_NONE,
+            .next = MU_NONE,
+            .prev = MU_NONE,
+            .singles = MU_NONE,
             .used = true};
         if (key->source != MU_GANG_SOLO)
             rc = mu_index_insert(db->gang_by_name, key_hash(key), gang);
@@ -126,6 +138,60 @@ static int row_make(struct mu_db *db, const struct gang_key *key, uint32_t *out)
     return 0;
 }
 
+/* --- rows of one object, rows of one home --------------------------------------------------- */
+
+static void chain(struct mu_db *db, uint32_t *first, uint32_t gang)
+{
+    struct mu_gang_rec *g = mu_gang_at(db, gang);
+    g->prev = MU_NONE;
+    g->next = *first;
+    if (*first != MU_NONE)
+        mu_gang_at(db, *first)->prev = gang;
+    *first = gang;
+}
+
+static void unchain(struct mu_db *db, uint32_t *first, uint32_t gang)
+{
+    const struct mu_gang_rec *g = mu_gang_at(db, gang);
+    if (g->prev != MU_NONE) {
+        mu_gang_at(db, g->prev)->next = g->next;
+    } else {
+        MU_ASSERT(*first == gang);
+        *first = g->next;
+    }
+    if (g->next != MU_NONE)
+        mu_gang_at(db, g->next)->prev = g->prev;
+}
+
+/* The row of a new gang with its object's record and its part. `key` as for row_make. */
+static int row_make_described(struct mu_db *db, const struct gang_key *key,
+                              const struct mu_gang_ref *ref, uint32_t *gang)
+{
+    uint32_t group = MU_NONE;
+    struct mu_symbol part;
+    int rc = mu_symbol_intern(db->symbols, ref->part, &part);
+    if (rc != 0)
+        return rc;
+    if (mu_gang_has_object(ref->source))
+        rc = mu_group_obtain(db, ref->source, mu_symbol_str(db->symbols, key->ns),
+                             ref->object.len > 0 ? ref->object : ref->name, &group);
+    if (rc == 0) {
+        rc = row_make(db, key, gang);
+        if (rc == 0) {
+            struct mu_gang_rec *g = mu_gang_at(db, *gang);
+            g->part = part;
+            g->group = group;
+            if (group != MU_NONE)
+                chain(db, &mu_group_at(db, group)->rows, *gang);
+            return 0;
+        }
+        if (group != MU_NONE)
+            mu_group_drop_if_unused(db, group);
+    }
+    mu_symbol_unref(db->symbols, part, db->reach);
+    return rc;
+}
+
 int mu_gang_obtain(struct mu_db *db, struct mu_symbol ns, const struct mu_gang_ref *ref,
                    uint32_t *gang)
 {
@@ -137,7 +203,7 @@ int mu_gang_obtain(struct mu_db *db, struct mu_symbol ns, const struct mu_gang_r
     if (ref->source != MU_GANG_SOLO)
         known = mu_index_find(db->gang_by_name, key_hash(&key), &key);
     if (known == MU_NONE) {
-        rc = row_make(db, &key, gang);
+        rc = row_make_described(db, &key, ref, gang);
         if (rc == 0) {
             mu_symbol_ref(db->symbols, ns);
             return 0;
@@ -168,9 +234,17 @@ static void row_unmake(struct mu_db *db, uint32_t gang)
 {
     struct mu_gang_rec *g = mu_gang_at(db, gang);
     struct gang_key key = key_of(g);
-    MU_ASSERT(g->used && g->members == MU_NONE);
+    const uint32_t home = g->home;
+    MU_ASSERT(g->used && g->members == MU_NONE && g->singles == MU_NONE);
     if (g->source != MU_GANG_SOLO)
         mu_index_remove(db->gang_by_name, key_hash(&key), gang);
+    if (home != MU_NONE)
+        unchain(db, &mu_gang_at(db, home)->singles, gang);
+    if (g->group != MU_NONE) {
+        unchain(db, &mu_group_at(db, g->group)->rows, gang);
+        mu_group_drop_if_unused(db, g->group);
+    }
+    mu_symbol_unref(db->symbols, g->part, db->reach);
     mu_symbol_unref(db->symbols, g->name, db->reach);
     mu_symbol_unref(db->symbols, g->ns, db->reach);
     (void)mu_rowset_drop(&db->gang_stale, gang);
@@ -178,9 +252,14 @@ static void row_unmake(struct mu_db *db, uint32_t gang)
     mu_slab_give(&db->gangs, gang);
 }
 
+static bool is_empty(const struct mu_gang_rec *g)
+{
+    return g->members == MU_NONE && g->singles == MU_NONE;
+}
+
 void mu_gang_cancel(struct mu_db *db, uint32_t gang)
 {
-    if (mu_gang_at(db, gang)->members == MU_NONE)
+    if (is_empty(mu_gang_at(db, gang)))
         row_unmake(db, gang);
 }
 
@@ -193,8 +272,9 @@ static void mark_shown(struct mu_db *db, uint32_t gang)
 void mu_gang_drop_if_empty(struct mu_db *db, uint32_t gang)
 {
     struct mu_gang_rec *g = mu_gang_at(db, gang);
-    if (g->members != MU_NONE)
+    if (!is_empty(g))
         return;
+    const uint32_t home = g->home;
     block_release(db, g->row.block);
     if ((g->row.flags & MU_GANG_PENDING) != 0)
         db->pending_gangs--;
@@ -203,6 +283,8 @@ void mu_gang_drop_if_empty(struct mu_db *db, uint32_t gang)
     mark_shown(db, gang);
     db->changed = true;
     row_unmake(db, gang);
+    if (home != MU_NONE)
+        mu_gang_drop_if_empty(db, home);
 }
 
 void mu_gang_touch(struct mu_db *db, uint32_t gang)
@@ -218,9 +300,17 @@ void mu_gang_renew(struct mu_db *db, uint32_t gang)
     db->counts.versions_moved++;
 }
 
+void mu_gang_terms_moved(struct mu_db *db, uint32_t gang)
+{
+    mu_gang_touch(db, gang);
+    for (uint32_t single = mu_gang_at(db, gang)->singles; single != MU_NONE;
+         single = mu_gang_at(db, single)->next)
+        mu_gang_touch(db, single);
+}
+
 /* --- members ------------------------------------------------------------------------------- */
 
-void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns)
+static void link_member(struct mu_db *db, uint32_t gang, uint32_t pod)
 {
     struct mu_gang_rec *g = mu_gang_at(db, gang);
     struct mu_pod_rec *p = mu_pod_at(db, pod);
@@ -231,8 +321,14 @@ void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns
     if (g->members != MU_NONE)
         mu_pod_at(db, g->members)->gang_prev = pod;
     g->members = pod;
-    g->row.settle_ns = now_ns > UINT64_MAX - db->quiet_ns ? UINT64_MAX : now_ns + db->quiet_ns;
     mu_gang_touch(db, gang);
+}
+
+void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns)
+{
+    link_member(db, gang, pod);
+    mu_gang_at(db, gang)->row.settle_ns =
+        now_ns > UINT64_MAX - db->quiet_ns ? UINT64_MAX : now_ns + db->quiet_ns;
 }
 
 void mu_gang_leave(struct mu_db *db, uint32_t pod)
@@ -254,20 +350,18 @@ void mu_gang_leave(struct mu_db *db, uint32_t pod)
 
 /* --- recount ------------------------------------------------------------------------------- */
 
-void mu_gang_recount(struct mu_db *db, uint32_t gang)
+/* Sums over the members; their claims go into the terms. Returns how many are pending. */
+static uint32_t sum_members(const struct mu_db *db, uint32_t gang, struct mu_gang_terms *terms)
 {
     struct mu_gang_rec *g = mu_gang_at(db, gang);
     struct mu_gang_row *row = &g->row;
     uint32_t pending = 0;
-    uint32_t stated = 0;
-    MU_ASSERT(g->used && g->members != MU_NONE);
-    const struct mu_symbol subgroup = mu_pod_at(db, g->members)->subgroup;
-    const struct mu_gang_row before = *row;
+    unsigned marks = 0;
     row->member_count = row->placed_count = row->blocked_count = row->blocked_rules = 0;
     row->bound_count = 0;
-    row->priority = INT32_MAX;
+    row->priority = g->members == MU_NONE ? 0 : INT32_MAX;
+    row->priority_high = g->members == MU_NONE ? 0 : INT32_MIN;
     row->created_s = UINT64_MAX;
-    g->split = false;
     for (uint32_t pod = g->members; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         enum mu_role role = mu_pod_role(p);
@@ -279,43 +373,97 @@ void mu_gang_recount(struct mu_db *db, uint32_t gang)
         row->blocked_rules |= role == MU_ROLE_BLOCKED ? p->unbuilt : 0;
         pending += role == MU_ROLE_PENDING;
         row->priority = p->priority < row->priority ? p->priority : row->priority;
+        row->priority_high = p->priority > row->priority_high ? p->priority : row->priority_high;
         row->created_s = p->created_s < row->created_s ? p->created_s : row->created_s;
-        stated = p->gang_size > stated ? p->gang_size : stated;
-        g->split |= p->subgroup.v != subgroup.v;
+        marks |= p->flags;
+        mu_gang_terms_hear(db, terms, p->claim);
         pod = p->gang_next;
     }
-    if (row->member_count > MU_GANG_MEMBERS_MAX || g->overfull) {
-        row->blocked_count += pending;
-        row->blocked_rules |= MU_RULE_GANG_SPEC;
+    row->flags = (marks & MU_POD_NEVER) != 0 ? MU_GANG_NEVER : 0;
+    return pending;
+}
+
+/* Whether sub-groups count by themselves. */
+static bool is_split(const struct mu_db *db, const struct mu_gang_rec *g,
+                     const struct mu_gang_terms *terms)
+{
+    if (terms->subgroup_count > 0 || g->members == MU_NONE)
+        return terms->subgroup_count > 0;
+    const struct mu_pod_rec *p = mu_pod_at(db, g->members);
+    const struct mu_symbol first = mu_gang_subgroup_of(db, g, terms, p);
+    const uint32_t claim = p->claim;
+    for (; p->gang_next != MU_NONE;) {
+        p = mu_pod_at(db, p->gang_next);
+        if (p->claim != claim && mu_gang_subgroup_of(db, g, terms, p).v != first.v)
+            return true;
     }
+    return false;
+}
+
+/* What the object says of the gang as a whole, beside its terms. Pods that are marked as no victims
+ * themselves are not the row's matter. */
+static void apply_object(const struct mu_db *db, struct mu_gang_rec *g)
+{
+    const struct mu_group_rec *group = mu_gang_group(db, g);
+    struct mu_gang_row *row = &g->row;
+    const unsigned flags = group == NULL ? 0 : group->flags;
+    if ((flags & MU_GROUP_HAS_PRIORITY) != 0)
+        row->priority = row->priority_high = group->priority;
+    row->flags |= (flags & MU_GROUP_SINGLE_VICTIMS) != 0 ? MU_GANG_SINGLE : 0;
+    row->flags |= (flags & MU_GROUP_SPARED) != 0 ? MU_GANG_SPARED : 0;
+    row->flags |= (flags & MU_GROUP_NEVER) != 0 ? MU_GANG_NEVER : 0;
+}
+
+/* Size and flags, of a row whose members are summed up. */
+static void settle_row(struct mu_gang_rec *g, const struct mu_gang_terms *terms)
+{
+    struct mu_gang_row *row = &g->row;
     /* With nobody left of those that a size was frozen for, a new generation begins; with fewer
      * left than that, nobody waits for those that have ended. */
     uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;
     if (row->placed_count == 0)
         frozen = 0;
-    row->size = stated != 0 ? stated : frozen;
-    row->flags = row->size != 0 ? MU_GANG_SETTLED : 0;
+    row->size = terms->min != 0 ? terms->min : frozen;
+    row->flags |= row->size != 0 ? MU_GANG_SETTLED : 0;
     if (row->placed_count < row->member_count)
         row->flags |= MU_GANG_PENDING;
     if (row->placed_count != 0 && row->placed_count < row->size)
         row->flags |= MU_GANG_SHORT;
+    if (terms->waiting_only && row->size != 0 && row->placed_count >= row->size)
+        row->size += row->placed_count;
+    row->flags |= terms->pack_required ? MU_GANG_PACK_REQUIRED : 0;
+    row->pack_key = terms->pack_key;
+    row->timeout_s = terms->timeout_s;
+}
+
+static void recount(struct mu_db *db, uint32_t gang, struct mu_gang_terms *terms)
+{
+    struct mu_gang_rec *g = mu_gang_at(db, gang);
+    struct mu_gang_row *row = &g->row;
+    const struct mu_gang_row before = *row;
+    MU_ASSERT(g->used && !is_empty(g));
+    mu_gang_terms_begin(db, g, terms);
+    uint32_t pending = sum_members(db, gang, terms);
+    mu_gang_terms_end(terms);
+    g->split = is_split(db, g, terms);
+    apply_object(db, g);
+    if (row->member_count > MU_GANG_MEMBERS_MAX || g->overfull)
+        terms->held |= MU_RULE_GANG_SPEC;
+    g->held = terms->held != 0;
+    if (g->held) {
+        row->blocked_count += pending;
+        row->blocked_rules |= terms->held;
+    }
+    settle_row(g, terms);
     db->pending_gangs += (row->flags & MU_GANG_PENDING) != 0;
     db->pending_gangs -= (before.flags & MU_GANG_PENDING) != 0;
     mu_occupants_gang_moved(db, &before, row);
 }
 
-bool mu_gang_stands_without(const struct mu_db *db, uint32_t gang)
+void mu_gang_recount(struct mu_db *db, uint32_t gang)
 {
-    const struct mu_gang_rec *g = mu_gang_at(db, gang);
-    uint32_t picked = 0;
-    for (uint32_t pod = g->members; pod != MU_NONE;) {
-        const struct mu_pod_rec *p = mu_pod_at(db, pod);
-        picked += (p->flags & MU_POD_PICKED) != 0;
-        pod = p->gang_next;
-    }
-    MU_ASSERT(picked <= g->row.placed_count);
-    /* Sub-groups without stated minimums run whole. */
-    return g->row.size != 0 && !g->split && g->row.placed_count - picked >= g->row.size;
+    struct mu_gang_terms terms;
+    recount(db, gang, &terms);
 }
 
 /* --- blocks -------------------------------------------------------------------------------- */
@@ -336,7 +484,8 @@ static int key_compare(const void *left, const void *right, void *context)
 
 /* Collect the members that the block is about into db->keys, in canonical order: the pending
  * ones, and in a split gang the others too, since each sub-group counts its own. */
-static int keys_collect(struct mu_db *db, const struct mu_gang_rec *g, uint32_t *out)
+static int keys_collect(struct mu_db *db, const struct mu_gang_rec *g,
+                        const struct mu_gang_terms *terms, uint32_t *out)
 {
     int rc = 0;
     if (g->row.member_count > db->key_cap)
@@ -349,7 +498,8 @@ static int keys_collect(struct mu_db *db, const struct mu_gang_rec *g, uint32_t 
     for (uint32_t pod = g->members; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         if (g->split || mu_pod_role(p) == MU_ROLE_PENDING) {
-            db->keys[key_count] = (struct mu_member_key){p->created_s, p->uid, pod, p->subgroup};
+            db->keys[key_count] = (struct mu_member_key){p->created_s, p->uid, pod,
+                                                         mu_gang_subgroup_of(db, g, terms, p)};
             /* The list has the last arrival first, so an ordered gang is found descending. */
             sorted = sorted && (key_count == 0 || key_compare(&db->keys[key_count - 1],
                                                               &db->keys[key_count], db) > 0);
@@ -390,19 +540,89 @@ static struct mu_gang_member member_of(const struct mu_db *db, uint32_t pod)
     return m;
 }
 
-/* The block of a recounted gang with live members that want a node. */
-static int block_make(struct mu_db *db, struct mu_gang_rec *g, struct mu_gang_block **out)
+/* How many sub-groups the block has: those of the keys, and those that should have members. */
+static uint32_t count_subgroups(const struct mu_db *db, const struct mu_gang_terms *terms,
+                                uint32_t key_count)
 {
-    bool listed = g->row.member_count <= MU_GANG_MEMBERS_MAX;
+    uint32_t listed = 0, known = 0;
+    for (uint32_t i = 0; i < key_count; i++) {
+        if (i > 0 && db->keys[i].subgroup.v == db->keys[i - 1].subgroup.v)
+            continue;
+        listed++;
+        known += mu_gang_terms_find(terms, db->keys[i].subgroup) != MU_NONE;
+    }
+    uint32_t count = listed + terms->subgroup_count - known;
+    return count == 0 ? 1 : count;
+}
+
+/* The minimum of a sub-group of a split gang. */
+static uint32_t subgroup_min(const struct mu_gang_terms *terms, struct mu_symbol subgroup)
+{
+    if (terms->subgroup_count == 0)
+        return 0;
+    uint32_t i = mu_gang_terms_find(terms, subgroup);
+    return i == MU_NONE ? MU_MIN_NONE : terms->subgroups[i].min;
+}
+
+/* Where only those count who wait, and all minima are met: as many again. */
+static void raise_minima(const struct mu_gang_rec *g, const struct mu_gang_terms *terms,
+                         struct mu_gang_subgroup *subgroups, uint32_t count)
+{
+    if (!terms->waiting_only || terms->min == 0 || g->row.placed_count < terms->min || !g->split)
+        return;
+    for (uint32_t s = 0; s < count; s++)
+        if (subgroups[s].min != 0 && subgroups[s].min != MU_MIN_NONE)
+            subgroups[s].min += subgroups[s].placed;
+}
+
+/* Write members and sub-groups of a split gang, or all of another one as its only sub-group. */
+static uint32_t block_fill(const struct mu_db *db, const struct mu_gang_rec *g,
+                           const struct mu_gang_terms *terms, uint32_t key_count,
+                           struct mu_gang_subgroup *subgroups, struct mu_gang_member *members)
+{
+    bool seen[MU_SUBGROUPS_MAX] = {false};
+    uint32_t s = 0, m = 0;
+    /* Not split: the gang's minimum is its own. */
+    subgroups[0] = (struct mu_gang_subgroup){.min = g->split ? 0 : g->row.size,
+                                             .placed = g->split ? 0 : g->row.placed_count};
+    for (uint32_t i = 0; i < key_count; i++) {
+        const struct mu_symbol subgroup = db->keys[i].subgroup;
+        if (g->split && (i == 0 || subgroup.v != db->keys[i - 1].subgroup.v)) {
+            uint32_t known = mu_gang_terms_find(terms, subgroup);
+            if (known != MU_NONE)
+                seen[known] = true;
+            s += i > 0;
+            subgroups[s] =
+                (struct mu_gang_subgroup){.min = subgroup_min(terms, subgroup), .member_begin = m};
+        }
+        enum mu_role role = mu_pod_role(mu_pod_at(db, db->keys[i].pod));
+        if (role == MU_ROLE_PENDING) {
+            members[m++] = member_of(db, db->keys[i].pod);
+            subgroups[s].member_count++;
+        }
+        subgroups[s].placed += g->split && role == MU_ROLE_PLACED;
+    }
+    uint32_t count = key_count == 0 && g->split ? 0 : s + 1;
+    for (uint32_t i = 0; g->split && i < terms->subgroup_count; i++)
+        if (!seen[i])
+            subgroups[count++] =
+                (struct mu_gang_subgroup){.min = terms->subgroups[i].min, .member_begin = m};
+    raise_minima(g, terms, subgroups, count);
+    return m;
+}
+
+/* The block of a recounted gang with live members that want a node. */
+static int block_make(struct mu_db *db, struct mu_gang_rec *g, const struct mu_gang_terms *terms,
+                      struct mu_gang_block **out)
+{
     uint32_t key_count = 0;
-    int rc = listed ? keys_collect(db, g, &key_count) : 0;
+    int rc = g->held ? 0 : keys_collect(db, g, terms, &key_count);
     if (rc != 0)
         return rc;
-    uint32_t subgroup_count = 1;
-    for (uint32_t i = 1; i < key_count; i++)
-        subgroup_count += db->keys[i].subgroup.v != db->keys[i - 1].subgroup.v;
+    uint32_t subgroup_count = g->split && !g->held ? count_subgroups(db, terms, key_count) : 1;
     g->overfull = subgroup_count > MU_SUBGROUPS_MAX;
-    if (g->overfull) {
+    const bool listed = !g->held && !g->overfull;
+    if (!listed) {
         key_count = 0;
         subgroup_count = 1;
     }
@@ -415,24 +635,13 @@ static int block_make(struct mu_db *db, struct mu_gang_rec *g, struct mu_gang_bl
         return MU_ENOMEM;
     struct mu_gang_member *members = (struct mu_gang_member *)(block + 1);
     struct mu_gang_subgroup *subgroups = (struct mu_gang_subgroup *)(members + member_count);
-    /* One sub-group: the gang's minimum is its own. Several: no dialect states theirs, so all of
-     * each. */
-    subgroups[0] = (struct mu_gang_subgroup){.min = g->split ? 0 : g->row.size,
-                                             .placed = g->split ? 0 : g->row.placed_count};
-    uint32_t s = 0;
-    uint32_t m = 0;
-    for (uint32_t i = 0; i < key_count; i++) {
-        if (i > 0 && db->keys[i].subgroup.v != db->keys[i - 1].subgroup.v)
-            subgroups[++s] = (struct mu_gang_subgroup){.member_begin = m};
-        enum mu_role role = mu_pod_role(mu_pod_at(db, db->keys[i].pod));
-        if (role == MU_ROLE_PENDING) {
-            MU_ASSERT(m < member_count);
-            members[m++] = member_of(db, db->keys[i].pod);
-            subgroups[s].member_count++;
-        }
-        subgroups[s].placed += g->split && role == MU_ROLE_PLACED;
+    if (listed) {
+        uint32_t filled = block_fill(db, g, terms, key_count, subgroups, members);
+        MU_ASSERT(filled == member_count);
+    } else {
+        subgroups[0] = (struct mu_gang_subgroup){.min = g->split ? 0 : g->row.size,
+                                                 .placed = g->split ? 0 : g->row.placed_count};
     }
-    MU_ASSERT(m == member_count && s + 1 == subgroup_count);
     block->shown = (struct mu_gang_block){subgroup_count, member_count, subgroups, members};
     *out = &block->shown;
     return 0;
@@ -441,15 +650,16 @@ static int block_make(struct mu_db *db, struct mu_gang_rec *g, struct mu_gang_bl
 static int refresh_one(struct mu_db *db, uint32_t gang)
 {
     struct mu_gang_rec *g = mu_gang_at(db, gang);
+    struct mu_gang_terms terms;
     struct mu_gang_block *block = NULL;
     g->overfull = false;
-    mu_gang_recount(db, gang);
+    recount(db, gang, &terms);
     if ((g->row.flags & MU_GANG_PENDING) != 0) {
-        int rc = block_make(db, g, &block);
+        int rc = block_make(db, g, &terms, &block);
         if (rc != 0)
             return rc;
         if (g->overfull)
-            mu_gang_recount(db, gang);
+            recount(db, gang, &terms);
     }
     block_release(db, g->row.block);
     g->row.block = block;
@@ -457,11 +667,65 @@ static int refresh_one(struct mu_db *db, uint32_t gang)
     return 0;
 }
 
+/* --- members that move between a row and its home -------------------------------------------- */
+
+static void move_member(struct mu_db *db, uint32_t pod, uint32_t to)
+{
+    const struct mu_pod_rec before = *mu_pod_at(db, pod);
+    mu_gang_leave(db, pod);
+    link_member(db, to, pod);
+    mu_occupants_pod_moved(db, &before, mu_pod_at(db, pod));
+}
+
+/* A member of a gang that is none gets a row of its own. Errors: MU_ENOMEM, MU_ELIMIT. */
+static int move_out(struct mu_db *db, uint32_t home, uint32_t pod)
+{
+    const struct gang_key key = {.ns = mu_gang_at(db, home)->ns, .source = MU_GANG_SOLO};
+    uint32_t single;
+    int rc = row_make(db, &key, &single);
+    if (rc != 0)
+        return rc;
+    mu_symbol_ref(db->symbols, key.ns);
+    mu_gang_at(db, single)->home = home;
+    chain(db, &mu_gang_at(db, home)->singles, single);
+    move_member(db, pod, single);
+    return 0;
+}
+
+/* Bring the members of a gang to where its object wants them, a bounded number a call. Returns 0,
+ * 1 when some are left, or an error (those who moved stay). */
+static int rehouse(struct mu_db *db, uint32_t gang, uint32_t budget, uint32_t *spent)
+{
+    const struct mu_gang_rec *g = mu_gang_at(db, gang);
+    const bool apart = mu_gang_wants_singles(db, g);
+    while ((apart ? g->members : g->singles) != MU_NONE) {
+        if (*spent >= budget)
+            return 1;
+        *spent += VISIT_ROWS;
+        if (apart) {
+            int rc = move_out(db, gang, g->members);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        const uint32_t single = g->singles;
+        move_member(db, mu_gang_at(db, single)->members, gang);
+        mu_gang_drop_if_empty(db, single); /* home stays: it has a member */
+    }
+    return 0;
+}
+
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent)
 {
     while (db->gang_stale.count != 0 && *spent < budget) {
         uint32_t gang = mu_rowset_next(&db->gang_stale, 0);
-        int rc = refresh_one(db, gang);
+        int rc = 0;
+        if (mu_gang_at(db, gang)->group != MU_NONE)
+            rc = rehouse(db, gang, budget, spent);
+        if (rc > 0)
+            return 0; /* the budget is spent, and the row stays stale */
+        if (rc == 0)
+            rc = refresh_one(db, gang);
         if (rc != 0)
             return rc;
         (void)mu_rowset_drop(&db->gang_stale, gang);

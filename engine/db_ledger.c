@@ -49,8 +49,10 @@ static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gan
     bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
     if (plan->bind_count == 0)
         what = "expected at least one bind";
-    else if (g->row.member_count > MU_GANG_MEMBERS_MAX || g->overfull)
-        what = "it has too many members or sub-groups";
+    else if (g->held)
+        what = "it is held back: by its object, or for its many members or sub-groups";
+    else if (mu_gang_wants_singles(db, g) != (g->home != MU_NONE))
+        what = "its object has changed its mind about placing members one by one";
     else if (!settled && (waits || g->row.revision != plan->gang_revision))
         what = "it changed before its size was settled";
     else if (!settled && (plan->size == 0 || plan->size > MU_GANG_MEMBERS_MAX))
@@ -126,18 +128,17 @@ static int check_bind(struct mu_db *db, const struct mu_plan_gang *plan, uint32_
 
 /* The gang's minimum, by itself and for each sub-group. Its binds are members, each one once; those
  * that wait are among the placed ones. */
-static int check_minimum(const struct mu_gang_rec *g, const struct mu_plan_gang *plan, bool waits,
+static int check_minimum(const struct mu_db *db, const struct mu_plan_gang *plan, bool waits,
                          struct mu_error *why)
 {
+    const struct mu_gang_rec *g = mu_gang_at(db, plan->gang.v);
     bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
     uint32_t need = settled ? g->row.size : plan->size;
     uint32_t have = g->row.placed_count + (waits ? 0 : plan->bind_count);
     if (have < need)
         return mu_error_set(why, MU_ECONFLICT, "gang: %u of %u members placed", have, need);
-    /* Sub-groups without stated minimums run whole. */
-    if (g->split && have < g->row.member_count)
-        return mu_error_set(why, MU_ECONFLICT, "gang: %u of %u members of its sub-groups placed",
-                            have, g->row.member_count);
+    if (g->split && !mu_gang_minimum_met(db, plan->gang.v, true))
+        return mu_error_set(why, MU_ECONFLICT, "gang: one of its sub-groups is below its minimum");
     return 0;
 }
 
@@ -151,16 +152,16 @@ static int check_others(struct mu_db *db, const struct mu_plan_gang *plan, struc
     return mu_plan_conflict(db, why, plan->binds[which].pod.v, what);
 }
 
-/* The whole plan. `g`: what check_gang returned. */
-static int check(struct mu_db *db, const struct mu_plan_gang *plan, const struct mu_gang_rec *g,
-                 bool waits, struct mu_error *why)
+/* The whole plan of a gang that check_gang has let pass. */
+static int check(struct mu_db *db, const struct mu_plan_gang *plan, bool waits,
+                 struct mu_error *why)
 {
     int rc = 0;
     uint32_t picked = 0;
     for (; rc == 0 && picked < plan->bind_count; picked += rc == 0)
         rc = check_bind(db, plan, picked, waits, why);
     if (rc == 0)
-        rc = check_minimum(g, plan, waits, why);
+        rc = check_minimum(db, plan, waits, why);
     if (rc == 0 && plan->evict_count != 0)
         rc = mu_evict_check(db, plan, why);
     if (rc == 0)
@@ -198,7 +199,7 @@ static void charge(struct mu_db *db, const struct mu_plan_gang *gang)
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
 {
     struct mu_gang_rec *g = check_gang(db, gang, false, why);
-    int rc = g == NULL ? MU_ECONFLICT : check(db, gang, g, false, why);
+    int rc = g == NULL ? MU_ECONFLICT : check(db, gang, false, why);
     if (rc != 0)
         return rc;
     charge(db, gang);
@@ -213,7 +214,7 @@ int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_err
 int mu_db_reprove(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)
 {
     const struct mu_gang_rec *g = check_gang(db, gang, true, why);
-    return g == NULL ? MU_ECONFLICT : check(db, gang, g, true, why);
+    return g == NULL ? MU_ECONFLICT : check(db, gang, true, why);
 }
 
 int mu_db_waiting_bind(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why)

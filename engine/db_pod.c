@@ -201,7 +201,7 @@ struct pod_facts {
     struct mu_gang_ref gang_ref; /* normalised */
     struct mu_uid uid;
     struct mu_symbol ns;
-    struct mu_symbol subgroup;
+    uint32_t claim;
     struct mu_symbol nominated; /* a node's name; 0: none */
     struct mu_class_ix class_ix;
     struct mu_kin_ix kin;
@@ -218,7 +218,7 @@ struct pod_facts {
 };
 enum {
     HAVE_CLASS = 1u << 0,
-    HAVE_SUBGROUP = 1u << 1,
+    HAVE_CLAIM = 1u << 1,
     HAVE_NODE = 1u << 2,
     HAVE_GANG = 1u << 3,
     HAVE_KIN = 1u << 8,
@@ -245,8 +245,8 @@ static void facts_cancel(struct mu_db *db, const struct pod_facts *f)
         mu_gang_cancel(db, f->gang);
     if ((f->have & HAVE_NODE) != 0)
         mu_node_cancel(db, f->node);
-    if ((f->have & HAVE_SUBGROUP) != 0)
-        mu_symbol_unref(db->symbols, f->subgroup, db->reach);
+    if ((f->have & HAVE_CLAIM) != 0)
+        mu_claim_unref(db, f->claim);
     if ((f->have & HAVE_CLASS) != 0)
         mu_model_class_unref(db->model, f->class_ix, db->reach);
     if ((f->have & HAVE_KIN) != 0)
@@ -278,8 +278,32 @@ static bool asks_both(const struct mu_pod_object *pod)
     return part && whole;
 }
 
+/* The gang that the pod states; solo where there is no name for it, without what is beyond a bound.
+ * One that cannot be had as stated blocks its pod alone. */
+static void derive_gang(const struct mu_pod_object *pod, struct pod_facts *f)
+{
+    const struct mu_gang_ref *ref = &pod->gang;
+    const struct mu_gang_ref named = {.source = ref->source, .name = ref->name};
+    const struct mu_str names[] = {ref->subgroup, ref->object, ref->part};
+    bool ok = ref->size <= MU_GANG_MEMBERS_MAX && ref->subgroup_min <= MU_GANG_MEMBERS_MAX &&
+              ref->subgroup_count <= MU_SUBGROUPS_MAX &&
+              ref->pack_key.len <= MU_RESOURCE_NAME_BYTES_MAX;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        ok = ok && names[i].len <= MU_NAME_BYTES_MAX;
+    for (uint32_t i = 0; ok && i < ref->subgroup_count; i++)
+        ok = ref->subgroups[i].name.len <= MU_NAME_BYTES_MAX &&
+             ref->subgroups[i].min <= MU_GANG_MEMBERS_MAX;
+    f->gang_ref = ok ? *ref : named;
+    if (ref->source == MU_GANG_SOLO || ref->name.len == 0 ||
+        ref->name.len > MU_GANG_NAME_BYTES_MAX) {
+        ok = ok && ref->source == MU_GANG_SOLO;
+        f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO};
+    }
+    f->unbuilt |= ok ? 0 : MU_RULE_GANG_SPEC;
+}
+
 /* Flags, ledger state and gang of the object, which need no memory. `p`: the held record, or
- * NULL. A gang that cannot be had as stated blocks its pod alone. */
+ * NULL. */
 static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod,
                          const struct mu_pod_rec *p, struct pod_facts *f)
 {
@@ -298,21 +322,8 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
                      pod->nominated_node.len <= MU_NAME_BYTES_MAX;
     flags |= nominated ? MU_POD_NOMINATED : 0u;
     f->unbuilt = pod->unbuilt;
-    f->gang_ref = pod->gang;
-    if (pod->gang.source != MU_GANG_SOLO &&
-        (pod->gang.name.len == 0 || pod->gang.name.len > MU_GANG_NAME_BYTES_MAX ||
-         pod->gang.subgroup.len > MU_NAME_BYTES_MAX)) {
-        f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO};
-        f->unbuilt |= MU_RULE_GANG_SPEC;
-    }
-    if (f->gang_ref.size > MU_GANG_MEMBERS_MAX) {
-        f->gang_ref.size = 0;
-        f->unbuilt |= MU_RULE_GANG_SPEC;
-    }
-    if (f->gang_ref.source == MU_GANG_SOLO) {
-        f->gang_ref = (struct mu_gang_ref){.source = MU_GANG_SOLO, .size = 1};
-        flags |= MU_POD_SOLO;
-    }
+    derive_gang(pod, f);
+    flags |= f->gang_ref.source == MU_GANG_SOLO ? MU_POD_SOLO : 0u;
     f->ledger = p == NULL ? MU_LEDGER_NONE : (enum mu_ledger_state)p->ledger;
     bool kept = f->ledger == MU_LEDGER_HELD || f->ledger == MU_LEDGER_WAITING;
     if (bound || terminal || (pod->terminating && kept))
@@ -401,14 +412,33 @@ static int obtain_gang(struct mu_db *db, const struct mu_pod_rec *p, struct pod_
     if (!is_member(f->flags))
         return 0;
     bool solo = f->gang_ref.source == MU_GANG_SOLO;
-    if (p != NULL && p->gang.v != MU_NONE &&
-        (solo ? (p->flags & MU_POD_SOLO) != 0 : mu_gang_is(db, p->gang.v, f->ns, &f->gang_ref))) {
+    /* In a row of its own because its gang's object says so, it stays there. */
+    uint32_t named = p == NULL ? MU_NONE : p->gang.v;
+    if (named != MU_NONE && mu_gang_at(db, named)->home != MU_NONE)
+        named = mu_gang_at(db, named)->home;
+    if (named != MU_NONE &&
+        (solo ? (p->flags & MU_POD_SOLO) != 0 : mu_gang_is(db, named, f->ns, &f->gang_ref))) {
         f->gang = p->gang.v;
         return 0;
     }
     int rc = mu_gang_obtain(db, f->ns, &f->gang_ref, &f->gang);
     f->have |= rc == 0 ? HAVE_GANG : 0;
     return rc;
+}
+
+/* A pod whose claim cannot be had makes none. */
+static int obtain_claim(struct mu_db *db, struct pod_facts *f)
+{
+    f->claim = MU_NONE;
+    if ((f->flags & MU_POD_OURS) == 0 || f->gang_ref.source == MU_GANG_SOLO)
+        return 0;
+    int rc = mu_claim_obtain(db, &f->gang_ref, &f->claim);
+    if (rc != MU_ELIMIT)
+        return rc;
+    f->claim = MU_NONE;
+    f->unbuilt |= MU_RULE_OVERSIZED;
+    f->reduced = true;
+    return 0;
 }
 
 /* Of more nominations than may be the later ones are not heeded. */
@@ -447,7 +477,8 @@ static int obtain_record(struct mu_db *db, const struct mu_pod_object *pod, stru
                                                   .name = f->name,
                                                   .name_len = (uint8_t)pod->name.len,
                                                   .node = {MU_NONE},
-                                                  .gang = {MU_NONE}};
+                                                  .gang = {MU_NONE},
+                                                  .claim = MU_NONE};
     rc = mu_index_insert(db->pod_by_uid, uid_hash(db, f->uid), f->slot);
     if (rc != 0)
         return rc;
@@ -490,9 +521,9 @@ static int facts_obtain(struct mu_db *db, const struct mu_pod_object *pod, uint3
         f->have |= rc == 0 ? HAVE_KIN : 0;
     }
     if (rc == 0) {
-        *what = "sub-group";
-        rc = mu_symbol_intern(db->symbols, f->gang_ref.subgroup, &f->subgroup);
-        f->have |= rc == 0 ? HAVE_SUBGROUP : 0;
+        *what = "gang";
+        rc = obtain_claim(db, f);
+        f->have |= rc == 0 ? HAVE_CLAIM : 0;
     }
     if (rc == 0) {
         *what = "spec.nodeName";
@@ -530,8 +561,7 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
     return role != mu_pod_role(before) ||
            ((before->flags & is_bound) != 0) != ((after->flags & is_bound) != 0) ||
            before->priority != after->priority || before->created_s != after->created_s ||
-           before->gang_size != after->gang_size || before->subgroup.v != after->subgroup.v ||
-           before->unbuilt != after->unbuilt ||
+           before->claim != after->claim || before->unbuilt != after->unbuilt ||
            ((before->flags ^ after->flags) & MU_POD_NEVER) != 0 ||
            (role == MU_ROLE_PENDING &&
             (before->class_ix.v != after->class_ix.v || before->kin.v != after->kin.v));
@@ -544,8 +574,8 @@ static void keep_refusal(const struct mu_pod_rec *p, const struct mu_pod_object 
 {
     const unsigned learned = MU_POD_CONFIRMED | MU_POD_NOMINATED;
     bool same = p->class_ix.v == f->class_ix.v && p->kin.v == f->kin.v && p->gang.v == f->gang &&
-                ((p->flags ^ f->flags) & ~learned) == 0 && p->subgroup.v == f->subgroup.v &&
-                p->gang_size == f->gang_ref.size && p->priority == pod->priority &&
+                ((p->flags ^ f->flags) & ~learned) == 0 && p->claim == f->claim &&
+                p->priority == pod->priority &&
                 (p->unbuilt & ~(uint32_t)MU_RULE_REFUSED) == f->unbuilt;
     if (same)
         f->unbuilt = p->unbuilt;
@@ -575,8 +605,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     p->version = object->version;
     p->created_s = seconds(object->created_s);
     p->started_s = object->started_s == 0 ? UINT32_MAX : seconds(object->started_s);
-    p->subgroup = f->subgroup;
-    p->gang_size = f->gang_ref.size;
+    p->claim = f->claim;
     p->unbuilt = f->unbuilt;
     p->priority = object->priority;
     p->report = object->report;
@@ -595,7 +624,7 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
     if ((before.flags & MU_POD_USED) != 0) {
         mu_model_class_unref(db->model, before.class_ix, db->reach);
         mu_model_kin_unref(db->model, before.kin, db->reach);
-        mu_symbol_unref(db->symbols, before.subgroup, db->reach);
+        mu_claim_unref(db, before.claim);
     }
 }
 
@@ -673,7 +702,7 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
         mu_gang_drop_if_empty(db, gang);
     mu_model_class_unref(db->model, class_ix, db->reach);
     mu_model_kin_unref(db->model, kin, db->reach);
-    mu_symbol_unref(db->symbols, p->subgroup, db->reach);
+    mu_claim_unref(db, p->claim);
     mu_symbol_unref(db->symbols, p->ns, db->reach);
     mu_uid_release(db, p->uid);
     mu_mem_free(p->name);

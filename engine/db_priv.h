@@ -7,6 +7,9 @@
  *   db_node.c     node objects; charges         db_row.c   rows and chunks
  *   db_pod.c      pod objects                   db_view.c  looking up, UIDs
  *   db_gang.c     gang rows, members, blocks
+ *   db_gang_terms.c  what a gang must have, from its object or its members
+ *   db_group.c    group objects
+ *   db_claim.c    what pods state about their gangs
  *   db_ledger.c   admitting plans, outcomes of binds
  *   db_trial.c    whether a plan has room
  *   db_evict.c    whether pods may be a plan's victims
@@ -112,8 +115,7 @@ struct mu_pod_rec {
     struct mu_gang_ix gang; /* MU_NONE: not a live member of any */
     uint32_t gang_next;
     uint32_t gang_prev;
-    struct mu_symbol subgroup;
-    uint32_t gang_size; /* stated */
+    uint32_t claim; /* what it states about its gang; MU_NONE: nothing */
     uint32_t unbuilt;
     int32_t priority;
     uint32_t mark;
@@ -139,12 +141,78 @@ struct mu_gang_rec {
     struct mu_gang_row row; /* generation survives reuse */
     struct mu_symbol ns;
     struct mu_symbol name; /* empty for a solo pod */
+    struct mu_symbol part; /* MU_GANG_WORKLOAD: of its object */
     uint32_t members;      /* first live member; MU_NONE */
     uint32_t frozen;       /* size fixed by the first admit; counts while some are placed */
+    uint32_t group;        /* record of its object; MU_NONE: its source has none */
+    uint32_t home;         /* row of the gang that says there is none; MU_NONE: an ordinary row */
+    uint32_t next, prev;   /* among the rows of `group`, or of `home` */
+    uint32_t singles;      /* first of the rows whose home this is; MU_NONE */
     uint8_t source;        /* enum mu_gang_source */
     bool used;
-    bool split;    /* members in more than one sub-group */
+    bool split;    /* sub-groups count by themselves */
     bool overfull; /* more sub-groups than MU_SUBGROUPS_MAX */
+    bool held;     /* nobody is placed, whatever the members say */
+};
+
+/* A claim's words (db_claim.c); behind them, in pairs, the sub-groups that must be there: symbol
+ * and minimum, 0: not stated. */
+enum {
+    MU_CLAIM_SUBGROUP, /* symbol: the pod's own */
+    MU_CLAIM_PACK_KEY, /* symbol */
+    MU_CLAIM_SIZE,
+    MU_CLAIM_SUBGROUP_MIN,
+    MU_CLAIM_TIMEOUT,
+    MU_CLAIM_FLAGS,
+    MU_CLAIM_SUBGROUPS, /* how many */
+    MU_CLAIM_WORDS
+};
+enum { MU_CLAIMS_WAITING_ONLY = 1u << 0, MU_CLAIMS_PACK_REQUIRED = 1u << 1 };
+struct mu_claim_rec {
+    uint32_t *words; /* NULL: a free record */
+    uint32_t refs;
+};
+
+struct mu_named_min {
+    struct mu_symbol name;
+    uint32_t min;
+    bool single; /* of a group object's part: no gang */
+};
+enum {
+    MU_GROUP_USED = 1u << 0,
+    MU_GROUP_PRESENT = 1u << 1, /* else a row waits for it */
+    MU_GROUP_SINGLE_POLICY = 1u << 2,
+    MU_GROUP_HAS_PRIORITY = 1u << 3,
+    MU_GROUP_NEVER = 1u << 4,
+    MU_GROUP_SPARED = 1u << 5,
+    MU_GROUP_SINGLE_VICTIMS = 1u << 6,
+    MU_GROUP_PACK_REQUIRED = 1u << 7
+};
+struct mu_group_rec {
+    uint64_t version;
+    struct mu_named_min *subgroups;
+    struct mu_symbol ns, name, pack_key;
+    uint32_t rows; /* first of the gang rows that it describes; MU_NONE */
+    uint32_t mark;
+    uint32_t subgroup_count;
+    uint32_t min, timeout_s, unbuilt;
+    int32_t priority;
+    uint16_t flags;
+    uint8_t source;
+};
+
+/* What a gang must have (db_gang_terms.c). */
+struct mu_gang_terms {
+    uint32_t min;  /* members; 0: nobody says */
+    uint32_t held; /* set of enum mu_rule: nobody is placed; 0: nothing holds them */
+    uint32_t timeout_s;
+    struct mu_symbol pack_key;
+    bool pack_required, waiting_only;
+    bool object;    /* there is one, and claims are not heard */
+    bool must_have; /* there is none, and should be */
+    uint32_t last_claim;
+    uint32_t subgroup_count;
+    struct mu_named_min subgroups[MU_SUBGROUPS_MAX]; /* ascending symbols; minima above 0 */
 };
 
 /* --- replicas ------------------------------------------------------------------------------ */
@@ -240,7 +308,13 @@ struct mu_db {
 
     struct mu_slab gangs;
     struct mu_index *gang_by_name; /* solo gangs are found through their pod */
-    struct mu_rowset gang_stale;   /* rows to recount and blocks to rebuild before the next copy */
+    struct mu_slab claims;
+    struct mu_index *claim_by_content;
+    struct mu_slab groups;
+    struct mu_index *group_by_name;
+    uint32_t group_marks[MU_GANG_SOURCES]; /* current relist epoch of each source */
+    uint32_t group_sweep[MU_GANG_SOURCES]; /* next record to look at */
+    struct mu_rowset gang_stale; /* rows to recount and blocks to rebuild before the next copy */
     uint64_t gang_sequence;
     uint32_t pending_gangs;
     struct mu_member_key *keys;
@@ -545,6 +619,8 @@ void mu_gang_leave(struct mu_db *db, uint32_t pod); /* the row stays, even when 
 void mu_gang_touch(struct mu_db *db, uint32_t gang);
 /* A pending member has another version and is otherwise the same: replicas get it, in silence. */
 void mu_gang_renew(struct mu_db *db, uint32_t gang);
+/* The object of a gang says something else: its rows are stale. */
+void mu_gang_terms_moved(struct mu_db *db, uint32_t gang);
 /* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
 void mu_gang_recount(struct mu_db *db, uint32_t gang);
 /* True when its minimum is met without its members that have MU_POD_PICKED. The row is recounted.
@@ -554,6 +630,51 @@ bool mu_gang_stands_without(const struct mu_db *db, uint32_t gang);
  * Errors: MU_ENOMEM (the rest stays stale). */
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 void mu_gang_destroy_all(struct mu_db *db);
+
+/* --- what a gang must have (db_gang_terms.c) ------------------------------------------------ */
+
+/* The record of its object, of its home's in a row of one; NULL: its source has none. */
+const struct mu_group_rec *mu_gang_group(const struct mu_db *db, const struct mu_gang_rec *g);
+/* True when its object says that its pods are placed one by one. */
+bool mu_gang_wants_singles(const struct mu_db *db, const struct mu_gang_rec *g);
+/* The terms of a gang: begin, hear the claim of each member (those heard already cost nothing),
+ * end. */
+void mu_gang_terms_begin(const struct mu_db *db, const struct mu_gang_rec *g,
+                         struct mu_gang_terms *t);
+void mu_gang_terms_hear(const struct mu_db *db, struct mu_gang_terms *t, uint32_t claim);
+void mu_gang_terms_end(struct mu_gang_terms *t);
+/* Its entry among the sub-groups with minima; MU_NONE: it has none. */
+uint32_t mu_gang_terms_find(const struct mu_gang_terms *t, struct mu_symbol name);
+/* The sub-group that a member counts for, under these terms. */
+struct mu_symbol mu_gang_subgroup_of(const struct mu_db *db, const struct mu_gang_rec *g,
+                                     const struct mu_gang_terms *t, const struct mu_pod_rec *p);
+/* Whether the minimum of the gang and of each sub-group is met by the members that are placed:
+ * `joining`: and those that have MU_POD_PICKED; else without those. Cost: O(live members). */
+bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining);
+
+/* --- group objects (db_group.c), claims (db_claim.c) ---------------------------------------- */
+
+int mu_groups_init(struct mu_db *db); /* MU_ENOMEM: fini is due all the same */
+void mu_groups_fini(struct mu_db *db);
+static inline struct mu_group_rec *mu_group_at(const struct mu_db *db, uint32_t group)
+{
+    return mu_slab_at(&db->groups, group);
+}
+/* The record of an object, there or not. Errors: MU_ENOMEM, MU_ELIMIT. Undone by the other. */
+int mu_group_obtain(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
+                    struct mu_str name, uint32_t *group);
+void mu_group_drop_if_unused(struct mu_db *db, uint32_t group);
+
+int mu_claims_init(struct mu_db *db); /* as above */
+void mu_claims_fini(struct mu_db *db);
+static inline const uint32_t *mu_claim_words(const struct mu_db *db, uint32_t claim)
+{
+    return ((const struct mu_claim_rec *)mu_slab_at(&db->claims, claim))->words;
+}
+/* What a pod states, with a reference; MU_NONE: nothing. Its names are within bounds. Errors:
+ * MU_ENOMEM, MU_ELIMIT. */
+int mu_claim_obtain(struct mu_db *db, const struct mu_gang_ref *ref, uint32_t *claim);
+void mu_claim_unref(struct mu_db *db, uint32_t claim);
 
 /* --- censuses (db_census.c, db_topology.c, db_census_copy.c, db_census_audit.c) -------------- */
 

@@ -9,6 +9,7 @@
 #define MU_GANGS_MAX           (1u << 23)
 #define MU_GANG_MEMBERS_MAX    (1u << 14)
 #define MU_SUBGROUPS_MAX       64u
+#define MU_CLAIMS_MAX          MU_GANGS_MAX /* different things that pods state about gangs */
 #define MU_CLASSES_MAX         (1u << 20)
 #define MU_LABEL_SETS_MAX      (1u << 20)
 #define MU_TAINT_SETS_MAX      (1u << 16)

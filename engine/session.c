@@ -120,6 +120,8 @@ static bool admit(struct mu_session *session, struct mu_attempt *a)
         return true;
     if (row->blocked_count > 0) {
         enum mu_wait_kind kind = row->blocked_rules != 0 ? MU_WAIT_UNBUILT : MU_WAIT_GATED;
+        if (row->blocked_rules == MU_RULE_GANG_OBJECT)
+            kind = MU_WAIT_OBJECT;
         mu_session_wait(session, a->gang, kind)->rules = row->blocked_rules;
         return false;
     }

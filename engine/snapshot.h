@@ -77,8 +77,11 @@ struct mu_gang_member {
     uint32_t held_generation;
     uint16_t held_devices; /* of them, where the held room has any */
 };
+/* Several sub-groups with minima: each that must have members is here, with none as well. */
+#define MU_MIN_NONE UINT32_MAX
 struct mu_gang_subgroup {
-    uint32_t min;          /* members of this sub-group that must run; 0: all of them */
+    uint32_t min;          /* members of this sub-group that must run; 0: all of them; MU_MIN_NONE:
+                            * none, they count for the gang's size alone */
     uint32_t placed;       /* members bound, or in the ledger on their way to it */
     uint32_t member_begin; /* its pending members: members[member_begin .. +member_count) */
     uint32_t member_count; /* in canonical order: created, then UID */
@@ -88,6 +91,8 @@ static inline uint32_t mu_gang_subgroup_need(const struct mu_gang_subgroup *subg
 {
     if (subgroup->min == 0)
         return subgroup->member_count;
+    if (subgroup->min == MU_MIN_NONE)
+        return 0;
     return subgroup->min > subgroup->placed ? subgroup->min - subgroup->placed : 0;
 }
 /* Immutable; rebuilt by the writer when the gang changes, reclaimed by generation. */
@@ -146,8 +151,9 @@ enum {
 };
 struct mu_gang_row {
     uint32_t flags;
-    uint32_t generation;       /* of this row's occupant */
-    uint32_t revision;         /* moves with anything about the gang but its members' versions */
+    uint32_t generation; /* of this row's occupant */
+    uint32_t revision;   /* moves with anything about the gang but its members' versions */
+    /* Its group object's; or else: */
     int32_t priority;          /* lowest of its members: what it may preempt by */
     int32_t priority_high;     /* highest of them: what it is a victim by */
     struct mu_symbol pack_key; /* all members in one domain of this label; symbol 0: anywhere */
@@ -161,6 +167,7 @@ struct mu_gang_row {
     uint32_t bound_count;      /* of those: seen bound, or confirmed by the server */
     uint32_t blocked_count;    /* live members that are gated or use unbuilt rules */
     uint32_t blocked_rules;    /* union of their enum mu_rule; 0 with blocked_count: gates only */
+    uint32_t timeout_s;        /* for a part that is bound to be completed; 0: not stated */
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
 };
 

@@ -92,6 +92,7 @@ bool mu_verdict_may_preempt(enum mu_verdict_kind kind);
 #define MU_WAIT_LIST(X)                                                                            \
     X(MU_WAIT_NONE, "not waiting")                                                                 \
     X(MU_WAIT_MEMBERS, "gang is incomplete")                                                       \
+    X(MU_WAIT_OBJECT, "the object that describes the gang is missing")                             \
     X(MU_WAIT_QUIET, "waiting for the gang's quiet time")                                          \
     X(MU_WAIT_GATED, "scheduling gates")                                                           \
     X(MU_WAIT_UNBUILT, "uses a rule that is not built yet")                                        \

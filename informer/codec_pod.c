@@ -357,17 +357,6 @@ static int put_tolerations(struct mu_pod_reader *r)
     return 0;
 }
 
-/* Gangs that the engine cannot place yet: it knows no group objects, no minima of sub-groups, no
- * domains. */
-static void hold_back(struct mu_pod_object *pod)
-{
-    const struct mu_gang_ref *gang = &pod->gang;
-    if (mu_gang_has_object(gang->source) && gang->size == 0)
-        pod->unbuilt |= MU_RULE_GANG_OBJECT;
-    if (gang->subgroup_count > 0 || gang->pack_key.len > 0 || gang->waiting_only)
-        pod->unbuilt |= MU_RULE_GANG_DIALECT;
-}
-
 /* What the pod says about its gang. A problem is told as others are: the pod waits with it. */
 static int put_gang(struct mu_pod_reader *r)
 {
@@ -390,7 +379,6 @@ static int put_gang(struct mu_pod_reader *r)
     }
     if (mu_dialect_read(&pod, r->arena, &r->out->gang, &r->out->spared, &problem) != 0)
         return mu_pod_no_memory(r, "gang");
-    hold_back(r->out);
     if (problem.rule == 0)
         return 0;
     r->out->unbuilt |= problem.rule;

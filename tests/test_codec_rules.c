@@ -123,7 +123,7 @@ static void test_pod_rules__gangs__native_and_other_dialects(void **state)
     kit->spec.schedulinggroup = &group;
     assert_rule(kit, MU_RULE_GANG_SPEC);
     group.podgroupname = FIXTURE_TEXT("native");
-    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_rule(kit, 0);
     assert_gang(kit, MU_GANG_NATIVE, "native");
     kit->spec.schedulinggroup = NULL;
     kit->spec.workloadref = &workload;
@@ -131,14 +131,14 @@ static void test_pod_rules__gangs__native_and_other_dialects(void **state)
     workload.name = FIXTURE_TEXT("w");
     workload.podgroup = FIXTURE_TEXT("p");
     workload.podgroupreplicakey = FIXTURE_TEXT("r");
-    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_rule(kit, 0);
     assert_gang(kit, MU_GANG_WORKLOAD, "w/p/r");
     kit->spec.workloadref = NULL;
     entries[0].key = FIXTURE_TEXT("scheduling.x-k8s.io/pod-group");
     entries[0].value = FIXTURE_TEXT("g");
     kit->meta.n_labels = 1;
     kit->meta.labels = list;
-    assert_rule(kit, MU_RULE_GANG_OBJECT);
+    assert_rule(kit, 0);
     assert_gang(kit, MU_GANG_COSCHEDULING, "g");
     kit->meta.n_labels = 0;
     entries[0].key = FIXTURE_TEXT("muster.dev/pod-group");

@@ -148,7 +148,7 @@ static void assert_table(const struct row *rows, size_t count)
 
 /* --- one table a dialect --------------------------------------------------------------------- */
 
-static const struct row none[] = {
+static const struct row solo[] = {
     {"", "solo"},
     {"A kubernetes.io/config.seen=x\nA queue=q\nL app=web\nA =", "solo"},
     {"A volcano.sh/task-spec=ps\nA volcano.sh/queue-name=q\nL kai.scheduler/queue=q", "solo"},
@@ -160,7 +160,7 @@ static const struct row none[] = {
 static void test_dialect__nothing_named__gang_of_one(void **state)
 {
     (void)state;
-    ASSERT_TABLE(none);
+    ASSERT_TABLE(solo);
 }
 
 #define OWN   "A muster.dev/pod-group=g\n"

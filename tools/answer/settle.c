@@ -128,11 +128,6 @@ static bool own_words(struct settler *s, const struct mu_pod_view *view,
     }
     if (view->unbuilt == 0)
         return false;
-    if (view->unbuilt == MU_RULE_GANG_OBJECT) {
-        out->reason = MU_PENDING_GANG;
-        out->message = MU_STR("waiting for the object that describes its gang, which is missing");
-        return true;
-    }
     struct mu_report_text *text = mu_report_words_pod(view->unbuilt);
     out->reason = MU_PENDING_UNSUPPORTED;
     if (text != NULL)

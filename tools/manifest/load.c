@@ -177,7 +177,6 @@ static void settle_group(const struct mu_manifest *m, const struct mu_manifest_o
     if (found == MU_INDEX_NONE)
         return;
     const struct mu_manifest_object *group = &m->objects[found];
-    pod->unbuilt &= ~(uint32_t)MU_RULE_GANG_OBJECT;
     if (group->group_unbuilt || (group->group_tasks && group->group_members > group->group_size))
         pod->unbuilt |= MU_RULE_GANG_DIALECT;
     else if (group->group_single)

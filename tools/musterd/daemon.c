@@ -126,6 +126,7 @@ static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, 
     d->waits_logged_ns = now_ns;
     mu_log(MU_LOG_INFO, "gangs wait", MU_F_U64("no_room", stats->waits[MU_WAIT_NO_FIT]),
            MU_F_U64("incomplete", stats->waits[MU_WAIT_MEMBERS]),
+           MU_F_U64("no_object", stats->waits[MU_WAIT_OBJECT]),
            MU_F_U64("quiet_time", stats->waits[MU_WAIT_QUIET]),
            MU_F_U64("claim_open", stats->waits[MU_WAIT_CLAIM]),
            MU_F_U64("gated", stats->waits[MU_WAIT_GATED]),

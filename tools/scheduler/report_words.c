@@ -504,6 +504,9 @@ static void put_wait(struct mu_buf *out, const struct mu_plan_wait *wait,
         (void)mu_buf_append_text(out, " states no size: it waits until no member has arrived for "
                                       "the quiet time");
         break;
+    case MU_WAIT_OBJECT:
+        (void)mu_buf_append_text(out, " waits for the object that describes it, which is missing");
+        break;
     case MU_WAIT_GATED:
         (void)mu_buf_printf(out, " waits for %" PRIu32 " member(s) with scheduling gates",
                             row->blocked_count);
