@@ -105,6 +105,8 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
 /* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a
  * multiple of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
 int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits);
+/* The same by static rules alone, whatever room there is: more can never fit there. */
+int mu_place_may(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits);
 /* *is_short: fewer than `want` such pods find room, had they that of all nodes to themselves; rules
  * about other pods left out, they only make it less. Not within a trial. That is remembered like
  * "fits nowhere", which is its case of want 1. Errors: MU_ENOMEM. Cost: O(1) when known to be

@@ -50,6 +50,25 @@ int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begi
     return error;
 }
 
+int mu_place_may(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits)
+{
+    MU_ASSERT(begin % MU_NODE_CHUNK == 0 && begin < place->snapshot->node_rows);
+    struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
+    *bits = 0;
+    if (known == NULL)
+        return MU_ENOMEM;
+    if (known->nowhere)
+        return 0;
+    int error = mu_place_class_prepare(place, pod.class_ix, known);
+    if (error != 0)
+        return error;
+    *bits = known->mask->bits[0][begin / MU_NODE_CHUNK];
+    for (uint64_t left = mu_place_pinned(known) ? *bits : 0; left != 0; left &= left - 1)
+        if (!mu_place_pinned_to(place, known, begin + (uint32_t)__builtin_ctzll(left)))
+            *bits &= ~(left & -left);
+    return 0;
+}
+
 /* Pods that fit, counted up to `want`: a row that fits counts for one at least, so that no more
  * than `want` of them are divided. */
 static uint32_t slots_count(const struct mu_place *place, const struct mu_place_class *known,

@@ -43,6 +43,8 @@ struct mu_plan_wait {
     uint32_t need;               /* MEMBERS, NO_FIT: the minimum */
     uint32_t rules;              /* UNBUILT: set of enum mu_rule */
     uint64_t until_ns;           /* QUIET: when it counts as complete */
+    struct mu_gang_ix behind;    /* BEHIND: the gang that blocks it. NO_FIT: the last one for which
+                                  * nodes were kept from it; MU_NONE: none were */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
     /* Of UNDECIDED all is said as of NO_FIT, where a class is (it has none if its steps ran out
      * before any member found no node). NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the

@@ -211,6 +211,19 @@ static int gang_place(struct mu_session *session, struct mu_attempt *a)
     return mu_session_wait_no_fit(session, a);
 }
 
+/* Place an admitted gang, or say why not. */
+static int gang_try(struct mu_session *session, struct mu_attempt *a)
+{
+    mu_place_whom(session->place, a->row->priority, (struct mu_gang_ix){a->gang});
+    if (mu_session_memo_recall(session, a))
+        return mu_session_wait_no_fit(session, a);
+    if (mu_session_twin_recall(session, a)) {
+        mu_session_memo_remember(session, a);
+        return mu_session_wait_no_fit(session, a);
+    }
+    return gang_place(session, a);
+}
+
 static int gang_decide(struct mu_session *session, uint32_t gang)
 {
     const struct mu_gang_row *row = &session->snapshot->gangs[gang];
@@ -219,14 +232,14 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
     MU_ASSERT(row->block != NULL);
     if (!admit(session, &a))
         return 0;
-    mu_place_whom(session->place, row->priority, (struct mu_gang_ix){gang});
-    if (mu_session_memo_recall(session, &a))
-        return mu_session_wait_no_fit(session, &a);
-    if (mu_session_twin_recall(session, &a)) {
-        mu_session_memo_remember(session, &a);
-        return mu_session_wait_no_fit(session, &a);
+    if (session->blocked_by.v != MU_NONE) {
+        mu_session_wait(session, gang, MU_WAIT_BEHIND)->behind = session->blocked_by;
+        return 0;
     }
-    return gang_place(session, &a);
+    uint32_t waits = session->plan->wait_count;
+    int error = gang_try(session, &a);
+    return error == 0 && session->plan->wait_count > waits ? mu_session_held_up(session, &a)
+                                                           : error;
 }
 
 /* ---- a run -------------------------------------------------------------------------------- */
@@ -263,6 +276,9 @@ static int run(struct mu_session *session)
     session->plan->waits = session->waits;
     session->plan->next_ns = UINT64_MAX;
     session->misfit.gang = MU_NONE;
+    session->blocked_by.v = session->kept_for.v = MU_NONE;
+    session->kept_rows = NULL;
+    session->reservation_count = 0;
     session->search_left = SEARCH_STEPS_PER_RUN;
     session->kept.refusals = NULL;
     struct mu_queue queue = {0, NULL};

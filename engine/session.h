@@ -22,6 +22,10 @@
  * mu_place_domains). One that need not (no MU_GANG_PACK_REQUIRED) is laid out anywhere where no
  * domain takes it.
  *
+ * A gang without room lets those behind it in the queue go ahead; one that has waited for long has
+ * nodes kept from them (engine/session_reserve.c says which), so that they cannot starve it. Strict,
+ * it blocks them: all that could be tried behind it wait (MU_WAIT_BEHIND).
+ *
  * Where greedy fails, the answer is FIT (it is placed, in another way), NO (MU_WAIT_NO_FIT: no way
  * exists) or UNDECIDED: neither was found within a budget of steps, or the search does not cover
  * the gang, which then was laid out in four ways. It covers members of up to 16 classes, each
@@ -48,6 +52,9 @@ struct mu_session_config {
     uint32_t gang_step_budget; /* picks per gang before UNDECIDED; 0: default, which no gang within
                                 * MU_GANG_MEMBERS_MAX reaches */
     size_t arena_bytes_max;    /* of a plan and its making; 0: default */
+    bool strict;               /* a gang without room blocks all behind it */
+    uint64_t reserve_after_ns; /* nodes are kept for a gang that has waited so long for room since
+                                * its last member came; 0: never */
 };
 
 struct mu_session; /* opaque; one thread */

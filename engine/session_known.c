@@ -41,6 +41,9 @@ bool mu_session_memo_recall(struct mu_session *session, struct mu_attempt *a)
         return false;
     /* Who is nominated to a node and was placed on another leaves more room, not less. */
     bool shrunk = snapshot->nominated_count == 0 || mu_place_untouched(session->place);
+    /* Without the nodes that are kept for others a mixed gang may be told something else. */
+    if (!memo->uniform && mu_place_is_within(session->place))
+        return false;
     bool holds = memo->uniform ? shrunk && memo->static_generation == snapshot->static_generation &&
                                      memo->capacity_generation == snapshot->capacity_generation
                                : memo->snapshot_generation == snapshot->generation &&
@@ -69,7 +72,7 @@ bool mu_session_uniform(const struct mu_session *session, const struct mu_attemp
 
 void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a)
 {
-    if (!mu_place_untouched(session->place) || a->search_cut)
+    if (!mu_place_untouched(session->place) || a->search_cut || mu_place_is_within(session->place))
         return;
     void *array = session->memos;
     uint32_t cap = session->memo_cap;

@@ -6,6 +6,7 @@
  *   session.c         life, the run over the queue, admission, the plan
  *   session_layout.c  laying a gang out: in which order its members come, and onto which nodes
  *   session_topology.c  within one domain of a node label
+ *   session_reserve.c what a gang without room means for those behind it
  *   session_search.c  whether any way exists, where those that are tried fail
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
  *   session_wait.c    why a gang waits, for the plan
@@ -84,6 +85,10 @@ struct mu_session {
     uint64_t now_ns;
     struct mu_session_misfit misfit;
     struct mu_session_refusals kept;
+    struct mu_gang_ix blocked_by; /* strict; MU_NONE: nobody */
+    uint64_t *kept_rows;          /* kept for gangs before: a bit per row; NULL: none are */
+    struct mu_gang_ix kept_for;   /* the last one of them; MU_NONE: none */
+    uint32_t reservation_count;
     struct mu_gang_ix costliest;
     uint64_t costliest_looks;
     struct mu_plan *plan;
@@ -171,6 +176,12 @@ uint32_t mu_session_topology(const struct mu_snapshot *snapshot, struct mu_symbo
 /* Place the members beyond, each on its own: in the domain of the gang where it is laid out in one,
  * and then, if it need not stay there, anywhere. Errors: MU_ENOMEM. */
 int mu_session_place_beyond(struct mu_session *session, struct mu_attempt *a);
+
+/* ---- those behind (session_reserve.c) ---- */
+
+/* The gang waits for room, or is undecided: what follows from it for the rest of the run. Errors:
+ * MU_ENOMEM. Cost: O(1), and O(rows * classes + rows log rows) where nodes are kept for it. */
+int mu_session_held_up(struct mu_session *session, const struct mu_attempt *a);
 
 /* ---- searching (session_search.c) ---- */
 

@@ -21,6 +21,7 @@ struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
         .gang = {gang},
         .gang_generation = session->snapshot->gangs[gang].generation,
         .kind = kind,
+        .behind = {MU_NONE},
         .class_ix = {MU_NONE},
         .nodes_by_verdict = no_counts,
         .nodes_by_reason = no_counts,
@@ -60,6 +61,7 @@ int mu_session_wait_no_fit(struct mu_session *session, const struct mu_attempt *
         return error;
     struct mu_plan_wait *wait =
         mu_session_wait(session, a->gang, a->undecided ? MU_WAIT_UNDECIDED : MU_WAIT_NO_FIT);
+    wait->behind = session->kept_for;
     wait->have = a->row->placed_count;
     wait->need = a->size;
     wait->class_ix = a->failed.class_ix;

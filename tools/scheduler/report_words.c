@@ -492,7 +492,7 @@ static int put_no_fit(struct mu_report_words *w, struct mu_buf *out, struct mu_d
     return 0;
 }
 
-static void put_wait(struct mu_buf *out, const struct mu_plan_wait *wait,
+static void put_wait(struct mu_buf *out, struct mu_db *db, const struct mu_plan_wait *wait,
                      const struct mu_gang_row *row)
 {
     switch (wait->kind) {
@@ -520,6 +520,11 @@ static void put_wait(struct mu_buf *out, const struct mu_plan_wait *wait,
         break;
     case MU_WAIT_CLAIM:
         (void)mu_buf_append_text(out, " waits for the answer to its first binding");
+        break;
+    case MU_WAIT_BEHIND:
+        (void)mu_buf_printf(out, " waits behind gang %.*s/%.*s, which has no room",
+                            MU_STR_ARGS(mu_db_gang_ns(db, wait->behind)),
+                            MU_STR_ARGS(mu_db_gang_name(db, wait->behind)));
         break;
     case MU_WAIT_UNDECIDED:
         (void)mu_buf_append_text(out, " was not decided within the step budget of a session");
@@ -562,7 +567,7 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
     (void)mu_buf_printf(&out, "gang %.*s/%.*s", MU_STR_ARGS(mu_db_gang_ns(db, wait->gang)),
                         MU_STR_ARGS(mu_db_gang_name(db, wait->gang)));
     if (words == NULL)
-        put_wait(&out, wait, row);
+        put_wait(&out, db, wait, row);
     else if (put_no_fit(w, &out, db, wait, words) != 0)
         out.failed = MU_ENOMEM;
     if (words != NULL && wait->kind == MU_WAIT_UNDECIDED)
