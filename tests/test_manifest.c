@@ -2,6 +2,7 @@
  * defaults make of objects. */
 #include "tests/manifest_kit.h"
 
+#include "tools/manifest/limits.h"
 #include "tools/manifest/split.h"
 
 /* ---- cutting ------------------------------------------------------------------------------ */
@@ -155,132 +156,177 @@ static void test_manifest_read__wrong_types__field_and_its_line(void **state)
               "f:5: Node n: spec.taints[0].key: expected a string, found a number: quote it\n");
 }
 
+/* Line, field and problem. */
+struct need_case {
+    const char *spec, *expected;
+};
+static const struct need_case need_cases[] = {
+    {"  restartPolicy: Never\n", "4: Pod default/p: spec.containers: expected at least one"},
+    {CONTAINER "  nodeName: n1\n  schedulingGates: [{name: a}]\n",
+     "6: Pod default/p: spec.nodeName: expected none while there are schedulingGates"},
+    {"  containers:\n  - resources:\n      requests: {cpu: -1}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.cpu: '-1' is negative; expected "
+     "at least 0"},
+    {"  containers:\n  - resources:\n      requests: {cpus: 1}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.cpus: 'cpus' is not a resource; "
+     "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
+    {"  containers:\n  - resources:\n      limits: {hugepages-2Mi: 4Mi, gpu: 1}\n",
+     "7: Pod default/p: spec.containers[0].resources.limits.gpu: 'gpu' is not a resource; "
+     "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
+    {"  containers:\n  - resources:\n      requests: {memory: 8Ei}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.memory: '8Ei' is beyond all "
+     "bounds; expected less than 2^63"},
+    {"  containers:\n  - resources:\n      requests: {cpu: 10P}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.cpu: '10P' is beyond all "
+     "bounds; expected less than 2^63 thousandths"},
+    {"  containers:\n  - resources:\n      requests: {cpu: 2}\n      limits: {cpu: 1500m}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.cpu: expected at most its limit, "
+     "1500m"},
+    {"  containers:\n  - resources:\n      requests: {x.com/gpu: 1}\n      limits: {x.com/gpu: "
+     "2}\n",
+     "7: Pod default/p: spec.containers[0].resources.requests.x.com/gpu: expected as much as "
+     "its limit, 2"},
+    {CONTAINER "  resources:\n    requests: {memory: 2Gi}\n    limits: {memory: 1Gi}\n",
+     "7: Pod default/p: spec.resources.requests.memory: expected at most its limit, 1Gi"},
+    {"  containers:\n  - resources:\n      limits: {nvidia.com/gpu: 500m}\n",
+     "7: Pod default/p: spec.containers[0].resources.limits.nvidia.com/gpu: '500m' is no whole "
+     "number, which what is counted in pieces must be"},
+    {CONTAINER "  overhead: {x.com/gpu: 0.5}\n",
+     "6: Pod default/p: spec.overhead.x.com/gpu: '0.5' is no whole number, which what is "
+     "counted in pieces must be"},
+    {"  containers:\n  - name: c\n  - name: d\n  - name: c\n",
+     "8: Pod default/p: spec.containers[2].name: 'c' is the name of an earlier one"},
+    {CONTAINER "  initContainers:\n  - name: c\n",
+     "7: Pod default/p: spec.initContainers[0].name: 'c' is the name of an earlier one"},
+    {"  containers:\n  - ports:\n    - hostPort: 70000\n",
+     "7: Pod default/p: spec.containers[0].ports[0].hostPort: 70000; expected 1 to 65535"},
+    {"  containers:\n  - ports:\n    - {containerPort: 1, protocol: ICMP}\n",
+     "7: Pod default/p: spec.containers[0].ports[0].protocol: 'ICMP' is none; expected TCP, "
+     "UDP or SCTP"},
+    {CONTAINER "  nodeSelector: {a b: x}\n",
+     "6: Pod default/p: spec.nodeSelector.a b: 'a b' is not a label key; expected "
+     "[prefix/]name"},
+    {CONTAINER "  nodeSelector: {a: x y}\n",
+     "6: Pod default/p: spec.nodeSelector.a: 'x y' is not a label value; expected at most 63 "
+     "letters, digits, '-', '_' and '.'"},
+    {CONTAINER "  tolerations: [{key: a, operator: Exist}]\n",
+     "6: Pod default/p: spec.tolerations[0].operator: 'Exist' is none; expected Equal, Exists, "
+     "Lt or Gt"},
+    {CONTAINER "  tolerations: [{key: a, effect: Never}]\n",
+     "6: Pod default/p: spec.tolerations[0].effect: 'Never' is none; expected NoSchedule, "
+     "PreferNoSchedule or NoExecute"},
+    {CONTAINER "  tolerations: [{key: a, operator: Exists, value: b}]\n",
+     "6: Pod default/p: spec.tolerations[0].value: expected none with Exists"},
+    {CONTAINER "  tolerations: [{value: b}]\n",
+     "6: Pod default/p: spec.tolerations[0].operator: expected Exists, since there is no key"},
+    {CONTAINER "  tolerations: [{key: a b}]\n",
+     "6: Pod default/p: spec.tolerations[0].key: 'a b' is not a taint's key; expected "
+     "[prefix/]name"},
+    {CONTAINER "  affinity:\n    nodeAffinity:\n"
+               "      requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}\n",
+     "8: Pod default/p: "
+     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+     "nodeSelectorTerms: expected at least one"},
+    {CONTAINER "  affinity:\n    nodeAffinity:\n"
+               "      requiredDuringSchedulingIgnoredDuringExecution:\n"
+               "        nodeSelectorTerms:\n"
+               "        - matchExpressions: [{key: a, operator: Is}]\n",
+     "10: Pod default/p: "
+     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+     "nodeSelectorTerms[0].matchExpressions[0].operator: 'Is' is none; expected In, NotIn, "
+     "Exists, DoesNotExist, Gt or Lt"},
+    {CONTAINER "  affinity:\n    nodeAffinity:\n"
+               "      requiredDuringSchedulingIgnoredDuringExecution:\n"
+               "        nodeSelectorTerms:\n"
+               "        - matchExpressions: [{key: a, operator: Gt, values: ['1', '2']}]\n",
+     "10: Pod default/p: "
+     "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
+     "nodeSelectorTerms[0].matchExpressions[0].values: expected one with Gt"},
+    {CONTAINER "  affinity:\n    nodeAffinity:\n"
+               "      preferredDuringSchedulingIgnoredDuringExecution:\n"
+               "      - {weight: 0, preference: {}}\n",
+     "9: Pod default/p: "
+     "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: 0; "
+     "expected 1 to 100"},
+    {CONTAINER "  affinity:\n    nodeAffinity:\n"
+               "      preferredDuringSchedulingIgnoredDuringExecution:\n"
+               "      - weight: 1\n        preference:\n"
+               "          matchFields: [{key: spec.x, operator: In, values: [a]}]\n",
+     "11: Pod default/p: "
+     "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference."
+     "matchFields[0].key: 'spec.x' is no field to match; expected metadata.name"},
+    {CONTAINER "  affinity:\n    podAffinity:\n"
+               "      requiredDuringSchedulingIgnoredDuringExecution:\n"
+               "      - labelSelector: {}\n",
+     "9: Pod default/p: "
+     "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: "
+     "expected a label key of nodes"},
+    {CONTAINER "  affinity:\n    podAntiAffinity:\n"
+               "      requiredDuringSchedulingIgnoredDuringExecution:\n"
+               "      - topologyKey: zone\n        labelSelector:\n"
+               "          matchExpressions: [{key: a, operator: Gt, values: ['1']}]\n",
+     "11: Pod default/p: "
+     "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]."
+     "labelSelector.matchExpressions[0].operator: 'Gt' is none; expected In, NotIn, Exists or "
+     "DoesNotExist"},
+    {CONTAINER "  affinity:\n    podAntiAffinity:\n"
+               "      preferredDuringSchedulingIgnoredDuringExecution:\n"
+               "      - weight: 101\n        podAffinityTerm: {topologyKey: a}\n",
+     "9: Pod default/p: "
+     "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: "
+     "101; expected 1 to 100"},
+    {CONTAINER "  topologySpreadConstraints: [{topologyKey: a, maxSkew: 0}]\n",
+     "6: Pod default/p: spec.topologySpreadConstraints[0].maxSkew: 0; expected at least 1"},
+    {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
+               "    whenUnsatisfiable: Maybe\n",
+     "9: Pod default/p: spec.topologySpreadConstraints[0].whenUnsatisfiable: 'Maybe' is none; "
+     "expected DoNotSchedule or ScheduleAnyway"},
+    {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
+               "    whenUnsatisfiable: DoNotSchedule\n    minDomains: -1\n",
+     "10: Pod default/p: spec.topologySpreadConstraints[0].minDomains: -1; expected at least "
+     "1, "
+     "with DoNotSchedule alone"},
+    {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
+               "    whenUnsatisfiable: DoNotSchedule\n    nodeTaintsPolicy: Maybe\n",
+     "10: Pod default/p: spec.topologySpreadConstraints[0].nodeTaintsPolicy: 'Maybe' is none; "
+     "expected Honor or Ignore"},
+    {CONTAINER "  priorityClassName: none\n",
+     "1: Pod default/p: spec.priorityClassName: 'none' is no PriorityClass of the input"},
+};
+
 static void test_manifest_read__what_placing_needs__one_line_an_object(void **state)
 {
-    static const struct {
-        const char *spec, *expected; /* line, field and problem */
-    } cases[] = {
-        {"  restartPolicy: Never\n", "4: Pod default/p: spec.containers: expected at least one"},
-        {CONTAINER "  nodeName: n1\n  schedulingGates: [{name: a}]\n",
-         "6: Pod default/p: spec.nodeName: expected none while there are schedulingGates"},
-        {"  containers:\n  - resources:\n      requests: {cpu: -1}\n",
-         "7: Pod default/p: spec.containers[0].resources.requests.cpu: '-1' is negative; expected "
-         "at least 0"},
-        {"  containers:\n  - resources:\n      requests: {cpus: 1}\n",
-         "7: Pod default/p: spec.containers[0].resources.requests.cpus: 'cpus' is not a resource; "
-         "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
-        {"  containers:\n  - resources:\n      limits: {hugepages-2Mi: 4Mi, gpu: 1}\n",
-         "7: Pod default/p: spec.containers[0].resources.limits.gpu: 'gpu' is not a resource; "
-         "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
-        {"  containers:\n  - resources:\n      requests: {memory: 8Ei}\n",
-         "7: Pod default/p: spec.containers[0].resources.requests.memory: '8Ei' is beyond all "
-         "bounds; expected less than 2^63"},
-        {"  containers:\n  - resources:\n      requests: {cpu: 10P}\n",
-         "7: Pod default/p: spec.containers[0].resources.requests.cpu: '10P' is beyond all "
-         "bounds; expected less than 2^63 thousandths"},
-        {"  containers:\n  - ports:\n    - hostPort: 70000\n",
-         "7: Pod default/p: spec.containers[0].ports[0].hostPort: 70000; expected 1 to 65535"},
-        {"  containers:\n  - ports:\n    - {containerPort: 1, protocol: ICMP}\n",
-         "7: Pod default/p: spec.containers[0].ports[0].protocol: 'ICMP' is none; expected TCP, "
-         "UDP or SCTP"},
-        {CONTAINER "  nodeSelector: {a b: x}\n",
-         "6: Pod default/p: spec.nodeSelector.a b: 'a b' is not a label key; expected "
-         "[prefix/]name"},
-        {CONTAINER "  nodeSelector: {a: x y}\n",
-         "6: Pod default/p: spec.nodeSelector.a: 'x y' is not a label value; expected at most 63 "
-         "letters, digits, '-', '_' and '.'"},
-        {CONTAINER "  tolerations: [{key: a, operator: Exist}]\n",
-         "6: Pod default/p: spec.tolerations[0].operator: 'Exist' is none; expected Equal, Exists, "
-         "Lt or Gt"},
-        {CONTAINER "  tolerations: [{key: a, effect: Never}]\n",
-         "6: Pod default/p: spec.tolerations[0].effect: 'Never' is none; expected NoSchedule, "
-         "PreferNoSchedule or NoExecute"},
-        {CONTAINER "  tolerations: [{key: a, operator: Exists, value: b}]\n",
-         "6: Pod default/p: spec.tolerations[0].value: expected none with Exists"},
-        {CONTAINER "  tolerations: [{value: b}]\n",
-         "6: Pod default/p: spec.tolerations[0].operator: expected Exists, since there is no key"},
-        {CONTAINER "  tolerations: [{key: a b}]\n",
-         "6: Pod default/p: spec.tolerations[0].key: 'a b' is not a taint's key; expected "
-         "[prefix/]name"},
-        {CONTAINER
-         "  affinity:\n    nodeAffinity:\n"
-         "      requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: []}\n",
-         "8: Pod default/p: "
-         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
-         "nodeSelectorTerms: expected at least one"},
-        {CONTAINER "  affinity:\n    nodeAffinity:\n"
-                   "      requiredDuringSchedulingIgnoredDuringExecution:\n"
-                   "        nodeSelectorTerms:\n"
-                   "        - matchExpressions: [{key: a, operator: Is}]\n",
-         "10: Pod default/p: "
-         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
-         "nodeSelectorTerms[0].matchExpressions[0].operator: 'Is' is none; expected In, NotIn, "
-         "Exists, DoesNotExist, Gt or Lt"},
-        {CONTAINER "  affinity:\n    nodeAffinity:\n"
-                   "      requiredDuringSchedulingIgnoredDuringExecution:\n"
-                   "        nodeSelectorTerms:\n"
-                   "        - matchExpressions: [{key: a, operator: Gt, values: ['1', '2']}]\n",
-         "10: Pod default/p: "
-         "spec.affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution."
-         "nodeSelectorTerms[0].matchExpressions[0].values: expected one with Gt"},
-        {CONTAINER "  affinity:\n    nodeAffinity:\n"
-                   "      preferredDuringSchedulingIgnoredDuringExecution:\n"
-                   "      - {weight: 0, preference: {}}\n",
-         "9: Pod default/p: "
-         "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: 0; "
-         "expected 1 to 100"},
-        {CONTAINER "  affinity:\n    nodeAffinity:\n"
-                   "      preferredDuringSchedulingIgnoredDuringExecution:\n"
-                   "      - weight: 1\n        preference:\n"
-                   "          matchFields: [{key: spec.x, operator: In, values: [a]}]\n",
-         "11: Pod default/p: "
-         "spec.affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].preference."
-         "matchFields[0].key: 'spec.x' is no field to match; expected metadata.name"},
-        {CONTAINER "  affinity:\n    podAffinity:\n"
-                   "      requiredDuringSchedulingIgnoredDuringExecution:\n"
-                   "      - labelSelector: {}\n",
-         "9: Pod default/p: "
-         "spec.affinity.podAffinity.requiredDuringSchedulingIgnoredDuringExecution[0].topologyKey: "
-         "expected a label key of nodes"},
-        {CONTAINER "  affinity:\n    podAntiAffinity:\n"
-                   "      requiredDuringSchedulingIgnoredDuringExecution:\n"
-                   "      - topologyKey: zone\n        labelSelector:\n"
-                   "          matchExpressions: [{key: a, operator: Gt, values: ['1']}]\n",
-         "11: Pod default/p: "
-         "spec.affinity.podAntiAffinity.requiredDuringSchedulingIgnoredDuringExecution[0]."
-         "labelSelector.matchExpressions[0].operator: 'Gt' is none; expected In, NotIn, Exists or "
-         "DoesNotExist"},
-        {CONTAINER "  affinity:\n    podAntiAffinity:\n"
-                   "      preferredDuringSchedulingIgnoredDuringExecution:\n"
-                   "      - weight: 101\n        podAffinityTerm: {topologyKey: a}\n",
-         "9: Pod default/p: "
-         "spec.affinity.podAntiAffinity.preferredDuringSchedulingIgnoredDuringExecution[0].weight: "
-         "101; expected 1 to 100"},
-        {CONTAINER "  topologySpreadConstraints: [{topologyKey: a, maxSkew: 0}]\n",
-         "6: Pod default/p: spec.topologySpreadConstraints[0].maxSkew: 0; expected at least 1"},
-        {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
-                   "    whenUnsatisfiable: Maybe\n",
-         "9: Pod default/p: spec.topologySpreadConstraints[0].whenUnsatisfiable: 'Maybe' is none; "
-         "expected DoNotSchedule or ScheduleAnyway"},
-        {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
-                   "    whenUnsatisfiable: DoNotSchedule\n    minDomains: -1\n",
-         "10: Pod default/p: spec.topologySpreadConstraints[0].minDomains: -1; expected at least "
-         "1, "
-         "with DoNotSchedule alone"},
-        {CONTAINER "  topologySpreadConstraints:\n  - topologyKey: a\n    maxSkew: 1\n"
-                   "    whenUnsatisfiable: DoNotSchedule\n    nodeTaintsPolicy: Maybe\n",
-         "10: Pod default/p: spec.topologySpreadConstraints[0].nodeTaintsPolicy: 'Maybe' is none; "
-         "expected Honor or Ignore"},
-        {CONTAINER "  priorityClassName: none\n",
-         "1: Pod default/p: spec.priorityClassName: 'none' is no PriorityClass of the input"},
-    };
     (void)state;
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+    for (size_t i = 0; i < sizeof need_cases / sizeof need_cases[0]; i++) {
         char text[2048], expected[1024];
-        (void)snprintf(text, sizeof text, POD_HEAD "%s", cases[i].spec);
-        (void)snprintf(expected, sizeof expected, "f:%s\n", cases[i].expected);
+        (void)snprintf(text, sizeof text, POD_HEAD "%s", need_cases[i].spec);
+        (void)snprintf(expected, sizeof expected, "f:%s\n", need_cases[i].expected);
         complains(text, expected);
     }
+}
+
+/* What would be compared with each other is bounded. */
+static void test_manifest_read__endless_lists__one_line_an_object(void **state)
+{
+    struct mu_buf text = {.max = 0};
+    (void)state;
+    assert_int_equal(mu_buf_append_text(&text, POD_HEAD "  containers:\n"), 0);
+    for (uint32_t i = 0; i <= MU_MANIFEST_CONTAINERS_MAX; i++)
+        assert_int_equal(mu_buf_printf(&text, "  - name: c%u\n", i), 0);
+    assert_int_equal(mu_buf_append(&text, "", 1), 0);
+    complains((const char *)text.data,
+              "f:5: Pod default/p: spec.containers: 10241 with init containers; expected at most "
+              "10240\n");
+    mu_buf_clear(&text);
+    assert_int_equal(mu_buf_append_text(&text, POD_HEAD CONTAINER "  resources:\n    limits:\n"),
+                     0);
+    for (uint32_t i = 0; i <= MU_MANIFEST_RESOURCES_MAX; i++)
+        assert_int_equal(mu_buf_printf(&text, "      x.com/r%u: 1\n", i), 0);
+    assert_int_equal(mu_buf_append(&text, "", 1), 0);
+    complains((const char *)text.data,
+              "f:6: Pod default/p: spec.resources.requests: 257 here or among the limits; expected "
+              "at most 256\n");
+    mu_buf_fini(&text);
 }
 
 static void test_manifest_read__names_and_nodes__one_line_an_object(void **state)
@@ -585,6 +631,7 @@ int main(void)
         cmocka_unit_test(test_manifest_read__wrong_grammar__file_and_line),
         cmocka_unit_test(test_manifest_read__wrong_types__field_and_its_line),
         cmocka_unit_test(test_manifest_read__what_placing_needs__one_line_an_object),
+        cmocka_unit_test(test_manifest_read__endless_lists__one_line_an_object),
         cmocka_unit_test(test_manifest_read__names_and_nodes__one_line_an_object),
         cmocka_unit_test(test_manifest_read__values_of_annotations__one_line_an_object),
         cmocka_unit_test(test_manifest_read__names_nobody_knows__a_line_each),

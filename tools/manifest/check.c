@@ -10,8 +10,10 @@
 #include "engine/resource.h"
 #include "informer/dialect.h"
 #include "tools/kubesim/validate.h"
+#include "tools/manifest/limits.h"
 
 #define WORD_MAX 80 /* of a value in a complaint */
+#define NANOS    1000000000u
 
 static bool empty(const char *text)
 {
@@ -85,6 +87,20 @@ static bool check_labels(const struct at *a, Kube__StringEntry *const *labels, s
     return true;
 }
 
+bool mu_check_known_resource(const char *name)
+{
+    static const char *const known[] = {"cpu", "memory", "ephemeral-storage", NULL};
+    return strchr(shown(name), '/') != NULL || one_of(name, known) ||
+           mu_str_starts_with(mu_str_of(name), MU_STR("hugepages-"));
+}
+
+/* Devices and the like: what has a domain in front that is not Kubernetes' own. */
+static bool is_extended(const char *name)
+{
+    return strchr(shown(name), '/') != NULL &&
+           strstr(name, "kubernetes.io/") == NULL; /* node.kubernetes.io/ and so on as well */
+}
+
 static bool check_quantities(const struct at *a, Kube__QuantityEntry *const *entries, size_t count)
 {
     char field[WORD_MAX + 4];
@@ -98,19 +114,16 @@ static bool check_quantities(const struct at *a, Kube__QuantityEntry *const *ent
                        WORD_MAX, text);
         if (q.negative)
             return bad(a, field, "'%.*s' is negative; expected at least 0", WORD_MAX, text);
+        if (is_extended(entries[i]->key) && q.nanos % NANOS != 0)
+            return bad(a, field,
+                       "'%.*s' is no whole number, which what is counted in pieces must be",
+                       WORD_MAX, text);
         bool cpu = is(entries[i]->key, "cpu");
         if ((cpu ? mu_quantity_milli_value(&q) : mu_quantity_value(&q)) >= MU_AMOUNT_MAX)
             return bad(a, field, "'%.*s' is beyond all bounds; expected less than 2^63%s", WORD_MAX,
                        text, cpu ? " thousandths" : "");
     }
     return true;
-}
-
-bool mu_check_known_resource(const char *name)
-{
-    static const char *const known[] = {"cpu", "memory", "ephemeral-storage", NULL};
-    return strchr(shown(name), '/') != NULL || one_of(name, known) ||
-           mu_str_starts_with(mu_str_of(name), MU_STR("hugepages-"));
 }
 
 /* Of what a pod asks for: without a domain in front, names are Kubernetes' own. */
@@ -349,6 +362,43 @@ static bool check_spreads(struct mu_check *c, const Kube__PodSpec *spec)
 
 /* ---- pods --------------------------------------------------------------------------------- */
 
+/* The quantity of that name, which was checked before. Of two the last one counts. */
+static const char *find_quantity(Kube__QuantityEntry *const *entries, size_t count,
+                                 const char *name, struct mu_quantity *out)
+{
+    const char *text = NULL;
+    for (size_t i = 0; i < count; i++)
+        if (is(entries[i]->key, name))
+            text = entries[i]->value == NULL ? "" : shown(entries[i]->value->string);
+    return text != NULL && mu_quantity_parse(mu_str_of(text), out, NULL) == 0 ? text : NULL;
+}
+
+/* Requests within their limits; of what cannot be overcommitted they are the limits. */
+static bool check_limits(const struct at *a, const Kube__ResourceRequirements *resources)
+{
+    char field[WORD_MAX + 4];
+    size_t most_of =
+        resources->n_requests > resources->n_limits ? resources->n_requests : resources->n_limits;
+    if (most_of > MU_MANIFEST_RESOURCES_MAX)
+        return bad(a, "", "%zu here or among the limits; expected at most %u", most_of,
+                   MU_MANIFEST_RESOURCES_MAX);
+    for (size_t i = 0; i < resources->n_requests; i++) {
+        const char *name = shown(resources->requests[i]->key);
+        bool exact = is_extended(name) || mu_str_starts_with(mu_str_of(name), MU_STR("hugepages-"));
+        struct mu_quantity asked, most;
+        const char *limit = find_quantity(resources->limits, resources->n_limits, name, &most);
+        if (limit == NULL ||
+            find_quantity(resources->requests, resources->n_requests, name, &asked) == NULL)
+            continue;
+        (void)snprintf(field, sizeof field, ".%.*s", WORD_MAX, name);
+        if (exact && asked.nanos != most.nanos)
+            return bad(a, field, "expected as much as its limit, %.*s", WORD_MAX, limit);
+        if (asked.nanos > most.nanos)
+            return bad(a, field, "expected at most its limit, %.*s", WORD_MAX, limit);
+    }
+    return true;
+}
+
 static bool check_resources(struct mu_check *c, const char *path,
                             const Kube__ResourceRequirements *resources)
 {
@@ -357,7 +407,8 @@ static bool check_resources(struct mu_check *c, const char *path,
     struct at requests = at(c, "%s.requests", path);
     struct at limits = at(c, "%s.limits", path);
     return check_asked(&requests, resources->requests, resources->n_requests) &&
-           check_asked(&limits, resources->limits, resources->n_limits);
+           check_asked(&limits, resources->limits, resources->n_limits) &&
+           check_limits(&requests, resources);
 }
 
 static bool check_port(const struct at *a, const char *field, int32_t port)
@@ -384,6 +435,28 @@ static bool check_containers(struct mu_check *c, const char *list,
                 return bad(&a, ".protocol", "'%.*s' is none; expected TCP, UDP or SCTP", WORD_MAX,
                            port->protocol);
         }
+    }
+    return true;
+}
+
+/* No two of one name among containers and init containers. */
+static bool check_names(struct mu_check *c, const Kube__PodSpec *spec)
+{
+    const size_t count = spec->n_containers;
+    if (count + spec->n_initcontainers > MU_MANIFEST_CONTAINERS_MAX) {
+        struct at all = at(c, "spec");
+        return bad(&all, ".containers", "%zu with init containers; expected at most %u",
+                   count + spec->n_initcontainers, MU_MANIFEST_CONTAINERS_MAX);
+    }
+    for (size_t i = 0; i < count + spec->n_initcontainers; i++) {
+        const bool init = i >= count;
+        const char *name = init ? spec->initcontainers[i - count]->name : spec->containers[i]->name;
+        struct at a =
+            at(c, "spec.%s[%zu]", init ? "initContainers" : "containers", init ? i - count : i);
+        for (size_t j = 0; j < i && !empty(name); j++)
+            if (is(j < count ? spec->containers[j]->name : spec->initcontainers[j - count]->name,
+                   name))
+                return bad(&a, ".name", "'%.*s' is the name of an earlier one", WORD_MAX, name);
     }
     return true;
 }
@@ -463,7 +536,7 @@ bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
     struct at overhead = at(out, "spec.overhead");
     return check_containers(out, "containers", spec->containers, spec->n_containers) &&
            check_containers(out, "initContainers", spec->initcontainers, spec->n_initcontainers) &&
-           check_resources(out, "spec.resources", spec->resources) &&
+           check_names(out, spec) && check_resources(out, "spec.resources", spec->resources) &&
            check_asked(&overhead, spec->overhead, spec->n_overhead) &&
            check_labels(&selector, spec->nodeselector, spec->n_nodeselector) &&
            check_tolerations(out, spec) && check_affinity(out, spec->affinity) &&
