@@ -84,7 +84,11 @@ int mu_db_node_upsert(struct mu_db *db, const struct mu_node_object *node, uint6
 int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t now_ns,
                      struct mu_error *error);
 /* The labels of a namespace, which selectors of namespaces look at, or that it is gone (it has none
- * then, like one that was never seen). Errors: MU_ENOMEM, MU_ELIMIT; nothing has changed. */
+ * then, like one that was never seen). Of one whose labels are beyond a bound, or unknown to the
+ * source (MU_LABELS_UNKNOWN), the pods that such a selector might match are not placed, nor those
+ * that ask.
+ * Errors: MU_ENOMEM, MU_ELIMIT (MU_NAMESPACES_MAX); nothing has changed. */
+#define MU_LABELS_UNKNOWN UINT32_MAX /* as label_count */
 int mu_db_namespace_upsert(struct mu_db *db, struct mu_str name, const struct mu_label *labels,
                            uint32_t label_count, struct mu_error *error);
 int mu_db_namespace_remove(struct mu_db *db, struct mu_str name);

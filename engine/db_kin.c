@@ -18,6 +18,10 @@
  * namespaces that changed look at those matchers again. Where a kin that is counted turns, the
  * censuses of the matcher begin anew: which of its pods were counted cannot be told any more.
  *
+ * A namespace may have labels that are not known: more than are read. Whether a selector of
+ * namespaces matches its pods cannot be told then, and counts as a match that the table had no room
+ * for: neither what asks nor the pods are placed by it, until they have gone.
+ *
  * What a session sees of it is a block per kin: the censuses of its matchers. It is made anew after
  * a match or a census has come or gone (`kins_stale`).
  *
@@ -119,7 +123,21 @@ static void edge_drop(struct mu_books *b, uint32_t edge)
     mu_slab_give(&b->edges, edge);
 }
 
-/* With the table full, the match is left out and both sides say so. */
+/* A match is left out, and both sides say so: what asks the matcher, and the kin's pods, cannot be
+ * judged. */
+static void leave_out(struct mu_db *db, uint32_t kin, uint32_t matcher)
+{
+    struct mu_books *b = db->books;
+    struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
+    db->counts.limit_reduced += !m->overflow;
+    m->overflow = true;
+    mu_kin_at(b, kin)->partial = true;
+    (void)mu_rowset_add(&b->kins_stale, kin);
+    for (uint32_t c = m->first; c != MU_NONE; c = mu_census_at(b, c)->next)
+        mu_census_mark(db, c);
+}
+
+/* With the table full it is left out. */
 static int edge_make(struct mu_db *db, uint32_t kin, uint32_t matcher)
 {
     struct mu_books *b = db->books;
@@ -128,12 +146,7 @@ static int edge_make(struct mu_db *db, uint32_t kin, uint32_t matcher)
     uint32_t edge = MU_NONE;
     int rc = mu_slab_take(&b->edges, &edge);
     if (rc == MU_ELIMIT) {
-        db->counts.limit_reduced += !m->overflow;
-        m->overflow = true;
-        k->partial = true;
-        (void)mu_rowset_add(&b->kins_stale, kin);
-        for (uint32_t c = m->first; c != MU_NONE; c = mu_census_at(b, c)->next)
-            mu_census_mark(db, c);
+        leave_out(db, kin, matcher);
         return 0;
     }
     if (rc != 0)
@@ -195,6 +208,13 @@ static bool matches(const struct mu_db *db, uint32_t kin, uint32_t matcher)
                               mu_model_get_kin(db->model, (struct mu_kin_ix){kin}));
 }
 
+static bool untold(const struct mu_db *db, uint32_t kin, uint32_t matcher)
+{
+    return mu_matcher_untold(db->model,
+                             mu_model_get_matcher(db->model, (struct mu_matcher_ix){matcher}),
+                             mu_model_get_kin(db->model, (struct mu_kin_ix){kin}));
+}
+
 /* Pods of this kin were there before the match was known. */
 static void note_missed(struct mu_books *b, uint32_t kin, uint32_t matcher)
 {
@@ -230,6 +250,8 @@ static int look_at(struct mu_db *db, uint32_t kin, uint32_t matcher, const struc
      * turned since. */
     uint32_t edge = m->look == b->looks ? m->edge : MU_NONE;
     bool is = matches(db, kin, matcher);
+    if (m->by_namespace && untold(db, kin, matcher))
+        leave_out(db, kin, matcher);
     if (is == (edge != MU_NONE))
         return 0;
     if (!is) {

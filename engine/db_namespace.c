@@ -11,6 +11,8 @@ static int set_labels(struct mu_db *db, struct mu_str name, bool present,
     bool changed = false;
     int rc = mu_model_namespace(db->model, name, present, labels, label_count, db->reach, &changed);
     struct mu_symbol symbol;
+    if (rc == 0 && changed && present && mu_symbol_find(db->symbols, name, &symbol))
+        db->counts.limit_reduced += mu_model_namespace_unknown(db->model, symbol);
     /* Pods of the namespace hold its name; without one nobody is concerned. */
     if (rc == 0 && changed && mu_symbol_find(db->symbols, name, &symbol))
         mu_census_namespace(db, symbol);

@@ -140,15 +140,18 @@ int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
 /* Who the pod is to selectors. Errors: as above. */
 int mu_model_kin(struct mu_model *model, const struct mu_pod_object *pod, struct mu_kin_ix *out);
 /* The labels of a namespace, from now on; present false: it is gone, and has none. Matchers with a
- * namespace selector may match otherwise afterwards: *changed says whether any label changed.
+ * namespace selector may match otherwise afterwards: *changed says whether any label changed. Labels
+ * beyond a bound are unknown from then on.
  * `generation` as at unref: what the namespace had is released. Errors: MU_ENOMEM, MU_ELIMIT
- * (labels, or MU_NAMESPACES_MAX); nothing changed. */
+ * (MU_NAMESPACES_MAX); nothing changed. */
 int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
                        const struct mu_label *labels, uint32_t count, uint64_t generation,
                        bool *changed);
 /* The labels of a namespace; false when it is not known. Thread: the writer. */
 bool mu_model_get_namespace(const struct mu_model *m, struct mu_symbol name,
                             struct mu_labels_view *out);
+/* Whether it has labels that are not known: it shows none. */
+bool mu_model_namespace_unknown(const struct mu_model *m, struct mu_symbol name);
 uint32_t mu_model_namespace_count(const struct mu_model *m);
 /* A relist of them begins: those that are not given again from now on are stale. */
 void mu_model_namespaces_relist(struct mu_model *m);

@@ -19,6 +19,7 @@ struct mu_namespace {
     struct mu_label_set_ix labels;
     uint32_t mark; /* of the relist that named it last */
     uint32_t next_free;
+    bool unknown; /* it has labels that could not be had: what selects by them cannot be told */
 };
 
 static bool name_equal(const void *context, uint32_t value, const void *key)
@@ -67,6 +68,12 @@ bool mu_model_get_namespace(const struct mu_model *m, struct mu_symbol name,
     return true;
 }
 
+bool mu_model_namespace_unknown(const struct mu_model *m, struct mu_symbol name)
+{
+    uint32_t at = namespace_find(m, name);
+    return at != MU_INDEX_NONE && m->namespaces[at].unknown;
+}
+
 uint32_t mu_model_namespace_count(const struct mu_model *m)
 {
     return m->namespace_count;
@@ -106,7 +113,7 @@ bool mu_model_namespace_at(const struct mu_model *m, uint32_t at, struct mu_symb
 
 static bool has_labels(const struct mu_namespace *ns)
 {
-    return ns->labels.v != 0 || ns->hostname.v != 0;
+    return ns->labels.v != 0 || ns->hostname.v != 0 || ns->unknown;
 }
 
 static void namespace_remove(struct mu_model *model, uint32_t at, uint64_t generation)
@@ -176,6 +183,11 @@ int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
     }
     struct mu_namespace ns = {.mark = model->namespace_mark};
     int status = mu_model_label_set(model, labels, count, &ns.labels, &ns.hostname);
+    ns.unknown = status == MU_ELIMIT || status == MU_EINVAL;
+    if (ns.unknown) {
+        status = mu_model_label_set(model, NULL, 0, &ns.labels, &ns.hostname);
+        MU_ASSERT(status == 0);
+    }
     if (status != 0)
         return status;
     if (at == MU_INDEX_NONE) {
@@ -187,10 +199,12 @@ int mu_model_namespace(struct mu_model *model, struct mu_str name, bool present,
         return status;
     }
     struct mu_namespace *held = &model->namespaces[at];
-    *changed = held->labels.v != ns.labels.v || held->hostname.v != ns.hostname.v;
+    *changed = held->labels.v != ns.labels.v || held->hostname.v != ns.hostname.v ||
+               held->unknown != ns.unknown;
     mu_model_label_set_unref(model, held->labels, held->hostname, generation);
     held->labels = ns.labels;
     held->hostname = ns.hostname;
     held->mark = ns.mark;
+    held->unknown = ns.unknown;
     return 0;
 }

@@ -259,6 +259,7 @@ struct mu_namespace_object {
     uint64_t version;
     const struct mu_label *labels;
     uint32_t label_count;
+    bool labels_unknown; /* it has some that the source cannot read, and shows none */
 };
 
 enum mu_pod_phase {

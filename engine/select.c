@@ -232,6 +232,31 @@ bool mu_matcher_matches(const struct mu_model *model, const struct mu_matcher *m
     return true;
 }
 
+/* True for a part that would match if its selector of namespaces did. */
+static bool part_hangs(const struct mu_model *model, const struct mu_matcher_part *part,
+                       const struct mu_kin *kin)
+{
+    const struct mu_labels_view labels = {.set = &kin->labels};
+    return part->has_namespace_selector && part->namespace_selector.count > 0 &&
+           !is_among(part->namespaces, part->namespace_count, kin->ns) &&
+           mu_conjunction_holds(&part->selector, &labels, model->symbols);
+}
+
+bool mu_matcher_untold(const struct mu_model *model, const struct mu_matcher *matcher,
+                       const struct mu_kin *kin)
+{
+    bool untold = false;
+    if (!mu_model_namespace_unknown(model, kin->ns))
+        return false;
+    for (uint32_t i = 0; i < matcher->part_count; i++) {
+        bool hangs = part_hangs(model, &matcher->parts[i], kin);
+        if (!hangs && !part_matches(model, &matcher->parts[i], kin))
+            return false;
+        untold = untold || hangs;
+    }
+    return untold;
+}
+
 /* ---- classes ---- */
 
 bool mu_class_tolerates(const struct mu_model *m, const struct mu_class *c,

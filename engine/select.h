@@ -133,5 +133,9 @@ bool mu_tolerance_tolerates(const struct mu_symtab *symbols, const struct mu_tol
  * has none. Thread: the writer. */
 bool mu_matcher_matches(const struct mu_model *model, const struct mu_matcher *matcher,
                         const struct mu_kin *kin);
+/* Whether that cannot be told: it depends on labels of the kin's namespace that are not known.
+ * Thread: the writer. */
+bool mu_matcher_untold(const struct mu_model *model, const struct mu_matcher *matcher,
+                       const struct mu_kin *kin);
 
 #endif

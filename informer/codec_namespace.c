@@ -21,12 +21,15 @@ int mu_namespace_decode(struct mu_str raw, struct mu_arena *arena, struct mu_nam
     if (labels->count <= MU_LABELS_PER_OBJECT) {
         object.labels = labels->items;
         object.label_count = labels->count;
-    } else if (warn != NULL) {
-        (void)mu_error_set(warn, MU_ELIMIT,
-                           "namespace %.*s: metadata.labels: %u entries, expected at most %u; "
-                           "left out",
-                           MU_STR_ARGS(id.name), labels->count, MU_LABELS_PER_OBJECT);
+        *out = object;
+        return 0;
     }
+    object.labels_unknown = true;
+    if (warn != NULL)
+        (void)mu_error_set(warn, MU_ELIMIT,
+                           "namespace %.*s: metadata.labels: %u entries, expected at most %u: its "
+                           "pods are not placed where a rule selects namespaces",
+                           MU_STR_ARGS(id.name), labels->count, MU_LABELS_PER_OBJECT);
     *out = object;
     return 0;
 }

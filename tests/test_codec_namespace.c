@@ -61,7 +61,7 @@ static void test_namespace_decode__labels__translated(void **state)
     space_fini(&s);
 }
 
-static void test_namespace_decode__too_many_labels__left_out_and_named(void **state)
+static void test_namespace_decode__too_many_labels__unknown_and_named(void **state)
 {
     (void)state;
     struct space s;
@@ -74,9 +74,10 @@ static void test_namespace_decode__too_many_labels__left_out_and_named(void **st
     s.meta.n_labels = MU_LABELS_PER_OBJECT;
     assert_int_equal(space_try(&s), 0);
     assert_int_equal(s.out.label_count, MU_LABELS_PER_OBJECT);
+    assert_false(s.out.labels_unknown);
     s.meta.n_labels++;
     assert_int_equal(space_try(&s), 0);
-    assert_int_equal(s.out.label_count, 0);
+    assert_true(s.out.labels_unknown && s.out.label_count == 0);
     assert_non_null(strstr(s.warn.text, "namespace team-a: metadata.labels: 1025 entries"));
     space_fini(&s);
 }
@@ -127,7 +128,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_namespace_decode__labels__translated),
-        cmocka_unit_test(test_namespace_decode__too_many_labels__left_out_and_named),
+        cmocka_unit_test(test_namespace_decode__too_many_labels__unknown_and_named),
         cmocka_unit_test(test_namespace_decode__bad_identity__refused),
         cmocka_unit_test(test_namespace_decode__memory_out_anywhere__nothing_touched),
     };

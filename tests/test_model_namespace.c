@@ -54,8 +54,8 @@ static void test_model_namespace__random_changes__as_the_array(void **state)
     mu_model_destroy(m);
 }
 
-/* What cannot be kept leaves what was known. */
-static void test_model_namespace__too_many_labels__nothing_changed(void **state)
+/* Labels that cannot be kept are unknown; what was known before does not stay. */
+static void test_model_namespace__too_many_labels__unknown(void **state)
 {
     (void)state;
     struct mu_model *m = mu_model_create();
@@ -64,25 +64,34 @@ static void test_model_namespace__too_many_labels__nothing_changed(void **state)
     const struct mu_label one = {MU_STR("k"), MU_STR("v")};
     bool changed;
     assert_int_equal(mu_model_namespace(m, MU_STR("ns"), true, &one, 1, 1, &changed), 0);
-    assert_int_equal(
-        mu_model_namespace(m, MU_STR("ns"), true, labels, MU_LABELS_PER_OBJECT + 1, 1, &changed),
-        MU_ELIMIT);
-    assert_int_equal(
-        mu_model_namespace(m, MU_STR("new"), true, labels, MU_LABELS_PER_OBJECT + 1, 1, &changed),
-        MU_ELIMIT);
-    assert_int_equal(mu_model_namespace_count(m), 1);
     struct mu_symbol name;
     struct mu_labels_view view;
     assert_true(mu_symbol_find(mu_model_symbols(m), MU_STR("ns"), &name));
+    assert_false(mu_model_namespace_unknown(m, name));
+    for (int again = 0; again < 2; again++) {
+        assert_int_equal(mu_model_namespace(m, MU_STR("ns"), true, labels, MU_LABELS_PER_OBJECT + 1,
+                                            1, &changed),
+                         0);
+        assert_int_equal(changed, again == 0);
+        assert_true(mu_model_namespace_unknown(m, name));
+    }
+    assert_int_equal(mu_model_namespace(m, MU_STR("new"), true, NULL, UINT32_MAX, 1, &changed), 0);
+    assert_true(changed);
+    assert_int_equal(mu_model_namespace_count(m), 2);
     assert_true(mu_model_get_namespace(m, name, &view));
-    assert_int_equal(view.set->count, 1);
+    assert_int_equal(view.set->count, 0);
+    assert_int_equal(mu_model_namespace(m, MU_STR("ns"), true, &one, 1, 1, &changed), 0);
+    assert_true(changed);
+    assert_false(mu_model_namespace_unknown(m, name));
+    assert_int_equal(mu_model_namespace(m, MU_STR("new"), false, NULL, 0, 1, &changed), 0);
+    assert_true(changed);
     mu_model_destroy(m);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_model_namespace__too_many_labels__nothing_changed),
+        cmocka_unit_test(test_model_namespace__too_many_labels__unknown),
         cmocka_unit_test(test_model_namespace__random_changes__as_the_array),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -75,7 +75,8 @@ static int put_namespace(struct loader *l, const struct mu_manifest_object *obje
     int rc = mu_namespace_decode(object->raw, l->m->scratch, &ns, &warn, &error);
     if (rc == 0) {
         warned(l, object, &warn);
-        rc = mu_db_namespace_upsert(l->db, ns.name, ns.labels, ns.label_count, &error);
+        rc = mu_db_namespace_upsert(l->db, ns.name, ns.labels,
+                                    ns.labels_unknown ? MU_LABELS_UNKNOWN : ns.label_count, &error);
     }
     return rc == 0 ? 0 : refused(l, object, rc, &error);
 }

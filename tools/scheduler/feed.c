@@ -126,8 +126,9 @@ static int store(struct mu_feed *feed, const struct object *object, uint64_t now
     case MU_DB_PODS:
         return mu_db_pod_upsert(db, &object->pod, now_ns, error);
     case MU_DB_NAMESPACES:
-        return mu_db_namespace_upsert(db, object->space.name, object->space.labels,
-                                      object->space.label_count, error);
+        return mu_db_namespace_upsert(
+            db, object->space.name, object->space.labels,
+            object->space.labels_unknown ? MU_LABELS_UNKNOWN : object->space.label_count, error);
     case MU_DB_KINDS:
         break;
     }
