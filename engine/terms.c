@@ -362,6 +362,9 @@ static int cut_ports(struct mu_terms *terms, const struct mu_class *class_, cut_
     return error;
 }
 
+/* A class does not keep the order in which its constraints are written. Of several that refuse a row
+ * kube-scheduler tells the first one; here a missing label is told first, which no preemption mends
+ * whatever the others say. */
 static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
                       const struct mu_class_census *asked, struct mu_kin_ix kin, cut_fn cut,
                       void *context)
