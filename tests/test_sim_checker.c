@@ -474,7 +474,7 @@ static void test_checker_server__devices__each_on_its_own(void **state)
         {{SHARE("a", "600", "0"), SHARE("b", "600", "1")}, NULL},
         {{SHARE("a", "600", "0"), SHARE("b", "400", "0")}, NULL},
         {{SHARE("a", "600", "0"), SHARE("b", "600", "0")}, "I2"}, /* the sums would do */
-        {{SHARE("a", "600", "0"), SHARE("b", "400", "2")}, "I2"}, /* no such device */
+        {{SHARE("a", "600", "0"), SHARE("b", "400", "2")}, "I11"}, /* no such device */
         {{SHARE("a", "600", "0"), SHARE("b", "400", NULL)}, "I11"},
         {{SHARE("a", "600", "0"), SHARE("b", "100", "0,1")}, "I11"},
     };

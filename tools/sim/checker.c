@@ -251,16 +251,16 @@ static void decision_add(struct mu_checker *c, const char *uid, struct mu_str no
 static void check_devices(struct mu_checker *c, const struct mu_naive_world *w,
                           const struct mu_node_object *node, const char *who)
 {
-    int64_t left[MU_DEVICES_PER_NODE];
+    struct mu_devices_left left;
     if (node->device_count == 0)
         return;
-    if (!mu_naive_devices_left(w, node, NULL, left))
+    if (!mu_naive_devices_left(w, node, &left))
         violate(c, "I11", "%s: node %.*s: a pod without the devices that it asks for", who,
                 MU_STR_ARGS(node->name));
     for (uint32_t d = 0; d < MU_DEVICES_PER_NODE; d++)
-        if (left[d] < 0)
+        if (left.millis[d] < 0)
             violate(c, "I2", "%s: node %.*s: device %u has %" PRId64 " thousandths left", who,
-                    MU_STR_ARGS(node->name), d, left[d]);
+                    MU_STR_ARGS(node->name), d, left.millis[d]);
 }
 
 static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w,
@@ -298,7 +298,7 @@ static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_wo
         violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name), MU_STR_ARGS(node_name),
                 mu_verdict_text(broken));
     for (uint32_t i = 0; i < pod->request_count; i++)
-        if (pod->requests[i].value > 0 && !mu_naive_by_device(node, pod->requests[i].resource) &&
+        if (pod->requests[i].value > 0 && !mu_devices_tell(node, pod->requests[i].resource) &&
             mu_naive_amount(node->allocatable, node->allocatable_count,
                             pod->requests[i].resource) == 0)
             violate(c, "I2", "pod %.*s: node %.*s has no %.*s", MU_STR_ARGS(pod->name),

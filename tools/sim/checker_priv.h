@@ -3,6 +3,7 @@
 /* Shared by checker.c (lists, decisions, server), and naive.c (the rules, on strings). */
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
+#include "tools/report/devices.h"
 #include "tools/report/rules.h"
 #include "tools/sim/checker.h"
 
@@ -42,19 +43,9 @@ int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct 
 /* Sum of `resource` over pods on the node (terminal ones left out); "pods" counts them. */
 int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
                       struct mu_str resource);
-/* Devices of nodes that are tracked one by one. What a pod asks of such a node: so many devices,
- * with so many thousandths of each. */
-struct mu_naive_ask {
-    int64_t count, millis;
-};
-struct mu_naive_ask mu_naive_ask(const struct mu_node_object *node,
-                                 const struct mu_pod_object *pod);
-/* True for a resource of which a tracked node's devices say what is left, not its sums. */
-bool mu_naive_by_device(const struct mu_node_object *node, struct mu_str resource);
-/* Thousandths left on each device, below 0 where it is over-committed; whether each pod there that
- * asks for devices names as many. `but`: a pod left out, or NULL. */
+/* What is left of each device of a node; whether each pod there that asks for devices names them. */
 bool mu_naive_devices_left(const struct mu_naive_world *world, const struct mu_node_object *node,
-                           const struct mu_pod_object *but, int64_t left[MU_DEVICES_PER_NODE]);
+                           struct mu_devices_left *left);
 bool mu_naive_same_gang(const struct mu_pod_object *a, const struct mu_pod_object *b);
 /* Members alive, members on a node, stated size (0: none stated). */
 struct mu_naive_gang {

@@ -47,67 +47,17 @@ int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
     return used;
 }
 
-struct mu_naive_ask mu_naive_ask(const struct mu_node_object *node, const struct mu_pod_object *pod)
-{
-    int64_t share =
-        mu_naive_amount(pod->requests, pod->request_count, MU_STR(MU_GPU_SHARE_RESOURCE));
-    int64_t whole = mu_naive_amount(pod->requests, pod->request_count, node->device_resource);
-    if (node->device_count == 0 || share + whole == 0)
-        return (struct mu_naive_ask){0, 0};
-    return share > 0 ? (struct mu_naive_ask){1, share} : (struct mu_naive_ask){whole, 1000};
-}
-
-bool mu_naive_by_device(const struct mu_node_object *node, struct mu_str resource)
-{
-    return node->device_count > 0 && (mu_str_equal(resource, node->device_resource) ||
-                                      mu_str_equal(resource, MU_STR(MU_GPU_SHARE_RESOURCE)));
-}
-
 bool mu_naive_devices_left(const struct mu_naive_world *world, const struct mu_node_object *node,
-                           const struct mu_pod_object *but, int64_t left[MU_DEVICES_PER_NODE])
+                           struct mu_devices_left *left)
 {
     bool all_named = true;
-    for (uint32_t d = 0; d < MU_DEVICES_PER_NODE; d++)
-        left[d] = d < node->device_count ? 1000 : 0;
+    mu_devices_init(left, node);
     for (uint32_t i = 0; i < world->pod_count; i++) {
         const struct mu_pod_object *pod = &world->pods[i];
-        if (pod == but || mu_naive_terminal(pod) || !mu_str_equal(pod->node_name, node->name))
-            continue;
-        struct mu_naive_ask ask = mu_naive_ask(node, pod);
-        int64_t named = 0;
-        for (uint32_t d = 0; d < MU_DEVICES_PER_NODE && ask.count > 0; d++) {
-            if ((pod->devices >> d & 1) != 0) {
-                left[d] -= ask.millis;
-                named++;
-            }
-        }
-        all_named = all_named && named == ask.count;
+        if (!mu_naive_terminal(pod) && mu_str_equal(pod->node_name, node->name))
+            all_named = mu_devices_charge(left, node, pod, true) && all_named;
     }
     return all_named;
-}
-
-/* Devices for one more pod, by best fit; lowest numbers first. False: too few suffice. */
-static bool choose_devices(const struct mu_naive_world *world, const struct mu_node_object *node,
-                           const struct mu_pod_object *pod, uint64_t *devices)
-{
-    struct mu_naive_ask ask = mu_naive_ask(node, pod);
-    int64_t left[MU_DEVICES_PER_NODE];
-    *devices = 0;
-    if (ask.count > 0 && ask.millis == 1000 && !node->devices_whole &&
-        mu_naive_amount(pod->requests, pod->request_count, node->device_resource) > 0)
-        return false;
-    (void)mu_naive_devices_left(world, node, pod, left);
-    for (; ask.count > 0; ask.count--) {
-        uint32_t best = MU_DEVICES_PER_NODE;
-        for (uint32_t d = 0; d < node->device_count; d++)
-            if ((*devices >> d & 1) == 0 && left[d] >= ask.millis &&
-                (best == MU_DEVICES_PER_NODE || left[d] < left[best]))
-                best = d;
-        if (best == MU_DEVICES_PER_NODE)
-            return false;
-        *devices |= UINT64_C(1) << best;
-    }
-    return true;
 }
 
 bool mu_naive_same_gang(const struct mu_pod_object *a, const struct mu_pod_object *b)
@@ -146,7 +96,7 @@ static bool room_for(const struct mu_naive_world *world, const struct mu_node_ob
     for (uint32_t i = 0; i < pod->request_count; i++) {
         struct mu_str resource = pod->requests[i].resource;
         int64_t wanted = pod->requests[i].value;
-        if (wanted > 0 && !mu_naive_by_device(node, resource) &&
+        if (wanted > 0 && !mu_devices_tell(node, resource) &&
             mu_naive_used(world, node->name, resource) + wanted >
                 mu_naive_amount(node->allocatable, node->allocatable_count, resource))
             return false;
@@ -167,10 +117,12 @@ bool mu_naive_gang_fits(struct mu_naive_world *world, const struct mu_pod_object
         fits = false;
         for (uint32_t n = 0; !fits && placed_count < 256 && n < world->node_count; n++) {
             const struct mu_node_object *node = &world->nodes[n];
+            struct mu_devices_left left;
             uint64_t devices;
+            (void)mu_naive_devices_left(world, node, &left);
             if (mu_rules_static(node, member) == MU_FITS && room_for(world, node, member) &&
                 (!any || mu_rules_others(&rules, node, member) == MU_FITS) &&
-                choose_devices(world, node, member, &devices)) {
+                mu_devices_choose(&left, node, member, &devices)) {
                 member->node_name = node->name;
                 member->devices = devices;
                 placed[placed_count++] = i;
