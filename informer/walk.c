@@ -99,9 +99,12 @@ static inline bool take_bytes(struct mu_wire *wire, struct mu_str *bytes)
     return true;
 }
 
-static inline bool skip_fixed(struct mu_wire *wire, size_t len)
+/* What nobody looks at, of a wire type with a fixed length; no other type is left. */
+static inline bool skip_fixed(struct mu_wire *wire, uint32_t wire_type)
 {
-    if ((size_t)(wire->end - wire->at) < len)
+    size_t len = wire_type == MU_WIRE_FIXED64 ? 8 : 4;
+    if ((wire_type != MU_WIRE_FIXED64 && wire_type != MU_WIRE_FIXED32) ||
+        (size_t)(wire->end - wire->at) < len)
         return false;
     wire->at += len;
     return true;
@@ -145,14 +148,8 @@ static bool has_form(const struct mu_view_type *type, struct mu_str raw)
             ok = !is_number(field->kind) && take_bytes(&wire, &bytes) &&
                  (!is_message(field->kind) || has_form(field->type, bytes));
             break;
-        case MU_WIRE_FIXED64:
-            ok = ok && skip_fixed(&wire, 8);
-            break;
-        case MU_WIRE_FIXED32:
-            ok = ok && skip_fixed(&wire, 4);
-            break;
         default:
-            ok = false;
+            ok = ok && skip_fixed(&wire, tag & 7);
         }
         if (!ok)
             return false;
@@ -330,14 +327,8 @@ static bool walk(struct walk *w, const struct mu_view_type *type, struct mu_str 
         case MU_WIRE_BYTES:
             ok = walk_bytes(w, field, tag, (numbers & bit) != 0, &wire, view);
             break;
-        case MU_WIRE_FIXED64:
-            ok = ok && skip_fixed(&wire, 8);
-            break;
-        case MU_WIRE_FIXED32:
-            ok = ok && skip_fixed(&wire, 4);
-            break;
         default:
-            ok = false;
+            ok = ok && skip_fixed(&wire, tag & 7);
         }
         if (!ok)
             return false;

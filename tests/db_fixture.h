@@ -86,6 +86,23 @@ static inline void fixture_gang(struct fixture_pod *p, const char *gang, uint32_
     p->object.gang =
         (struct mu_gang_ref){.source = MU_GANG_MUSTER, .name = mu_str_of(gang), .size = size};
 }
+/* One of app=web, which are spread over the domains of a key. Valid until the next call. */
+static inline void fixture_web(struct fixture_pod *p, const char *key)
+{
+    static const struct mu_str web = {"web", 3};
+    static const struct mu_requirement app_web = {{"app", 3}, MU_OP_IN, &web, 1};
+    static const struct mu_label label = {{"app", 3}, {"web", 3}};
+    static struct mu_spread spread;
+    spread = (struct mu_spread){.topology_key = mu_str_of(key),
+                                .selector = {.requirements = &app_web, .requirement_count = 1},
+                                .max_skew = 1,
+                                .min_domains = 1,
+                                .hard = true};
+    p->object.labels = &label;
+    p->object.label_count = 1;
+    p->object.spreads = &spread;
+    p->object.spread_count = 1;
+}
 static inline void fixture_put(struct mu_db *db, const struct fixture_pod *p, uint64_t now_ns)
 {
     assert_int_equal(mu_db_pod_upsert(db, &p->object, now_ns, NULL), 0);

@@ -21,22 +21,11 @@ static void put_host(struct mu_db *db, uint32_t number)
 /* A pod of app=web, bound to the host of its number, that is spread over hosts. */
 static void put_spread(struct mu_db *db, uint32_t number)
 {
-    static const struct mu_str web = {"web", 3};
-    static const struct mu_requirement app_web = {{"app", 3}, MU_OP_IN, &web, 1};
-    static const struct mu_label label = {{"app", 3}, {"web", 3}};
-    const struct mu_spread spread = {.topology_key = MU_STR("kubernetes.io/hostname"),
-                                     .selector = {.requirements = &app_web, .requirement_count = 1},
-                                     .max_skew = 1,
-                                     .min_domains = 1,
-                                     .hard = true};
     struct fixture_pod p;
     char name[16];
     (void)snprintf(name, sizeof name, "n%u", number);
     fixture_pod(&p, number, 1);
-    p.object.labels = &label;
-    p.object.label_count = 1;
-    p.object.spreads = &spread;
-    p.object.spread_count = 1;
+    fixture_web(&p, "kubernetes.io/hostname");
     p.object.node_name = mu_str_of(name);
     fixture_put(db, &p, 0);
 }

@@ -218,14 +218,6 @@ static void test_db_steps__census_of_many_domains__is_cleared_in_slices(void **s
 static void test_db_steps__least_of_a_spread__is_that_of_a_scan(void **state)
 {
     (void)state;
-    static const struct mu_str web = {"web", 3};
-    static const struct mu_requirement app_web = {{"app", 3}, MU_OP_IN, &web, 1};
-    static const struct mu_label label = {{"app", 3}, {"web", 3}};
-    const struct mu_spread spread = {.topology_key = MU_STR("zone"),
-                                     .selector = {.requirements = &app_web, .requirement_count = 1},
-                                     .max_skew = 1,
-                                     .min_domains = 1,
-                                     .hard = true};
     enum { NODES = 12, PODS = 40 };
     struct mu_db *db = fixture_create(0);
     struct mu_random random;
@@ -249,10 +241,7 @@ static void test_db_steps__least_of_a_spread__is_that_of_a_scan(void **state)
                 assert_int_equal(mu_db_pod_remove(db, p.object.ns, p.object.name, p.object.uid, 0),
                                  0);
             } else {
-                p.object.labels = &label;
-                p.object.label_count = 1;
-                p.object.spreads = &spread;
-                p.object.spread_count = 1;
+                fixture_web(&p, "zone");
                 p.object.node_name = mu_str_of(name);
                 fixture_put(db, &p, 0);
             }

@@ -88,7 +88,6 @@ static void test_ledger_admit__world_moved__conflict_names_it(void **state)
     struct world w;
     struct fixture_pod p;
     struct fixture_node n;
-
     world_init(&w);
     w.plan.gang.gang_generation++;
     expect_conflict(&w, "it is gone");

@@ -10,105 +10,58 @@
 
 /* ---- case by case, through the database ------------------------------------------------------ */
 
-/* Node n1 of 4 cpus, and by choice n2 of 1; a pod that is nominated to n1, and one to be placed. */
+/* Node n1 of 4 cpus, and by choice n2 of 1; a pod of another scheduler that is nominated to n1, and
+ * one to be placed. */
 struct nominated_case {
     const char *what;
     int32_t nominated_priority, priority;
-    int64_t nominated_millis, millis;
-    const char *to;  /* the nomination */
-    bool theirs;     /* the nominated pod is another scheduler's */
-    bool own;        /* there is only one pod, and it is the nominated one */
-    bool ports;      /* both want one host port */
-    bool apart;      /* the pod has anti-affinity to the nominated one */
-    bool together;   /* the pod wants to be beside one like the nominated one */
-    bool spread;     /* both count for a spread of 1 over hostnames, hard */
-    bool other_node; /* n2 is there */
+    int64_t nominated_millis, millis; /* 0: 3000, 2000, too much for both */
+    const char *to;                   /* the nomination; NULL: n1 */
+    bool own;                         /* there is only one pod, and it is the nominated one */
+    bool ports;                       /* both want one host port */
+    bool apart;                       /* the pod has anti-affinity to the nominated one */
+    bool together;                    /* the pod wants to be beside one like the nominated one */
+    bool spread;                      /* both count for a spread of 1 over hostnames, hard */
+    bool other_node;                  /* n2 is there */
     bool terminating;
     const char *expected;      /* node; NULL: it waits */
     enum mu_verdict_kind kind; /* why n1 refuses */
 };
 
 static const struct nominated_case nominated_cases[] = {
-    {.what = "room is kept from an equal",
-     .nominated_millis = 3000,
-     .millis = 2000,
-     .to = "n1",
-     .theirs = true,
-     .kind = MU_NO_RESOURCE},
+    {.what = "room is kept from an equal", .kind = MU_NO_RESOURCE},
     {.what = "and from a lower one",
      .nominated_priority = 5,
      .priority = 4,
-     .nominated_millis = 3000,
-     .millis = 2000,
-     .to = "n1",
-     .theirs = true,
      .kind = MU_NO_RESOURCE},
-    {.what = "not from a higher one",
-     .nominated_priority = 5,
-     .priority = 6,
-     .nominated_millis = 3000,
-     .millis = 2000,
-     .to = "n1",
-     .theirs = true,
-     .expected = "n1"},
-    {.what = "there is room for both",
-     .nominated_millis = 2000,
-     .millis = 2000,
-     .to = "n1",
-     .theirs = true,
-     .expected = "n1"},
+    {.what = "not from a higher one", .nominated_priority = 5, .priority = 6, .expected = "n1"},
+    {.what = "there is room for both", .nominated_millis = 2000, .expected = "n1"},
     {.what = "another node is free",
      .nominated_millis = 3500,
      .millis = 1000,
-     .to = "n1",
-     .theirs = true,
      .other_node = true,
      .expected = "n2"},
-    {.what = "nominated to an unknown node",
-     .nominated_millis = 3000,
-     .millis = 2000,
-     .to = "elsewhere",
-     .theirs = true,
-     .expected = "n1"},
-    {.what = "its own nomination",
-     .nominated_millis = 0,
-     .millis = 3000,
-     .to = "n1",
-     .own = true,
-     .expected = "n1"},
-    {.what = "will not come",
-     .nominated_millis = 3000,
-     .millis = 2000,
-     .to = "n1",
-     .theirs = true,
-     .terminating = true,
-     .expected = "n1"},
+    {.what = "nominated to an unknown node", .to = "elsewhere", .expected = "n1"},
+    {.what = "its own nomination", .millis = 3000, .own = true, .expected = "n1"},
+    {.what = "will not come", .terminating = true, .expected = "n1"},
     {.what = "a host port",
      .nominated_millis = 100,
      .millis = 100,
-     .to = "n1",
-     .theirs = true,
      .ports = true,
      .kind = MU_NO_PORTS},
     {.what = "anti-affinity",
      .nominated_millis = 100,
      .millis = 100,
-     .to = "n1",
-     .theirs = true,
      .apart = true,
      .kind = MU_NO_ANTI_AFFINITY},
     {.what = "affinity to who is not there yet",
      .nominated_millis = 100,
      .millis = 100,
-     .to = "n1",
-     .theirs = true,
      .together = true,
      .kind = MU_NO_POD_AFFINITY},
     {.what = "spread",
      .nominated_millis = 100,
      .millis = 100,
-     .to = "n1",
-     .theirs = true,
      .spread = true,
      .other_node = true,
      .expected = "n2"},
@@ -148,12 +101,12 @@ static void case_pods(struct case_pods *p, const struct nominated_case *c)
                                    .honor_affinity = true};
     p->port = (struct mu_host_port){MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
     struct mu_pod_object *n = &p->nominated.object, *o = &p->pod.object;
-    p->nominated.amounts[0].value = c->nominated_millis;
-    p->pod.amounts[0].value = c->millis;
+    p->nominated.amounts[0].value = c->nominated_millis != 0 ? c->nominated_millis : 3000;
+    p->pod.amounts[0].value = c->millis != 0 ? c->millis : 2000;
     n->priority = c->nominated_priority;
     o->priority = c->priority;
-    n->nominated_node = mu_str_of(c->to);
-    n->scheduler_name = c->theirs ? MU_STR("another") : fixture_scheduler;
+    n->nominated_node = mu_str_of(c->to != NULL ? c->to : "n1");
+    n->scheduler_name = MU_STR("another");
     n->terminating = c->terminating;
     n->labels = p->labels;
     n->label_count = 1;
@@ -227,26 +180,45 @@ static void test_nominated__cases(void **state)
     }
 }
 
+struct rig {
+    struct mu_db *db;
+    struct mu_snapshot *s;
+    struct mu_session *session;
+    const struct mu_plan *plan;
+};
+
+static struct rig rig_open(void)
+{
+    struct rig r = {.db = fixture_create(0)};
+    r.s = mu_db_replica_create(r.db);
+    r.session = mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
+    assert_non_null(r.session);
+    return r;
+}
+
+static void rig_close(struct rig *r)
+{
+    mu_session_destroy(r->session);
+    mu_db_replica_destroy(r->db, r->s);
+    mu_db_destroy(r->db);
+}
+
 /* Kept until the pod goes elsewhere, is bound, or is gone: then who waited is placed. */
 static void test_nominated__is_over__who_waited_is_placed(void **state)
 {
     (void)state;
     enum { REMOVED, ELSEWHERE, LOWER, BOUND_ELSEWHERE, WAYS };
     for (int way = 0; way < WAYS; way++) {
-        struct mu_db *db = fixture_create(0);
-        struct mu_snapshot *s = mu_db_replica_create(db);
-        struct mu_session *session =
-            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-        const struct mu_plan *plan = NULL;
+        struct rig r = rig_open();
         struct case_pods pods;
         case_pods(&pods, &nominated_cases[0]);
-        put_node(db, "n1", 4);
-        fixture_put(db, &pods.nominated, 0);
-        fixture_put(db, &pods.pod, 0);
-        fixture_sync(db, s);
-        assert_int_equal(s->nominated_count, 1);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, 0);
+        put_node(r.db, "n1", 4);
+        fixture_put(r.db, &pods.nominated, 0);
+        fixture_put(r.db, &pods.pod, 0);
+        fixture_sync(r.db, r.s);
+        assert_int_equal(r.s->nominated_count, 1);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 0);
         struct mu_pod_object *n = &pods.nominated.object;
         n->version++;
         n->nominated_node = way == ELSEWHERE ? MU_STR("n2") : MU_STR("n1");
@@ -254,16 +226,14 @@ static void test_nominated__is_over__who_waited_is_placed(void **state)
         if (way == BOUND_ELSEWHERE)
             n->node_name = MU_STR("n2");
         if (way == REMOVED)
-            assert_int_equal(mu_db_pod_remove(db, n->ns, n->name, n->uid, 0), 0);
+            assert_int_equal(mu_db_pod_remove(r.db, n->ns, n->name, n->uid, 0), 0);
         else
-            fixture_put(db, &pods.nominated, 0);
-        fixture_sync(db, s);
-        assert_int_equal(s->nominated_count, way == LOWER);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, 1);
-        mu_session_destroy(session);
-        mu_db_replica_destroy(db, s);
-        mu_db_destroy(db);
+            fixture_put(r.db, &pods.nominated, 0);
+        fixture_sync(r.db, r.s);
+        assert_int_equal(r.s->nominated_count, way == LOWER);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 1);
+        rig_close(&r);
     }
 }
 
@@ -271,25 +241,19 @@ static void test_nominated__is_over__who_waited_is_placed(void **state)
 static void test_db_admit__nominated_meanwhile__conflict(void **state)
 {
     (void)state;
-    struct mu_db *db = fixture_create(0);
-    struct mu_snapshot *s = mu_db_replica_create(db);
-    struct mu_session *session =
-        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-    const struct mu_plan *plan = NULL;
+    struct rig r = rig_open();
     struct case_pods pods;
     struct mu_error why = {0, ""};
     case_pods(&pods, &nominated_cases[0]);
-    put_node(db, "n1", 4);
-    fixture_put(db, &pods.pod, 0);
-    fixture_sync(db, s);
-    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-    assert_int_equal(plan->gang_count, 1);
-    fixture_put(db, &pods.nominated, 0);
-    assert_int_equal(mu_db_admit(db, &plan->gangs[0], &why), MU_ECONFLICT);
+    put_node(r.db, "n1", 4);
+    fixture_put(r.db, &pods.pod, 0);
+    fixture_sync(r.db, r.s);
+    assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+    assert_int_equal(r.plan->gang_count, 1);
+    fixture_put(r.db, &pods.nominated, 0);
+    assert_int_equal(mu_db_admit(r.db, &r.plan->gangs[0], &why), MU_ECONFLICT);
     assert_non_null(strstr(why.text, "kept for a nominated pod"));
-    mu_session_destroy(session);
-    mu_db_replica_destroy(db, s);
-    mu_db_destroy(db);
+    rig_close(&r);
 }
 
 /* Two that are nominated to one node with room for one: the first takes it, and its nomination does
@@ -297,27 +261,21 @@ static void test_db_admit__nominated_meanwhile__conflict(void **state)
 static void test_nominated__two_of_ours__the_first_is_placed(void **state)
 {
     (void)state;
-    struct mu_db *db = fixture_create(0);
-    struct mu_snapshot *s = mu_db_replica_create(db);
-    struct mu_session *session =
-        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-    const struct mu_plan *plan = NULL;
-    put_node(db, "n1", 4);
+    struct rig r = rig_open();
+    put_node(r.db, "n1", 4);
     for (uint32_t i = 0; i < 2; i++) {
         struct fixture_pod p;
         fixture_pod(&p, i, 1);
         p.object.priority = i == 0 ? 7 : 3;
         p.amounts[0].value = 2000;
         p.object.nominated_node = MU_STR("n1");
-        fixture_put(db, &p, 0);
+        fixture_put(r.db, &p, 0);
     }
-    fixture_sync(db, s);
-    assert_int_equal(s->nominated_count, 2);
-    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-    assert_int_equal(plan->gang_count, 2); /* 2 + 2 of 4 */
-    mu_session_destroy(session);
-    mu_db_replica_destroy(db, s);
-    mu_db_destroy(db);
+    fixture_sync(r.db, r.s);
+    assert_int_equal(r.s->nominated_count, 2);
+    assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+    assert_int_equal(r.plan->gang_count, 2); /* 2 + 2 of 4 */
+    rig_close(&r);
 }
 
 /* Devices that are tracked one by one: what the nominated pod asks for, and what is left. More than
@@ -330,17 +288,13 @@ static void test_nominated__devices__left_for_it(void **state)
         bool placed;
     } cases[] = {{2, 2, true}, {2, 3, false}, {4, 1, false}, {9, 1, false}, {9, 0, true}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct mu_db *db = fixture_create(0);
-        struct mu_snapshot *s = mu_db_replica_create(db);
-        struct mu_session *session =
-            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-        const struct mu_plan *plan = NULL;
+        struct rig r = rig_open();
         struct fixture_node node;
         fixture_node(&node, "n1", 1, 64, 4);
         node.object.device_resource = MU_STR("example.com/gpu");
         node.object.device_count = 4;
         node.object.devices_whole = true;
-        assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
+        assert_int_equal(mu_db_node_upsert(r.db, &node.object, 0, NULL), 0);
         for (uint32_t n = 0; n < 2; n++) {
             struct fixture_pod p;
             fixture_pod(&p, n, 1);
@@ -348,16 +302,14 @@ static void test_nominated__devices__left_for_it(void **state)
             p.object.request_count = 3;
             p.object.scheduler_name = n == 0 ? MU_STR("another") : fixture_scheduler;
             p.object.nominated_node = n == 0 ? MU_STR("n1") : MU_STR("");
-            fixture_put(db, &p, 0);
+            fixture_put(r.db, &p, 0);
         }
-        fixture_sync(db, s);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, cases[i].placed);
+        fixture_sync(r.db, r.s);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, cases[i].placed);
         if (!cases[i].placed)
-            assert_int_equal(plan->waits[0].nodes_by_verdict[MU_FITS], 0);
-        mu_session_destroy(session);
-        mu_db_replica_destroy(db, s);
-        mu_db_destroy(db);
+            assert_int_equal(r.plan->waits[0].nodes_by_verdict[MU_FITS], 0);
+        rig_close(&r);
     }
 }
 
@@ -370,18 +322,14 @@ static void test_db_admit__beside_the_nominated__admitted(void **state)
         int64_t cpu, share; /* of the nominated pod */
     } cases[] = {{1000, 600}, {MU_AMOUNT_MAX, 0}, {1000, MU_AMOUNT_MAX}};
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        struct mu_db *db = fixture_create(0);
-        struct mu_snapshot *s = mu_db_replica_create(db);
-        struct mu_session *session =
-            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-        const struct mu_plan *plan = NULL;
+        struct rig r = rig_open();
         struct mu_error why = {0, ""};
         struct fixture_node node;
         fixture_node(&node, "n1", 1, 4, 2);
         node.object.device_resource = MU_STR("example.com/gpu");
         node.object.device_count = 2;
         node.object.devices_whole = true;
-        assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
+        assert_int_equal(mu_db_node_upsert(r.db, &node.object, 0, NULL), 0);
         for (uint32_t n = 0; n < 2; n++) {
             struct fixture_pod p;
             fixture_pod(&p, n, 1);
@@ -391,17 +339,15 @@ static void test_db_admit__beside_the_nominated__admitted(void **state)
             p.object.request_count = 3;
             p.object.scheduler_name = n == 0 ? MU_STR("another") : fixture_scheduler;
             p.object.nominated_node = n == 0 ? MU_STR("n1") : MU_STR("");
-            fixture_put(db, &p, 0);
+            fixture_put(r.db, &p, 0);
         }
-        fixture_sync(db, s);
-        assert_int_equal(s->nominated_count, 1);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, 1);
-        if (mu_db_admit(db, &plan->gangs[0], &why) != 0)
+        fixture_sync(r.db, r.s);
+        assert_int_equal(r.s->nominated_count, 1);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 1);
+        if (mu_db_admit(r.db, &r.plan->gangs[0], &why) != 0)
             fail_msg("case %zu: %s", i, why.text);
-        mu_session_destroy(session);
-        mu_db_replica_destroy(db, s);
-        mu_db_destroy(db);
+        rig_close(&r);
     }
 }
 
@@ -425,25 +371,19 @@ static void put_pod(struct mu_db *db, uint32_t number, const char *gang, uint32_
 static void test_nominated__member_beyond_the_minimum__room_is_kept(void **state)
 {
     (void)state;
-    struct mu_db *db = fixture_create(0);
-    struct mu_snapshot *s = mu_db_replica_create(db);
-    struct mu_session *session =
-        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-    const struct mu_plan *plan = NULL;
-    put_node(db, "n1", 4);
-    put_pod(db, 1, "g", 1, 9, 2000, "");
-    put_pod(db, 2, "g", 1, 9, 3000, "n1");
-    put_pod(db, 3, "", 0, 1, 1000, "");
-    fixture_sync(db, s);
-    assert_int_equal(s->nominated_count, 1);
-    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-    assert_int_equal(plan->gang_count, 1);
-    assert_int_equal(plan->gangs[0].bind_count, 1);
-    assert_int_equal(plan->wait_count, 1);
-    assert_int_equal(plan->waits[0].nodes_by_verdict[MU_NO_RESOURCE], 1);
-    mu_session_destroy(session);
-    mu_db_replica_destroy(db, s);
-    mu_db_destroy(db);
+    struct rig r = rig_open();
+    put_node(r.db, "n1", 4);
+    put_pod(r.db, 1, "g", 1, 9, 2000, "");
+    put_pod(r.db, 2, "g", 1, 9, 3000, "n1");
+    put_pod(r.db, 3, "", 0, 1, 1000, "");
+    fixture_sync(r.db, r.s);
+    assert_int_equal(r.s->nominated_count, 1);
+    assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+    assert_int_equal(r.plan->gang_count, 1);
+    assert_int_equal(r.plan->gangs[0].bind_count, 1);
+    assert_int_equal(r.plan->wait_count, 1);
+    assert_int_equal(r.plan->waits[0].nodes_by_verdict[MU_NO_RESOURCE], 1);
+    rig_close(&r);
 }
 
 /* Who is nominated to a node and goes to another leaves room behind, in the same session: what was
@@ -452,35 +392,29 @@ static void test_nominated__placed_elsewhere__same_plan_with_and_without_memory(
 {
     (void)state;
     for (int dropped = 0; dropped < 2; dropped++) {
-        struct mu_db *db = fixture_create(0);
-        struct mu_snapshot *s = mu_db_replica_create(db);
-        struct mu_session *session =
-            mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-        const struct mu_plan *plan = NULL;
+        struct rig r = rig_open();
         struct fixture_node device;
         struct fixture_pod p;
         fixture_node(&device, "n1", 1, 4, 1);
-        assert_int_equal(mu_db_node_upsert(db, &device.object, 0, NULL), 0);
-        put_node(db, "n2", 64);
-        put_pod(db, 1, "g", 2, 9, 3000, "n1"); /* its gang lacks a member */
+        assert_int_equal(mu_db_node_upsert(r.db, &device.object, 0, NULL), 0);
+        put_node(r.db, "n2", 64);
+        put_pod(r.db, 1, "g", 2, 9, 3000, "n1"); /* its gang lacks a member */
         fixture_pod(&p, 2, 1);
         p.amounts[0].value = 3000;
         p.amounts[2].value = 1; /* only n1 has it */
         p.object.request_count = 3;
-        fixture_put(db, &p, 0);
-        fixture_sync(db, s);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, 0);
+        fixture_put(r.db, &p, 0);
+        fixture_sync(r.db, r.s);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 0);
         if (dropped == 1)
-            mu_session_drop_caches(session);
-        put_pod(db, 3, "g", 2, 9, 100, "");
-        fixture_sync(db, s);
-        assert_int_equal(s->nominated_count, 1);
-        assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-        assert_int_equal(plan->gang_count, 2); /* the gang on n2, the pod on n1 */
-        mu_session_destroy(session);
-        mu_db_replica_destroy(db, s);
-        mu_db_destroy(db);
+            mu_session_drop_caches(r.session);
+        put_pod(r.db, 3, "g", 2, 9, 100, "");
+        fixture_sync(r.db, r.s);
+        assert_int_equal(r.s->nominated_count, 1);
+        assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 2); /* the gang on n2, the pod on n1 */
+        rig_close(&r);
     }
 }
 
@@ -488,37 +422,27 @@ static void test_nominated__placed_elsewhere__same_plan_with_and_without_memory(
 static void test_nominated__several_wait__each_is_told_its_own_reason(void **state)
 {
     (void)state;
-    struct mu_db *db = fixture_create(0);
-    struct mu_snapshot *s = mu_db_replica_create(db);
-    struct mu_session *session =
-        mu_session_create(&(struct mu_session_config){.profile = &mu_profile_default});
-    const struct mu_plan *plan = NULL;
+    struct rig r = rig_open();
     struct case_pods pods;
-    case_pods(&pods, &(const struct nominated_case){.nominated_priority = 9,
-                                                    .nominated_millis = 3000,
-                                                    .millis = 100,
-                                                    .to = "n1",
-                                                    .theirs = true,
-                                                    .ports = true});
-    put_node(db, "n1", 4);
-    fixture_put(db, &pods.nominated, 0);
+    case_pods(&pods, &(const struct nominated_case){
+                         .nominated_priority = 9, .millis = 100, .ports = true});
+    put_node(r.db, "n1", 4);
+    fixture_put(r.db, &pods.nominated, 0);
     pods.pod.object.created_s = 2000;
-    fixture_put(db, &pods.pod, 0);
+    fixture_put(r.db, &pods.pod, 0);
     for (uint32_t i = 0; i < 3; i++)
-        put_pod(db, 10 + i, "", 0, 0, 2000, "");
-    fixture_sync(db, s);
-    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
-    assert_int_equal(plan->wait_count, 4);
+        put_pod(r.db, 10 + i, "", 0, 0, 2000, "");
+    fixture_sync(r.db, r.s);
+    assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+    assert_int_equal(r.plan->wait_count, 4);
     for (uint32_t w = 0; w < 4; w++) {
         enum mu_verdict_kind kind = w < 3 ? MU_NO_RESOURCE : MU_NO_PORTS;
-        assert_int_equal(plan->waits[w].nodes_by_verdict[kind], 1);
-        assert_int_equal(plan->waits[w].nodes_by_verdict[MU_FITS], 0);
-        assert_int_equal(plan->waits[w].nodes_by_resource[MU_RES_CPU], w < 3);
+        assert_int_equal(r.plan->waits[w].nodes_by_verdict[kind], 1);
+        assert_int_equal(r.plan->waits[w].nodes_by_verdict[MU_FITS], 0);
+        assert_int_equal(r.plan->waits[w].nodes_by_resource[MU_RES_CPU], w < 3);
     }
-    assert_ptr_equal(plan->waits[0].nodes_by_verdict, plan->waits[2].nodes_by_verdict);
-    mu_session_destroy(session);
-    mu_db_replica_destroy(db, s);
-    mu_db_destroy(db);
+    assert_ptr_equal(r.plan->waits[0].nodes_by_verdict, r.plan->waits[2].nodes_by_verdict);
+    rig_close(&r);
 }
 
 /* Errors first: without memory nothing is nominated, and nothing is lost. */

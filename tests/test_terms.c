@@ -342,6 +342,24 @@ static void set_zone(struct rig *r, uint32_t node, const char *zone)
     bring_up(r);
 }
 
+/* Two nodes in these zones, and one namespace. */
+static void open_zones(struct rig *r, const char *first, const char *second)
+{
+    open_rig(r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(r, 0, first);
+    set_zone(r, 1, second);
+}
+
+/* To be in no zone with any pod of the namespace. */
+static struct mu_pod_term away_in_zone(void)
+{
+    static const struct mu_str own = {"ns-0", 4};
+    return (struct mu_pod_term){.kind = MU_TERM_ANTI_AFFINITY,
+                                .topology_key = MU_STR("zone"),
+                                .namespaces = &own,
+                                .namespace_count = 1};
+}
+
 /* A key that nobody asks for any more gives up the numbers of its domains. When it is asked for
  * again they are given out anew, in another order, though no node has changed since. */
 static void test_place_verdict__key_asked_for_again__domains_as_they_are_now(void **state)
@@ -351,11 +369,7 @@ static void test_place_verdict__key_asked_for_again__domains_as_they_are_now(voi
     open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
     struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
     assert_non_null(place);
-    const struct mu_str own = MU_STR("ns-0");
-    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
-                                     .topology_key = MU_STR("zone"),
-                                     .namespaces = &own,
-                                     .namespace_count = 1};
+    const struct mu_pod_term term = away_in_zone();
     struct mu_pod_object there = pod_of("there", "node-1", 1000);
     struct mu_pod_object waits = pod_of("waits", "", 1001);
     waits.phase = MU_POD_PENDING;
@@ -480,14 +494,8 @@ static void test_session_run__table_of_matches_full__nobody_is_let_through(void 
 {
     (void)state;
     struct rig r;
-    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "b");
-    const struct mu_str own = MU_STR("ns-0");
-    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
-                                     .topology_key = MU_STR("zone"),
-                                     .namespaces = &own,
-                                     .namespace_count = 1};
+    open_zones(&r, "a", "b");
+    const struct mu_pod_term term = away_in_zone();
     const struct mu_label label = {MU_STR("app"), MU_STR("a")};
     const struct mu_host_port port = {MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, 80};
     struct mu_pod_object opener =
@@ -537,9 +545,7 @@ static void test_terms_verdict__more_skews_than_views__each_by_its_own_limit(voi
     (void)state;
     enum { SKEWS = 2 * MU_VIEWS_PER_CENSUS, THERE = 20 };
     struct rig r;
-    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "b");
+    open_zones(&r, "a", "b");
     const struct mu_label label = {MU_STR("app"), MU_STR("a")};
     const struct mu_str value = MU_STR("a");
     const struct mu_requirement requirement = {MU_STR("app"), MU_OP_IN, &value, 1};
@@ -600,14 +606,8 @@ static void test_place_short__rules_refuse_everywhere__says_the_same_later(void 
 {
     (void)state;
     struct rig r;
-    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "a");
-    const struct mu_str own = MU_STR("ns-0");
-    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
-                                     .topology_key = MU_STR("zone"),
-                                     .namespaces = &own,
-                                     .namespace_count = 1};
+    open_zones(&r, "a", "a");
+    const struct mu_pod_term term = away_in_zone();
     const struct mu_pod_object there = pod_of("there", "node-1", 1000);
     struct mu_pod_object waits = pod_of("waits", "", 1001);
     struct mu_place_pod member;
@@ -641,9 +641,7 @@ static void test_session_run__one_class_other_labels__each_its_own_reasons(void 
 {
     (void)state;
     struct rig r;
-    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "b");
+    open_zones(&r, "a", "b");
     const struct mu_label labels[] = {{MU_STR("app"), MU_STR("a")}, {MU_STR("app"), MU_STR("b")}};
     const struct mu_str value = MU_STR("b"), own = MU_STR("ns-0");
     const struct mu_requirement requirement = {MU_STR("app"), MU_OP_IN, &value, 1};
@@ -691,14 +689,8 @@ static void test_session_run__replicas_that_wait__explained_once(void **state)
     (void)state;
     enum { WAITING = 20 };
     struct rig r;
-    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "a");
-    const struct mu_str own = MU_STR("ns-0");
-    const struct mu_pod_term term = {.kind = MU_TERM_ANTI_AFFINITY,
-                                     .topology_key = MU_STR("zone"),
-                                     .namespaces = &own,
-                                     .namespace_count = 1};
+    open_zones(&r, "a", "a");
+    const struct mu_pod_term term = away_in_zone();
     const struct mu_pod_object there = pod_of("there", "node-1", 1000);
     char names[WAITING][16];
     assert_int_equal(mu_db_pod_upsert(r.db, &there, 0, NULL), 0);

@@ -39,6 +39,15 @@ static int choose_profile(const char *command, struct profile_flags *flags,
     return rc == 0 ? -1 : 2;
 }
 
+/* Read the flags, then the profile that they name. Returns -1 to go on, else the exit status. */
+static int read_command(const char *command, const char *about, const struct mu_flag *flags,
+                        uint32_t flag_count, int argc, char **argv, struct profile_flags *profiles,
+                        const struct mu_profile **out)
+{
+    int status = mu_flags_main(command, about, flags, flag_count, argc, argv);
+    return status >= 0 ? status : choose_profile(command, profiles, out);
+}
+
 #define FLAG(name_, kind_, target_, value_, help_)                                                 \
     {                                                                                              \
         .name = (name_), .kind = (kind_), .target = (target_), .value = (value_), .help = (help_)  \
@@ -81,14 +90,12 @@ int mu_command_demo(int argc, char **argv)
          .min = 1,
          .max = MU_REPLAY_SPEED_MAX}};
     int status =
-        mu_flags_main("muster demo",
-                      "Start an embedded API server and the scheduler, bind a workload, report.\n"
-                      "Without files: 1,523 nodes, single pods and training gangs of 2 to 64, from "
-                      "a fixed seed.\n"
-                      "Without --replay: all pods at once, and none ends.",
-                      flags, sizeof flags / sizeof flags[0], argc, argv);
-    if (status < 0)
-        status = choose_profile("muster demo", &profiles, &o.profile);
+        read_command("muster demo",
+                     "Start an embedded API server and the scheduler, bind a workload, report.\n"
+                     "Without files: 1,523 nodes, single pods and training gangs of 2 to 64, from "
+                     "a fixed seed.\n"
+                     "Without --replay: all pods at once, and none ends.",
+                     flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     if (status >= 0)
         return status;
     o.config = profiles.config;
@@ -112,15 +119,13 @@ int mu_command_sim(int argc, char **argv)
         FLAG("faults", MU_FLAG_TEXT, &o.faults, "LIST",
              "with --seeds: drop, delay, duplicate, reorder, 410, 409, 429, lost-reply, late, cut, "
              "churn, joined by commas; all or none (all)")};
-    int status = mu_flags_main(
+    int status = read_command(
         "muster sim",
         "Run scheduler and cluster in one process under virtual time: a workload with its "
         "recorded\n"
         "arrivals and durations, or (--seeds) small clusters with faults and every invariant "
         "checked.",
-        flags, sizeof flags / sizeof flags[0], argc, argv);
-    if (status < 0)
-        status = choose_profile("muster sim", &profiles, &o.profile);
+        flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     if (status >= 0)
         return status;
     return mu_sim_command_run(&o);
@@ -154,7 +159,7 @@ int mu_command_place(int argc, char **argv)
                                      .value = "FILE",
                                      .help = "more manifests",
                                      .parse = mu_offline_file}};
-    int status = mu_flags_main(
+    int status = read_command(
         "muster place",
         "Where the pods of manifests would go, and why the others would wait: sessions "
         "until\nnothing changes. No cluster is needed.\n\n"
@@ -169,9 +174,7 @@ int mu_command_place(int argc, char **argv)
         "something else fails.\n\n"
         "  kubectl get nodes,pods,namespaces,priorityclasses -A -o yaml >now.yaml\n"
         "  muster place -f now.yaml -f new-job.yaml",
-        flags, sizeof flags / sizeof flags[0], argc, argv);
-    if (status < 0)
-        status = choose_profile("muster place", &profiles, &o.profile);
+        flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     return status >= 0 ? status : mu_place_command_run(&o);
 }
 
@@ -186,7 +189,7 @@ int mu_command_explain(int argc, char **argv)
                                      .help = "the pod; then more manifests",
                                      .parse = mu_offline_pod},
                                     OFFLINE_FLAGS(o)};
-    int status = mu_flags_main(
+    int status = read_command(
         "muster explain",
         "Which nodes could take a pod by itself, beside the pods that run, and what "
         "would have\nto change on the others. A pod that runs is looked at as if it were "
@@ -197,9 +200,7 @@ int mu_command_explain(int argc, char **argv)
         "'-o json'\ntells every node and all of its changes. Scores are larger where "
         "better, and compare\nwithin one answer.\n\n"
         "  muster explain team-a/trainer-0 -f now.yaml -f new-job.yaml",
-        flags, sizeof flags / sizeof flags[0], argc, argv);
-    if (status < 0)
-        status = choose_profile("muster explain", &profiles, &o.profile);
+        flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     return status >= 0 ? status : mu_explain_command_run(&o);
 }
 
