@@ -244,6 +244,7 @@ static void row_unmake(struct mu_db *db, uint32_t gang)
         unchain(db, &mu_group_at(db, g->group)->rows, gang);
         mu_group_drop_if_unused(db, g->group);
     }
+    mu_gang_topology_drop(db, gang);
     mu_symbol_unref(db->symbols, g->part, db->reach);
     mu_symbol_unref(db->symbols, g->name, db->reach);
     mu_symbol_unref(db->symbols, g->ns, db->reach);
@@ -362,12 +363,15 @@ static uint32_t sum_members(const struct mu_db *db, uint32_t gang, struct mu_gan
     row->priority = g->members == MU_NONE ? 0 : INT32_MAX;
     row->priority_high = g->members == MU_NONE ? 0 : INT32_MIN;
     row->created_s = UINT64_MAX;
+    row->home.v = MU_NONE;
     for (uint32_t pod = g->members; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         enum mu_role role = mu_pod_role(p);
         MU_ASSERT(role != MU_ROLE_NONE && p->gang.v == gang);
         row->member_count++;
         row->placed_count += role == MU_ROLE_PLACED;
+        if (role == MU_ROLE_PLACED && p->node.v < row->home.v)
+            row->home.v = p->node.v;
         row->bound_count += (p->flags & (MU_POD_BOUND | MU_POD_CONFIRMED)) != 0;
         row->blocked_count += role == MU_ROLE_BLOCKED;
         row->blocked_rules |= role == MU_ROLE_BLOCKED ? p->unbuilt : 0;
@@ -654,8 +658,11 @@ static int refresh_one(struct mu_db *db, uint32_t gang)
     struct mu_gang_block *block = NULL;
     g->overfull = false;
     recount(db, gang, &terms);
+    int rc = mu_gang_topology_follow(db, gang);
+    if (rc != 0)
+        return rc;
     if ((g->row.flags & MU_GANG_PENDING) != 0) {
-        int rc = block_make(db, g, &terms, &block);
+        rc = block_make(db, g, &terms, &block);
         if (rc != 0)
             return rc;
         if (g->overfull)

@@ -182,8 +182,6 @@ void mu_gang_terms_end(struct mu_gang_terms *t)
         t->min = (uint32_t)sum;
     if (t->must_have && t->min == 0)
         t->held |= MU_RULE_GANG_OBJECT;
-    if (t->pack_key.v != 0 && t->pack_required)
-        t->held |= MU_RULE_GANG_DIALECT; /* sessions do not look at domains yet */
 }
 
 struct mu_symbol mu_gang_subgroup_of(const struct mu_db *db, const struct mu_gang_rec *g,

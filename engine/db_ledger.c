@@ -162,6 +162,8 @@ static int check(struct mu_db *db, const struct mu_plan_gang *plan, bool waits,
         rc = check_bind(db, plan, picked, waits, why);
     if (rc == 0)
         rc = check_minimum(db, plan, waits, why);
+    if (rc == 0 && !mu_gang_topology_allows(db, plan))
+        rc = mu_error_set(why, MU_ECONFLICT, "gang: its nodes are not in one domain");
     if (rc == 0 && plan->evict_count != 0)
         rc = mu_evict_check(db, plan, why);
     if (rc == 0)

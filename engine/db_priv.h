@@ -148,7 +148,9 @@ struct mu_gang_rec {
     uint32_t home;         /* row of the gang that says there is none; MU_NONE: an ordinary row */
     uint32_t next, prev;   /* among the rows of `group`, or of `home` */
     uint32_t singles;      /* first of the rows whose home this is; MU_NONE */
-    uint8_t source;        /* enum mu_gang_source */
+    uint32_t topology;     /* that the row keeps in use, with topology_key; symbol 0: none */
+    struct mu_symbol topology_key;
+    uint8_t source; /* enum mu_gang_source */
     bool used;
     bool split;    /* sub-groups count by themselves */
     bool overfull; /* more sub-groups than MU_SUBGROUPS_MAX */
@@ -621,6 +623,13 @@ void mu_gang_touch(struct mu_db *db, uint32_t gang);
 void mu_gang_renew(struct mu_db *db, uint32_t gang);
 /* The object of a gang says something else: its rows are stale. */
 void mu_gang_terms_moved(struct mu_db *db, uint32_t gang);
+/* Keep the topology of a row's pack_key in use (db_gang_topology.c), and let it go. Errors: MU_ENOMEM;
+ * nothing has changed. */
+int mu_gang_topology_follow(struct mu_db *db, uint32_t gang);
+void mu_gang_topology_drop(struct mu_db *db, uint32_t gang);
+/* Whether a plan keeps a gang that must in one domain, with those of it that have a place. The row
+ * is recounted. Cost: O(binds). */
+bool mu_gang_topology_allows(const struct mu_db *db, const struct mu_plan_gang *plan);
 /* Bring counts, size and flags of a row up to date; not its block. Cost: O(live members). */
 void mu_gang_recount(struct mu_db *db, uint32_t gang);
 /* True when its minimum is met without its members that have MU_POD_PICKED. The row is recounted.

@@ -113,7 +113,7 @@ static void test_group__all_that_it_says__is_in_the_row(void **state)
     const struct mu_gang_row *g = row_of(db, s, 0);
     assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SETTLED | MU_GANG_NEVER | MU_GANG_SPARED |
                                    MU_GANG_SINGLE | MU_GANG_PACK_REQUIRED);
-    assert_int_equal(g->blocked_rules, MU_RULE_GANG_DIALECT); /* domains are not looked at yet */
+    assert_int_equal(g->blocked_rules, 0);
     assert_int_equal(g->priority, 7);
     assert_int_equal(g->priority_high, 7);
     assert_int_equal(g->timeout_s, 60);
