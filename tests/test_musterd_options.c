@@ -60,6 +60,8 @@ static void test_options_journal__where_it_is(void **state)
     assert_int_equal(load("journal: memory\n", &o, &error), 0);
     assert_true(o.journal_memory && o.journal_name[0] == '\0');
     assert_int_equal(load("journalRate: 5\n", &o, &error), MU_EINVAL);
+    assert_int_equal(load("order: fair\n", &o, &error), MU_EINVAL);
+    assert_int_equal(load("reserveAfter: 5\n", &o, &error), MU_EINVAL);
 }
 
 static void test_options_file__every_setting_is_read(void **state)
@@ -73,6 +75,8 @@ static void test_options_file__every_setting_is_read(void **state)
                           "quietTime: 3s\n"
                           "batchWindow: 5ms\n"
                           "holdTime: 1m\n"
+                          "order: strict\n"
+                          "reserveAfter: 10m\n"
                           "connectTimeout: 7s\n"
                           "drainTimeout: 8s\n"
                           "bindsInFlight: 64\n"
@@ -96,6 +100,8 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.quiet_ns, 3 * MU_NS_PER_S);
     assert_int_equal(o.batch_window_ns, 5 * MU_NS_PER_MS);
     assert_int_equal(o.hold_ns, 60 * MU_NS_PER_S);
+    assert_true(o.strict);
+    assert_int_equal(o.reserve_after_ns, 600 * MU_NS_PER_S);
     assert_int_equal(o.connect_wait_ns, 7 * MU_NS_PER_S);
     assert_int_equal(o.drain_ns, 8 * MU_NS_PER_S);
     assert_int_equal(o.binds_in_flight, 64);
@@ -107,7 +113,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 18); /* all of them are above */
+    assert_int_equal(mu_setting_count, 20); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -127,6 +133,8 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.scheduler_name_count, defaults.scheduler_name_count);
     assert_string_equal(o.scheduler_names[0], defaults.scheduler_names[0]);
     assert_ptr_equal(o.profile, defaults.profile);
+    assert_int_equal(o.strict, defaults.strict);
+    assert_int_equal(o.reserve_after_ns, defaults.reserve_after_ns);
     assert_int_equal(o.quiet_ns, defaults.quiet_ns);
     assert_int_equal(o.batch_window_ns, defaults.batch_window_ns);
     assert_int_equal(o.hold_ns, defaults.hold_ns);
@@ -144,7 +152,7 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 18); /* all of them are above */
+    assert_int_equal(mu_setting_count, 20); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)

@@ -15,15 +15,20 @@ struct words_rig {
     struct mu_report_words *words;
 };
 
-static struct words_rig rig_create(void)
+static struct words_rig rig_create_with(struct mu_session_config config)
 {
-    const struct mu_session_config config = {.profile = &mu_profile_spread};
     struct words_rig rig = {.db = fixture_create(0)};
     rig.snapshot = mu_db_replica_create(rig.db);
+    config.profile = &mu_profile_spread;
     rig.session = mu_session_create(&config);
     rig.words = mu_report_words_create(&mu_profile_spread);
     assert_non_null(rig.words);
     return rig;
+}
+
+static struct words_rig rig_create(void)
+{
+    return rig_create_with((struct mu_session_config){.profile = NULL});
 }
 
 static void rig_destroy(struct words_rig *rig)
@@ -33,21 +38,28 @@ static void rig_destroy(struct words_rig *rig)
     mu_db_destroy(rig->db);
 }
 
-/* The only gang that waits is told about in these words. */
-static void assert_told(struct words_rig *rig, const char *expected)
+/* Of the gangs that wait the nth is told about in these words. */
+static void assert_nth_told(struct words_rig *rig, uint32_t nth, uint64_t now_ns,
+                            const char *expected)
 {
     const struct mu_plan *plan;
     fixture_sync(rig->db, rig->snapshot);
-    assert_int_equal(mu_session_run(rig->session, rig->snapshot, 0, &plan), 0);
-    assert_int_equal(plan->wait_count, 1);
+    assert_int_equal(mu_session_run(rig->session, rig->snapshot, now_ns, &plan), 0);
+    assert_true(nth < plan->wait_count);
     mu_report_words_begin(rig->words, rig->snapshot, plan);
-    struct mu_report_text *text = mu_report_words_gang(rig->words, rig->db, &plan->waits[0]);
+    struct mu_report_text *text = mu_report_words_gang(rig->words, rig->db, &plan->waits[nth]);
     assert_non_null(text);
     char message[MU_REPORT_TEXT_MAX + 1];
     (void)snprintf(message, sizeof message, "%.*s", (int)text->len, text->data);
     assert_string_equal(message, expected);
     mu_report_text_unref(text);
     mu_report_words_end(rig->words);
+}
+
+/* The only gang that waits. */
+static void assert_told(struct words_rig *rig, const char *expected)
+{
+    assert_nth_told(rig, 0, 0, expected);
 }
 
 static void put_pod(struct words_rig *rig, int64_t cpu_millis)
@@ -328,6 +340,80 @@ static bool told_under_failure(void *context)
     return told;
 }
 
+static void put_in_rack(struct words_rig *rig, const char *name, const char *rack, int64_t cpus)
+{
+    struct fixture_node node;
+    const struct mu_label label = {MU_STR("example.com/rack"), mu_str_of(rack)};
+    fixture_node(&node, name, 1, cpus, 0);
+    node.object.labels = &label;
+    node.object.label_count = 1;
+    assert_int_equal(mu_db_node_upsert(rig->db, &node.object, 0, NULL), 0);
+}
+
+/* `count` pods from number `first` on that need a cpu each, all of them together. */
+static void put_gang(struct words_rig *rig, const char *name, uint32_t first, uint32_t count,
+                     const char *rack_key)
+{
+    for (uint32_t i = first; i < first + count; i++) {
+        struct fixture_pod pod;
+        fixture_pod(&pod, i, 1);
+        fixture_gang(&pod, name, count);
+        pod.object.created_s = first;
+        pod.object.gang.pack_key = mu_str_of(rack_key);
+        pod.object.gang.pack_required = rack_key[0] != '\0';
+        fixture_put(rig->db, &pod, 0);
+    }
+}
+
+static void test_report_words__no_rack_is_enough__names_the_best(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_in_rack(&rig, "a", "r10", 3);
+    put_in_rack(&rig, "b", "r11", 4);
+    put_in_rack(&rig, "c", "r12", 2);
+    put_gang(&rig, "g", 1, 6, "example.com/rack");
+    assert_told(&rig, "gang default/g needs 6 members placed together in one example.com/rack; "
+                      "4 fit in r11, then 0/1 nodes are available: 1 Insufficient cpu.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__nobody_has_the_label__none_fits(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    put_in_rack(&rig, "a", "r10", 8);
+    put_gang(&rig, "g", 1, 2, "example.com/block");
+    assert_told(&rig, "gang default/g needs 2 members placed together in one example.com/block: "
+                      "1/1 nodes are available for a member.");
+    rig_destroy(&rig);
+}
+
+static void test_report_words__behind_others__names_them(void **state)
+{
+    struct words_rig rig = rig_create_with((struct mu_session_config){.strict = true});
+    (void)state;
+    put_in_rack(&rig, "a", "r10", 3);
+    put_gang(&rig, "large", 1, 4, "");
+    put_gang(&rig, "small", 5, 2, "");
+    assert_nth_told(&rig, 1, 0,
+                    "gang default/small waits behind gang default/large, which has no room");
+    rig_destroy(&rig);
+    rig = rig_create_with((struct mu_session_config){.reserve_after_ns = MU_NS_PER_S});
+    put_in_rack(&rig, "a", "r10", 4);
+    put_gang(&rig, "large", 1, 4, "");
+    put_gang(&rig, "small", 5, 2, "");
+    struct fixture_pod running;
+    fixture_pod(&running, 9, 1);
+    running.object.node_name = MU_STR("a");
+    fixture_put(rig.db, &running, 0);
+    assert_nth_told(&rig, 1, 10 * MU_NS_PER_S,
+                    "gang default/small needs 2 members placed together: 1/1 nodes are available "
+                    "for a member. Nodes are kept for gang default/large, which has waited for "
+                    "long.");
+    rig_destroy(&rig);
+}
+
 static void test_report_words__out_of_memory__no_text(void **state)
 {
     struct words_rig rig = rig_create();
@@ -358,6 +444,9 @@ int main(void)
         cmocka_unit_test(test_report_words__subgroups__names_the_member_of_the_one_that_is_short),
         cmocka_unit_test(test_report_words__others_of_the_plan__have_their_room),
         cmocka_unit_test(test_report_words__costly_gang__no_number),
+        cmocka_unit_test(test_report_words__no_rack_is_enough__names_the_best),
+        cmocka_unit_test(test_report_words__nobody_has_the_label__none_fits),
+        cmocka_unit_test(test_report_words__behind_others__names_them),
         cmocka_unit_test(test_report_words__rules__are_named),
         cmocka_unit_test(test_report_words__out_of_memory__no_text),
     };

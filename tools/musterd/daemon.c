@@ -131,6 +131,7 @@ static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, 
            MU_F_U64("claim_open", stats->waits[MU_WAIT_CLAIM]),
            MU_F_U64("gated", stats->waits[MU_WAIT_GATED]),
            MU_F_U64("blocked", stats->waits[MU_WAIT_UNBUILT]),
+           MU_F_U64("behind", stats->waits[MU_WAIT_BEHIND]),
            MU_F_U64("undecided", stats->waits[MU_WAIT_UNDECIDED]),
            MU_F_U64("short", stats->short_gangs), MU_F_END);
 }
@@ -523,7 +524,8 @@ static int create_parts(struct daemon *d)
         config.journal_ns = journal_ns(o);
         config.journal_name = journal_name(o, journal, sizeof journal);
     }
-    struct mu_session_config session = {.profile = o->profile};
+    struct mu_session_config session = {
+        .profile = o->profile, .strict = o->strict, .reserve_after_ns = o->reserve_after_ns};
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);
     d->scheduler = mu_scheduler_create(&config, &random);

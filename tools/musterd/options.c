@@ -208,6 +208,28 @@ static int read_journal_rate(void *target, const char *value, struct mu_error *e
     return read_count(value, 10000, 100000000, o != NULL ? &o->journal_rate : &ignored, error);
 }
 
+static int read_order(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    bool strict = strcmp(value, "strict") == 0;
+    if (!strict && strcmp(value, "free") != 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected free or strict", value);
+    if (o != NULL)
+        o->strict = strict;
+    return 0;
+}
+
+/* 0s is one of its values. */
+static int read_reserve_after(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint64_t ns = 0;
+    int rc = mu_duration_parse(value, &ns, error);
+    if (rc == 0 && o != NULL)
+        o->reserve_after_ns = ns;
+    return rc;
+}
+
 static int read_log_level(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
@@ -251,6 +273,12 @@ const struct mu_setting mu_settings[] = {
      read_batch},
     {"holdTime", "hold-time", "TIME", "room kept for a refused member of a placed gang (30s)",
      read_hold},
+    {"order", "order", "ORDER",
+     "free: a gang without room lets those behind it go ahead; strict: it blocks them (free)",
+     read_order},
+    {"reserveAfter", "reserve-after", "TIME",
+     "nodes are kept for a gang that has waited so long for room, 0s for never (0s)",
+     read_reserve_after},
     {"connectTimeout", "connect-timeout", "TIME", "give up without a first list after (30s)",
      read_connect},
     {"drainTimeout", "drain-timeout", "TIME", "binds in flight may take so long at the end (10s)",

@@ -128,6 +128,7 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
     hash = mu_hash_bytes(wait->nodes_by_verdict, MU_VERDICT_KINDS * sizeof(uint32_t), *shape);
     hash = mu_hash_bytes(wait->nodes_by_reason, MU_VERDICT_KINDS * sizeof(uint32_t), hash);
     hash = mu_hash_bytes(wait->nodes_by_resource, MU_RESOURCES_MAX * sizeof(uint32_t), hash);
+    hash = mu_hash_mix(hash, wait->behind.v);
     /* Which taints there are is told too. */
     if (wait->nodes_by_verdict[MU_NO_TAINT] != 0)
         hash = mu_hash_mix(hash, snapshot->static_generation);

@@ -546,6 +546,14 @@ static struct mu_report_text *text_of(struct mu_buf *out, enum mu_report_reason 
     return text;
 }
 
+/* Nodes that fit may be kept for another gang. */
+static void put_kept(struct mu_buf *out, struct mu_db *db, const struct mu_plan_wait *wait)
+{
+    (void)mu_buf_printf(out, " Nodes are kept for gang %.*s/%.*s, which has waited for long.",
+                        MU_STR_ARGS(mu_db_gang_ns(db, wait->behind)),
+                        MU_STR_ARGS(mu_db_gang_name(db, wait->behind)));
+}
+
 struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu_db *db,
                                             const struct mu_plan_wait *wait)
 {
@@ -557,6 +565,11 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
         if (words == NULL)
             return NULL;
         bool lone = wait->need <= wait->have || wait->need == 1;
+        if (lone && wait->behind.v != MU_NONE) {
+            put_nodes(&out, &words->nodes, MU_STR(""));
+            put_kept(&out, db, wait);
+            return text_of(&out, MU_REPORT_UNSCHEDULABLE);
+        }
         if (lone && words->lone == NULL) {
             put_nodes(&out, &words->nodes, MU_STR(""));
             words->lone = text_of(&out, MU_REPORT_UNSCHEDULABLE);
@@ -572,6 +585,8 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
         out.failed = MU_ENOMEM;
     if (words != NULL && wait->kind == MU_WAIT_UNDECIDED)
         (void)mu_buf_append_text(&out, " Whether another layout would fit is not decided.");
+    if (words != NULL && wait->behind.v != MU_NONE)
+        put_kept(&out, db, wait);
     return text_of(&out, words == NULL && wait->kind == MU_WAIT_UNDECIDED
                              ? MU_REPORT_SCHEDULER_ERROR
                              : MU_REPORT_UNSCHEDULABLE);
