@@ -11,9 +11,9 @@
 #define STEPS_DEFAULT       (3u * MU_LAYOUT_WAYS * MU_GANG_MEMBERS_MAX)
 #define ARENA_BYTES_DEFAULT ((size_t)8 << 30)
 
-/* Steps that the searches of a run may make together: some tenths of a second. And when a gang that
+/* Steps that the searches of a run may make together: a tenth of a second. And when a gang that
  * ran out of them is looked at again, if nothing happens before. */
-#define SEARCH_STEPS_PER_RUN (UINT64_C(1) << 17)
+#define SEARCH_STEPS_PER_RUN (UINT64_C(1) << 15)
 #define SEARCH_AGAIN_NS      UINT64_C(1000000000)
 #define SCRATCH_BYTES_MAX    ((size_t)1 << 30)
 

@@ -17,6 +17,9 @@
 /* Nodes beyond which nothing is asked; the bins of so many take some tens of milliseconds. */
 #define SEARCH_ROWS_MAX (1u << 18)
 
+/* Making bins and groups of so many nodes counts as a step. */
+#define ROWS_PER_STEP 8u
+
 struct question {
     struct mu_pack pack;
     struct mu_place_pod pods[MU_PACK_TYPES_MAX];
@@ -134,8 +137,8 @@ int mu_session_search(struct mu_session *session, struct mu_attempt *a,
     uint64_t own = a->search_steps - a->search_used, left = session->search_left;
     uint64_t budget = own < left ? own : left;
     bool cut = left < own; /* what others have used is not there */
-    a->search_cut = a->search_cut || (cut && budget == 0);
-    if (budget == 0 || session->snapshot->node_rows > SEARCH_ROWS_MAX)
+    uint64_t fixed = session->snapshot->node_rows / ROWS_PER_STEP;
+    if (own == 0 || session->snapshot->node_rows > SEARCH_ROWS_MAX)
         return 0;
     mu_arena_reset(session->scratch);
     struct question *q = mu_arena_zalloc(session->scratch, sizeof *q);
@@ -146,11 +149,17 @@ int mu_session_search(struct mu_session *session, struct mu_attempt *a,
         return MU_ENOMEM;
     if (!types_make(session, a, q))
         return 0;
+    if (budget <= fixed) { /* there is not even enough to look at the nodes */
+        a->search_ran_out = true;
+        a->search_cut = a->search_cut || cut;
+        return 0;
+    }
     dims_make(session, q);
     int error = bins_make(session, q);
     if (error == 0)
-        error = mu_pack_solve(&q->pack, budget, session->scratch, &out->result);
-    uint64_t used = out->result.steps < budget ? out->result.steps : budget;
+        error = mu_pack_solve(&q->pack, budget - fixed, session->scratch, &out->result);
+    uint64_t used = fixed + out->result.steps;
+    used = used < budget ? used : budget;
     bool ran_out = error == 0 && out->result.answer == MU_PACK_UNDECIDED;
     a->search_used += used;
     session->search_left -= used;
