@@ -102,7 +102,9 @@ static int create_tables(struct mu_db *db, const struct mu_db_config *config)
     rc = mu_claims_init(db);
     if (rc == 0)
         rc = mu_groups_init(db);
-    return rc != 0 ? rc : mu_occupants_create(db);
+    if (rc == 0)
+        rc = mu_occupants_create(db);
+    return rc == 0 ? mu_cover_create(db) : rc;
 }
 
 struct mu_db *mu_db_create(const struct mu_db_config *config)
@@ -135,6 +137,7 @@ void mu_db_destroy(struct mu_db *db)
         mu_db_replica_destroy(db, &db->replicas[0]->shown);
     mu_census_destroy(db);
     mu_occupants_destroy(db);
+    mu_cover_destroy(db);
     reclaim_shown(db, UINT64_MAX, UINT32_MAX);
     mu_gang_destroy_all(db);
     mu_groups_fini(db);
@@ -165,6 +168,7 @@ void mu_db_counts(const struct mu_db *db, struct mu_db_counts *out)
     out->nodes = db->nodes_present;
     out->namespaces = mu_model_namespace_count(db->model);
     out->gangs = db->gangs.used;
+    out->budgets = mu_cover_count(db);
 }
 
 int mu_db_refuse(struct mu_db *db, struct mu_error *error, int code, const char *kind,

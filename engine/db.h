@@ -50,6 +50,7 @@ struct mu_db_counts {
     uint32_t ledger;            /* entries in flight or held */
     uint32_t gangs;             /* rows in use, gangs of one included */
     uint32_t groups;            /* group objects */
+    uint32_t budgets;           /* disruption budgets */
     uint64_t generation;
     uint64_t stale_ignored; /* objects older than the one held */
     uint64_t
@@ -104,6 +105,15 @@ void mu_db_group_remove(struct mu_db *db, enum mu_gang_source source, struct mu_
 /* The objects of each source are listed by themselves: begin and sweep, as below. */
 void mu_db_groups_relist(struct mu_db *db, enum mu_gang_source source);
 int mu_db_groups_sweep(struct mu_db *db, enum mu_gang_source source, uint32_t budget);
+/* Disruption budgets. One whose selector is beyond a bound covers nobody; of too many names of
+ * disrupted pods the later ones are left out. Errors: MU_ENOMEM, MU_ELIMIT (MU_BUDGETS_MAX), MU_EINVAL;
+ * nothing has changed. Cost: O(1); which pods it covers is worked out by syncs. */
+int mu_db_budget_upsert(struct mu_db *db, const struct mu_budget_object *budget,
+                        struct mu_error *error);
+void mu_db_budget_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid);
+/* They are listed by themselves: begin and sweep, as below. */
+void mu_db_budgets_relist(struct mu_db *db);
+int mu_db_budgets_sweep(struct mu_db *db, uint32_t budget);
 /* Remove. A removed node keeps its pods (they are charged again when it returns). Removing what
  * is absent is fine. `uid` empty: whatever has that name. */
 int mu_db_node_remove(struct mu_db *db, struct mu_str name, struct mu_str uid);
@@ -232,7 +242,8 @@ struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* 
  * time. Returns the drift found by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
 /* Order-independent digest of nodes (names, uids, versions, images), pods (names, uids, versions,
- * binding, the nominations that are held) and namespaces (names, labels): equal content, equal digest (I7). Cost: O(objects). */
+ * binding, the nominations that are held), namespaces (names, labels) and budgets (names, uids,
+ * versions): equal content, equal digest (I7). Cost: O(objects). */
 uint64_t mu_db_digest(const struct mu_db *db);
 
 #endif

@@ -16,13 +16,14 @@ static bool audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
     int64_t sums[MU_RESOURCES_MAX];
     size_t bytes = mu_row_chunk(db, row)->stride * sizeof *sums;
     db->audit_behind |= mu_census_backlog(db) != 0;
-    bool placed_wrong = mu_census_audit_row(db, row, spent) != 0;
+    bool others_wrong = mu_census_audit_row(db, row, spent) != 0;
+    others_wrong |= mu_occupants_audit_row(db, row) != 0;
     *spent += 1;
     struct mu_device_row devices;
     mu_row_sum(db, row, 0, sums, &devices);
     if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
         (devices.count == 0 || memcmp(&devices, mu_row_devices(db, row), sizeof devices) == 0))
-        return placed_wrong;
+        return others_wrong;
     mu_row_restore(db, row);
     mu_row_mark_free(db, row);
     db->capacity_generation++; /* the repaired room may be larger */
@@ -145,5 +146,5 @@ uint64_t mu_db_digest(const struct mu_db *db)
         if (mu_model_namespace_at(db->model, at, &name, &labels))
             digest += digest_namespace(db, name, &labels);
     }
-    return digest;
+    return digest + mu_cover_digest(db);
 }

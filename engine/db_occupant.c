@@ -55,6 +55,7 @@ struct mu_occupancy {
     struct mu_pages rows;   /* const struct mu_occupants * by row; not OFF */
     struct mu_rowset stale; /* ON */
     uint32_t drained;       /* DRAINING */
+    uint64_t epoch;         /* of the blocks: moves when it goes ON */
     uint64_t generation;
 };
 
@@ -250,6 +251,12 @@ void mu_occupants_gang_moved(struct mu_db *db, const struct mu_gang_row *before,
     }
 }
 
+void mu_occupants_moved(struct mu_db *db)
+{
+    db->occupancy->generation++;
+    db->changed |= db->occupancy->wanted;
+}
+
 int mu_occupants_rows_reserve(struct mu_db *db, uint32_t rows)
 {
     struct mu_occupancy *o = db->occupancy;
@@ -319,6 +326,14 @@ static const struct mu_occupants **slot_of(const struct mu_occupancy *o, uint32_
     return mu_pages_at(&o->rows, row);
 }
 
+static void block_release(struct mu_db *db, const struct mu_occupants **slot)
+{
+    for (uint32_t i = 0; *slot != NULL && i < (*slot)->count; i++)
+        mu_cover_kin_exit(db, (*slot)->pods[i].kin);
+    mu_shown_release(db, *slot);
+    *slot = NULL;
+}
+
 static int row_refresh(struct mu_db *db, uint32_t row, uint32_t *spent)
 {
     struct mu_occupancy *o = db->occupancy;
@@ -331,16 +346,43 @@ static int row_refresh(struct mu_db *db, uint32_t row, uint32_t *spent)
         rc = block_make(db, row, &block, spent);
     if (rc != 0)
         return rc;
+    for (uint32_t i = 0; rc == 0 && block != NULL && i < block->count; i++)
+        rc = mu_cover_kin_reserve(db, block->pods[i].kin);
+    if (rc != 0) {
+        mu_shown_cancel(block);
+        return rc;
+    }
     const struct mu_occupants **slot = slot_of(o, row);
     if (*slot == NULL && block == NULL)
         return 0;
-    mu_shown_release(db, *slot);
+    for (uint32_t i = 0; block != NULL && i < block->count; i++)
+        mu_cover_kin_enter(db, block->pods[i].kin);
+    block_release(db, slot);
     *slot = block;
     o->generation++;
     for (uint32_t i = 0; i < db->replica_count; i++)
         if (db->replicas[i]->occupants != NULL)
             (void)mu_rowset_add(&db->replicas[i]->occupants_dirty, row);
     return 0;
+}
+
+uint32_t mu_occupants_audit_row(struct mu_db *db, uint32_t row)
+{
+    struct mu_occupancy *o = db->occupancy;
+    struct mu_occupants *block = NULL;
+    uint32_t spent = 0;
+    if (o->state != ON || mu_rowset_has(&o->stale, row) || block_make(db, row, &block, &spent) != 0)
+        return 0; /* no memory: the next audit comes by */
+    const struct mu_occupants *const *slot = slot_of(o, row);
+    const struct mu_occupants *shown = slot == NULL ? NULL : *slot;
+    bool wrong = (shown == NULL) != (block == NULL);
+    if (shown != NULL && block != NULL)
+        wrong = shown->count != block->count ||
+                memcmp(shown->pods, block->pods, block->count * sizeof block->pods[0]) != 0;
+    mu_shown_cancel(block);
+    if (wrong)
+        mark(db, row);
+    return wrong;
 }
 
 static int refresh(struct mu_db *db, uint32_t budget, uint32_t *spent)
@@ -369,6 +411,7 @@ static int switch_on(struct mu_db *db)
         return rc;
     mu_rowset_fill(&o->stale, rows);
     o->state = ON;
+    o->epoch++;
     return 0;
 }
 
@@ -384,24 +427,25 @@ static void drain(struct mu_db *db, uint32_t budget, uint32_t *spent)
     struct mu_occupancy *o = db->occupancy;
     for (; o->drained < mu_row_count(db) && *spent < budget; o->drained++, ++*spent) {
         const struct mu_occupants **slot = slot_of(o, o->drained);
-        if (slot == NULL)
-            continue;
-        mu_shown_release(db, *slot);
-        *slot = NULL;
+        if (slot != NULL)
+            block_release(db, slot);
     }
     if (o->drained < mu_row_count(db))
         return;
     mu_pages_fini(&o->rows);
+    mu_cover_rest(db);
     o->state = OFF;
 }
 
 /* --- replicas -------------------------------------------------------------------------------- */
 
-/* A column as wide as the others. */
+/* A column as wide as the others, of these blocks: one of an earlier epoch has pointers to blocks
+ * that were given up without a mark. */
 static int column_reserve(struct mu_db *db, struct mu_replica *r)
 {
     uint32_t cap = r->shown.node_cap;
-    if (r->occupants != NULL && r->occupants_cap == cap)
+    bool current = r->occupants_epoch == db->occupancy->epoch;
+    if (r->occupants != NULL && r->occupants_cap == cap && current)
         return 0;
     int rc = mu_rowset_reserve(&r->occupants_dirty, mu_row_count(db));
     const struct mu_occupants **column = mu_mem_calloc(cap, sizeof *column);
@@ -409,15 +453,19 @@ static int column_reserve(struct mu_db *db, struct mu_replica *r)
         mu_mem_free(column);
         return MU_ENOMEM;
     }
+    if (!current)
+        mu_cover_replica_fini(r);
     mu_mem_free(r->occupants);
     r->occupants = column;
     r->occupants_cap = cap;
+    r->occupants_epoch = db->occupancy->epoch;
     mu_rowset_fill(&r->occupants_dirty, mu_row_count(db));
     return 0;
 }
 
 static void column_drop(struct mu_replica *r)
 {
+    mu_cover_replica_fini(r);
     mu_mem_free(r->occupants);
     r->occupants = NULL;
     mu_rowset_fini(&r->occupants_dirty);
@@ -454,6 +502,8 @@ int mu_occupants_sync(struct mu_db *db, struct mu_replica *r, uint32_t budget, u
     }
     if (rc == 0 && o->wanted)
         rc = column_reserve(db, r);
+    if (rc == 0 && o->wanted)
+        rc = mu_cover_sync(db, r, budget, spent);
     if (rc != 0)
         return rc;
     if (o->state != ON)
@@ -468,7 +518,9 @@ int mu_occupants_sync(struct mu_db *db, struct mu_replica *r, uint32_t budget, u
 uint64_t mu_occupants_backlog(const struct mu_db *db, const struct mu_replica *r)
 {
     const struct mu_occupancy *o = db->occupancy;
-    return o->wanted ? (uint64_t)o->stale.count + r->occupants_dirty.count : 0;
+    if (!o->wanted)
+        return 0;
+    return (uint64_t)o->stale.count + r->occupants_dirty.count + mu_cover_backlog(db, r);
 }
 
 void mu_occupants_show(struct mu_db *db, struct mu_replica *r)
@@ -480,6 +532,7 @@ void mu_occupants_show(struct mu_db *db, struct mu_replica *r)
         switch_off(o);
     r->shown.occupants = o->wanted ? r->occupants : NULL;
     r->shown.occupant_generation = o->generation;
+    mu_cover_show(db, r, o->wanted);
 }
 
 void mu_occupants_replica_fini(struct mu_replica *r)
@@ -502,7 +555,7 @@ void mu_occupants_destroy(struct mu_db *db)
         return;
     for (uint32_t row = 0; o->state != OFF && row < mu_row_count(db); row++)
         if (slot_of(o, row) != NULL)
-            mu_shown_release(db, *slot_of(o, row));
+            block_release(db, slot_of(o, row));
     mu_pages_fini(&o->rows);
     mu_rowset_fini(&o->stale);
     mu_mem_free(o->priorities);

@@ -99,12 +99,10 @@ static void find_pod(struct mu_db *db, const struct mu_pod_object *pod, uint32_t
         *by_name = mu_index_find(db->pod_by_name, name_hash, &key);
 }
 
-static uint32_t pod_find_name(const struct mu_db *db, struct mu_str ns, struct mu_str name)
+uint32_t mu_pod_find_name(const struct mu_db *db, struct mu_symbol ns, struct mu_str name)
 {
-    struct pod_name_key key = {.name = name};
-    if (!mu_symbol_find(db->symbols, ns, &key.ns))
-        return MU_NONE;
-    return mu_index_find(db->pod_by_name, pod_name_hash(db, key.ns, name), &key);
+    const struct pod_name_key key = {ns, name};
+    return mu_index_find(db->pod_by_name, pod_name_hash(db, ns, name), &key);
 }
 
 /* --- what a record amounts to -------------------------------------------------------------- */
@@ -713,8 +711,11 @@ void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
 int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid,
                      uint64_t now_ns)
 {
-    uint32_t pod = pod_find_name(db, ns, name);
+    struct mu_symbol space;
     struct mu_uid parsed;
+    uint32_t pod = MU_NONE;
+    if (mu_symbol_find(db->symbols, ns, &space))
+        pod = mu_pod_find_name(db, space, name);
     if (pod == MU_NONE)
         return 0;
     if (uid.len != 0 &&

@@ -18,6 +18,7 @@
  *   db_typical.c  the requests by which fragmentation is judged
  *   db_nominated.c  pods that are expected on a node
  *   db_occupant.c  who is on which row, as victims are looked for
+ *   db_budget.c   disruption budgets, and whom they cover
  *   db_replica.c  replicas and their sync
  *   db_census.c   what pods count for, by domain (more rooms in db_census.h)
  *   db_audit.c    audit and digest
@@ -259,6 +260,14 @@ struct mu_replica {
     struct mu_rowset occupants_dirty;
     const struct mu_occupants **occupants; /* by row; NULL: nobody has asked for it lately */
     uint32_t occupants_cap;
+    uint64_t occupants_epoch;
+    struct mu_budget *budgets;
+    uint32_t budgets_cap;
+    struct mu_pod_ix *disrupted;
+    uint32_t disrupted_cap;
+    struct mu_rowset kin_budgets_dirty;
+    const struct mu_kin_budgets **kin_budgets; /* by kin */
+    uint32_t kin_budgets_cap;
     bool shows;       /* nothing has been copied since it was handed over */
     uint64_t reach;   /* everything released with a tag <= this is out of its reach */
     uint32_t effort;  /* the budget of this sync is shifted left by it */
@@ -280,9 +289,10 @@ struct mu_released {
     struct mu_released *next;
     uint64_t tag;
 };
-struct mu_member_key; /* db_gang.c: scratch for sorting */
-struct mu_books;      /* db_census.h */
-struct mu_occupancy;  /* db_occupant.c */
+struct mu_member_key;   /* db_gang.c: scratch for sorting */
+struct mu_books;        /* db_census.h */
+struct mu_occupancy;    /* db_occupant.c */
+struct mu_budget_table; /* db_budget.c */
 
 struct mu_db {
     struct mu_model *model;
@@ -350,6 +360,7 @@ struct mu_db {
     uint32_t nomination_cap;
 
     struct mu_occupancy *occupancy;
+    struct mu_budget_table *budgets;
 
     struct mu_image_page **image_pages; /* NULL: no node has listed an image */
     uint32_t image_page_bound;          /* pages are below it */
@@ -527,7 +538,30 @@ int mu_occupants_sync(struct mu_db *db, struct mu_replica *r, uint32_t budget, u
 /* What is left of that. */
 uint64_t mu_occupants_backlog(const struct mu_db *db, const struct mu_replica *r);
 void mu_occupants_show(struct mu_db *db, struct mu_replica *r);
+/* Something else has moved that victims are chosen by: replicas say so. */
+void mu_occupants_moved(struct mu_db *db);
+/* 1 when what a row shows is not what its pods say; it is made anew. Cost: O(its pods). */
+uint32_t mu_occupants_audit_row(struct mu_db *db, uint32_t row);
 void mu_occupants_replica_fini(struct mu_replica *r);
+
+/* --- budgets (db_budget.c) ------------------------------------------------------------------ */
+
+int mu_cover_create(struct mu_db *db); /* MU_ENOMEM: destroy is due all the same */
+void mu_cover_destroy(struct mu_db *db);
+/* A block of occupants has one pod more of a kin, or one less. Room for the kin was reserved
+ * (MU_ENOMEM). */
+int mu_cover_kin_reserve(struct mu_db *db, struct mu_kin_ix kin);
+void mu_cover_kin_enter(struct mu_db *db, struct mu_kin_ix kin);
+void mu_cover_kin_exit(struct mu_db *db, struct mu_kin_ix kin);
+/* No kin is left: what was kept for them goes. */
+void mu_cover_rest(struct mu_db *db);
+/* The part of a replica, while occupants are wanted: as theirs. */
+int mu_cover_sync(struct mu_db *db, struct mu_replica *r, uint32_t budget, uint32_t *spent);
+uint64_t mu_cover_backlog(const struct mu_db *db, const struct mu_replica *r);
+void mu_cover_show(const struct mu_db *db, struct mu_replica *r, bool wanted);
+void mu_cover_replica_fini(struct mu_replica *r);
+uint32_t mu_cover_count(const struct mu_db *db);
+uint64_t mu_cover_digest(const struct mu_db *db);
 
 /* --- nodes (db_node.c) ---------------------------------------------------------------------- */
 
@@ -561,6 +595,7 @@ static inline bool mu_pod_charged(const struct mu_pod_rec *p)
 }
 enum mu_role mu_pod_role(const struct mu_pod_rec *p);
 uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: none */
+uint32_t mu_pod_find_name(const struct mu_db *db, struct mu_symbol ns, struct mu_str name);
 /* Set what decides where a pod is charged, and move charge, node list and counts accordingly.
  * `devices`: those that it is known to have; 0: not known. The node's chunk has room for the class
  * (mu_row_reserve). Does not touch the gang. */

@@ -54,6 +54,10 @@
 #define MU_FREE_CHANGED_MAX   16384u
 /* Pods on one node among which victims are looked for; on a node with more nobody is one. */
 #define MU_OCCUPANTS_MAX (1u << 14)
+/* Disruption budgets; names of pods whose disruption they know of, all together: others count as
+ * not disrupted yet. */
+#define MU_BUDGETS_MAX   (1u << 14)
+#define MU_DISRUPTED_MAX 4096u
 /* Syncs after the last one that could preempt: so long is kept what is known of who is where. */
 #define MU_OCCUPANTS_IDLE_MAX 256u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */

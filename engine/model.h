@@ -139,6 +139,10 @@ int mu_model_class(struct mu_model *model, const struct mu_pod_object *pod,
 
 /* Who the pod is to selectors. Errors: as above. */
 int mu_model_kin(struct mu_model *model, const struct mu_pod_object *pod, struct mu_kin_ix *out);
+/* The matcher of pods of one namespace by their labels; one reference more. Errors: MU_ENOMEM,
+ * MU_ELIMIT (MU_REQUIREMENTS_MAX, MU_VALUES_MAX, a text too long, or the table is full). */
+int mu_model_matcher(struct mu_model *model, struct mu_str ns, const struct mu_selector *selector,
+                     struct mu_matcher_ix *out);
 /* The labels of a namespace, from now on; present false: it is gone, and has none. Matchers with a
  * namespace selector may match otherwise afterwards: *changed says whether any label changed. Labels
  * beyond a bound are unknown from then on.

@@ -510,6 +510,20 @@ int mu_select_spread_matcher(struct mu_model *model, const struct mu_pod_object 
     return status == 0 ? matcher_enter(model, &draft, out) : status;
 }
 
+int mu_model_matcher(struct mu_model *model, struct mu_str ns, const struct mu_selector *selector,
+                     struct mu_matcher_ix *out)
+{
+    const struct mu_pod_term term = {
+        .selector = *selector, .namespaces = &ns, .namespace_count = 1};
+    int status = mu_select_check(&(struct mu_pod_object){.terms = &term, .term_count = 1});
+    if (status == 0)
+        status = mu_select_term_matcher(model, &term, out);
+    if (status == 0)
+        mu_intern_ref(&model->matchers, out->v);
+    mu_scratch_drop(model);
+    return status;
+}
+
 uint32_t mu_matcher_parts(const struct mu_matcher *matcher, const struct mu_symbol_change *change)
 {
     uint32_t count = 0;

@@ -114,6 +114,18 @@ int mu_node_decode(struct mu_str raw, struct mu_arena *arena, struct mu_node_obj
 /* The same for a namespace; too many labels are left out, with a warning. */
 int mu_namespace_decode(struct mu_str raw, struct mu_arena *arena, struct mu_namespace_object *out,
                         struct mu_error *warn, struct mu_error *error);
+/* What a disruption budget asks for, from which the disruption controller works out what it allows:
+ * pods that must stay, or that may be missing, as a number or of a hundred that are expected. */
+struct mu_budget_wish {
+    enum { MU_BUDGET_ASKS_NOTHING, MU_BUDGET_MIN_AVAILABLE, MU_BUDGET_MAX_UNAVAILABLE } kind;
+    bool percent;
+    int32_t value;
+    bool stated; /* the status says what is allowed */
+};
+/* The same for a disruption budget. A selector that is absent, empty, beyond a bound or unreadable
+ * covers nobody; without a status nothing is allowed. `wish` may be NULL. */
+int mu_budget_decode(struct mu_str raw, struct mu_arena *arena, struct mu_budget_object *out,
+                     struct mu_budget_wish *wish, struct mu_error *warn, struct mu_error *error);
 /* On a bound pod: numbers of the devices that it was given ("0,3"). */
 #define MU_DEVICE_ANNOTATION "muster.dev/gpu-index"
 /* On a node, "true": its devices (the one resource named <vendor>/gpu) are tracked one by one. */

@@ -7,6 +7,8 @@
 
 #include <stddef.h>
 
+#include "informer/proto/policy.pb-c.h"
+
 #define KEEP(kind_, view, member, type_)                                                           \
     {                                                                                              \
         .kind = (kind_), .kept = true, .at = offsetof(struct view, member), .type = (type_)        \
@@ -430,3 +432,51 @@ static const struct mu_field namespace[] = {
 };
 const struct mu_view_type mu_view_of_namespace =
     TYPE_OF(sizeof(struct mu_view_namespace), false, namespace, namespace);
+
+/* --- disruption budgets --------------------------------------------------------------------- */
+
+static const struct mu_field int_or_text[] = {
+    [1] = INT64(mu_view_int_or_text, type),
+    [2] = INT32(mu_view_int_or_text, number),
+    [3] = TEXT(mu_view_int_or_text, text),
+};
+TYPE(int_or_text, mu_view_int_or_text, int_or_string);
+
+static const struct mu_field budget_spec[] = {
+    [1] = ONE(mu_view_budget_spec, min_available, int_or_text),
+    [2] = ONE(mu_view_budget_spec, selector, selector),
+    [3] = ONE(mu_view_budget_spec, max_unavailable, int_or_text),
+    [4] = NO(TEXT),
+};
+TYPE(budget_spec, mu_view_budget_spec, pod_disruption_budget_spec);
+
+static const struct mu_field disrupted[] = {
+    [1] = TEXT(mu_view_disrupted, name),
+    [2] = NO_ONE(time),
+};
+TYPE(disrupted, mu_view_disrupted, time_entry);
+
+static const struct mu_field budget_condition[] = {
+    [1] = NO(TEXT),     [2] = NO(TEXT), [3] = NO(INT64),
+    [4] = NO_ONE(time), [5] = NO(TEXT), [6] = NO(TEXT),
+};
+FORM(budget_condition, condition);
+
+static const struct mu_field budget_status[] = {
+    [1] = NO(INT64),
+    [2] = MANY(mu_view_budget_status, disrupted, disrupted),
+    [MU_BUDGET_STATUS_ALLOWED] = INT32(mu_view_budget_status, allowed),
+    [4] = NO(INT32),
+    [5] = NO(INT32),
+    [6] = NO(INT32),
+    [7] = NO_MANY(budget_condition),
+};
+NUMBERED(budget_status, mu_view_budget_status, pod_disruption_budget_status);
+
+static const struct mu_field budget[] = {
+    [1] = ONE(mu_view_budget, meta, meta),
+    [2] = ONE(mu_view_budget, spec, budget_spec),
+    [3] = ONE(mu_view_budget, status, budget_status),
+};
+const struct mu_view_type mu_view_of_budget =
+    TYPE_OF(sizeof(struct mu_view_budget), false, pod_disruption_budget, budget);

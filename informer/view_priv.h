@@ -293,7 +293,37 @@ struct mu_view_namespace {
     const struct mu_view_meta *meta;
 };
 
-extern const struct mu_view_type mu_view_of_pod, mu_view_of_node, mu_view_of_namespace;
+/* --- disruption budgets --------------------------------------------------------------------- */
+
+struct mu_view_int_or_text {
+    int64_t type; /* 0: a number; 1: a text */
+    int32_t number;
+    struct mu_str text;
+};
+struct mu_view_disrupted {
+    struct mu_str name; /* of a pod */
+};
+struct mu_view_budget_spec {
+    const struct mu_view_int_or_text *min_available, *max_unavailable;
+    const struct mu_view_selector *selector;
+};
+struct mu_view_budget_status {
+    mu_numbers numbers;
+    int32_t allowed;
+    struct {
+        const struct mu_view_disrupted *items;
+        uint32_t count;
+    } disrupted;
+};
+enum { MU_BUDGET_STATUS_ALLOWED = 3 };
+struct mu_view_budget {
+    const struct mu_view_meta *meta;
+    const struct mu_view_budget_spec *spec;
+    const struct mu_view_budget_status *status;
+};
+
+extern const struct mu_view_type mu_view_of_pod, mu_view_of_node, mu_view_of_namespace,
+    mu_view_of_budget;
 
 /* --- the two ways --------------------------------------------------------------------------- */
 

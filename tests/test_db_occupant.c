@@ -456,7 +456,38 @@ static void test_db_occupant__wanted_again_while_given_up__whole(void **state)
     mu_db_destroy(db);
 }
 
-/* --- steps, bounds, memory ------------------------------------------------------------------- */
+/* A replica that was away all the while: its column is of blocks that are gone. */
+static void test_db_occupant__replica_was_away__column_made_anew(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_snapshot *away = mu_db_replica_create(db);
+    struct fixture_pod p;
+    poison(true);
+    fixture_put_node(db, "n", 1, 8);
+    fixture_put_node(db, "m", 1, 8);
+    put_bound(db, 1, 1, "n", 0);
+    put_bound(db, 2, 1, "m", 0);
+    put_pending(db, 3, 1, 1);
+    fixture_sync(db, s);
+    fixture_sync(db, away);
+    assert_int_equal(away->occupants[fixture_row(db, away, "n")]->count, 1);
+    put_pending(db, 3, 2, 0);
+    fixture_pod(&p, 1, 0);
+    mu_db_pod_remove(db, p.object.ns, p.object.name, MU_STR(""), 0);
+    for (uint32_t i = 0; i < MU_OCCUPANTS_IDLE_MAX + 4; i++)
+        fixture_sync(db, s);
+    put_pending(db, 3, 3, 1);
+    fixture_sync(db, s);
+    fixture_sync(db, away);
+    assert_null(away->occupants[fixture_row(db, away, "n")]);
+    assert_int_equal(away->occupants[fixture_row(db, away, "m")]->count, 1);
+    poison(false);
+    mu_db_destroy(db);
+}
+
+/* --- audit, steps, bounds, memory ------------------------------------------------------------ */
 
 static void test_db_occupant__switching_on__in_slices(void **state)
 {
@@ -501,6 +532,24 @@ static void test_db_occupant__more_than_a_node_may_show__nobody(void **state)
     fixture_sync(db, s);
     assert_non_null(s->occupants);
     assert_null(s->occupants[row]);
+    mu_db_destroy(db);
+}
+
+static void test_db_occupant__shown_wrong__audit_makes_it_anew(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_put_node(db, "n", 1, 8);
+    put_bound(db, 1, 1, "n", 0);
+    put_pending(db, 2, 1, 1);
+    fixture_sync(db, s);
+    assert_int_equal(mu_db_audit_step(db, 64), 0);
+    mu_pod_at(db, fixture_find(db, 1).ix.v)->started_s = 77; /* behind everybody's back */
+    assert_int_equal(mu_db_audit_step(db, 64), 1);
+    fixture_sync(db, s);
+    assert_int_equal(s->occupants[fixture_row(db, s, "n")]->pods[0].started, 77);
+    assert_int_equal(mu_db_audit_step(db, 64), 0);
     mu_db_destroy(db);
 }
 
@@ -580,6 +629,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_db_occupant__never_preempts__no_column),
         cmocka_unit_test(test_db_occupant__idle_for_long__given_up),
         cmocka_unit_test(test_db_occupant__wanted_again_while_given_up__whole),
+        cmocka_unit_test(test_db_occupant__replica_was_away__column_made_anew),
+        cmocka_unit_test(test_db_occupant__shown_wrong__audit_makes_it_anew),
         cmocka_unit_test(test_db_occupant__switching_on__in_slices),
         cmocka_unit_test(test_db_occupant__more_than_a_node_may_show__nobody),
         cmocka_unit_test(test_db_occupant__quiet_changes__nothing_moves),

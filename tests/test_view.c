@@ -1,6 +1,6 @@
 /*
- * Views of pods, nodes and namespaces: the walker against protobuf-c. Messages are made at random
- * from protobuf-c's descriptors, so that no field can be forgotten here, and then damaged.
+ * Views of pods, nodes, namespaces and budgets: the walker against protobuf-c. Messages are made at
+ * random from protobuf-c's descriptors, so that no field can be forgotten here, and then damaged.
  */
 #include "tests/mu_test.h"
 
@@ -10,7 +10,7 @@
 #include "tests/view_equal.h"
 
 static const struct mu_view_type *const roots[] = {&mu_view_of_pod, &mu_view_of_node,
-                                                   &mu_view_of_namespace};
+                                                   &mu_view_of_namespace, &mu_view_of_budget};
 enum { ROOTS = sizeof roots / sizeof roots[0] };
 
 static struct mu_str buf_str(const struct mu_buf *buf)
