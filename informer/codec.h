@@ -120,7 +120,7 @@ struct mu_budget_wish {
     enum { MU_BUDGET_ASKS_NOTHING, MU_BUDGET_MIN_AVAILABLE, MU_BUDGET_MAX_UNAVAILABLE } kind;
     bool percent;
     int32_t value;
-    bool stated; /* the status says what is allowed */
+    bool stated; /* the status says something, so that a controller has written it */
 };
 /* The same for a disruption budget. A selector that is absent, empty, beyond a bound or unreadable
  * covers nobody; without a status nothing is allowed. `wish` may be NULL. */

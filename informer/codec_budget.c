@@ -116,7 +116,7 @@ int mu_budget_decode(struct mu_str raw, struct mu_arena *arena, struct mu_budget
         return rc;
     if (view.status != NULL) {
         object.allowed = view.status->allowed;
-        asked.stated = mu_numbers_have(view.status->numbers, MU_BUDGET_STATUS_ALLOWED);
+        asked.stated = view.status->numbers != 0;
         if ((rc = read_disrupted(view.status, arena, &object, error)) != 0)
             return rc;
     }

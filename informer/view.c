@@ -465,7 +465,7 @@ FORM(budget_condition, condition);
 static const struct mu_field budget_status[] = {
     [1] = NO(INT64),
     [2] = MANY(mu_view_budget_status, disrupted, disrupted),
-    [MU_BUDGET_STATUS_ALLOWED] = INT32(mu_view_budget_status, allowed),
+    [3] = INT32(mu_view_budget_status, allowed),
     [4] = NO(INT32),
     [5] = NO(INT32),
     [6] = NO(INT32),

@@ -315,7 +315,6 @@ struct mu_view_budget_status {
         uint32_t count;
     } disrupted;
 };
-enum { MU_BUDGET_STATUS_ALLOWED = 3 };
 struct mu_view_budget {
     const struct mu_view_meta *meta;
     const struct mu_view_budget_spec *spec;

@@ -588,3 +588,34 @@ bool mu_check_priority_class(const Kube__PriorityClass *class_, struct mu_check 
 {
     return check_meta(out, class_->metadata); /* a value that is missing is 0 */
 }
+
+/* A count of pods, or a share of them. */
+static bool check_pods(const struct at *a, const Kube__IntOrString *pods)
+{
+    if (pods == NULL)
+        return true;
+    if (pods->type == 0)
+        return pods->intval >= 0 ? true : bad(a, "", "expected 0 or more");
+    const char *text = shown(pods->strval);
+    size_t digits = strspn(text, "0123456789");
+    if (digits == 0 || digits > 3 || strcmp(text + digits, "%") != 0)
+        return bad(a, "", "'%.*s' is neither a number nor a percentage such as 50%%", WORD_MAX,
+                   text);
+    return true;
+}
+
+bool mu_check_budget(const Kube__PodDisruptionBudget *budget, struct mu_check *out)
+{
+    const Kube__PodDisruptionBudgetSpec *spec = budget->spec;
+    if (!check_meta(out, budget->metadata))
+        return false;
+    if (spec == NULL)
+        return true;
+    struct at min = at(out, "spec.minAvailable");
+    struct at max = at(out, "spec.maxUnavailable");
+    struct at selector = at(out, "spec.selector");
+    if (spec->minavailable != NULL && spec->maxunavailable != NULL)
+        return bad(&max, "", "expected only one of minAvailable and maxUnavailable");
+    return check_pods(&min, spec->minavailable) && check_pods(&max, spec->maxunavailable) &&
+           check_selector(&selector, spec->selector);
+}

@@ -6,6 +6,7 @@
  */
 #include <stdbool.h>
 #include "informer/proto/core.pb-c.h"
+#include "informer/proto/policy.pb-c.h"
 #include "informer/proto/scheduling.pb-c.h"
 
 /* The first thing that is wrong. */
@@ -22,5 +23,6 @@ bool mu_check_namespace(const Kube__Namespace *ns, struct mu_check *out);
  * domain in front. */
 bool mu_check_known_resource(const char *name);
 bool mu_check_priority_class(const Kube__PriorityClass *class_, struct mu_check *out);
+bool mu_check_budget(const Kube__PodDisruptionBudget *budget, struct mu_check *out);
 
 #endif

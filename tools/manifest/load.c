@@ -1,6 +1,6 @@
 /*
  * Objects into the DB: namespaces and nodes first, then pods in the order of the input, so that the
- * order of first sight, which decides between pods of one second, is that order.
+ * order of first sight, which decides between pods of one second, is that order; then budgets.
  *
  * Priorities are resolved here, since the class of a pod may stand behind it. A pod that states its
  * priority keeps it: so does one that an API server has admitted, and then its class may be absent.
@@ -28,7 +28,7 @@ static const char *behind_name(const char *text)
 {
     const char *colon = strstr(text, ": ");
     bool names = strncmp(text, "pod", 3) == 0 || strncmp(text, "node", 4) == 0 ||
-                 strncmp(text, "namespace", 9) == 0;
+                 strncmp(text, "namespace", 9) == 0 || strncmp(text, "budget", 6) == 0;
     return names && colon != NULL ? colon + 2 : text;
 }
 
@@ -223,6 +223,28 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
     return rc == 0 ? 0 : refused(l, object, rc, &error);
 }
 
+/* ---- disruption budgets -------------------------------------------------------------------- */
+
+/* Once all pods are there: what it allows follows from them where no controller has said it. */
+static int put_budget(struct loader *l, const struct mu_manifest_object *object)
+{
+    struct mu_budget_object budget;
+    struct mu_budget_wish wish;
+    struct mu_error warn = {0, ""};
+    struct mu_error error = {0, ""};
+    mu_arena_reset(l->m->scratch);
+    int rc = mu_budget_decode(object->raw, l->m->scratch, &budget, &wish, &warn, &error);
+    if (rc == 0) {
+        warned(l, object, &warn);
+        budget.version = 1;
+        if (!wish.stated)
+            rc = mu_manifest_budget_allows(l->db, l->m->counts[MU_OBJECT_POD], &wish, &budget);
+    }
+    if (rc == 0)
+        rc = mu_db_budget_upsert(l->db, &budget, &error);
+    return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
 /* ---- all ---------------------------------------------------------------------------------- */
 
 static int load_object(struct loader *l, uint32_t number)
@@ -232,6 +254,8 @@ static int load_object(struct loader *l, uint32_t number)
         return put_namespace(l, object);
     if (object->kind == MU_OBJECT_NODE)
         return load_node(l, object);
+    if (object->kind == MU_OBJECT_BUDGET)
+        return put_budget(l, object);
     int rc = put_pods_namespace(l, object);
     return rc != 0 ? rc : put_pod(l, number, NULL);
 }
@@ -263,6 +287,8 @@ int mu_manifest_load(struct mu_manifest *m, struct mu_db *db, struct mu_uid unbo
         rc = load_kind(&l, MU_OBJECT_NODE);
     if (rc == 0)
         rc = load_kind(&l, MU_OBJECT_POD);
+    if (rc == 0)
+        rc = load_kind(&l, MU_OBJECT_BUDGET);
     if (rc == 0)
         mu_db_batch_end(db);
     return rc;

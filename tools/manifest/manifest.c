@@ -173,7 +173,8 @@ struct mu_str mu_manifest_notes(struct mu_manifest *m)
 
 const char *mu_manifest_kind_name(enum mu_manifest_kind kind)
 {
-    static const char *const names[] = {"Pod", "Node", "Namespace", "PriorityClass"};
+    static const char *const names[] = {"Pod", "Node", "Namespace", "PriorityClass",
+                                        "PodDisruptionBudget"};
     MU_ASSERT((unsigned)kind < MU_OBJECT_KINDS);
     return kind >= MU_OBJECT_GROUP ? "PodGroup" : names[kind];
 }
@@ -240,6 +241,7 @@ void mu_manifest_counts(const struct mu_manifest *m, struct mu_manifest_counts *
                                        .pods = m->counts[MU_OBJECT_POD],
                                        .namespaces = m->counts[MU_OBJECT_NAMESPACE],
                                        .priority_classes = m->counts[MU_OBJECT_PRIORITY],
+                                       .budgets = m->counts[MU_OBJECT_BUDGET],
                                        .skipped = m->skipped_count};
     for (uint32_t kind = MU_OBJECT_GROUP; kind < MU_OBJECT_KINDS; kind++)
         out->groups += m->counts[kind];

@@ -6,8 +6,8 @@
  *
  *   text ──cut──▶ pieces ──parse──▶ trees ──schema──▶ messages ──checks, defaults──▶ objects ──▶ DB
  *
- * Read are pods, nodes, namespaces, priority classes and PodGroups; what else is there is noted and
- * skipped.
+ * Read are pods, nodes, namespaces, priority classes, disruption budgets and PodGroups; what else is
+ * there is noted and skipped.
  * An object that is wrong costs one line and is left out; the others are read all the same.
  *
  * Objects are numbered in the order of the input. The number is the tail of the UID that an object
@@ -41,7 +41,7 @@ struct mu_str mu_manifest_errors(struct mu_manifest *manifest);
 struct mu_str mu_manifest_notes(struct mu_manifest *manifest);
 
 struct mu_manifest_counts {
-    uint32_t nodes, pods, namespaces, priority_classes, groups, skipped;
+    uint32_t nodes, pods, namespaces, priority_classes, budgets, groups, skipped;
 };
 void mu_manifest_counts(const struct mu_manifest *manifest, struct mu_manifest_counts *out);
 

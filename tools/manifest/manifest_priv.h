@@ -1,9 +1,11 @@
 #ifndef MU_TOOLS_MANIFEST_MANIFEST_PRIV_H
 #define MU_TOOLS_MANIFEST_MANIFEST_PRIV_H
-/* Inside manifests: manifest.c (objects, complaints), read.c (texts in), load.c (into the DB). */
+/* Inside manifests: manifest.c (objects, complaints), read.c (texts in), load.c (into the DB),
+ * budget.c (what disruption budgets allow). */
 #include "engine/base/arena.h"
 #include "engine/base/buf.h"
 #include "engine/base/index.h"
+#include "informer/codec.h"
 #include "tools/manifest/group.h"
 #include "tools/manifest/limits.h"
 #include "tools/manifest/manifest.h"
@@ -13,6 +15,7 @@ enum mu_manifest_kind {
     MU_OBJECT_NODE,
     MU_OBJECT_NAMESPACE,
     MU_OBJECT_PRIORITY,
+    MU_OBJECT_BUDGET,
     MU_OBJECT_GROUP /* + enum mu_gang_source: dialects have names of their own */
 };
 #define MU_OBJECT_KINDS (MU_OBJECT_GROUP + (unsigned)MU_GANG_SOURCES)
@@ -79,6 +82,12 @@ void mu_manifest_note(struct mu_manifest *m, const struct mu_manifest_place *pla
 struct mu_manifest_place mu_manifest_place_of(const struct mu_manifest *m,
                                               const struct mu_manifest_object *object);
 const char *mu_manifest_kind_name(enum mu_manifest_kind kind);
+
+/* What the disruption controller would allow, as if it had looked at this DB, into which all pods
+ * have been put: at most `pods` records. `wish` is sound. Errors: MU_ENOMEM, MU_ELIMIT.
+ * Cost: O(pods). */
+int mu_manifest_budget_allows(struct mu_db *db, uint32_t pods, const struct mu_budget_wish *wish,
+                              struct mu_budget_object *budget);
 
 /* The object of that name, or MU_INDEX_NONE. */
 uint32_t mu_manifest_lookup(const struct mu_manifest *m, enum mu_manifest_kind kind,

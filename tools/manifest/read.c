@@ -378,6 +378,28 @@ static void read_namespace(struct object *o)
     add_encoded(o, &object, &ns->base);
 }
 
+static void read_budget(struct object *o)
+{
+    Kube__PodDisruptionBudget *budget =
+        (Kube__PodDisruptionBudget *)read_message(o, MU_KIND_DISRUPTIONBUDGETS);
+    struct mu_check check;
+    char uid[MU_UID_BYTES_MAX + 1];
+    static char default_namespace[] = "default";
+    if (budget == NULL)
+        return;
+    if (!mu_check_budget(budget, &check)) {
+        fault(o, check.path, check.problem);
+        return;
+    }
+    Kube__ObjectMeta *meta = budget->metadata;
+    if (meta->namespace_ == NULL || meta->namespace_[0] == '\0')
+        meta->namespace_ = default_namespace;
+    set_identity(o->r->m, meta, uid);
+    struct mu_manifest_object object = {
+        .kind = MU_OBJECT_BUDGET, .ns = mu_str_of(meta->namespace_), .name = mu_str_of(meta->name)};
+    add_encoded(o, &object, &budget->base);
+}
+
 static void read_priority_class(struct object *o)
 {
     Kube__PriorityClass *class_ = (Kube__PriorityClass *)read_message(o, MU_KIND_PRIORITYCLASSES);
@@ -429,7 +451,8 @@ static const struct {
 } kinds[] = {{"Pod", "v1", read_pod},
              {"Node", "v1", read_node},
              {"Namespace", "v1", read_namespace},
-             {"PriorityClass", "scheduling.k8s.io/v1", read_priority_class}};
+             {"PriorityClass", "scheduling.k8s.io/v1", read_priority_class},
+             {"PodDisruptionBudget", "policy/v1", read_budget}};
 
 static void skip_kind(const struct object *o)
 {
@@ -503,6 +526,7 @@ static bool read_type(struct object *o, bool item, struct mu_str *version)
         *version = mu_str_of(o->r->item_version);
     }
     if (mu_str_equal(o->place.kind, MU_STR("Pod")) ||
+        mu_str_equal(o->place.kind, MU_STR("PodDisruptionBudget")) ||
         mu_str_equal(o->place.kind, MU_STR("PodGroup"))) {
         o->place.ns = json_text(meta, "namespace");
         if (o->place.ns.len == 0)

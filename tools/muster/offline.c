@@ -153,7 +153,8 @@ static void note_emptiness(const struct mu_offline *o)
 {
     struct mu_manifest_counts n;
     mu_manifest_counts(o->manifest, &n);
-    if (n.nodes + n.pods + n.namespaces + n.priority_classes + n.groups + n.skipped == 0 &&
+    if (n.nodes + n.pods + n.namespaces + n.priority_classes + n.budgets + n.groups + n.skipped ==
+            0 &&
         mu_manifest_error_count(o->manifest) == 0)
         (void)fprintf(stderr, "%s: no objects in the input\n", o->program);
 }
