@@ -113,6 +113,10 @@ int mu_census_room(struct mu_db *db, uint32_t census, uint32_t pod, int step)
     c->own.counts = wider;
     c->own.domain_count = cap;
     c->least_known = false;
+    if (cap > c->cells) {
+        b->cells += cap - c->cells;
+        c->cells = cap;
+    }
     return 0;
 }
 

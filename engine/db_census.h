@@ -78,7 +78,7 @@ struct mu_census_rec {
     uint32_t refs;        /* of classes: one for each term, spread, port and carried term */
     uint32_t next;        /* of the same matcher; of the same bucket of ports */
     uint32_t field;       /* SPREAD; else MU_NONE */
-    uint32_t cells;       /* its part of the bound on cells */
+    uint32_t cells;       /* its part of the bound on cells: what it was made or widened for */
     uint8_t state;        /* enum mu_census_state */
     bool missed;          /* a pod that it should count came before it was complete */
     uint32_t cleared;     /* in `to_clear`: domains below it are 0 again */
@@ -165,7 +165,7 @@ struct mu_books {
     struct mu_index *census_by_content;
     uint32_t ports[MU_PORT_BUCKETS]; /* PORT censuses, by port modulo their number */
     uint64_t id_last;                /* of censuses and fields, and generations of keys */
-    uint64_t cells;                  /* of all censuses together, at the width they were made for */
+    uint64_t cells;                  /* of all censuses together */
     struct mu_pages classes;
     struct mu_rowset classes_idle;
     struct mu_pages matchers;

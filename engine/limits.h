@@ -25,8 +25,9 @@
 #define MU_TOLERANCES_MAX      (1u << 18)
 #define MU_MATCHERS_MAX        (1u << 16)
 #define MU_CENSUSES_MAX        (1u << 16)
-#define MU_CENSUS_CELLS_MAX    (UINT64_C(1) << 30) /* domains of all censuses together */
-#define MU_FIELDS_MAX          1024u      /* distinct sets of eligible nodes under spread */
+#define MU_CENSUS_CELLS_MAX                                                                        \
+    (UINT64_C(1) << 30)              /* domains of all censuses together: beyond it none is begun */
+#define MU_FIELDS_MAX          1024u /* distinct sets of eligible nodes under spread */
 #define MU_MATCHES_MAX         (1u << 24) /* (kin, matcher) pairs that match */
 #define MU_TOPOLOGIES_MAX      64u        /* distinct topology keys in use */
 #define MU_SELECTOR_TERMS_MAX  1024u      /* of one pod: node terms; pod terms; spreads */
