@@ -14,6 +14,7 @@
 #include "informer/codec.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "engine/base/hash.h"
 #include "informer/codec_pod_priv.h"
@@ -311,13 +312,43 @@ static uint32_t spec_rules(const struct mu_view_spec *spec)
 
 /* --- selector, tolerations, labels, gang --------------------------------------------------- */
 
+/* An entry of a map, and where it stands. */
+struct placed_label {
+    struct mu_label label;
+    uint32_t at;
+};
+
+static int compare_placed(const void *left, const void *right)
+{
+    const struct placed_label *a = left, *b = right;
+    int order = mu_str_compare(a->label.key, b->label.key);
+    return order != 0 ? order : (a->at > b->at) - (a->at < b->at);
+}
+
+/* Of a key that stands twice in the map the later value counts: to ask for both would be to ask for
+ * what no node has. */
 static int put_selector(struct mu_pod_reader *r)
 {
-    const struct mu_pair_list *selector = &r->spec->node_selector;
-    if (selector->count > MU_LABELS_PER_OBJECT)
-        return mu_pod_leave_out(r, "spec.nodeSelector", selector->count, MU_LABELS_PER_OBJECT);
-    r->out->selector = selector->items;
-    r->out->selector_count = selector->count;
+    const struct mu_pair_list *from = &r->spec->node_selector;
+    if (from->count > MU_LABELS_PER_OBJECT)
+        return mu_pod_leave_out(r, "spec.nodeSelector", from->count, MU_LABELS_PER_OBJECT);
+    r->out->selector = from->items;
+    r->out->selector_count = from->count;
+    if (from->count < 2)
+        return 0;
+    struct placed_label *sorted = mu_arena_calloc(r->arena, from->count, sizeof *sorted);
+    struct mu_label *kept = mu_arena_calloc(r->arena, from->count, sizeof *kept);
+    if (sorted == NULL || kept == NULL)
+        return mu_pod_no_memory(r, "spec.nodeSelector");
+    for (uint32_t i = 0; i < from->count; i++)
+        sorted[i] = (struct placed_label){from->items[i], i};
+    qsort(sorted, from->count, sizeof *sorted, compare_placed);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < from->count; i++)
+        if (i + 1 == from->count || !mu_str_equal(sorted[i].label.key, sorted[i + 1].label.key))
+            kept[count++] = sorted[i].label;
+    r->out->selector = kept;
+    r->out->selector_count = count;
     return 0;
 }
 

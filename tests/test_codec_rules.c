@@ -249,6 +249,19 @@ static void test_pod_selector__pairs__kept_and_bounded(void **state)
     assert_int_equal(kit->out.selector_count, 1);
     assert_true(mu_str_equal(kit->out.selector[0].key, MU_STR("zone")));
     assert_true(mu_str_equal(kit->out.selector[0].value, MU_STR("z1")));
+    Kube__StringEntry rack = KUBE__STRING_ENTRY__INIT, later = KUBE__STRING_ENTRY__INIT;
+    rack.key = FIXTURE_TEXT("rack");
+    rack.value = FIXTURE_TEXT("r1");
+    later.key = entry.key;
+    later.value = FIXTURE_TEXT("a2"); /* later, not larger */
+    list[1] = &rack;
+    list[2] = &later;
+    kit->spec.n_nodeselector = 3;
+    kit_decode(kit);
+    assert_int_equal(kit->out.selector_count, 2);
+    assert_true(mu_str_equal(kit->out.selector[0].value, MU_STR("r1")));
+    assert_true(mu_str_equal(kit->out.selector[1].key, MU_STR("zone")));
+    assert_true(mu_str_equal(kit->out.selector[1].value, MU_STR("a2")));
     kit->spec.n_nodeselector = MU_LABELS_PER_OBJECT + 1;
     assert_rule(kit, MU_RULE_OVERSIZED);
     assert_int_equal(kit->out.selector_count, 0);
