@@ -109,14 +109,6 @@ struct mu_config_node *mu_config_find(struct mu_config *config, struct mu_config
     return NULL;
 }
 
-void mu_config_keys_are_data(struct mu_config_node *mapping)
-{
-    if (mapping == NULL)
-        return;
-    MU_ASSERT(mapping->kind == MU_CONFIG_MAPPING);
-    mapping->keys_are_data = true;
-}
-
 static int refuse_unknown(const struct mu_config *config, const struct mu_config_node *mapping,
                           const struct mu_config_node *child, struct mu_error *error)
 {
@@ -142,7 +134,7 @@ static int check_known(const struct mu_config *config, const struct mu_config_no
                        struct mu_error *error)
 {
     for (const struct mu_config_node *child = node->child; child != NULL; child = child->next) {
-        if (node->kind == MU_CONFIG_MAPPING && !node->keys_are_data && !is_known(node, child->key))
+        if (node->kind == MU_CONFIG_MAPPING && !is_known(node, child->key))
             return refuse_unknown(config, node, child, error);
         int status = check_known(config, child, error);
         if (status != 0)

@@ -29,7 +29,6 @@ struct mu_config_node {
     struct mu_str key;  /* of a mapping's child; NUL-terminated, as text */
     struct mu_str text; /* scalar */
     bool plain;         /* scalar without quotes: may be a number, a truth value or null */
-    bool keys_are_data; /* mapping: any key is welcome */
     uint32_t count;     /* children */
     struct mu_config_node *child; /* the first, in the order of the file */
     struct mu_config_node *next;
@@ -56,8 +55,6 @@ struct mu_config_node *mu_config_root(struct mu_config *config);
  * key is known from now on. */
 struct mu_config_node *mu_config_find(struct mu_config *config, struct mu_config_node *mapping,
                                       const char *key);
-/* Any key of this mapping is welcome: its children are read one by one. NULL is fine. */
-void mu_config_keys_are_data(struct mu_config_node *mapping);
 /* Refuse every key, anywhere, that nobody asked for. Errors: MU_EINVAL; MU_ENOMEM when a question
  * could not be remembered. */
 int mu_config_finish(struct mu_config *config, struct mu_error *error);

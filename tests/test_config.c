@@ -370,8 +370,7 @@ static void test_config_finish__a_key_nobody_asked_for__error_names_known_ones(v
     struct mu_config_node *labels = mu_config_find(config, root, "labels");
     assert_int_equal(mu_config_finish(config, &error), MU_EINVAL);
     assert_non_null(strstr(error.text, "unknown key 'any' in 'labels'; expected none"));
-    mu_config_keys_are_data(labels);
-    mu_config_keys_are_data(NULL);
+    (void)mu_config_find(config, labels, "any");
     assert_int_equal(mu_config_finish(config, &error), 0);
     mu_config_destroy(config);
 }

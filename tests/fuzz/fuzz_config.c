@@ -79,8 +79,6 @@ static void ask(struct mu_config *config)
     (void)mu_config_sequence(config, root, "d", &child, &error);
     if (mu_config_mapping(config, root, "d", &child, &error) == 0 && child != NULL)
         (void)mu_config_find(config, child, "a");
-    if (child == NULL || child->kind == MU_CONFIG_MAPPING)
-        mu_config_keys_are_data(child);
     (void)mu_config_node_text(config, root, &text, &error);
     (void)mu_config_is_null(root);
     ask_profiles(config);
