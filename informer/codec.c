@@ -406,6 +406,10 @@ int mu_pod_bound_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod
         .plan = mu_decode_entry(meta->annotations, meta->n_annotations, MU_PLAN_ANNOTATION),
         .terminating = meta->deletiontimestamp != NULL,
     };
+    if (meta->has_deletiongraceperiodseconds && meta->deletiongraceperiodseconds > 0)
+        bound.grace_s = meta->deletiongraceperiodseconds < UINT32_MAX
+                            ? (uint32_t)meta->deletiongraceperiodseconds
+                            : UINT32_MAX;
     const char *phase = pod->status == NULL ? NULL : pod->status->phase;
     bound.terminal =
         phase != NULL && (strcmp(phase, "Succeeded") == 0 || strcmp(phase, "Failed") == 0);

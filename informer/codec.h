@@ -150,6 +150,7 @@ int mu_binding_encode(struct mu_buf *out, const struct mu_binding *binding);
 struct mu_pod_bound {
     struct mu_str uid, node, plan;
     uint64_t version;
+    uint32_t grace_s; /* of a terminating pod */
     bool terminating, terminal;
 };
 int mu_pod_bound_decode(struct mu_str raw, struct mu_arena *arena, struct mu_pod_bound *out,

@@ -1,9 +1,18 @@
 /*
- * A touch is FREE, READY, OPEN, ASLEEP or DONE, and its request one of two steps:
+ * A write is FREE, READY, OPEN, ASLEEP, CHECK or DONE, and its request one of three steps:
  *
- *   PATCH  2xx: answered at the version of the pod in the reply. 404 by the server's own word: gone.
- *          409: GET. All else: again later
- *   GET    another UID, or 404: gone. The same UID: PATCH (the 409 was no judgement of the UID)
+ *   PATCH   2xx: a touch is done at the version of the pod in the reply; an eviction goes on with
+ *           that version to DELETE, by way of CHECK
+ *   DELETE  2xx: done
+ *   GET     after a 409. Another UID: gone. A touch: PATCH again (the 409 was no judgement of the
+ *           UID). An eviction: a terminating pod is done; the version that the write had: the same
+ *           write again; another version: with that one, by way of CHECK
+ *
+ * A 404 by the server's own word is gone; all else is tried again later, as it was.
+ *
+ * Why no victim dies for a plan that was dropped: whoever takes the journal over closes it and then
+ * touches the victims. A DELETE names the version that the journal has, or one that was seen before
+ * a check which found the journal open: the touch comes after that version and makes it stale.
  *
  * At most MU_TOUCHES_MAX are open: the caller feeds them, so nothing queues here.
  */
@@ -28,15 +37,18 @@
 
 _Static_assert(MU_TOUCHES_MAX <= 1u << SLOT_BITS, "a touch's number fits a token");
 
-enum touch_state { FREE, READY, OPEN, ASLEEP, DONE };
-enum touch_step { STEP_PATCH, STEP_GET };
+enum touch_state { FREE, READY, OPEN, ASLEEP, CHECK, DONE };
+enum touch_step { STEP_PATCH, STEP_DELETE, STEP_GET };
 
 struct touch {
     enum touch_state state;
     enum touch_step step;
-    uint64_t id;
-    uint64_t version; /* DONE: the answer */
+    bool evict;
+    bool marked;      /* the next write of an eviction is the DELETE */
+    uint64_t version; /* an eviction's precondition */
+    uint64_t checks;  /* CHECK: begun when it came to wait */
     uint64_t wake_ns;
+    struct mu_touch_outcome outcome;
     uint32_t sequence, sleeps, retry_after_s;
     int status;
     struct mu_buf body;
@@ -49,6 +61,10 @@ struct mu_toucher {
     struct mu_arena *arena;
     uint32_t sequence;
     uint32_t used, open; /* not FREE; OPEN */
+    uint32_t waiting;    /* CHECK */
+    uint64_t checks;     /* begun */
+    bool checking;
+    char name[MU_TOUCH_MARK_MAX + 1];
     char mark[MU_TOUCH_MARK_MAX + 1];
     char problem[PROBLEM_BYTES];
     struct touch touches[MU_TOUCHES_MAX];
@@ -63,7 +79,8 @@ struct mu_toucher *mu_toucher_create(const struct mu_toucher_config *config,
         return NULL;
     t->config = *config;
     (void)snprintf(t->mark, sizeof t->mark, "%.*s", MU_STR_ARGS(config->mark));
-    t->config.mark = mu_str_of(t->mark);
+    (void)snprintf(t->name, sizeof t->name, "%.*s", MU_STR_ARGS(config->scheduler_name));
+    t->config.mark = t->config.scheduler_name = MU_STR(""); /* the caller's: not kept */
     if (t->config.timeout_ns == 0)
         t->config.timeout_ns = TIMEOUT_DEFAULT_NS;
     t->arena = mu_arena_create(MU_DECODE_ARENA_BYTES);
@@ -113,7 +130,7 @@ static void put_json(struct mu_buf *out, struct mu_str text)
     (void)mu_buf_append_text(out, "\"");
 }
 
-static int put_body(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
+static int put_touch(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
 {
     (void)mu_buf_append_text(body, "{\"metadata\":{\"uid\":");
     put_json(body, mu_str_of(touch->uid));
@@ -124,18 +141,56 @@ static int put_body(const struct mu_toucher *t, const struct touch *touch, struc
                          t->mark);
 }
 
+static int put_mark(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
+{
+    (void)mu_buf_append_text(body, "{\"metadata\":{\"uid\":");
+    put_json(body, mu_str_of(touch->uid));
+    (void)mu_buf_printf(body, ",\"resourceVersion\":\"%" PRIu64 "\"},", touch->version);
+    (void)mu_buf_append_text(body, "\"status\":{\"conditions\":[{\"type\":\"DisruptionTarget\","
+                                   "\"status\":\"True\",\"reason\":\"PreemptionByScheduler\","
+                                   "\"message\":\"");
+    (void)mu_buf_append_text(body, t->name); /* a scheduler's name needs no escape */
+    return mu_buf_append_text(body, ": preempting to accommodate a higher priority pod\"}]}}");
+}
+
+static int put_delete(const struct touch *touch, struct mu_buf *body)
+{
+    (void)mu_buf_append_text(body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\","
+                                   "\"preconditions\":{\"uid\":");
+    put_json(body, mu_str_of(touch->uid));
+    return mu_buf_printf(body, ",\"resourceVersion\":\"%" PRIu64 "\"}}", touch->version);
+}
+
+static int put_body(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
+{
+    switch (touch->step) {
+    case STEP_PATCH:
+        return touch->evict ? put_mark(t, touch, body) : put_touch(t, touch, body);
+    case STEP_DELETE:
+        return put_delete(touch, body);
+    case STEP_GET:
+        return 0;
+    }
+    MU_UNREACHABLE("a step outside its enum");
+}
+
 static void send(struct mu_toucher *t, struct touch *touch, uint64_t now_ns, struct mu_outbox *out)
 {
-    bool patch = touch->step == STEP_PATCH;
+    static const struct {
+        enum mu_method method;
+        enum mu_media content;
+    } kinds[] = {[STEP_PATCH] = {MU_PATCH, MU_MEDIA_STRATEGIC_PATCH},
+                 [STEP_DELETE] = {MU_DELETE, MU_MEDIA_JSON},
+                 [STEP_GET] = {MU_GET, MU_MEDIA_NONE}};
     struct mu_buf path = {.data = NULL}, body = {.data = NULL};
     struct mu_request *request = NULL;
     (void)mu_buf_append_text(&path, "/api/v1/namespaces/");
     (void)mu_path_append_encoded(&path, mu_str_of(touch->ns));
     (void)mu_buf_append_text(&path, "/pods/");
     (void)mu_path_append_encoded(&path, mu_str_of(touch->name));
-    if (patch)
+    if (touch->step == STEP_PATCH)
         (void)mu_buf_append_text(&path, "/status");
-    if (path.failed == 0 && (!patch || put_body(t, touch, &body) == 0))
+    if (path.failed == 0 && put_body(t, touch, &body) == 0)
         request = mu_outbox_add(out);
     if (request == NULL) {
         mu_buf_fini(&path);
@@ -149,8 +204,8 @@ static void send(struct mu_toucher *t, struct touch *touch, uint64_t now_ns, str
     *request = (struct mu_request){
         .token = t->config.token_base +
                  ((uint64_t)touch->sequence << SLOT_BITS | (uint64_t)(touch - t->touches)),
-        .method = patch ? MU_PATCH : MU_GET,
-        .content = patch ? MU_MEDIA_STRATEGIC_PATCH : MU_MEDIA_NONE,
+        .method = kinds[touch->step].method,
+        .content = kinds[touch->step].content,
         .timeout_ns = t->config.timeout_ns,
         .path = path,
         .body = body,
@@ -190,7 +245,10 @@ int mu_toucher_touch(struct mu_toucher *t, const struct mu_touch *in, uint64_t n
         touch++;
     touch->state = READY;
     touch->step = STEP_PATCH;
-    touch->id = in->id;
+    touch->evict = in->version > 0;
+    touch->marked = false;
+    touch->version = in->version;
+    touch->outcome = (struct mu_touch_outcome){.id = in->id, .evicted = touch->evict};
     touch->sleeps = 0;
     copy_text(touch->ns, sizeof touch->ns, in->ns);
     copy_text(touch->name, sizeof touch->name, in->name);
@@ -206,12 +264,53 @@ bool mu_toucher_take(struct mu_toucher *t, struct mu_touch_outcome *outcome)
         struct touch *touch = &t->touches[i];
         if (touch->state != DONE)
             continue;
-        *outcome = (struct mu_touch_outcome){touch->id, touch->version};
+        *outcome = touch->outcome;
         touch->state = FREE;
         t->used--;
         return true;
     }
     return false;
+}
+
+uint32_t mu_toucher_room(const struct mu_toucher *t)
+{
+    return MU_TOUCHES_MAX - t->used;
+}
+
+/* --- checks ---------------------------------------------------------------------------------- */
+
+static void wait_for_check(struct mu_toucher *t, struct touch *touch)
+{
+    touch->state = CHECK;
+    touch->checks = t->checks;
+    t->waiting++;
+}
+
+bool mu_toucher_wants_check(const struct mu_toucher *t)
+{
+    return t->waiting > 0 && !t->checking;
+}
+
+void mu_toucher_check_begun(struct mu_toucher *t)
+{
+    MU_ASSERT(!t->checking);
+    t->checking = true;
+    t->checks++;
+}
+
+void mu_toucher_checked(struct mu_toucher *t, bool ours, uint64_t now_ns, struct mu_outbox *out)
+{
+    MU_ASSERT(t->checking);
+    t->checking = false;
+    for (uint32_t i = 0; ours && t->waiting > 0 && i < MU_TOUCHES_MAX; i++) {
+        struct touch *touch = &t->touches[i];
+        /* What came to wait after the check had begun waits for the next. */
+        if (touch->state != CHECK || touch->checks >= t->checks)
+            continue;
+        touch->state = READY;
+        t->waiting--;
+    }
+    pump(t, now_ns, out);
 }
 
 /* --- judging replies ------------------------------------------------------------------------- */
@@ -224,7 +323,7 @@ static struct mu_str body_of(const struct touch *touch)
 static void finish(struct touch *touch, uint64_t version)
 {
     touch->state = DONE;
-    touch->version = version;
+    touch->outcome.version = version;
 }
 
 /* The pod in the body. False: it cannot be read. */
@@ -251,29 +350,54 @@ static void note_problem(struct mu_toucher *t, const struct touch *touch,
 {
     int len = status->message.len > 160 ? 160 : (int)status->message.len;
     (void)snprintf(t->problem, sizeof t->problem, "%s of %s/%s: %d%s%.*s",
-                   touch->step == STEP_PATCH ? "patch pods/status" : "get pods", touch->ns,
-                   touch->name, touch->status, len > 0 ? ": " : "", len,
+                   touch->step == STEP_PATCH    ? "patch pods/status"
+                   : touch->step == STEP_DELETE ? "delete pods"
+                                                : "get pods",
+                   touch->ns, touch->name, touch->status, len > 0 ? ": " : "", len,
                    len > 0 ? status->message.data : "");
+}
+
+/* The pod has been read, or its patch answered. */
+static void judge_pod(struct mu_toucher *t, struct touch *touch, const struct mu_pod_bound *pod,
+                      uint64_t now_ns)
+{
+    enum touch_step next = touch->marked ? STEP_DELETE : STEP_PATCH;
+    if (!mu_str_equal(pod->uid, mu_str_of(touch->uid))) {
+        finish(touch, 0);
+    } else if (touch->evict && pod->terminating) {
+        touch->outcome.grace_s = pod->grace_s;
+        finish(touch, pod->version);
+    } else if (!touch->evict && touch->step == STEP_PATCH) {
+        finish(touch, pod->version);
+    } else if (touch->evict && touch->step == STEP_PATCH) {
+        touch->marked = true;
+        touch->step = STEP_DELETE;
+        touch->version = pod->version;
+        wait_for_check(t, touch);
+    } else if (touch->evict && pod->version > touch->version) {
+        touch->step = next;
+        touch->version = pod->version;
+        wait_for_check(t, touch);
+    } else {
+        touch->step = next; /* unchanged, or a touch: the same again */
+        back_off(t, touch, 0, now_ns);
+    }
 }
 
 static void judge(struct mu_toucher *t, struct touch *touch, uint64_t now_ns)
 {
     struct mu_pod_bound pod;
     struct mu_status status;
-    bool patch = touch->step == STEP_PATCH;
-    if (touch->status >= 200 && touch->status < 300 && read_pod(t, touch, &pod)) {
+    bool taken = touch->status >= 200 && touch->status < 300, read = read_pod(t, touch, &pod);
+    if (taken && touch->step == STEP_DELETE && (!read || !pod.terminating)) {
+        touch->step = STEP_GET; /* gone at once, most likely: the reply may be what it was */
+        touch->state = READY;
+    } else if (taken && read) {
         t->problem[0] = '\0';
-        if (!mu_str_equal(pod.uid, mu_str_of(touch->uid))) {
-            finish(touch, 0);
-        } else if (patch) {
-            finish(touch, pod.version);
-        } else {
-            touch->step = STEP_PATCH;
-            back_off(t, touch, 0, now_ns);
-        }
+        judge_pod(t, touch, &pod, now_ns);
     } else if (says_not_found(t, touch, &status)) {
         finish(touch, 0);
-    } else if (patch && touch->status == 409) {
+    } else if (touch->step != STEP_GET && touch->status == 409) {
         touch->step = STEP_GET;
         touch->state = READY;
     } else {

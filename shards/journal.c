@@ -359,6 +359,11 @@ enum mu_journal_state mu_journal_state(const struct mu_journal *journal, uint64_
                                                            : MU_JOURNAL_APPENDED;
 }
 
+void mu_journal_fence(struct mu_journal *journal)
+{
+    journal->fenced = true;
+}
+
 bool mu_journal_fenced(const struct mu_journal *journal)
 {
     return journal->fenced;

@@ -76,6 +76,8 @@ void mu_journal_committed(struct mu_journal *journal, uint32_t slot, bool ok);
 void mu_journal_settle(struct mu_journal *journal, uint64_t id);
 /* State of an id that append has given out. */
 enum mu_journal_state mu_journal_state(const struct mu_journal *journal, uint64_t id);
+/* It was seen that somebody else has closed it: as after a swap that was lost. */
+void mu_journal_fence(struct mu_journal *journal);
 bool mu_journal_fenced(const struct mu_journal *journal);
 uint32_t mu_journal_open_entries(const struct mu_journal *journal);
 /* Some entry waits for a commit; a commit is under way; some clear is not recorded. */

@@ -39,7 +39,8 @@ static uint32_t run_seed(const struct mu_sim_small *small, uint64_t seed,
 static void test_sim__all_faults__no_invariant_is_violated(void **state)
 {
     struct mu_sim_small small = everything();
-    uint64_t seeds = seeds_wanted(), bad = 0, steps = 0, forwards = 0, late = 0, touches = 0;
+    uint64_t seeds = seeds_wanted(), bad = 0, steps = 0, forwards = 0, late = 0, touches = 0,
+             preemptions = 0;
     uint64_t kills[MU_KILL_STEPS][2] = {{0}};
     (void)state;
     for (uint64_t seed = 1; seed <= seeds; seed++) {
@@ -50,6 +51,7 @@ static void test_sim__all_faults__no_invariant_is_violated(void **state)
         forwards += result.roll_forwards;
         late += result.late_writes;
         touches += result.touches;
+        preemptions += result.preemptions;
         for (int step = 0; step < MU_KILL_STEPS; step++)
             for (int after = 0; after < 2; after++)
                 kills[step][after] += result.kills[step][after];
@@ -62,7 +64,8 @@ static void test_sim__all_faults__no_invariant_is_violated(void **state)
         const char *text = mu_kill_step_text((enum mu_kill_step)step);
         print_message("killed at %s: %llu before, %llu after\n", text,
                       (unsigned long long)kills[step][0], (unsigned long long)kills[step][1]);
-        if (seeds >= 200)
+        bool victims = step == MU_KILL_MARK || step == MU_KILL_DELETE;
+        if (seeds >= 200 && (!victims || preemptions > 1000))
             assert_true(kills[step][0] > 0 && kills[step][1] > 0);
     }
     if (seeds >= 200)

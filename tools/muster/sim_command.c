@@ -155,7 +155,7 @@ static void write_violation(struct mu_buf *out, const struct mu_violation *v, ui
 /* What a range of seeds came to. */
 struct seeds_sum {
     uint64_t steps, hash, violations;
-    uint64_t kills, touches, roll_forwards, late_writes;
+    uint64_t kills, touches, roll_forwards, preemptions, victims, given_up, late_writes;
     struct mu_buf text; /* of the violations */
 };
 
@@ -167,6 +167,9 @@ static void add_result(struct seeds_sum *sum, const struct mu_sim_result *result
         sum->kills += (uint64_t)result->kills[step][0] + result->kills[step][1];
     sum->touches += result->touches;
     sum->roll_forwards += result->roll_forwards;
+    sum->preemptions += result->preemptions;
+    sum->victims += result->victims;
+    sum->given_up += result->given_up;
     sum->late_writes += result->late_writes;
 }
 
@@ -179,19 +182,22 @@ static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
                             mu_error_text(sum->text.failed));
     int len;
     if (json)
-        len =
-            printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"kills\":%" PRIu64
-                   ",\"touches\":%" PRIu64 ",\"roll_forwards\":%" PRIu64 ",\"late_writes\":%" PRIu64
-                   ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
-                   count, sum->steps, sum->kills, sum->touches, sum->roll_forwards,
-                   sum->late_writes, MU_STR_ARGS(text), sum->hash);
+        len = printf(
+            "{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"kills\":%" PRIu64
+            ",\"touches\":%" PRIu64 ",\"roll_forwards\":%" PRIu64 ",\"late_writes\":%" PRIu64
+            ",\"preemptions\":%" PRIu64 ",\"victims\":%" PRIu64 ",\"given_up\":%" PRIu64
+            ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
+            count, sum->steps, sum->kills, sum->touches, sum->roll_forwards, sum->late_writes,
+            sum->preemptions, sum->victims, sum->given_up, MU_STR_ARGS(text), sum->hash);
     else
-        len = printf("%.*s%" PRIu64 " kills, %" PRIu64 " pods touched, %" PRIu64
-                     " roll-forwards, %" PRIu64 " late writes\n%" PRIu64 " seed%s, %" PRIu64
-                     " steps, %" PRIu64 " violations, trace hash %016" PRIx64 "\n",
-                     MU_STR_ARGS(text), sum->kills, sum->touches, sum->roll_forwards,
-                     sum->late_writes, count, count == 1 ? "" : "s", sum->steps, sum->violations,
-                     sum->hash);
+        len =
+            printf("%.*s%" PRIu64 " kills, %" PRIu64 " pods touched, %" PRIu64
+                   " roll-forwards, %" PRIu64 " late writes, %" PRIu64 " preemptions with %" PRIu64
+                   " victims, %" PRIu64 " given up\n%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
+                   " violations, trace hash %016" PRIx64 "\n",
+                   MU_STR_ARGS(text), sum->kills, sum->touches, sum->roll_forwards,
+                   sum->late_writes, sum->preemptions, sum->victims, sum->given_up, count,
+                   count == 1 ? "" : "s", sum->steps, sum->violations, sum->hash);
     if (len < 0 || fflush(stdout) != 0)
         return mu_error_set(error, MU_EIO, "report: %s", mu_error_text(MU_EIO));
     return 0;

@@ -68,6 +68,7 @@ void mu_commit_fini(struct mu_scheduler *s)
     for (uint32_t i = 0; i < s->bind_cap; i++)
         if (s->binds[i].state != MU_OPEN_FREE)
             group_unref(s->binds[i].group);
+    mu_evict_fini(s);
     mu_mem_free(s->binds);
     mu_mem_free(s->holds);
     mu_index_destroy(s->bind_by_uid);
@@ -257,14 +258,11 @@ static int journal_gang(struct mu_scheduler *s, struct mu_commit_group *group,
 }
 
 /* Reserve, journal, then admit: what can fail comes before the ledger is touched, and an entry that
- * is settled before it was written costs nothing. Returns 0, MU_ECONFLICT (stays pending), or an
- * error that means: no further gang now. */
-static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
-                       const struct mu_plan_gang *gang)
+ * is settled before it was written costs nothing. */
+int mu_commit_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
+                   mu_commit_admit_fn admit)
 {
     struct mu_error why = {0};
-    if (any_open(s, gang))
-        return MU_ECONFLICT;
     int rc = slots_reserve(s, gang->bind_count);
     if (rc != 0)
         return rc;
@@ -281,25 +279,38 @@ static int commit_gang(struct mu_scheduler *s, const struct mu_snapshot *snapsho
         group_drop(s, group, false);
         return rc;
     }
-    rc = mu_db_admit(s->db, gang, &why);
+    rc = admit(s->db, gang, &why);
     if (rc != 0) {
         mu_log(MU_LOG_DEBUG, "plan overtaken", MU_F_TEXT("why", why.text), MU_F_END);
         group_drop(s, group, true);
         return rc;
     }
-    /* The session lets nobody follow an open claim, so what is placed already is bound. */
-    group->claim = snapshot->gangs[gang->gang.v].bound_count == 0 && gang->bind_count > 1;
+    group->claim = claim;
     if (s->commit_tail != NULL)
         s->commit_tail->next = group;
     else
         s->commit_head = group;
     s->commit_tail = group;
     s->stats.plans_admitted++;
-    s->stats.plans_completing += (snapshot->gangs[gang->gang.v].flags & MU_GANG_SHORT) != 0;
     s->stats.binds_planned += gang->bind_count;
     if (s->config.observer.decision != NULL)
         s->config.observer.decision(s->config.observer.context, s->db, gang);
     return 0;
+}
+
+static int commit_planned(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                          const struct mu_plan_gang *gang)
+{
+    const struct mu_gang_row *row = &snapshot->gangs[gang->gang.v];
+    if (any_open(s, gang))
+        return MU_ECONFLICT;
+    /* The session lets nobody follow an open claim, so what is placed already is bound. */
+    bool claim = row->bound_count == 0 && gang->bind_count > 1;
+    int rc = gang->evict_count > 0 ? mu_evict_gang(s, gang, claim)
+                                   : mu_commit_gang(s, gang, claim, mu_db_admit);
+    if (rc == 0 && (row->flags & MU_GANG_SHORT) != 0)
+        s->stats.plans_completing++;
+    return rc;
 }
 
 /* What overtook the plan may have been a new version of a pod and nothing else, such as our own
@@ -316,7 +327,7 @@ void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                     const struct mu_plan *plan)
 {
     for (uint32_t i = 0; i < plan->gang_count; i++) {
-        int rc = commit_gang(s, snapshot, &plan->gangs[i]);
+        int rc = commit_planned(s, snapshot, &plan->gangs[i]);
         if (rc == MU_ECONFLICT) {
             s->stats.plans_conflicted++;
             note_conflict(s);
@@ -428,6 +439,8 @@ void mu_commit_pump(struct mu_scheduler *s)
 {
     mu_durable_run(s);
     s->pump_ns = UINT64_MAX;
+    if (mu_durable_open(s))
+        mu_evict_pump(s);
     while (s->commit_head != NULL && mu_durable_open(s)) {
         struct mu_commit_group *group = s->commit_head;
         if (!group_durable(s, group))

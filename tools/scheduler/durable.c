@@ -12,6 +12,10 @@
  * next. What is cleared is recorded with the slot's next use, else after IDLE_NS without a commit,
  * and at once when we drain: the next start then has nothing to look at.
  *
+ * Evictions that go on at a version which was seen after their plan was journaled wait for a check
+ * that the journal is still open: the next write of a slot is one, since a compare-and-swap that
+ * wins finds the slot as we left it; where nothing is to be written, a slot is read.
+ *
  * A store in memory answers within the call, so all of this may happen in one call of mu_durable_run.
  */
 #include "engine/base/assert.h"
@@ -36,7 +40,8 @@ int mu_durable_init(struct mu_scheduler *s)
                                          .slot_count = MU_JOURNAL_SLOTS,
                                          .bytes_per_s = c->journal_bytes_per_s,
                                          .token_base = MU_TOKENS_JOURNAL};
-    struct mu_toucher_config toucher = {.token_base = MU_TOKENS_TOUCHER};
+    struct mu_toucher_config toucher = {.scheduler_name = c->scheduler_names[0],
+                                        .token_base = MU_TOKENS_TOUCHER};
     char mark[24];
     s->durable_ns = UINT64_MAX;
     s->clear_ns = UINT64_MAX;
@@ -56,17 +61,10 @@ int mu_durable_init(struct mu_scheduler *s)
     return s->store == NULL || s->toucher == NULL || s->recovery == NULL ? MU_ENOMEM : 0;
 }
 
-static void end_recovery(struct mu_scheduler *s)
+void mu_durable_fini(struct mu_scheduler *s)
 {
     mu_recovery_destroy(s->recovery);
     mu_toucher_destroy(s->toucher);
-    s->recovery = NULL;
-    s->toucher = NULL;
-}
-
-void mu_durable_fini(struct mu_scheduler *s)
-{
-    end_recovery(s);
     mu_slot_store_destroy(s->store);
     mu_slot_memory_destroy(s->journal_memory);
     mu_journal_destroy(s->journal);
@@ -120,7 +118,8 @@ static void open_journal(struct mu_scheduler *s)
     mu_log(MU_LOG_INFO, "journal open", MU_F_U64("epoch", epoch),
            MU_F_U64("old_entries", s->recovered.entries), MU_F_U64("pods", s->recovered.writes),
            MU_F_U64("touched", s->recovered.touched), MU_F_END);
-    end_recovery(s);
+    mu_recovery_destroy(s->recovery);
+    s->recovery = NULL;
 }
 
 /* Do the next step. False: there is nothing to do before something is answered. */
@@ -203,7 +202,8 @@ static bool commit(struct mu_scheduler *s)
     bool waits = mu_journal_waits(s->journal);
     bool clears = mu_journal_stale(s->journal) &&
                   (s->clear_ns <= s->now_ns || (s->draining && s->bind_open == 0));
-    if (!waits && !clears)
+    /* A slot that is read for a check is not to be written meanwhile. */
+    if ((!waits && !clears) || (s->checking && !mu_journal_writing(s->journal)))
         return false;
     if (!mu_journal_commit(s->journal, clears, &s->slot_number, &s->slot_content)) {
         if (s->slot_content.failed != 0)
@@ -212,15 +212,54 @@ static bool commit(struct mu_scheduler *s)
     }
     if (waits)
         s->clear_ns = s->now_ns + IDLE_NS;
+    if (mu_toucher_wants_check(s->toucher)) {
+        mu_toucher_check_begun(s->toucher);
+        s->checking = true;
+    }
     write_slot(s);
     return true;
 }
 
+/* Read a slot for those who wait for it, unless a write of one is under way. */
+static bool check(struct mu_scheduler *s)
+{
+    if (s->checking || mu_journal_writing(s->journal) || mu_journal_fenced(s->journal) ||
+        !mu_toucher_wants_check(s->toucher))
+        return false;
+    mu_toucher_check_begun(s->toucher);
+    s->checking = true;
+    mu_slot_store_read(s->store, 0, s->now_ns, s->out);
+    return true;
+}
+
+static void checked(struct mu_scheduler *s, bool ours)
+{
+    if (!s->checking)
+        return;
+    s->checking = false;
+    mu_toucher_checked(s->toucher, ours, s->now_ns, s->out);
+}
+
+/* Whether a slot that was read is as we left it. */
+static bool is_ours(const struct mu_scheduler *s, const struct mu_slot_result *result)
+{
+    struct mu_journal_slot_head head;
+    return result->present && mu_journal_slot_read(result->content, &head, NULL, NULL, NULL) == 0 &&
+           head.epoch == mu_journal_epoch(s->journal) && head.writer == s->config.incarnation;
+}
+
 static void commit_result(struct mu_scheduler *s, const struct mu_slot_result *result)
 {
-    bool written = result->outcome == MU_SLOT_WRITTEN;
-    mu_journal_committed(s->journal, result->slot, written);
-    if (!written)
+    bool ours = result->outcome == MU_SLOT_WRITTEN;
+    if (result->outcome == MU_SLOT_READ) {
+        ours = is_ours(s, result);
+        if (!ours)
+            mu_journal_fence(s->journal);
+    } else {
+        mu_journal_committed(s->journal, result->slot, ours);
+    }
+    checked(s, ours);
+    if (!ours)
         mu_log(MU_LOG_ERROR, "journal closed by another scheduler: nothing is decided any more",
                MU_F_U64("slot", result->slot), MU_F_U64("epoch", mu_journal_epoch(s->journal)),
                MU_F_END);
@@ -243,8 +282,11 @@ void mu_durable_run(struct mu_scheduler *s)
             return;
         if (more && s->recovery == NULL)
             commit_result(s, &result);
-        if (s->recovery != NULL && mu_toucher_take(s->toucher, &touched)) {
-            mu_recovery_touched(s->recovery, (uint32_t)touched.id, touched.version);
+        if (mu_toucher_take(s->toucher, &touched)) {
+            if (touched.evicted)
+                mu_evict_outcome(s, &touched);
+            else
+                mu_recovery_touched(s->recovery, (uint32_t)touched.id, touched.version);
             more = true;
         }
         if (s->recovery != NULL && s->listing && pods_listed(s)) {
@@ -254,28 +296,25 @@ void mu_durable_run(struct mu_scheduler *s)
         if (s->recovery != NULL)
             more = recover(s) || more;
         else
-            more = commit(s) || more;
+            more = commit(s) || check(s) || more;
     }
 }
 
 bool mu_durable_reply(struct mu_scheduler *s, const struct mu_reply *reply)
 {
     return mu_slot_store_reply(s->store, reply, s->now_ns, s->out) ||
-           (s->toucher != NULL && mu_toucher_reply(s->toucher, reply, s->now_ns, s->out));
+           mu_toucher_reply(s->toucher, reply, s->now_ns, s->out);
 }
 
 void mu_durable_tick(struct mu_scheduler *s)
 {
     mu_slot_store_tick(s->store, s->now_ns, s->out);
-    if (s->toucher != NULL)
-        mu_toucher_tick(s->toucher, s->now_ns, s->out);
+    mu_toucher_tick(s->toucher, s->now_ns, s->out);
 }
 
 uint64_t mu_durable_next_ns(const struct mu_scheduler *s)
 {
-    uint64_t next_ns = mu_slot_store_next_ns(s->store), touch_ns = UINT64_MAX;
-    if (s->toucher != NULL)
-        touch_ns = mu_toucher_next_ns(s->toucher);
+    uint64_t next_ns = mu_slot_store_next_ns(s->store), touch_ns = mu_toucher_next_ns(s->toucher);
     if (touch_ns < next_ns)
         next_ns = touch_ns;
     if (s->durable_ns < next_ns)
@@ -302,5 +341,5 @@ const char *mu_durable_problem(const struct mu_scheduler *s)
     if (s->journal_failure.code != 0)
         return s->journal_failure.text;
     const char *problem = mu_slot_store_problem(s->store);
-    return *problem == '\0' && s->toucher != NULL ? mu_toucher_problem(s->toucher) : problem;
+    return *problem == '\0' ? mu_toucher_problem(s->toucher) : problem;
 }

@@ -77,6 +77,8 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
         s->config.batch_window_ns = 2 * MU_NS_PER_MS;
     if (s->config.hold_ns == 0)
         s->config.hold_ns = 30 * MU_NS_PER_S;
+    if (s->config.evict_ns == 0)
+        s->config.evict_ns = 60 * MU_NS_PER_S;
     if (s->config.in_flight_max == 0)
         s->config.in_flight_max = 256;
     mu_random_fork(random, &s->random);
@@ -222,7 +224,7 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
     next = min_ns(min_ns(next, mu_commit_next_ns(s)), s->audit_ns);
-    next = min_ns(next, mu_durable_next_ns(s));
+    next = min_ns(min_ns(next, mu_durable_next_ns(s)), mu_evict_next_ns(s));
     if (s->reporter != NULL)
         next = min_ns(next, mu_reporter_next_ns(s->reporter));
     return min_ns(next, session_due_ns(s));
@@ -308,7 +310,8 @@ void mu_scheduler_drain(struct mu_scheduler *s)
 
 bool mu_scheduler_drained(const struct mu_scheduler *s)
 {
-    return s->draining && !s->session_out && s->bind_open == 0 && mu_durable_drained(s);
+    return s->draining && !s->session_out && s->bind_open == 0 && mu_evict_drained(s) &&
+           mu_durable_drained(s);
 }
 
 bool mu_scheduler_ended(const struct mu_scheduler *s)
@@ -335,6 +338,7 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     out->pods_problem = mu_reflector_problem(s->reflectors[MU_DB_PODS]);
     out->namespaces_problem = mu_reflector_problem(s->reflectors[MU_DB_NAMESPACES]);
     out->binds_problem = mu_binder_problem(s->binder);
+    out->preempting = s->evict_count;
     mu_slot_store_stats(s->store, &out->journal);
     out->recovered = s->recovered;
     out->journal_problem = mu_durable_problem(s);

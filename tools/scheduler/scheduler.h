@@ -14,6 +14,9 @@
  * entry durable, only then the binder writes. An entry is settled bind by bind; room stays charged
  * until our own view shows the pod bound.
  *
+ * A gang with victims: admit holds the room beside them, the journal makes the plan durable, the
+ * victims are deleted, and when they are gone the binds go the same way (evict.c).
+ *
  * A start takes over the journal of its predecessor before anything is decided (durable.c). It is
  * kept in ConfigMaps, or in memory, where it ends with the process.
  *
@@ -41,6 +44,8 @@ struct mu_scheduler_observer {
     void (*relist)(void *context, enum mu_db_kind kind, bool done);
     /* A gang was admitted: its binds will be written. */
     void (*decision)(void *context, struct mu_db *db, const struct mu_plan_gang *gang);
+    /* A gang was admitted whose victims will be deleted first; then comes its decision. */
+    void (*preemption)(void *context, struct mu_db *db, const struct mu_plan_gang *gang);
     /* A bind's outcome is known (uid is the canonical text). */
     void (*outcome)(void *context, struct mu_str uid, enum mu_bind_result result);
 };
@@ -50,6 +55,7 @@ struct mu_scheduler_config {
     uint32_t scheduler_name_count;        /* >= 1 */
     uint64_t quiet_ns;                    /* unsized gangs; 0: 1 s */
     uint64_t batch_window_ns;             /* from the first change to the session; 0: 2 ms */
+    uint64_t evict_ns;                    /* given to victims beyond their grace period; 0: 60 s */
     uint64_t hold_ns;       /* room kept for a refused member of a short gang; 0: 30 s */
     uint32_t in_flight_max; /* binds; 0: 256 */
     uint32_t page_limit;    /* objects per list page; 0: 500 */
@@ -76,11 +82,15 @@ struct mu_scheduler_stats {
     struct mu_reporter_stats reporter; /* zero when nothing is reported */
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
     uint64_t plans_completing; /* of those admitted: for a gang that was partly placed */
+    uint64_t plans_preempting; /* admitted with victims */
+    uint64_t plans_given_up;   /* of those: the proof did not hold any more, or the deadline came */
+    uint64_t victims;          /* deletes begun */
     uint64_t plans_unwritable; /* too large for the journal: reported, stay pending */
     uint64_t binds_denied;     /* refused by the server although nothing changed */
     uint64_t bad_objects; /* objects that could not be decoded or stored, reported and skipped */
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */
+    uint32_t preempting;           /* gangs whose victims are waited for */
     uint32_t journal_open;         /* entries */
     struct mu_slot_store_stats journal;
     struct mu_recovery_stats recovered; /* when the journal was taken over */

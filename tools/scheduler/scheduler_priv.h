@@ -1,7 +1,8 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out), durable.c (the journal's slots, and its taking over at the start), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
+ * out), evict.c (plans with victims), durable.c (the journal's slots, and its taking over at the
+ * start), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
 #include "informer/toucher.h"
@@ -12,6 +13,8 @@
 #define MU_OPEN_BINDS_MAX (1u << 20) /* admitted binds without a final outcome */
 #define MU_HOLDS_MAX      (1u << 20)
 #define MU_SWEEP_BUDGET   4096u
+/* Plans that wait for their victims at once; further ones stay pending. */
+#define MU_EVICT_GROUPS_MAX 1024u
 /* Writes per journal entry: a larger gang spans several entries, all durable before its first
  * bind. */
 #define MU_WRITES_PER_ENTRY MU_JOURNAL_ENTRY_WRITES_MAX
@@ -58,6 +61,28 @@ struct mu_open_bind {
     uint32_t next_free;
 };
 
+/* A plan whose victims have to go first (evict.c). */
+enum mu_evict_phase {
+    MU_EVICT_JOURNAL, /* waits for the journal */
+    MU_EVICT_VICTIMS, /* they are deleted, and waited for */
+    MU_EVICT_OVER     /* its binds are on their way, or it was given up; some delete is open */
+};
+struct mu_evict_group {
+    enum mu_evict_phase phase;
+    struct mu_plan_gang plan; /* its arrays are ours */
+    struct mu_plan_bind *binds;
+    struct mu_plan_evict *evicts;
+    uint64_t *versions; /* of the victims, as journaled; 0: it was gone */
+    uint64_t *entries;  /* journal ids */
+    uint32_t entry_count;
+    uint32_t write_count; /* in all of them */
+    uint32_t sent;        /* evicts [0, sent) were begun, or need nothing */
+    uint32_t open;        /* of those without an outcome */
+    uint32_t left;        /* evicts [0, left) take no room any more */
+    uint64_t deadline_ns;
+    bool claim;
+};
+
 struct mu_hold {
     struct mu_uid uid;
     uint64_t deadline_ns;
@@ -94,7 +119,7 @@ struct mu_scheduler {
     struct mu_journal *journal; /* NULL until it has been taken over */
     struct mu_slot_store *store;
     struct mu_slot_memory *journal_memory; /* our own; NULL: another's, or none */
-    struct mu_recovery *recovery;          /* NULL once the journal is ours, with the toucher */
+    struct mu_recovery *recovery;          /* NULL once the journal is ours */
     struct mu_toucher *toucher;
     struct mu_recovery_stats recovered;
     struct mu_error journal_failure;
@@ -102,6 +127,7 @@ struct mu_scheduler {
     struct mu_buf slot_content; /* of the last write */
     uint32_t slot_number;
     bool slot_unsent;    /* the store had no memory for it: again */
+    bool checking;       /* a slot is read or written to see whether it is still ours */
     uint64_t durable_ns; /* memory was out: try again then */
     uint64_t clear_ns;   /* then what is cleared is recorded; UINT64_MAX: nothing was written */
 
@@ -124,6 +150,9 @@ struct mu_scheduler {
     struct mu_commit_group *commit_head, *commit_tail;
     uint64_t plan_serial;
     struct mu_backoff *backoff; /* pods whose binding the server denies */
+
+    struct mu_evict_group **evict_groups; /* by slot; NULL: free */
+    uint32_t evict_cap, evict_count;      /* slots, groups */
 
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
@@ -166,6 +195,13 @@ void mu_commit_fini(struct mu_scheduler *s);
 /* Admit what a plan decided and start writing it. */
 void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                     const struct mu_plan *plan);
+/* Journal a gang's binds, `admit` it, and hand it to the binder once it is durable. claim: none of
+ * its members is bound. Returns 0, MU_ECONFLICT (stays pending), or an error that means: no further
+ * gang now. Nothing has changed then. */
+typedef int (*mu_commit_admit_fn)(struct mu_db *db, const struct mu_plan_gang *gang,
+                                  struct mu_error *why);
+int mu_commit_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
+                   mu_commit_admit_fn admit);
 /* Begin to write what the journal has to, hand durable groups to the binder. */
 void mu_commit_pump(struct mu_scheduler *s);
 /* The DB's view of this pod has changed (gone: it left). */
@@ -176,6 +212,16 @@ void mu_commit_observe_all(struct mu_scheduler *s);
 void mu_commit_expire(struct mu_scheduler *s);
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
+
+/* evict.c. Journal and admit a gang that has victims. Returns as mu_commit_gang. */
+int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim);
+/* Go on with every plan as far as possible. */
+void mu_evict_pump(struct mu_scheduler *s);
+void mu_evict_outcome(struct mu_scheduler *s, const struct mu_touch_outcome *outcome);
+uint64_t mu_evict_next_ns(const struct mu_scheduler *s);
+/* No delete is open. */
+bool mu_evict_drained(const struct mu_scheduler *s);
+void mu_evict_fini(struct mu_scheduler *s);
 
 /* audit.c. After a batch: begin a round where something has changed since the last one began. */
 void mu_audit_wake(struct mu_scheduler *s, uint64_t generation);

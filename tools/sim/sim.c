@@ -128,6 +128,15 @@ static void saw_decision(void *context, struct mu_db *db, const struct mu_plan_g
         mu_checker_decision(sim->checker, db, gang);
 }
 
+static void saw_preemption(void *context, struct mu_db *db, const struct mu_plan_gang *gang)
+{
+    struct mu_sim *sim = context;
+    sim->activity_ns = now_of(sim);
+    trace(sim, gang->evict_count);
+    for (uint32_t i = 0; i < gang->evict_count; i++)
+        trace(sim, mu_hash_str(mu_db_node_name(db, gang->evicts[i].node), gang->evicts[i].check));
+}
+
 static void saw_outcome(void *context, struct mu_str uid, enum mu_bind_result result)
 {
     struct mu_sim *sim = context;
@@ -168,7 +177,12 @@ static int create_scheduler(struct mu_sim *sim)
         .wall_offset_ns = WALL_BASE_NS,
         .journal_ns = MU_STR(JOURNAL_NS),
         .journal_name = sim->config.check ? MU_STR(JOURNAL_NAME) : MU_STR(""),
-        .observer = {sim, saw_object, saw_relist, saw_decision, saw_outcome}};
+        .observer = {.context = sim,
+                     .object = saw_object,
+                     .relist = saw_relist,
+                     .decision = saw_decision,
+                     .preemption = saw_preemption,
+                     .outcome = saw_outcome}};
     struct mu_session_config session = {.profile = sim->config.profile};
     sim->scheduler = mu_scheduler_create(&config, &sim->random);
     sim->session = mu_session_create(&session);
@@ -403,8 +417,9 @@ static void relabel(struct mu_sim *sim)
 const char *mu_kill_step_text(enum mu_kill_step step)
 {
     static const char *const texts[MU_KILL_STEPS] = {
-        [MU_KILL_CLOSE] = "close", [MU_KILL_JOURNAL] = "journal", [MU_KILL_TOUCH] = "touch",
-        [MU_KILL_BIND] = "bind",   [MU_KILL_REPORT] = "report",
+        [MU_KILL_CLOSE] = "close",   [MU_KILL_JOURNAL] = "journal", [MU_KILL_TOUCH] = "touch",
+        [MU_KILL_BIND] = "bind",     [MU_KILL_MARK] = "mark",       [MU_KILL_DELETE] = "delete",
+        [MU_KILL_REPORT] = "report",
     };
     MU_ASSERT((uint32_t)step < MU_KILL_STEPS);
     return texts[step];
@@ -427,6 +442,10 @@ static enum mu_kill_step step_of(const struct mu_sim *sim, const struct mu_reque
         return starting ? MU_KILL_CLOSE : MU_KILL_JOURNAL;
     if (contains(&request->path, "/binding"))
         return MU_KILL_BIND;
+    if (request->method == MU_DELETE)
+        return MU_KILL_DELETE;
+    if (contains(&request->body, "DisruptionTarget"))
+        return MU_KILL_MARK;
     return starting ? MU_KILL_TOUCH : MU_KILL_REPORT;
 }
 
@@ -436,6 +455,9 @@ static void sum_up(const struct mu_sim *sim, struct mu_sim_result *sum)
     mu_scheduler_stats(sim->scheduler, &stats);
     sum->touches += stats.recovered.touched;
     sum->roll_forwards += stats.plans_completing;
+    sum->preemptions += stats.plans_preempting;
+    sum->victims += stats.victims;
+    sum->given_up += stats.plans_given_up;
 }
 
 static void destroy_scheduler(struct mu_sim *sim)
@@ -604,7 +626,8 @@ static bool at_rest(const struct mu_sim *sim)
         now_of(sim) < sim->activity_ns + sim->config.rest_ns)
         return false;
     mu_scheduler_stats(sim->scheduler, &stats);
-    return stats.binder.in_flight + stats.binder.queued + stats.journal.busy == 0 && stats.synced &&
+    return stats.binder.in_flight + stats.binder.queued + stats.journal.busy == 0 &&
+           stats.preempting == 0 && stats.synced &&
            mu_kubelets_next_ns(sim->kubelets) == UINT64_MAX;
 }
 

@@ -40,6 +40,8 @@ enum mu_kill_step {
     MU_KILL_JOURNAL, /* a slot is written */
     MU_KILL_TOUCH,   /* a pod of the former journal is touched */
     MU_KILL_BIND,
+    MU_KILL_MARK,   /* a victim is told */
+    MU_KILL_DELETE, /* and deleted */
     MU_KILL_REPORT, /* a condition or an event */
     MU_KILL_STEPS
 };
@@ -53,6 +55,8 @@ struct mu_sim_result {
     uint32_t kills[MU_KILL_STEPS][2]; /* before, after */
     uint64_t touches;                 /* of pods, by starts that found entries */
     uint64_t roll_forwards;           /* plans that complete a gang which is partly bound */
+    uint64_t preemptions, victims;    /* plans with victims; deletes begun */
+    uint64_t given_up;                /* of those plans, before their binds */
     uint64_t late_writes;             /* handled by the server after their sender was gone */
     uint32_t violation_count;
     struct mu_violation violations[MU_SIM_VIOLATIONS_KEPT]; /* the first ones */

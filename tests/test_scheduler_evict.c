@@ -1,0 +1,266 @@
+/* Plans with victims on the embedded API server: journal, deletes, waiting, binds. */
+#include "tests/scheduler_rig.h"
+
+#include "engine/base/log.h"
+#include "engine/db_priv.h"
+#include "tools/scheduler/scheduler_priv.h"
+
+/* Node n is full of pod v; pod p of a higher priority is to take its place. */
+
+static struct {
+    uint32_t marks;
+    enum hook_answer mark; /* what becomes of the first one */
+} wire;
+
+static enum hook_answer on_patch(struct rig *r, const struct mu_request *request)
+{
+    (void)r;
+    if (memmem(request->body.data, request->body.len, "DisruptionTarget", 16) == NULL)
+        return PASS;
+    return ++wire.marks == 1 ? wire.mark : PASS;
+}
+
+static void add_important(struct rig *r, const char *name)
+{
+    const struct mu_amount request = {MU_STR("cpu"), 1000};
+    struct mu_workload_pod pod = {.object = {.ns = MU_STR("default"),
+                                             .name = mu_str_of(name),
+                                             .requests = &request,
+                                             .request_count = 1,
+                                             .priority = 100}};
+    struct mu_buf body = {0};
+    struct mu_api_response response;
+    assert_int_equal(mu_workload_encode_pod(&pod, MU_STR("muster"), true, r->scratch, &body), 0);
+    assert_int_equal(call(r, MU_POST, "/api/v1/namespaces/default/pods", &body, &response), 201);
+    mu_buf_fini(&body);
+    mu_buf_fini(&response.body);
+}
+
+static void setup(struct rig *r)
+{
+    struct mu_buf body = {0};
+    struct mu_api_response response;
+    rig_init(r, &mu_profile_spread);
+    mu_scheduler_destroy(r->scheduler);
+    mu_session_destroy(r->session);
+    r->journal = mu_slot_memory_create(MU_JOURNAL_SLOTS);
+    rig_start_ring(r, &mu_profile_spread, 0);
+    assert_int_equal(mu_workload_encode_priority_class(100, r->scratch, &body), 0);
+    assert_int_equal(call(r, MU_POST, MU_PRIORITY_CLASSES_PATH, &body, &response), 201);
+    mu_buf_fini(&body);
+    mu_buf_fini(&response.body);
+    add_node(r, "n", 1000);
+    add_pod(r, "v", 1000, solo, false);
+    start(r);
+    assert_int_equal(tally(r).bound, 1);
+    wire.marks = 0;
+    wire.mark = PASS;
+    r->report_hook = on_patch;
+}
+
+static void teardown(struct rig *r)
+{
+    struct mu_slot_memory *journal = r->journal;
+    rig_fini(r);
+    mu_slot_memory_destroy(journal);
+}
+
+static struct mu_pod_view find(struct rig *r, const char *name)
+{
+    struct mu_db *db = mu_scheduler_db(r->scheduler);
+    struct mu_pod_view pod = {.node = {MU_NONE}}, one;
+    for (uint32_t ix = 0; ix < db->pods.high; ix++)
+        if (mu_db_pod_get(db, (struct mu_pod_ix){ix}, &one) &&
+            mu_str_equal(one.name, mu_str_of(name)))
+            pod = one;
+    assert_true(pod.version > 0);
+    return pod;
+}
+
+/* What a session would say: p in the place of v. */
+static void give_preemption(struct rig *r)
+{
+    pull_watches(r); /* p arrives, and no other session looks at it */
+    r->now_ns += 3 * MU_NS_PER_MS;
+    struct mu_snapshot *s = mu_scheduler_take_snapshot(r->scheduler, r->now_ns);
+    for (uint32_t i = 0; s == NULL && i < 100; i++) /* the replica follows in slices */
+        s = mu_scheduler_take_snapshot(r->scheduler, r->now_ns);
+    assert_non_null(s);
+    struct mu_pod_view p = find(r, "p"), v = find(r, "v");
+    const struct mu_plan_bind bind = {p.ix, p.uid, p.version, v.node, s->nodes[v.node.v].generation,
+                                      0};
+    const struct mu_plan_evict evict = {v.ix, mu_uid_check(v.uid), v.node, v.gang};
+    const struct mu_plan_gang gang = {.gang = p.gang,
+                                      .gang_generation = s->gangs[p.gang.v].generation,
+                                      .gang_revision = s->gangs[p.gang.v].revision,
+                                      .size = 1,
+                                      .bind_count = 1,
+                                      .binds = &bind,
+                                      .evict_count = 1,
+                                      .evicts = &evict};
+    const struct mu_plan plan = {.gang_count = 1, .gangs = &gang, .next_ns = UINT64_MAX};
+    mu_scheduler_give_plan(r->scheduler, s, &plan, r->now_ns, &r->outbox);
+}
+
+/* The kubelet is done with the pod. */
+static void finish_victim(struct rig *r)
+{
+    struct mu_api_request request = {.method = MU_DELETE,
+                                     .path = MU_STR("/api/v1/namespaces/default/pods/v"),
+                                     .content = MU_MEDIA_JSON,
+                                     .body = MU_STR("{\"gracePeriodSeconds\":0}")};
+    struct mu_api_response response;
+    mu_apiserver_handle(r->server, &request, r->now_ns, &response);
+    assert_int_equal(response.status, 200);
+    mu_buf_fini(&response.body);
+    mu_buf_fini(&response.warnings);
+}
+
+static bool is_terminating(struct rig *r, const char *name)
+{
+    return find(r, name).terminating;
+}
+
+static void test_evict__victim_leaves__preemptor_is_bound(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r);
+    add_important(&r, "p");
+    give_preemption(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).plans_preempting, 1);
+    assert_int_equal(stats_of(&r).victims, 1);
+    assert_int_equal(stats_of(&r).preempting, 1);
+    assert_int_equal(wire.marks, 1);
+    assert_true(is_terminating(&r, "v"));
+    assert_int_equal(stats_of(&r).binder.sent, 1); /* v's: a terminating victim keeps its room */
+    finish_victim(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    struct tally t = tally(&r);
+    assert_int_equal(t.bound, 1);
+    assert_int_equal(t.pending, 0);
+    assert_int_equal(stats_of(&r).preempting, 0);
+    assert_int_equal(stats_of(&r).plans_given_up, 0);
+    assert_int_equal(stats_of(&r).journal_open, 0);
+    assert_int_equal(stats_of(&r).db.ledger, 0);
+    teardown(&r);
+}
+
+/* Each way of not hearing of the mark; a later version of the victim is used after a check only. */
+static void test_evict__replies_lost__evicted_once(void **state)
+{
+    static const enum hook_answer ways[] = {LOSE_REPLY, LOSE_REQUEST, FORBID};
+    (void)state;
+    for (size_t i = 0; i < sizeof ways / sizeof ways[0]; i++) {
+        struct rig r;
+        setup(&r);
+        wire.mark = ways[i];
+        add_important(&r, "p");
+        give_preemption(&r);
+        run_for(&r, 20 * MU_NS_PER_S);
+        assert_true(is_terminating(&r, "v"));
+        finish_victim(&r);
+        run_for(&r, 5 * MU_NS_PER_S);
+        assert_int_equal(tally(&r).bound, 1);
+        assert_int_equal(stats_of(&r).victims, 1);
+        teardown(&r);
+    }
+}
+
+/* The journal is another's by the time that the victim's new version would be used: it lives. */
+static void test_evict__journal_closed_before_the_check__victim_lives(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r);
+    wire.mark = PARK;
+    add_important(&r, "p");
+    give_preemption(&r);
+    run_for(&r, MU_NS_PER_S);
+    assert_int_equal(wire.marks, 1);
+    for (uint32_t i = 0; i < MU_JOURNAL_SLOTS; i++)
+        assert_int_equal(mu_slot_memory_put(r.journal, i, MU_STR("closed")), 0);
+    run_for(&r, 60 * MU_NS_PER_S);
+    assert_false(is_terminating(&r, "v"));
+    teardown(&r);
+}
+
+static void test_evict__deadline__given_up_and_room_free(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r);
+    add_important(&r, "p");
+    give_preemption(&r);
+    run_for(&r, 80 * MU_NS_PER_S); /* its grace period is 30 s: there is time */
+    assert_int_equal(stats_of(&r).preempting, 1);
+    run_for(&r, 15 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).preempting, 0);
+    assert_int_equal(stats_of(&r).plans_given_up, 1);
+    assert_int_equal(stats_of(&r).db.ledger, 0);
+    assert_int_equal(stats_of(&r).journal_open, 0);
+    finish_victim(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 1); /* by a session of its own */
+    teardown(&r);
+}
+
+/* The preemptor leaves while its plan is under way: nothing is held for it. */
+static void test_evict__preemptor_leaves__given_up(void **state)
+{
+    struct rig r;
+    struct mu_api_request request = {.method = MU_DELETE,
+                                     .path = MU_STR("/api/v1/namespaces/default/pods/p")};
+    struct mu_api_response response;
+    (void)state;
+    setup(&r);
+    add_important(&r, "p");
+    give_preemption(&r);
+    run_for(&r, MU_NS_PER_S);
+    mu_apiserver_handle(r.server, &request, r.now_ns, &response);
+    mu_buf_fini(&response.body);
+    mu_buf_fini(&response.warnings);
+    finish_victim(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).preempting, 0);
+    assert_int_equal(stats_of(&r).plans_given_up, 1);
+    assert_int_equal(stats_of(&r).db.ledger, 0);
+    assert_int_equal(stats_of(&r).journal_open, 0);
+    teardown(&r);
+}
+
+/* It ends with a victim on its way: the next start knows of it, and the gang is planned anew. */
+static void test_evict__restart__victim_touched_preemptor_placed(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r);
+    wire.mark = PARK;
+    add_important(&r, "p");
+    give_preemption(&r);
+    run_for(&r, MU_NS_PER_S);
+    rig_restart(&r, &mu_profile_spread, 0);
+    start(&r);
+    assert_int_equal(stats_of(&r).recovered.entries, 1);
+    assert_int_equal(stats_of(&r).recovered.touched, 2); /* p, and v although it is bound */
+    finish_victim(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 1);
+    teardown(&r);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_evict__victim_leaves__preemptor_is_bound),
+        cmocka_unit_test(test_evict__replies_lost__evicted_once),
+        cmocka_unit_test(test_evict__journal_closed_before_the_check__victim_lives),
+        cmocka_unit_test(test_evict__deadline__given_up_and_room_free),
+        cmocka_unit_test(test_evict__preemptor_leaves__given_up),
+        cmocka_unit_test(test_evict__restart__victim_touched_preemptor_placed),
+    };
+    struct mu_log_config quiet = {.level = MU_LOG_ERROR};
+    mu_log_configure(&quiet);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
