@@ -588,36 +588,28 @@ static void test_manifest_read__groups__their_fields_are_checked(void **state)
 static void test_manifest_read__groups__what_is_not_built_is_told(void **state)
 {
     struct offline_rig rig = rig_read(
-        "f",
-        GROUP("scheduling.k8s.io/v1beta1",
-              "\n  schedulingPolicy: {gang: {minCount: 2}}\n"
-              "  schedulingConstraints:\n    topology: [{key: "
-              "rack}]") "---\n" GROUP("scheduling.volcano.sh/"
-                                      "v1beta1",
-                                      "{networkTopology: {mode: "
-                                      "hard}}") "---\n" GROUP("sched"
-                                                              "uling"
-                                                              ".run."
-                                                              "ai/"
-                                                              "v2alp"
-                                                              "ha2",
-                                                              "{}") "---\n"
-                                                                    "apiVersion: v1\nkind: "
-                                                                    "List\nitems:\n- {apiVersion: "
-                                                                    "v1, kind: Job}\n"
-                                                                    "- {apiVersion: v1, kind: "
-                                                                    "LimitRange}\n");
+        "f", "apiVersion: scheduling.k8s.io/v1beta1\nkind: PodGroup\nmetadata: {name: "
+             "g}\nspec:\n"
+             "  schedulingPolicy: {gang: {minCount: 2}}\n"
+             "  parentCompositePodGroupName: top\n"
+             "---\n" GROUP("scheduling.volcano.sh/v1beta1",
+                           "{networkTopology: {mode: "
+                           "hard}}") "---\n" GROUP("scheduling.example.com/v1",
+                                                   "{}") "---\napiVersion: v1\nkind: "
+                                                         "List\nitems:\n- {apiVersion: v1, kind: "
+                                                         "Job}\n"
+                                                         "- {apiVersion: v1, kind: LimitRange}\n");
     (void)state;
     assert_string_equal(rig_errors(&rig), "");
     assert_string_equal(
         rig_notes(&rig),
-        "f:6: PodGroup default/g: spec.schedulingConstraints: not built yet, so that no member is "
+        "f:6: PodGroup default/g: spec.parentCompositePodGroupName: not built yet, so that no "
+        "member is placed\n"
+        "f:11: PodGroup default/g: spec.networkTopology: not built yet, so that no member is "
         "placed\n"
-        "f:12: PodGroup default/g: spec.networkTopology: not built yet, so that no member is "
-        "placed\n"
-        "f:14: PodGroup: skipped, its apiVersion is not known here\n"
-        "f:22: Job: skipped, no pods are made of it\n"
-        "f:23: LimitRange: skipped, what it would give to pods is not applied\n");
+        "f:13: PodGroup: skipped, its apiVersion is not known here\n"
+        "f:21: Job: skipped, no pods are made of it\n"
+        "f:22: LimitRange: skipped, what it would give to pods is not applied\n");
     rig_drop(&rig);
 }
 

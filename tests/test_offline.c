@@ -118,7 +118,9 @@ static void test_place__gangs__all_or_nothing(void **state)
     "containers: [{name: c, resources: {requests: {cpu: 1}}}]}\n"
 #define COSCHEDULING ", labels: {scheduling.x-k8s.io/pod-group: g}"
 #define VOLCANO      ", annotations: {scheduling.k8s.io/group-name: g}"
-#define NATIVE       "schedulingGroup: {podGroupName: g}, "
+#define VOLCANO_TASK(task)                                                                         \
+    ", annotations: {scheduling.k8s.io/group-name: g, volcano.sh/task-spec: " task "}"
+#define NATIVE "schedulingGroup: {podGroupName: g}, "
 #define GROUP(version, spec)                                                                       \
     "---\napiVersion: " version "\nkind: PodGroup\nmetadata: {name: g}\nspec: " spec "\n"
 
@@ -158,8 +160,8 @@ static void test_place__groups__sized_by_their_objects(void **state)
             0, "Unschedulable");
     settles(GROUP("scheduling.volcano.sh/v1beta1", "{minMember: 2}") MEMBER("a", VOLCANO, ""), 0,
             "WaitingForGang");
-    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, y: 1}}")
-                MEMBER("a", VOLCANO, "") MEMBER("b", VOLCANO, ""),
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, z: 1}}")
+                MEMBER("a", VOLCANO_TASK("x"), "") MEMBER("b", VOLCANO_TASK("z"), ""),
             2, "");
     settles(GROUP("scheduling.volcano.sh/v1beta1", "{}") MEMBER("a", VOLCANO, ""), 1, "");
     settles(GROUP("scheduling.k8s.io/v1beta1", "{schedulingPolicy: {gang: {minCount: 2}}}")
@@ -198,13 +200,73 @@ static void test_place__groups__wait_where_nothing_can_be_known(void **state)
     settles(MEMBER("a", VOLCANO, "workloadRef: {name: w, podGroup: g}, ")
                 GROUP("scheduling.volcano.sh/v1beta1", "{}"),
             0, "WaitingForGang");
-    /* rules of the object that are not built; minima of tasks that members could miss */
+    /* rules of the object that are not built; a task that nobody has */
     settles(MEMBER("a", VOLCANO, "")
                 GROUP("scheduling.volcano.sh/v1beta1", "{subGroupPolicy: [{name: x}]}"),
-            0, "Unsupported");
-    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, y: 1}}")
-                MEMBER("a", VOLCANO, "") MEMBER("b", VOLCANO, "") MEMBER("c", VOLCANO, ""),
-            0, "Unsupported");
+            0, "WaitingForGang");
+    settles(GROUP("scheduling.volcano.sh/v1beta1", "{minTaskMember: {x: 1, z: 1}}")
+                MEMBER("a", VOLCANO_TASK("x"), "") MEMBER("b", VOLCANO_TASK("x"), "")
+                    MEMBER("c", VOLCANO_TASK("other"), ""),
+            0, "WaitingForGang");
+}
+
+/* The manifest with a gang of two of each dialect; one node, of so many cpus. */
+static void read_dialects(char *text, size_t bytes, const char *cpus)
+{
+    FILE *file = fopen(MU_SOURCE_DIR "/tests/data/gang_dialects.yaml", "r");
+    assert_non_null(file);
+    size_t len = fread(text, 1, bytes - 1, file);
+    assert_true(len > 0 && len < bytes - 1);
+    text[len] = '\0';
+    (void)fclose(file);
+    char *found = strstr(text, "cpu: 64");
+    assert_non_null(found);
+    memcpy(found + 5, cpus, 2);
+}
+
+static void test_place__one_of_each_dialect__all_are_placed(void **state)
+{
+    (void)state;
+    static const char *const gangs[] = {"plain", "m",   "nat", "w/p", "v", "c", "l",
+                                        "k",     "kai", "yk",  "q",   "g", "a"};
+    enum { COUNT = sizeof gangs / sizeof gangs[0] };
+    _Static_assert(COUNT == MU_GANG_SOURCES - 1, "each dialect");
+    char text[1 << 14];
+    read_dialects(text, sizeof text, "64");
+    struct offline_rig rig = rig_read("f", text);
+    assert_string_equal(rig_errors(&rig), "");
+    assert_string_equal(rig_notes(&rig), "");
+    json_t *answer = rig_place(&rig, &mu_profile_spread);
+    const json_t *bindings = json_object_get(answer, "bindings");
+    assert_int_equal(json_array_size(json_object_get(answer, "pending")), 0);
+    assert_int_equal(json_array_size(bindings), 2 * COUNT);
+    for (size_t g = 0; g < COUNT; g++) {
+        char name[64];
+        uint32_t members = 0;
+        (void)snprintf(name, sizeof name, "default/%s", gangs[g]);
+        for (size_t i = 0; i < json_array_size(bindings); i++) {
+            const json_t *gang = json_object_get(json_array_get(bindings, i), "gang");
+            members += strcmp(json_string_value(gang), name) == 0;
+        }
+        assert_int_equal(members, 2);
+    }
+    json_decref(answer);
+    rig_drop(&rig);
+}
+
+/* They are gangs: with room for one pod, none of any is placed. */
+static void test_place__one_of_each_dialect__nobody_goes_alone(void **state)
+{
+    (void)state;
+    char text[1 << 14];
+    read_dialects(text, sizeof text, "1 ");
+    struct offline_rig rig = rig_read("f", text);
+    json_t *answer = rig_place(&rig, &mu_profile_spread);
+    assert_int_equal(json_array_size(json_object_get(answer, "bindings")), 0);
+    assert_int_equal(json_array_size(json_object_get(answer, "pending")),
+                     2 * (MU_GANG_SOURCES - 1));
+    json_decref(answer);
+    rig_drop(&rig);
 }
 
 static void test_place__groups__lend_their_priority(void **state)
@@ -660,6 +722,8 @@ int main(void)
         cmocka_unit_test(test_place__devices__named_where_they_were_chosen),
         cmocka_unit_test(test_place__groups__sized_by_their_objects),
         cmocka_unit_test(test_place__groups__wait_where_nothing_can_be_known),
+        cmocka_unit_test(test_place__one_of_each_dialect__all_are_placed),
+        cmocka_unit_test(test_place__one_of_each_dialect__nobody_goes_alone),
         cmocka_unit_test(test_place__groups__lend_their_priority),
         cmocka_unit_test(test_place__held_back__says_by_what),
         cmocka_unit_test(test_place__running_and_foreign_pods__charged_and_not_told),

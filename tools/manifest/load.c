@@ -4,7 +4,7 @@
  *
  * Priorities are resolved here, since the class of a pod may stand behind it. A pod that states its
  * priority keeps it: so does one that an API server has admitted, and then its class may be absent.
- * So are gangs that an object describes (tools/manifest/group.h): its members get their size here.
+ * Objects that describe gangs come before the pods, with the priority of their class.
  */
 #include "tools/manifest/manifest_priv.h"
 
@@ -94,6 +94,18 @@ static int put_pods_namespace(struct loader *l, const struct mu_manifest_object 
     return rc == 0 ? 0 : refused(l, pod, rc, &error);
 }
 
+/* Its priority may come from a class. */
+static int put_group(struct loader *l, const struct mu_manifest_object *object)
+{
+    struct mu_group_object group = *object->described;
+    struct mu_error error = {0, ""};
+    group.version = 1;
+    group.has_priority = object->has_priority;
+    group.priority = object->priority;
+    int rc = mu_db_group_upsert(l->db, &group, &error);
+    return rc == 0 ? 0 : refused(l, object, rc, &error);
+}
+
 /* ---- pods --------------------------------------------------------------------------------- */
 
 /* The two classes that every cluster has. */
@@ -143,8 +155,6 @@ static void resolve_pod(struct mu_manifest *m, struct mu_manifest_object *pod, i
                          ? mu_manifest_lookup(m, pod->group_kind, pod->ns, pod->group)
                          : MU_INDEX_NONE;
     struct mu_manifest_object *group = found != MU_INDEX_NONE ? &m->objects[found] : NULL;
-    if (group != NULL)
-        group->group_members++;
     if (!pod->has_priority && pod->priority_class.len > 0)
         resolve_class(m, pod);
     else if (!pod->has_priority)
@@ -167,25 +177,6 @@ void mu_manifest_resolve(struct mu_manifest *m)
             resolve_pod(m, &m->objects[i], lowest);
 }
 
-/* The pod's gang, if an object describes it. The decoder knows no objects, so that it has held the
- * pod back; so it stays where there is none, or where the object uses what is not built. */
-static void settle_group(const struct mu_manifest *m, const struct mu_manifest_object *object,
-                         struct mu_pod_object *pod)
-{
-    if (object->group.len == 0)
-        return;
-    uint32_t found = mu_manifest_lookup(m, object->group_kind, object->ns, object->group);
-    if (found == MU_INDEX_NONE)
-        return;
-    const struct mu_manifest_object *group = &m->objects[found];
-    if (group->group_unbuilt || (group->group_tasks && group->group_members > group->group_size))
-        pod->unbuilt |= MU_RULE_GANG_DIALECT;
-    else if (group->group_single)
-        pod->gang = (struct mu_gang_ref){.source = MU_GANG_SOLO};
-    else
-        pod->gang.size = group->group_size;
-}
-
 /* Put the pod in, on this node if there is one. */
 static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind *bind)
 {
@@ -200,7 +191,6 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
     pod.version = bind != NULL ? bind->version + 1 : 1;
     pod.priority = object->priority;
     pod.created_s = object->created_s != 0 ? object->created_s : l->m->created_max_s + 1;
-    settle_group(l->m, object, &pod);
     if (bind != NULL) {
         pod.node_name = mu_db_node_name(l->db, bind->node);
         pod.phase = MU_POD_RUNNING;
@@ -256,11 +246,13 @@ static int load_object(struct loader *l, uint32_t number)
         return load_node(l, object);
     if (object->kind == MU_OBJECT_BUDGET)
         return put_budget(l, object);
+    if (object->kind >= MU_OBJECT_GROUP)
+        return put_group(l, object);
     int rc = put_pods_namespace(l, object);
     return rc != 0 ? rc : put_pod(l, number, NULL);
 }
 
-static int load_kind(struct loader *l, enum mu_manifest_kind kind)
+static int load_kind(struct loader *l, uint32_t kind)
 {
     int rc = 0;
     uint32_t done = 0;
@@ -285,6 +277,8 @@ int mu_manifest_load(struct mu_manifest *m, struct mu_db *db, struct mu_uid unbo
     int rc = load_kind(&l, MU_OBJECT_NAMESPACE);
     if (rc == 0)
         rc = load_kind(&l, MU_OBJECT_NODE);
+    for (uint32_t kind = MU_OBJECT_GROUP; rc == 0 && kind < MU_OBJECT_KINDS; kind++)
+        rc = m->counts[kind] > 0 ? load_kind(&l, kind) : 0;
     if (rc == 0)
         rc = load_kind(&l, MU_OBJECT_POD);
     if (rc == 0)

@@ -176,6 +176,8 @@ const char *mu_manifest_kind_name(enum mu_manifest_kind kind)
     static const char *const names[] = {"Pod", "Node", "Namespace", "PriorityClass",
                                         "PodDisruptionBudget"};
     MU_ASSERT((unsigned)kind < MU_OBJECT_KINDS);
+    if (kind == MU_OBJECT_GROUP + (unsigned)MU_GANG_WORKLOAD)
+        return "Workload";
     return kind >= MU_OBJECT_GROUP ? "PodGroup" : names[kind];
 }
 

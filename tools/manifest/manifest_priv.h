@@ -24,18 +24,14 @@ enum mu_manifest_kind {
 struct mu_manifest_object {
     struct mu_str raw; /* encoded, with defaults; empty for priority classes and groups */
     struct mu_str ns, name;
-    struct mu_str priority_class; /* pods, groups; empty: none named */
-    struct mu_str group;          /* pods: the group object that it names; empty: none */
-    uint64_t created_s;           /* pods; 0: not said */
-    int32_t priority;    /* pods, groups: what spec.priority says; priority classes: their value */
-    bool has_priority;   /* pods, groups: it says something; priority classes: global default */
-    bool group_single;   /* groups: no gang after all */
-    bool group_tasks;    /* groups: part of the size is stated task by task */
-    bool group_unbuilt;  /* groups: uses a rule that is not built */
-    uint8_t group_kind;  /* pods: the kind of that object */
-    uint8_t kind;        /* enum mu_manifest_kind */
-    uint32_t group_size; /* groups: members that must run together */
-    uint32_t group_members; /* groups: pods that name it, once resolved */
+    struct mu_str priority_class;            /* pods, groups; empty: none named */
+    struct mu_str group;                     /* pods: the group object that it names; empty: none */
+    const struct mu_group_object *described; /* groups: what it says but for the priority */
+    uint64_t created_s;                      /* pods; 0: not said */
+    int32_t priority;   /* pods, groups: what spec.priority says; priority classes: their value */
+    bool has_priority;  /* pods, groups: it says something; priority classes: global default */
+    uint8_t group_kind; /* pods: the kind of that object */
+    uint8_t kind;       /* enum mu_manifest_kind */
     uint16_t file;
     uint32_t line;
 };

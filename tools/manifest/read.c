@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <strings.h>
 #include "engine/base/assert.h"
+#include "informer/codec_group.h"
 #include "informer/json_read.h"
 #include "informer/limits.h"
 #include "informer/yaml_json.h"
@@ -419,12 +420,20 @@ static void read_priority_class(struct object *o)
 
 static void read_group(struct object *o, enum mu_gang_source source)
 {
-    struct mu_group group;
-    struct mu_check check;
-    if (!mu_group_read(source, o->tree, &group, &check)) {
-        fault(o, check.path, check.problem);
+    struct mu_group_reading group;
+    int rc = mu_group_read(source, o->tree, o->r->m->store, &group);
+    struct mu_group_object *described = mu_arena_alloc(o->r->m->store, sizeof *described);
+    if (rc == MU_EINVAL) {
+        fault(o, group.path, group.problem);
         return;
     }
+    if (rc != 0 || described == NULL) {
+        o->r->fatal = MU_ENOMEM;
+        return;
+    }
+    if (group.object.ns.len == 0)
+        group.object.ns = MU_STR("default");
+    *described = group.object;
     mu_unknown_of_group(source, o->tree, note_unknown, o);
     if (group.unbuilt != NULL) {
         struct mu_manifest_place place = place_of(o, group.unbuilt);
@@ -432,15 +441,12 @@ static void read_group(struct object *o, enum mu_gang_source source)
                          group.unbuilt);
     }
     struct mu_manifest_object object = {.kind = (uint8_t)(MU_OBJECT_GROUP + source),
-                                        .ns = group.ns.len > 0 ? group.ns : MU_STR("default"),
-                                        .name = group.name,
+                                        .ns = group.object.ns,
+                                        .name = group.object.name,
                                         .priority_class = group.priority_class,
-                                        .priority = group.priority,
-                                        .has_priority = group.has_priority,
-                                        .group_size = group.size,
-                                        .group_single = group.single,
-                                        .group_tasks = group.tasks,
-                                        .group_unbuilt = group.unbuilt != NULL};
+                                        .priority = group.object.priority,
+                                        .has_priority = group.object.has_priority,
+                                        .described = described};
     add(o, &object);
 }
 
@@ -598,8 +604,8 @@ static void read_tree(struct reader *r, const struct mu_piece *piece, const char
     }
     if (is_other_case(&o))
         return;
-    enum mu_gang_source dialect = mu_group_dialect(version);
-    if (dialect != MU_GANG_SOLO && mu_str_equal(o.place.kind, MU_STR("PodGroup")))
+    enum mu_gang_source dialect = mu_group_source(version, o.place.kind);
+    if (dialect != MU_GANG_SOLO)
         read_group(&o, dialect);
     else
         skip_kind(&o);

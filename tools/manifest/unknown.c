@@ -102,21 +102,38 @@ void mu_unknown_of_group(enum mu_gang_source source, const json_t *tree, mu_unkn
     static const char *const native[] = {"schedulingPolicy",
                                          "schedulingConstraints",
                                          "podGroupTemplateRef",
+                                         "workloadRef",
                                          "parentCompositePodGroupName",
                                          "resourceClaims",
                                          "disruptionMode",
                                          "priorityClassName",
                                          "priority",
+                                         "preemptionPolicy",
                                          NULL};
+    static const char *const workload[] = {"controllerRef", "podGroups", NULL};
+    static const char *const kai[] = {"minMember",         "queue",
+                                      "priorityClassName", "priority",
+                                      "subGroups",         "topologyConstraint",
+                                      "preemptibility",    "markUnschedulable",
+                                      "schedulingBackoff", NULL};
+    static const char *const godel[] = {"minMember",
+                                        "minResources",
+                                        "scheduleTimeoutSeconds",
+                                        "priorityClassName",
+                                        "priority",
+                                        "application",
+                                        "affinity",
+                                        NULL};
+    static const char *const *const fields[MU_GANG_SOURCES] = {
+        [MU_GANG_NATIVE] = native,   [MU_GANG_COSCHEDULING] = plugins,
+        [MU_GANG_VOLCANO] = volcano, [MU_GANG_WORKLOAD] = workload,
+        [MU_GANG_KAI] = kai,         [MU_GANG_GODEL] = godel};
     static const char *const policy[] = {"basic", "gang", NULL};
     static const char *const gang[] = {"minCount", NULL};
     const struct teller t = {tell, context};
     const json_t *spec = json_object_get(tree, "spec");
     tell_fields(&t, tree, "", object);
-    tell_fields(&t, spec, "spec",
-                source == MU_GANG_COSCHEDULING ? plugins
-                : source == MU_GANG_VOLCANO    ? volcano
-                                               : native);
+    tell_fields(&t, spec, "spec", fields[source]);
     if (source != MU_GANG_NATIVE)
         return;
     const json_t *said = json_object_get(spec, "schedulingPolicy");
