@@ -23,7 +23,7 @@ static void rig_init(struct rig *r, const struct mu_session_config *config, uint
     *r = (struct rig){.plan = NULL};
     mu_cluster_init(&r->cluster, nodes, 4000);
     for (uint32_t n = 0; n < nodes; n++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "n%u", n);
         (void)mu_cluster_plain_node(&r->cluster, name, 4000, 64 * GI, 20, 0);
     }

@@ -245,23 +245,29 @@ static void test_session_run__greedy_misses__found_by_search(void **state)
 }
 
 /* Nodes without any waste to spare, and sizes that hardly ever add up: too much to search. */
-static void hard_make(struct mu_cluster *cluster, struct mu_random *random)
+static void hard_gang(struct mu_cluster *cluster, struct mu_random *random)
 {
     struct mu_class_ix classes[16];
     uint32_t counts[16];
-    mu_cluster_init(cluster, 60, 2);
     for (uint32_t c = 0; c < 16; c++) {
         counts[c] = 10;
         classes[c] = mu_cluster_plain_class(cluster, 2500 + (int64_t)mu_random_below(random, 2500),
                                             GI * (1 + (int64_t)mu_random_below(random, 8)), 0);
     }
+    (void)gang_of(cluster, classes, counts, 16);
+}
+
+static void hard_make(struct mu_cluster *cluster, struct mu_random *random, uint32_t gangs)
+{
+    mu_cluster_init(cluster, 60, gangs);
     for (uint32_t n = 0; n < 60; n++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "n%u", n);
-        (void)mu_cluster_plain_node(cluster, name, 11000 + (int64_t)mu_random_below(random, 1000),
+        (void)mu_cluster_plain_node(cluster, name, 10300 + (int64_t)mu_random_below(random, 1000),
                                     GI * (13 + (int64_t)mu_random_below(random, 3)), 20, 0);
     }
-    (void)gang_of(cluster, classes, counts, 16);
+    for (uint32_t g = 0; g < gangs; g++)
+        hard_gang(cluster, random);
 }
 
 static void test_session_run__steps_run_out__tried_harder_until_enough(void **state)
@@ -270,7 +276,7 @@ static void test_session_run__steps_run_out__tried_harder_until_enough(void **st
     struct mu_random random;
     struct mu_cluster cluster;
     mu_random_init_seed(&random, 5);
-    hard_make(&cluster, &random);
+    hard_make(&cluster, &random, 1);
     struct mu_session *session = session_make();
     const struct mu_plan *plan = NULL;
     for (uint64_t run = 0; run < 6; run++) {
@@ -297,12 +303,86 @@ static void test_session_run__steps_run_out__tried_harder_until_enough(void **st
     mu_cluster_fini(&cluster);
 }
 
+/* Gangs share the steps of a run. What is remembered of some must not leave more to the others. */
+static void test_session_run__several_undecided__same_with_caches_dropped(void **state)
+{
+    (void)state;
+    struct mu_random random;
+    struct mu_cluster cluster;
+    mu_random_init_seed(&random, 8);
+    hard_make(&cluster, &random, 5);
+    struct mu_session *session = session_make(), *forgetful = session_make();
+    const struct mu_plan *plan = NULL, *other = NULL;
+    uint32_t undecided = 0;
+    for (uint64_t run = 0; run < 7; run++) {
+        uint64_t now_ns = run * 2000000000;
+        mu_session_drop_caches(forgetful);
+        if (run == 5)
+            mu_cluster_free_add(&cluster, 0, MU_RES_CPU, -1);
+        assert_int_equal(mu_session_run(session, &cluster.snapshot, now_ns, &plan), 0);
+        assert_int_equal(mu_session_run(forgetful, &cluster.snapshot, now_ns, &other), 0);
+        assert_int_equal(plan->wait_count, other->wait_count);
+        assert_int_equal(plan->next_ns, other->next_ns);
+        for (uint32_t w = 0; w < plan->wait_count; w++) {
+            assert_int_equal(plan->waits[w].gang.v, other->waits[w].gang.v);
+            assert_int_equal(plan->waits[w].kind, other->waits[w].kind);
+            undecided += plan->waits[w].kind == MU_WAIT_UNDECIDED;
+        }
+    }
+    assert_true(undecided > 10);
+    mu_session_destroy(session);
+    mu_session_destroy(forgetful);
+    mu_cluster_fini(&cluster);
+}
+
+/* As many members as there may be, of three classes. */
+static void test_session_run__largest_gang_of_several_classes__placed(void **state)
+{
+    (void)state;
+    enum { LARGE_NODES = 4096, PER_NODE = 4 };
+    static struct mu_cluster_member members[LARGE_NODES * PER_NODE];
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, LARGE_NODES, 1);
+    for (uint32_t n = 0; n < LARGE_NODES; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        (void)mu_cluster_plain_node(&cluster, name, 13000, 64 * GI, 20, 0);
+    }
+    const struct mu_class_ix classes[] = {mu_cluster_plain_class(&cluster, 4000, GI, 0),
+                                          mu_cluster_plain_class(&cluster, 3000, GI, 0),
+                                          mu_cluster_plain_class(&cluster, 1500, GI, 0)};
+    for (uint32_t m = 0; m < LARGE_NODES * PER_NODE; m++)
+        members[m] = (struct mu_cluster_member){
+            .class_ix = classes[m % PER_NODE < 2 ? m % PER_NODE : 2], .held = MU_NONE};
+    const struct mu_cluster_subgroup subgroup = {
+        .min = LARGE_NODES * PER_NODE, .member_count = LARGE_NODES * PER_NODE, .members = members};
+    const struct mu_cluster_gang gang = {.flags = MU_GANG_SETTLED,
+                                         .size = LARGE_NODES * PER_NODE,
+                                         .subgroup_count = 1,
+                                         .subgroups = &subgroup};
+    (void)mu_cluster_gang(&cluster, &gang);
+    struct mu_session *session = session_make();
+    const struct mu_plan *plan = NULL;
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    assert_int_equal(plan->gangs[0].bind_count, LARGE_NODES * PER_NODE);
+    for (uint32_t n = 0; n < LARGE_NODES; n++)
+        mu_cluster_free_add(&cluster, n, MU_RES_CPU, n == 0 ? -3001 : -3000);
+    assert_int_equal(mu_session_run(session, &cluster.snapshot, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 1);
+    assert_int_equal(plan->waits[0].kind, MU_WAIT_NO_FIT); /* by the sum of what is asked for */
+    mu_session_destroy(session);
+    mu_cluster_fini(&cluster);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session_run__small_clusters__answer_of_all_ways),
         cmocka_unit_test(test_session_run__greedy_misses__found_by_search),
         cmocka_unit_test(test_session_run__steps_run_out__tried_harder_until_enough),
+        cmocka_unit_test(test_session_run__several_undecided__same_with_caches_dropped),
+        cmocka_unit_test(test_session_run__largest_gang_of_several_classes__placed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
