@@ -4,7 +4,7 @@
  * complete, every census in it is counted anew. Then what must not go wrong: memory that runs out
  * at any point, drift, numbers that are used again.
  */
-#include "tests/census_world.h"
+#include "tests/census_change.h"
 
 enum { STEPS = 2500, SEEDS = 8 };
 
