@@ -38,6 +38,7 @@ struct rig {
     uint32_t conditions, events, series;
     char parked[128];               /* path of the last parked request */
     bool namespaces_lost;           /* lists of namespaces get no answer */
+    enum hook_answer budgets;       /* what lists of disruption budgets get */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
 };
@@ -178,6 +179,8 @@ static inline void serve(struct rig *r, struct mu_request *request)
         answer = r->report_hook(r, request);
     if (r->namespaces_lost && mu_str_starts_with(path, MU_STR("/api/v1/namespaces?")))
         answer = LOSE_REQUEST;
+    if (mu_str_starts_with(path, MU_STR("/apis/policy/v1/poddisruptionbudgets?")))
+        answer = r->budgets;
     if (answer == LOSE_REQUEST) {
         lose(r, token);
         return;

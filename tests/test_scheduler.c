@@ -1,6 +1,8 @@
 /* The ring end to end on the embedded API server (tests/scheduler_rig.h). */
 #include "tests/scheduler_rig.h"
 
+#include "informer/proto/policy.pb-c.h"
+
 #include "engine/base/log.h"
 #include "informer/proto/core.pb-c.h"
 #include "tools/scheduler/scheduler_priv.h"
@@ -58,6 +60,65 @@ static void test_scheduler__namespaces_not_listed__nothing_is_decided(void **sta
     assert_true(stats_of(&r).synced);
     assert_int_equal(stats_of(&r).namespaces_problem[0], '\0');
     assert_int_equal(tally(&r).bound, 1);
+    rig_fini(&r);
+}
+
+/* Victims are chosen by budgets; a server without them, or one that does not show them, is no reason
+ * to wait. */
+static void test_scheduler__budgets_not_listed__nothing_is_decided(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_init(&r, &mu_profile_spread);
+    add_node(&r, "n1", 4000);
+    add_pod(&r, "p", 1000, solo, false);
+    r.budgets = LOSE_REQUEST;
+    start(&r);
+    run_for(&r, 10 * MU_NS_PER_S);
+    assert_false(stats_of(&r).synced);
+    assert_int_equal(tally(&r).bound, 0);
+    r.budgets = FORBID;
+    run_for(&r, 120 * MU_NS_PER_S);
+    assert_true(stats_of(&r).synced);
+    assert_int_equal(tally(&r).bound, 1);
+    rig_fini(&r);
+}
+
+static void test_scheduler__budgets__followed(void **state)
+{
+    struct rig r;
+    struct mu_api_response response;
+    struct mu_buf body = {0};
+    Kube__PodDisruptionBudget budget = KUBE__POD_DISRUPTION_BUDGET__INIT;
+    Kube__ObjectMeta meta = KUBE__OBJECT_META__INIT;
+    uint8_t raw[64];
+    (void)state;
+    rig_init(&r, &mu_profile_spread);
+    start(&r);
+    run_for(&r, 2 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).db.budgets, 0);
+    meta.name = (char[]){"b"};
+    budget.metadata = &meta;
+    size_t bytes = protobuf_c_message_pack(&budget.base, raw);
+    assert_true(bytes < sizeof raw);
+    const struct mu_str packed = {(const char *)raw, (uint32_t)bytes};
+    assert_int_equal(
+        mu_envelope_wrap(&body, MU_STR("policy/v1"), MU_STR("PodDisruptionBudget"), packed), 0);
+    assert_int_equal(call(&r, MU_POST, "/apis/policy/v1/namespaces/default/poddisruptionbudgets",
+                          &body, &response),
+                     201);
+    mu_buf_fini(&response.body);
+    run_for(&r, 2 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).db.budgets, 1);
+    assert_int_equal(call(&r, MU_DELETE,
+                          "/apis/policy/v1/namespaces/default/poddisruptionbudgets/b", NULL,
+                          &response),
+                     200);
+    mu_buf_fini(&response.body);
+    run_for(&r, 2 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).db.budgets, 0);
+    assert_int_equal(stats_of(&r).bad_objects, 0);
+    mu_buf_fini(&body);
     rig_fini(&r);
 }
 
@@ -481,6 +542,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_scheduler__solo_pod__is_bound_under_a_plan),
         cmocka_unit_test(test_scheduler__namespaces_not_listed__nothing_is_decided),
+        cmocka_unit_test(test_scheduler__budgets_not_listed__nothing_is_decided),
+        cmocka_unit_test(test_scheduler__budgets__followed),
         cmocka_unit_test(test_scheduler__namespaces__followed),
         cmocka_unit_test(test_scheduler__shared_devices__travel_with_the_binding),
         cmocka_unit_test(test_scheduler__gang_without_room__waits_whole_until_a_node_comes),

@@ -59,6 +59,7 @@ static int create_machines(struct mu_scheduler *s)
         s->reflectors[kind] = mu_reflector_create(&reflectors[kind], &sink, &s->random);
         failed = failed || s->reflectors[kind] == NULL;
     }
+    failed = mu_budgets_feed_create(s) != 0 || failed;
     s->binder = mu_binder_create(&binder, &s->random);
     return failed || s->binder == NULL ? MU_ENOMEM : 0;
 }
@@ -104,6 +105,7 @@ void mu_scheduler_destroy(struct mu_scheduler *s)
     MU_ASSERT(!s->session_out);
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         mu_reflector_destroy(s->reflectors[kind]);
+    mu_reflector_destroy(s->budgets);
     mu_binder_destroy(s->binder);
     mu_commit_fini(s);
     mu_report_fini(s);
@@ -134,7 +136,7 @@ static void set_pace(struct mu_scheduler *s)
 
 static bool synced(const struct mu_scheduler *s)
 {
-    bool all = true;
+    bool all = mu_budgets_feed_settled(s);
     for (int kind = 0; kind < MU_DB_KINDS; kind++) {
         struct mu_reflector_stats stats;
         mu_reflector_stats(s->reflectors[kind], &stats);
@@ -161,6 +163,7 @@ static void leave(struct mu_scheduler *s)
 void mu_scheduler_start(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out)
 {
     enter(s, now_ns, out);
+    mu_reflector_start(s->budgets, now_ns, out);
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         if (kind != MU_DB_PODS) /* durable.c starts it, when the journal is closed */
             mu_reflector_start(s->reflectors[kind], now_ns, out);
@@ -175,8 +178,9 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
                 mu_reflector_reply(s->reflectors[MU_DB_PODS], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NODES], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NAMESPACES], reply, now_ns, out) ||
-                mu_durable_reply(s, reply) ||
+                mu_reflector_reply(s->budgets, reply, now_ns, out) || mu_durable_reply(s, reply) ||
                 (s->reporter != NULL && mu_reporter_reply(s->reporter, reply, now_ns, out));
+    mu_budgets_feed_note(s);
     leave(s);
     return ours;
 }
@@ -203,6 +207,8 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
         if (mu_reflector_next_ns(s->reflectors[kind]) <= now_ns)
             mu_reflector_tick(s->reflectors[kind], now_ns, out);
     }
+    if (mu_reflector_next_ns(s->budgets) <= now_ns)
+        mu_reflector_tick(s->budgets, now_ns, out);
     if (mu_binder_next_ns(s->binder) <= now_ns)
         mu_binder_tick(s->binder, now_ns, out);
     if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
@@ -223,6 +229,7 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     uint64_t next = mu_binder_next_ns(s->binder);
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
+    next = min_ns(next, mu_reflector_next_ns(s->budgets));
     next = min_ns(min_ns(next, mu_commit_next_ns(s)), s->audit_ns);
     next = min_ns(min_ns(next, mu_durable_next_ns(s)), mu_evict_next_ns(s));
     if (s->reporter != NULL)
@@ -295,6 +302,7 @@ void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
 {
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         mu_reflector_retry(s->reflectors[kind], now_ns);
+    mu_reflector_retry(s->budgets, now_ns);
 }
 
 void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)

@@ -27,6 +27,7 @@
 #define MU_TOKENS_NAMESPACES (UINT64_C(5) << 56)
 #define MU_TOKENS_JOURNAL    (UINT64_C(6) << 56)
 #define MU_TOKENS_TOUCHER    (UINT64_C(7) << 56)
+#define MU_TOKENS_BUDGETS    (UINT64_C(8) << 56)
 
 /* An admitted gang on its way through journal and binder. Lives until it has left the
  * queue and its last bind is final. */
@@ -112,6 +113,8 @@ struct mu_scheduler {
     struct mu_db *db;
     struct mu_reflector *reflectors[MU_DB_KINDS];
     struct mu_feed feeds[MU_DB_KINDS];
+    struct mu_reflector *budgets; /* of disruption budgets */
+    bool budgets_named;           /* that they cannot be read */
     struct mu_binder *binder;
     struct mu_reporter *reporter; /* NULL: nothing is reported */
     struct mu_arena *decode;
@@ -174,6 +177,13 @@ struct mu_scheduler {
 
 /* feed.c: where the reflector of a kind puts its objects; one for each kind. */
 struct mu_reflector_sink mu_feed_sink(struct mu_scheduler *s, enum mu_db_kind kind);
+
+/* budgets.c */
+int mu_budgets_feed_create(struct mu_scheduler *s); /* MU_ENOMEM */
+/* They are known, or the server will not tell. */
+bool mu_budgets_feed_settled(const struct mu_scheduler *s);
+/* Say so once, if it will not. */
+void mu_budgets_feed_note(struct mu_scheduler *s);
 
 /* durable.c */
 int mu_durable_init(struct mu_scheduler *s);
