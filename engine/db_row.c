@@ -131,11 +131,8 @@ static int capacity_reserve(struct mu_db *db, uint32_t capacity)
 
 static uint32_t capacity_stride(const struct mu_db *db, struct mu_capacity_ix capacity)
 {
-    const int64_t *values = mu_model_get_capacity(db->model, capacity);
-    uint32_t stride = MU_RES_EXTENDED;
-    for (uint32_t r = stride; r < MU_RESOURCES_MAX; r++)
-        stride = values[r] != 0 ? r + 1 : stride;
-    return stride;
+    uint32_t count = mu_model_get_capacity(db->model, capacity)->count;
+    return count > MU_RES_EXTENDED ? count : MU_RES_EXTENDED;
 }
 
 int mu_row_obtain(struct mu_db *db, struct mu_capacity_ix capacity, uint32_t *row)
@@ -318,9 +315,9 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t 
     const struct mu_node_rec *rec = mu_row_rec(db, row);
     wide sums[MU_RESOURCES_MAX] = {0};
     if ((rec->flags & MU_NODE_PRESENT) != 0) {
-        const int64_t *capacity = mu_model_get_capacity(db->model, rec->capacity);
-        for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
-            sums[r] = capacity[r];
+        const struct mu_capacity *capacity = mu_model_get_capacity(db->model, rec->capacity);
+        for (uint32_t r = 0; r < capacity->count; r++)
+            sums[r] = capacity->amounts[r];
     }
     for (uint32_t pod = rec->pods; pod != MU_NONE;) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);

@@ -580,8 +580,8 @@ static uint64_t never_enough(const struct mu_snapshot *snapshot, uint32_t begin,
         uint32_t i = (uint32_t)__builtin_ctzll(left);
         struct mu_capacity_ix capacity = snapshot->nodes[begin + i].capacity;
         if (capacity.v != last.v)
-            less = mu_model_get_capacity(snapshot->model, capacity)[demand->resource.v] <
-                   demand->amount;
+            less = mu_capacity_amount(mu_model_get_capacity(snapshot->model, capacity),
+                                      demand->resource.v) < demand->amount;
         last = capacity;
         never |= (uint64_t)less << i;
     }

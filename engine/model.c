@@ -187,7 +187,7 @@ struct mu_model *mu_model_create(void)
     } tables[] = {
         {&m->label_sets, MU_LABEL_SETS_MAX, sizeof(struct mu_label_set)},
         {&m->taint_sets, MU_TAINT_SETS_MAX, sizeof(struct mu_taint_set)},
-        {&m->capacities, MU_CAPACITIES_MAX, 0},
+        {&m->capacities, MU_CAPACITIES_MAX, sizeof(struct mu_capacity)},
         {&m->image_sets, MU_IMAGE_SETS_MAX, sizeof(struct mu_image_set)},
         {&m->affinities, MU_AFFINITIES_MAX, sizeof(struct mu_affinity)},
         {&m->tolerances, MU_TOLERANCES_MAX, sizeof(struct mu_tolerance)},
@@ -412,9 +412,19 @@ void mu_model_taint_set_unref(struct mu_model *model, struct mu_taint_set_ix ix,
 int mu_model_capacity(struct mu_model *model, const int64_t *allocatable,
                       struct mu_capacity_ix *out)
 {
+    /* A cluster may have as many capacities as nodes, and most resources are on few of them. */
+    uint32_t count = MU_RESOURCES_MAX;
+    while (count > 0 && allocatable[count - 1] == 0)
+        count--;
     void *head;
-    return mu_model_enter(model, &model->capacities, allocatable,
-                          MU_RESOURCES_MAX * (uint32_t)sizeof *allocatable, 0, &out->v, &head);
+    int status = mu_model_enter(model, &model->capacities, allocatable,
+                                count * (uint32_t)sizeof *allocatable, 0, &out->v, &head);
+    struct mu_capacity *capacity = status == 0 ? head : NULL;
+    if (capacity != NULL) {
+        capacity->count = count;
+        capacity->amounts = mu_intern_key_data(&model->capacities, out->v);
+    }
+    return status;
 }
 
 void mu_model_capacity_unref(struct mu_model *model, struct mu_capacity_ix ix, uint64_t generation)
@@ -534,9 +544,9 @@ const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_cl
     return mu_intern_head(&m->classes, ix.v);
 }
 
-const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix)
+const struct mu_capacity *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix)
 {
-    return mu_intern_key_data(&m->capacities, ix.v);
+    return mu_intern_head(&m->capacities, ix.v);
 }
 
 #define BOUND(name, table)                                                                         \

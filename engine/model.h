@@ -203,8 +203,16 @@ const struct mu_tolerance *mu_model_get_tolerance(const struct mu_model *m,
 const struct mu_kin *mu_model_get_kin(const struct mu_model *m, struct mu_kin_ix ix);
 const struct mu_matcher *mu_model_get_matcher(const struct mu_model *m, struct mu_matcher_ix ix);
 const struct mu_class *mu_model_get_class(const struct mu_model *m, struct mu_class_ix ix);
-/* MU_RESOURCES_MAX amounts. */
-const int64_t *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix);
+/* What a node can allocate, by resource number; nothing of those from `count` on. */
+struct mu_capacity {
+    const int64_t *amounts;
+    uint32_t count;
+};
+const struct mu_capacity *mu_model_get_capacity(const struct mu_model *m, struct mu_capacity_ix ix);
+static inline int64_t mu_capacity_amount(const struct mu_capacity *capacity, uint32_t resource)
+{
+    return resource < capacity->count ? capacity->amounts[resource] : 0;
+}
 /* One past the largest class / label set / taint set index ever used: sizes of session caches.
  * Thread: any. */
 uint32_t mu_model_class_bound(const struct mu_model *m);

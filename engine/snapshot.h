@@ -278,7 +278,8 @@ static inline struct mu_labels_view mu_snapshot_labels(const struct mu_snapshot 
 static inline int64_t mu_snapshot_alloc(const struct mu_snapshot *snapshot, uint32_t resource,
                                         uint32_t row)
 {
-    return mu_model_get_capacity(snapshot->model, snapshot->nodes[row].capacity)[resource];
+    return mu_capacity_amount(mu_model_get_capacity(snapshot->model, snapshot->nodes[row].capacity),
+                              resource);
 }
 
 /* Nodes that list an image. */

@@ -260,7 +260,11 @@ static void read_text(struct mu_model *m, enum kind kind, uint32_t ix, char text
     } else if (kind == CLASS) {
         read_class(m, ix, &p);
     } else {
-        capacity_text(mu_model_get_capacity(m, (struct mu_capacity_ix){ix}), text);
+        int64_t amounts[MU_RESOURCES_MAX];
+        for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
+            amounts[r] =
+                mu_capacity_amount(mu_model_get_capacity(m, (struct mu_capacity_ix){ix}), r);
+        capacity_text(amounts, text);
         return;
     }
     parts_join(&p, text);

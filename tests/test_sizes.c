@@ -35,16 +35,16 @@ static bool right(const struct mu_sizes *sizes, const struct mu_score *score,
     for (uint32_t row = 0; row < s->node_rows; row++) {
         bool present = (s->nodes[row].flags & MU_NODE_PRESENT) != 0;
         bool own = mu_bitset_test(sizes->own, row / MU_NODE_CHUNK);
-        const int64_t *amounts = mu_model_get_capacity(s->model, s->nodes[row].capacity);
         for (uint32_t slot = 0; slot < score->slot_count; slot++) {
             uint32_t r = score->forms[0].parts[slot].resource;
             uint32_t at = mu_sizes_alloc(sizes->slot_count, sizes->form_count, slot);
             is_right = is_right &&
-                       (!present ||
-                        sizes->blocks[row / MU_NODE_CHUNK][at + row % MU_NODE_CHUNK] == amounts[r]);
+                       (!present || sizes->blocks[row / MU_NODE_CHUNK][at + row % MU_NODE_CHUNK] ==
+                                        mu_snapshot_alloc(s, r, row));
             for (uint32_t f = 0; f < score->form_count; f++) {
                 const struct mu_score_part *part = &score->forms[f].parts[slot];
-                int64_t want = mu_score_weight(part->most, amounts[r] >> part->shift);
+                int64_t want =
+                    mu_score_weight(part->most, mu_snapshot_alloc(s, r, row) >> part->shift);
                 is_right = is_right && (!present || weight_at(sizes, f, slot, row) == want);
                 is_right = is_right &&
                            (present || !own || weight_at(sizes, f, slot, row) == MU_SIZES_NEUTRAL);

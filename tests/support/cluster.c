@@ -217,7 +217,8 @@ void mu_cluster_alloc_set(struct mu_cluster *cluster, uint32_t row, uint32_t res
     struct mu_snapshot *s = &cluster->snapshot;
     int64_t amounts[MU_RESOURCES_MAX];
     MU_ASSERT(row < s->node_rows && resource < s->resource_count);
-    memcpy(amounts, mu_model_get_capacity(s->model, s->nodes[row].capacity), sizeof amounts);
+    for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
+        amounts[r] = mu_snapshot_alloc(s, r, row);
     amounts[resource] = amount;
     int error = mu_model_capacity(cluster->model, amounts, &s->nodes[row].capacity);
     MU_ASSERT(error == 0);
