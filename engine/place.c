@@ -24,6 +24,7 @@ struct mu_place *mu_place_create(const struct mu_profile *profile, const struct 
     mu_room_init(&place->room, ops, profile);
     mu_choose_init(&place->choose);
     mu_fragment_init(&place->fragment);
+    mu_place_run_init(&place->run);
     mu_prefer_init(&place->prefers);
     place->filter = mu_filter_create(ops);
     place->terms = mu_terms_create();
@@ -46,6 +47,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_terms_destroy(place->terms);
     mu_choose_fini(&place->choose);
     mu_fragment_fini(&place->fragment);
+    mu_place_run_fini(&place->run);
     mu_room_fini(&place->room);
     mu_place_within_fini(place);
     mu_mem_free(place);
@@ -59,6 +61,7 @@ void mu_place_drop_caches(struct mu_place *place)
     mu_terms_drop(place->terms);
     mu_choose_drop(&place->choose);
     mu_fragment_fini(&place->fragment);
+    mu_place_run_fini(&place->run);
     mu_room_drop(&place->room);
 }
 
@@ -134,7 +137,7 @@ static void columns_restore(struct mu_place *place, const struct mu_place_entry 
     const struct mu_scan_need *need = place->classes[entry->pod.class_ix.v]->need;
     for (uint32_t d = 0; d < need->count; d++)
         snapshot->free[need->demands[d].resource][entry->row] +=
-            entry->sign * need->demands[d].amount;
+            entry->sign * (int64_t)entry->times * need->demands[d].amount;
     struct mu_device_ask ask = mu_place_device_ask(place, entry->pod.class_ix, entry->row);
     if (ask.count != 0) {
         struct mu_device_row *devices = &snapshot->devices[entry->row];
@@ -203,8 +206,7 @@ uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
                           known->need, known->mask);
 }
 
-/* True when the profile looks at fragmentation, and there is something to see. */
-static bool is_fragmenting(const struct mu_place *place)
+bool mu_place_fragmenting(const struct mu_place *place)
 {
     return place->room.score.fragmentation > 0 && place->snapshot->devices != NULL &&
            place->snapshot->typical_count > 0;
@@ -232,7 +234,7 @@ static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod,
     last->session = 0;
     memset(need->bonus, 0, sizeof need->bonus);
     need->bonus_max = 0;
-    if (is_fragmenting(place)) {
+    if (mu_place_fragmenting(place)) {
         int64_t scale = score->fragmentation / (2 * MU_FRAGMENT_MAX);
         need->bonus[0] = mu_fragment_bonus(&place->fragment, &place->room,
                                            mu_model_get_class(place->model, pod.class_ix), scale);
@@ -294,7 +296,7 @@ static inline int pick(struct mu_place *place, struct mu_place_pod pod,
     int error = mu_place_class_prepare(place, pod.class_ix, known);
     if (error == 0)
         error = mu_place_mask(place, pod, known, &mask);
-    bool bounded = error == 0 && is_fragmenting(place) && mask == known->mask &&
+    bool bounded = error == 0 && mu_place_fragmenting(place) && mask == known->mask &&
                    place->snapshot->nominated_count == 0 && !mu_place_pinned(known) &&
                    !mu_place_concerned(place, pod) && pick_by_bounds(place, pod, known, out);
     if (error == 0 && !bounded)
@@ -356,10 +358,11 @@ static int64_t demand_of(const struct mu_scan_need *need, uint32_t resource)
 /* Change the room of a row, with these devices of it. Their columns are set to what they will be,
  * and what is asked for besides: the change then takes that off again. */
 static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uint32_t row,
-                        uint16_t devices, int sign)
+                        uint16_t devices, int sign, uint32_t times)
 {
     const struct mu_scan_need *need = place->classes[class_ix.v]->need;
     struct mu_device_ask ask = mu_place_device_ask(place, class_ix, row);
+    MU_ASSERT(ask.count == 0 || times == 1);
     if (ask.count != 0) {
         struct mu_device_row *tracked = &place->snapshot->devices[row];
         uint32_t share = place->snapshot->share_resource;
@@ -369,34 +372,41 @@ static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uin
         mu_room_set(&place->room, tracked->resource, row,
                     mu_device_whole_free(tracked) + sign * demand_of(need, tracked->resource));
     }
-    mu_room_change(&place->room, need, row, sign);
+    mu_room_change(&place->room, need, row, sign * (int64_t)times);
+}
+
+int mu_place_log_reserve(struct mu_place *place, uint32_t entries)
+{
+    if (place->log_cap - place->log_count >= entries)
+        return 0;
+    void *array = place->log;
+    if (mu_mem_grow(&array, &place->log_cap, place->log_count + entries, LOG_MAX,
+                    sizeof *place->log) != 0)
+        return MU_ENOMEM;
+    place->log = array;
+    return 0;
 }
 
 /* `devices`: of the row, where the class asks for some. */
 int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
                     int sign)
 {
-    if (place->log_count == place->log_cap) {
-        void *array = place->log;
-        if (mu_mem_grow(&array, &place->log_cap, place->log_count + 1, LOG_MAX,
-                        sizeof *place->log) != 0)
-            return MU_ENOMEM;
-        place->log = array;
-    }
+    if (mu_place_log_reserve(place, 1) != 0)
+        return MU_ENOMEM;
     uint64_t state = mu_terms_state(place->terms);
     int error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign);
     if (error != 0)
         return error;
     place->log[place->log_count++] =
-        (struct mu_place_entry){pod, row, (int16_t)sign, devices, state};
-    room_change(place, pod.class_ix, row, devices, sign);
+        (struct mu_place_entry){pod, row, 1, (int16_t)sign, devices, state};
+    room_change(place, pod.class_ix, row, devices, sign, 1);
     return 0;
 }
 
 static uint16_t devices_choose(const struct mu_place *place, const struct mu_place_class *known,
                                uint32_t row, struct mu_device_ask ask)
 {
-    if (!is_fragmenting(place))
+    if (!mu_place_fragmenting(place))
         return mu_device_choose(&place->snapshot->devices[row], ask);
     const struct mu_fragment_pod pod = {demand_of(known->need, MU_RES_CPU),
                                         demand_of(known->need, MU_RES_MEMORY), ask};
@@ -425,7 +435,8 @@ void mu_place_undo(struct mu_place *place, uint32_t log_count)
 {
     while (place->log_count > log_count) {
         const struct mu_place_entry *entry = &place->log[--place->log_count];
-        room_change(place, entry->pod.class_ix, entry->row, entry->devices, -entry->sign);
+        room_change(place, entry->pod.class_ix, entry->row, entry->devices, -entry->sign,
+                    entry->times);
         uncount(place, entry);
     }
 }

@@ -93,6 +93,12 @@ int mu_place_score(struct mu_place *place, struct mu_place_pod pod, struct mu_no
 int mu_place_take(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node);
 /* Pick and take. *out is MU_NONE when it fits nowhere. Errors: MU_ENOMEM; nothing has changed. */
 int mu_place_put(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
+/* Put `want` such pods one after the other: pod i goes to row nodes[i] with devices[i] of it, where
+ * so many mu_place_put() would have put them. *count < want: the next one fits nowhere. Errors:
+ * MU_ENOMEM; nothing has changed. Cost: as single ones, or some 30 ns a pod where nothing but the
+ * pods themselves moves the keys of rows (engine/place_run.c). */
+int mu_place_put_run(struct mu_place *place, struct mu_place_pod pod, uint32_t want,
+                     uint32_t *nodes, uint16_t *devices, uint32_t *count);
 /* Devices that the last take gave, 0 where none are tracked: of mu_place_take(), mu_place_put() and
  * mu_place_pick_held() with a node. */
 uint16_t mu_place_devices(const struct mu_place *place);
@@ -172,6 +178,7 @@ struct mu_place_counts {
     uint64_t by_tree;
     uint64_t by_search;
     uint64_t by_bounds;
+    uint64_t by_run; /* in bulk */
     uint64_t visits; /* blocks of 64 nodes or summaries that they looked at */
     uint64_t trees_built;
     uint64_t looks;          /* requirements of node affinity looked at, about 6 ns each */

@@ -8,6 +8,7 @@
  *                     nowhere
  *   place_slots.c     where a class fits, and how often: room for several
  *   place_explain.c   why it does not
+ *   place_run.c       many pods of one class at once
  *   place_reach.c     how many of a gang do together, and why the next does not
  *   place_within.c    on a part of the nodes
  *   place_domains.c   how many of a gang find room in each domain of a topology key
@@ -62,6 +63,7 @@ struct mu_place_class {
 struct mu_place_entry {
     struct mu_place_pod pod;
     uint32_t row;
+    uint32_t times; /* so many pods; one, where there are devices or somebody counts them */
     int16_t sign;
     uint16_t devices; /* that go with it */
     uint64_t state;   /* of the terms, before */
@@ -102,8 +104,28 @@ struct mu_place_reasons_of {
     struct mu_refusals refusals;
 };
 
+/* A pod of a run, while its place among the others is being found: at which key it went where. */
+struct mu_place_step {
+    uint64_t below; /* how far below the best of them */
+    uint32_t row;
+};
+
+/* What placing many pods of one class works with (engine/place_run.c). */
+struct mu_place_run {
+    uint32_t row_cap;
+    int64_t *keys;   /* by row: of the next pod there; MU_SCORE_KEY_NONE beyond the rows */
+    int64_t *best;   /* by block of rows, the largest */
+    uint32_t *taken; /* by row: in the batch in hand */
+    uint32_t step_cap;
+    struct mu_place_step *steps, *spare;
+    /* What the keys are of. */
+    uint64_t class_id, session, changes, epoch, taste, mask_epoch;
+    uint64_t width; /* how far below the best key a batch of the present size goes, most likely */
+};
+
 struct mu_place {
     struct mu_place_bonus_of bonus;
+    struct mu_place_run run;
     struct mu_room room;
     struct mu_choose choose;
     struct mu_fragment fragment;
@@ -197,6 +219,12 @@ struct mu_device_ask mu_place_device_ask(const struct mu_place *place, struct mu
 int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
                     int sign);
 void mu_place_undo(struct mu_place *place, uint32_t log_count);
+/* Room for so many more entries of the log. Errors: MU_ENOMEM. */
+int mu_place_log_reserve(struct mu_place *place, uint32_t entries);
+/* True when the profile looks at fragmentation, and there is something to see. */
+bool mu_place_fragmenting(const struct mu_place *place);
+void mu_place_run_init(struct mu_place_run *run);
+void mu_place_run_fini(struct mu_place_run *run);
 uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
                            const struct mu_filter_mask *mask);
 /* Count the nodes by why such a pod does not fit there now, trial or not; nothing is remembered.

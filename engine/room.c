@@ -379,17 +379,34 @@ static void row_renew(struct mu_room *room, uint32_t row, uint64_t touched)
     log_row(room, row);
 }
 
-void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign)
+/* What `need` asks of a row, so many times. */
+static void amounts_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                           int64_t times)
 {
     MU_ASSERT(room->fresh && row < room->rows);
-    struct mu_snapshot *s = room->snapshot;
-    uint64_t touched = STALE_BASE;
-    for (uint32_t d = 0; d < need->count; d++) {
-        int64_t *amount = &s->free[need->demands[d].resource][row];
-        *amount -= sign * need->demands[d].amount;
-        touched |= UINT64_C(1) << need->demands[d].resource;
-    }
+    for (uint32_t d = 0; d < need->count; d++)
+        room->snapshot->free[need->demands[d].resource][row] -= times * need->demands[d].amount;
     bases_update(room, row);
+}
+
+void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                    int64_t times)
+{
+    amounts_change(room, need, row, times);
+    mu_room_drained(room, need, row);
+}
+
+void mu_room_refill(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                    uint32_t times)
+{
+    amounts_change(room, need, row, -(int64_t)times);
+}
+
+void mu_room_drained(struct mu_room *room, const struct mu_scan_need *need, uint32_t row)
+{
+    uint64_t touched = STALE_BASE;
+    for (uint32_t d = 0; d < need->count; d++)
+        touched |= UINT64_C(1) << need->demands[d].resource;
     mark(room, row, touched);
     log_row(room, row);
 }

@@ -108,8 +108,26 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
                   struct mu_scan_need *need);
 /* One amount is another, for a reason of its own (devices); a change of the row follows. */
 void mu_room_set(struct mu_room *room, uint32_t resource, uint32_t row, int64_t amount);
-/* Take (sign 1) or give back (sign -1) what `need` asks of a row. */
-void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row, int sign);
+/* Take what `need` asks of a row so many times, or give it back (times < 0). */
+void mu_room_change(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                    int64_t times);
+/* Several pods of one class at once (engine/room_drain.c). What a placement does to the key of its
+ * own row, whatever the row: never raises it, never lowers it (both: RISES), or that depends. */
+enum mu_room_trend { MU_ROOM_MIXED, MU_ROOM_FALLS, MU_ROOM_RISES };
+enum mu_room_trend mu_room_trend(const struct mu_room *room, const struct mu_scan_need *need);
+/* So many pods fit a row, `most` at most. Static rules are the caller's. */
+uint32_t mu_room_slots(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                       uint32_t most);
+/* Take pods' room on a row, one after the other, as long as its key is not below `least`; `most` of
+ * them at most. keys[i] is the key at which the i-th went there, *next the row's key before, then
+ * behind them. The need has no bonus. Terms and amounts follow; what the room keeps of a row is
+ * to be told of it before anything is looked for: mu_room_drained(). Returns how many, >= 1. */
+uint32_t mu_room_drain(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                       int64_t least, uint32_t most, int64_t *keys, int64_t *next);
+/* Take back the last of them: `times`. */
+void mu_room_refill(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
+                    uint32_t times);
+void mu_room_drained(struct mu_room *room, const struct mu_scan_need *need, uint32_t row);
 /* The free amounts of a row are about to be, or were, put back in the snapshot by themselves; and:
  * all are, by now. Cost of the latter: O(rows / 64 + rows put back). */
 void mu_room_stray(struct mu_room *room, uint32_t row);

@@ -244,24 +244,6 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
 
 /* ---- a run -------------------------------------------------------------------------------- */
 
-/* Gangs are looked at in the order of the queue, their blocks lie where they were made: while one
- * is decided, those behind it are loaded, step by step along the pointers. */
-static void fetch_ahead(const struct mu_snapshot *snapshot, const struct mu_queue *queue,
-                        uint32_t i)
-{
-    if (i + 24 < queue->count)
-        __builtin_prefetch(&snapshot->gangs[queue->rows[i + 24]]);
-    if (i + 16 < queue->count)
-        __builtin_prefetch(snapshot->gangs[queue->rows[i + 16]].block);
-    if (i + 8 >= queue->count)
-        return;
-    const struct mu_gang_block *block = snapshot->gangs[queue->rows[i + 8]].block;
-    if (block != NULL) {
-        __builtin_prefetch(block->members);
-        __builtin_prefetch(block->subgroups);
-    }
-}
-
 static int run(struct mu_session *session)
 {
     struct mu_snapshot *snapshot = session->snapshot;
@@ -281,6 +263,8 @@ static int run(struct mu_session *session)
     session->reservation_count = 0;
     session->search_left = SEARCH_STEPS_PER_RUN;
     session->kept.refusals = NULL;
+    session->spare_bind_count = 0;
+    session->run_failed.class_ix.v = MU_NONE;
     struct mu_queue queue = {0, NULL};
     int error = mu_queue_build(snapshot, session->arena, &queue);
     struct mu_place_counts counts;
@@ -289,10 +273,15 @@ static int run(struct mu_session *session)
     session->costliest_looks = 0;
     for (uint32_t i = 0; i < queue.count && error == 0; i++) {
         uint64_t looks = counts.looks;
-        fetch_ahead(snapshot, &queue, i);
-        error = gang_decide(session, queue.rows[i]);
+        uint32_t taken, gang = queue.rows[i];
+        mu_session_fetch_ahead(snapshot, &queue, i);
+        error = mu_session_lone_run(session, &queue, i, &taken);
+        if (error == 0 && taken == 0)
+            error = gang_decide(session, gang);
+        else if (error == 0)
+            i += taken - 1;
         mu_place_counts(session->place, &counts);
-        note_cost(session, queue.rows[i], counts.looks - looks);
+        note_cost(session, gang, counts.looks - looks);
     }
     return error;
 }

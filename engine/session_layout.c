@@ -19,6 +19,9 @@
  * way looks at no more rows than this: some milliseconds. */
 #define CONSTRUCT_ROWS_MAX (1u << 18)
 
+/* Members alike that are placed in one call rather than one by one. */
+#define RUN_WORTH_WHILE 16u
+
 /* What part of the cluster a class asks for, of the resource of which it asks most, in 2^-20. */
 static int64_t dominant_share(const struct mu_snapshot *snapshot, const struct mu_class *class_,
                               const int64_t *total)
@@ -145,14 +148,18 @@ int mu_session_member_place(struct mu_session *session, struct mu_attempt *a, ui
 static int members_place(struct mu_session *session, struct mu_attempt *a, uint32_t begin,
                          uint32_t count, uint32_t need, bool *done)
 {
-    uint32_t target = a->placed + need;
-    for (uint32_t i = begin; i < begin + count; i++) {
-        uint32_t left = begin + count - i;
-        if (a->placed == target || a->placed + left < target || a->out_of_steps)
+    const uint32_t target = a->placed + need, end = begin + count;
+    for (uint32_t i = begin; i < end && a->placed != target && !a->out_of_steps;) {
+        uint32_t most = target - a->placed < end - i ? target - a->placed : end - i, taken = 0;
+        if (a->placed + (end - i) < target)
             break;
-        int error = mu_session_member_place(session, a, session->order[i]);
+        int error =
+            most >= RUN_WORTH_WHILE ? mu_session_members_run(session, a, i, most, &taken) : 0;
+        if (error == 0 && taken == 0)
+            error = mu_session_member_place(session, a, session->order[i]);
         if (error != 0)
             return error;
+        i += taken > 0 ? taken : 1;
     }
     *done = a->placed == target;
     return 0;
@@ -230,6 +237,7 @@ static int lay_one_way(struct mu_session *session, struct mu_attempt *a, enum mu
     a->way = way;
     a->placed = 0;
     a->last_row = MU_NONE;
+    a->run_over.v = MU_NONE;
     for (uint32_t m = 0; m < a->block->member_count; m++)
         session->nodes[m] = MU_NONE;
     int error = lay_order(session, a);

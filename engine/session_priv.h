@@ -8,12 +8,14 @@
  *   session_topology.c  within one domain of a node label
  *   session_reserve.c what a gang without room means for those behind it
  *   session_search.c  whether any way exists, where those that are tried fail
+ *   session_run.c     many pods alike at once: lone ones in the queue, members of a gang
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
  *   session_wait.c    why a gang waits, for the plan
  */
 #include "engine/base/arena.h"
 #include "engine/pack.h"
 #include "engine/place.h"
+#include "engine/queue.h"
 #include "engine/session.h"
 
 /* How a gang's members are laid out: in which order, and onto which of the nodes that fit. The
@@ -94,6 +96,11 @@ struct mu_session {
     struct mu_plan *plan;
     struct mu_plan_gang *gangs;
     struct mu_plan_wait *waits;
+    /* Runs: binds that are allocated and not used; a pod of which the last run ended for want of
+     * room, class MU_NONE: none. */
+    struct mu_plan_bind *spare_binds;
+    uint32_t spare_bind_count;
+    struct mu_place_pod run_failed;
 };
 
 /* The gang in hand. */
@@ -109,12 +116,13 @@ struct mu_attempt {
     /* MU_BY_NAME, MU_LARGEST_BEST_FIT: the last pick of this layout, MU_NONE: none. */
     struct mu_class_ix last_class;
     uint32_t last_row;
-    uint64_t search_steps;      /* that a search for it may make */
-    uint64_t search_used;       /* that it made */
-    bool search_ran_out;        /* without an answer */
-    bool search_cut;            /* the run had no more steps for it */
-    bool undecided;             /* it was not placed, and may fit all the same */
-    struct mu_place_pod failed; /* first member that found no node, or one of the class that is
+    struct mu_class_ix run_over; /* of this layout: no more of it fit; MU_NONE: none */
+    uint64_t search_steps;       /* that a search for it may make */
+    uint64_t search_used;        /* that it made */
+    bool search_ran_out;         /* without an answer */
+    bool search_cut;             /* the run had no more steps for it */
+    bool undecided;              /* it was not placed, and may fit all the same */
+    struct mu_place_pod failed;  /* first member that found no node, or one of the class that is
                                  * short; class MU_NONE: none yet */
 };
 
@@ -153,6 +161,34 @@ uint64_t mu_session_effort_steps(const struct mu_session *session, const struct 
 void mu_session_effort_more(struct mu_session *session, const struct mu_attempt *a);
 /* The gang does not fit, and why. Best effort: without memory it is not remembered. */
 void mu_session_memo_remember(struct mu_session *session, const struct mu_attempt *a);
+
+/* ---- runs (session_run.c) ---- */
+
+/* Gangs are looked at in the order of the queue, their blocks lie where they were made: while one
+ * is decided, those behind it are loaded, step by step along the pointers. */
+static inline void mu_session_fetch_ahead(const struct mu_snapshot *snapshot,
+                                          const struct mu_queue *queue, uint32_t i)
+{
+    if (i + 24 < queue->count)
+        __builtin_prefetch(&snapshot->gangs[queue->rows[i + 24]]);
+    if (i + 16 < queue->count)
+        __builtin_prefetch(snapshot->gangs[queue->rows[i + 16]].block);
+    if (i + 8 >= queue->count)
+        return;
+    const struct mu_gang_block *block = snapshot->gangs[queue->rows[i + 8]].block;
+    if (block != NULL) {
+        __builtin_prefetch(block->members);
+        __builtin_prefetch(block->subgroups);
+    }
+}
+/* Decide the lone pods alike that stand in the queue from place i on, as far as they fit: *taken of
+ * them, 0 where there is no such run. Errors: MU_ENOMEM. */
+int mu_session_lone_run(struct mu_session *session, const struct mu_queue *queue, uint32_t i,
+                        uint32_t *taken);
+/* Give the members alike from place i of the order on the best nodes, one after the other, `most`
+ * of them and as far as they fit: *taken. Errors: MU_ENOMEM; nothing is taken. */
+int mu_session_members_run(struct mu_session *session, struct mu_attempt *a, uint32_t i,
+                           uint32_t most, uint32_t *taken);
 
 /* ---- laying out (session_layout.c) ---- */
 

@@ -94,9 +94,8 @@ bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix cla
            (k != NULL && (k->carry_count > 0 || k->partial));
 }
 
-/* Whether a pod of this class and kin is counted anywhere. */
-static bool is_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
-                       struct mu_kin_ix kin)
+bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                      struct mu_kin_ix kin)
 {
     return mu_terms_of_class(snapshot, class_ix) != NULL || mu_terms_of_kin(snapshot, kin) != NULL;
 }
@@ -273,7 +272,7 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
                    uint32_t row, int sign)
 {
     MU_ASSERT(terms->snapshot != NULL && (sign == 1 || sign == -1));
-    if (!is_counted(terms->snapshot, class_ix, kin))
+    if (!mu_terms_counted(terms->snapshot, class_ix, kin))
         return 0;
     int error = each_census(terms, class_ix, kin, row, sign, visit_track);
     if (error != 0)

@@ -51,6 +51,9 @@ bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix cla
  * whatever comes first). Cost: O(rules). */
 bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
                           struct mu_kin_ix kin);
+/* Whether a pod of this class and kin is counted anywhere: for others' rules, or its own. */
+bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                      struct mu_kin_ix kin);
 /* The rows of `mask` that no rule refuses now. *out is valid until the next call. Errors:
  * MU_ENOMEM. Cost: O(rows / 64 * rules + rows whose verdict has changed since the last call); more
  * the first time that a rule is met in a session. */

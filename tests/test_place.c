@@ -79,6 +79,23 @@ static uint32_t pick_and_take(struct fixture *f, struct mu_class_ix class_ix, ui
     return got.v;
 }
 
+/* A run of one class: each pod where the oracle would put it next. Returns how many. */
+static uint32_t run_put(struct fixture *f, struct mu_class_ix class_ix, uint32_t want,
+                        uint32_t *nodes, uint16_t *devices)
+{
+    uint32_t count = 0;
+    MU_TEST_CHECK(f->run,
+                  mu_place_put_run(f->place, pod_of(class_ix), want, nodes, devices, &count) == 0);
+    for (uint32_t i = 0; i < count; i++) {
+        MU_TEST_CHECK(f->run, nodes[i] == mu_oracle_pick(&f->twin, f->profile, class_ix));
+        MU_TEST_CHECK(f->run,
+                      devices[i] == mu_oracle_take(&f->twin, f->profile, class_ix, nodes[i]));
+    }
+    if (count < want)
+        MU_TEST_CHECK(f->run, mu_oracle_pick(&f->twin, f->profile, class_ix) == MU_NONE);
+    return count;
+}
+
 /* Rows with room, and how much room in all, row by row. */
 static void room_compare(struct fixture *f, struct mu_class_ix class_ix)
 {
@@ -126,6 +143,18 @@ static void random_session(struct fixture *f, uint32_t steps)
         room_compare(f, one);
         if (trial)
             mu_place_trial(f->place);
+        if (same && mu_random_chance(random, 500)) {
+            uint32_t nodes[128];
+            uint16_t devices[128];
+            count = run_put(f, one, length, nodes, devices);
+            for (uint32_t i = 0; i < count; i++) {
+                taken[i].class_ix = one;
+                taken[i].row = nodes[i];
+                taken[i].devices = devices[i];
+            }
+            step += length;
+            length = 0;
+        }
         for (uint32_t i = 0; i < length; i++, step++) {
             struct mu_class_ix c = same ? one : f->classes[mu_random_below(random, CLASSES)];
             uint16_t devices = 0;
@@ -182,6 +211,7 @@ static void random_clusters(struct mu_test_run *run, const struct mu_scan_ops *o
         sum->by_rank += counts.by_rank;
         sum->by_search += counts.by_search;
         sum->by_bounds += counts.by_bounds;
+        sum->by_run += counts.by_run;
         sum->recalled += counts.recalled;
         sum->pinned += counts.pinned;
         sum->trees_built += counts.trees_built;
@@ -342,6 +372,71 @@ static void test_place_pick__large_clusters__equals_oracle(void **state)
     const struct mu_cluster_shape shape = {.nodes_max = 9000, .classes = CLASSES};
     struct mu_place_counts counts = {0};
     random_clusters(&run, NULL, &shape, 3, 300, &counts);
+}
+
+enum { RUN_NODES = 3000, RUN_PODS = 20000 };
+
+/* Nodes unlike in size and filling, with so few hashes that names decide between many. */
+static void run_cluster(struct mu_cluster *cluster, struct mu_random *random, uint32_t hashes)
+{
+    mu_cluster_init(cluster, RUN_NODES, 1);
+    for (uint32_t n = 0; n < RUN_NODES; n++) {
+        char name[32];
+        (void)snprintf(name, sizeof name, "node-%u", n);
+        int64_t cores = 4 << n * 4 / RUN_NODES;
+        (void)mu_cluster_plain_node(cluster, name, cores * 1000, cores * 4 * GI, 30, 0);
+        if (n % 3 == 0)
+            mu_cluster_free_add(cluster, n, MU_RES_CPU,
+                                -mu_random_between(random, 0, 3) * (cores * 1000 / 4));
+        if (hashes > 0)
+            cluster->snapshot.nodes[n].tie = n * 7919 % hashes;
+    }
+}
+
+static void put_runs(struct mu_place *place, struct mu_cluster *cluster, struct mu_class_ix one,
+                     uint32_t length, uint32_t *nodes, uint32_t *count)
+{
+    static uint16_t devices[RUN_PODS];
+    *count = 0;
+    mu_place_begin(place, &cluster->snapshot);
+    for (uint32_t put = length; put == length && *count + length <= RUN_PODS; *count += put)
+        assert_int_equal(
+            mu_place_put_run(place, pod_of(one), length, nodes + *count, devices, &put), 0);
+    mu_place_end(place);
+}
+
+/* Batches that are cut short, that go too deep, and that go on where the last one ended. */
+static void test_place_put_run__many_pods__rows_as_one_by_one(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(36);
+    const struct mu_profile *profiles[] = {&mu_profile_spread, &mu_profile_default,
+                                           &mu_profile_pack};
+    const uint32_t lengths[] = {100, 3000, RUN_PODS};
+    static uint32_t alone[RUN_PODS], together[RUN_PODS];
+    for (uint32_t round = 0; round < 18; round++, run.step++) {
+        struct mu_cluster cluster;
+        run_cluster(&cluster, &run.random, round % 2 == 0 ? 0 : 5);
+        /* The second asks for so little that keys hardly move. */
+        struct mu_class_ix one = round < 9 ? mu_cluster_plain_class(&cluster, 500, GI, 0)
+                                           : mu_cluster_plain_class(&cluster, 0, 100, 0);
+        struct mu_place *place = mu_place_create(profiles[round % 3], NULL);
+        struct mu_place_counts before, after;
+        uint32_t alone_count = 0, count = 0;
+        put_runs(place, &cluster, one, 1, alone, &alone_count);
+        mu_place_counts(place, &before);
+        put_runs(place, &cluster, one, lengths[round / 3 % 3], together, &count);
+        mu_place_counts(place, &after);
+        uint32_t compared = count < alone_count ? count : alone_count;
+        MU_TEST_CHECK(&run, compared > RUN_PODS / 2);
+        MU_TEST_CHECK(&run, memcmp(alone, together, compared * sizeof *alone) == 0);
+        MU_TEST_CHECK(&run, after.picks - before.picks >= count);
+        /* Short runs cannot be told from the many rows with the very same key. */
+        bool bulk = round < 9 && (round % 2 == 0 || round / 3 > 0);
+        MU_TEST_CHECK(&run, !bulk || after.by_run - before.by_run > count / 2);
+        mu_place_destroy(place);
+        mu_cluster_fini(&cluster);
+    }
 }
 
 /* A class that was found to fit nowhere within a trial fits again once it is rolled back. */
@@ -565,6 +660,7 @@ int main(void)
         cmocka_unit_test(test_place_pick__many_sessions__equals_oracle),
         cmocka_unit_test(test_place_pick__large_clusters__equals_oracle),
         cmocka_unit_test(test_place_pick__more_runs_than_trees__equals_oracle),
+        cmocka_unit_test(test_place_put_run__many_pods__rows_as_one_by_one),
         cmocka_unit_test(test_place_rollback__full_in_the_trial__fits_again),
         cmocka_unit_test(test_place_begin__placements_not_admitted__class_fits_again),
         cmocka_unit_test(test_place_pick_held__room_held_on_a_full_node__counts_as_free),

@@ -162,6 +162,43 @@ static void test_session_run__random_larger_clusters__equals_oracle(void **state
         scenario(&run, &shape, 3);
 }
 
+/* Rows of lone pods alike, and gangs of many members alike, on clusters that fill up. */
+static void test_session_run__runs_of_pods_alike__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(13);
+    const struct mu_cluster_shape shape = {.nodes_max = 60, .classes = 6, .gangs_max = 400};
+    uint64_t in_bulk = 0, waits = 0;
+    for (run.step = 0; run.step < 60; run.step++) {
+        struct mu_cluster cluster;
+        struct mu_class_ix classes[CLASSES];
+        struct mu_profile profile;
+        mu_cluster_random(&cluster, &run.random, &shape, classes);
+        mu_profile_random(&run.random, &profile);
+        struct mu_session *session = session_make(&profile);
+        struct mu_snapshot *s = &cluster.snapshot;
+        while (s->gang_rows + 60 < s->gang_cap) {
+            struct mu_class_ix one = classes[mu_random_below(&run.random, shape.classes)];
+            bool lone = mu_random_chance(&run.random, 800);
+            uint32_t size = lone ? 1 : (uint32_t)mu_random_between(&run.random, 2, 50);
+            for (int64_t n = lone ? mu_random_between(&run.random, 1, 60) : 1; n > 0; n--)
+                (void)mu_cluster_plain_gang(&cluster, one, size);
+            if (mu_random_chance(&run.random, 100))
+                (void)mu_cluster_random_gang(&cluster, &run.random, classes, shape.classes);
+        }
+        run_and_check(&run, session, &cluster, &profile, 0);
+        struct mu_place_counts counts;
+        const struct mu_plan *plan = NULL;
+        MU_TEST_CHECK(&run, mu_session_run(session, s, 0, &plan) == 0);
+        mu_session_counts(session, &counts);
+        in_bulk += counts.by_run;
+        waits += plan->wait_count;
+        mu_session_destroy(session);
+        mu_cluster_fini(&cluster);
+    }
+    assert_true(in_bulk > 2000 && waits > 2000);
+}
+
 /* The choice depends on names, not on the order of rows. */
 static void test_session_run__rows_in_another_order__same_nodes(void **state)
 {
@@ -432,6 +469,7 @@ int main(void)
         cmocka_unit_test(test_session_run__arena_bound_reached__no_memory_and_unchanged),
         cmocka_unit_test(test_session_run__random_small_clusters__equals_oracle),
         cmocka_unit_test(test_session_run__random_larger_clusters__equals_oracle),
+        cmocka_unit_test(test_session_run__runs_of_pods_alike__equals_oracle),
         cmocka_unit_test(test_session_run__rows_in_another_order__same_nodes),
         cmocka_unit_test(test_session_run__nothing_changed__scans_nothing),
         cmocka_unit_test(test_session_run__mixed_gang_short__known_until_room_grows),
