@@ -116,8 +116,8 @@ int mu_evict_check(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_
         return mu_plan_conflict(db, why, plan->binds[0].pod.v, what);
     for (uint32_t i = 0; i < plan->evict_count; i++) {
         uint32_t pod = mu_evict_pod(db, &plan->evicts[i]);
-        if (pod == MU_NONE)
-            continue;
+        if (pod == MU_NONE || (plan->evicts[i].flags & MU_EVICT_LEAVING) != 0)
+            continue; /* gone, or another's victim */
         what = check_pod(db, plan, &plan->evicts[i], mu_pod_at(db, pod));
         if (what != NULL)
             return mu_plan_conflict(db, why, pod, what);
@@ -126,7 +126,8 @@ int mu_evict_check(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_
     /* Units come one after another: each gang is looked at once. */
     uint32_t last = MU_NONE;
     for (uint32_t i = 0; i < plan->evict_count; i++) {
-        uint32_t pod = mu_evict_pod(db, &plan->evicts[i]);
+        bool leaves = (plan->evicts[i].flags & MU_EVICT_LEAVING) != 0;
+        uint32_t pod = leaves ? MU_NONE : mu_evict_pod(db, &plan->evicts[i]);
         uint32_t gang = pod == MU_NONE ? MU_NONE : mu_pod_at(db, pod)->gang.v;
         if (gang == MU_NONE || gang == last)
             continue;

@@ -86,7 +86,7 @@ static int add(struct mu_place *place, const struct mu_nominated *nominated, boo
         if (*refuses)
             return 0;
     }
-    return mu_place_change(place, pod, row, devices, 1);
+    return mu_place_change(place, pod, row, devices, 1, 0);
 }
 
 int mu_nominated_verdict(struct mu_place *place, struct mu_place_pod pod, uint32_t row,

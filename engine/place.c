@@ -43,6 +43,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_place_classes_forget(place);
     mu_mem_free(place->classes);
     mu_mem_free(place->log);
+    mu_mem_free(place->saved);
     mu_filter_destroy(place->filter);
     mu_terms_destroy(place->terms);
     mu_choose_fini(&place->choose);
@@ -124,10 +125,23 @@ static void devices_move(struct mu_device_row *row, struct mu_device_ask ask, ui
 /* Take back what an entry counted, to the state that it found. */
 static void uncount(struct mu_place *place, const struct mu_place_entry *entry)
 {
-    int error =
-        mu_terms_count(place->terms, entry->pod.class_ix, entry->pod.kin, entry->row, -entry->sign);
+    bool terminating = (entry->flags & MU_ENTRY_TERMINATING) != 0;
+    int error = mu_terms_count(place->terms, entry->pod.class_ix, entry->pod.kin, entry->row,
+                               -entry->sign, terminating);
     MU_ASSERT(error == 0);
     mu_terms_restore(place->terms, entry->state);
+    place->vacated -= (entry->flags & MU_ENTRY_EVICTED) != 0;
+}
+
+/* The row's devices as they were before the entry. */
+static void devices_undo(struct mu_place *place, const struct mu_place_entry *entry,
+                         struct mu_device_ask ask)
+{
+    struct mu_device_row *devices = &place->snapshot->devices[entry->row];
+    if ((entry->flags & MU_ENTRY_SAVED) != 0)
+        *devices = place->saved[--place->saved_count];
+    else
+        devices_move(devices, ask, entry->devices, -entry->sign);
 }
 
 /* Put back what an entry changed in the snapshot. */
@@ -141,7 +155,7 @@ static void columns_restore(struct mu_place *place, const struct mu_place_entry 
     struct mu_device_ask ask = mu_place_device_ask(place, entry->pod.class_ix, entry->row);
     if (ask.count != 0) {
         struct mu_device_row *devices = &snapshot->devices[entry->row];
-        devices_move(devices, ask, entry->devices, -entry->sign);
+        devices_undo(place, entry, ask);
         snapshot->free[snapshot->share_resource][entry->row] = mu_device_most_left(devices);
         snapshot->free[devices->resource][entry->row] = mu_device_whole_free(devices);
     }
@@ -355,18 +369,16 @@ static int64_t demand_of(const struct mu_scan_need *need, uint32_t resource)
     return 0;
 }
 
-/* Change the room of a row, with these devices of it. Their columns are set to what they will be,
- * and what is asked for besides: the change then takes that off again. */
+/* Change the room of a row whose devices have been changed already. Their columns are set to what
+ * they will be, and what is asked for besides: the change then takes that off again. */
 static void room_change(struct mu_place *place, struct mu_class_ix class_ix, uint32_t row,
-                        uint16_t devices, int sign, uint32_t times)
+                        struct mu_device_ask ask, int sign, uint32_t times)
 {
     const struct mu_scan_need *need = place->classes[class_ix.v]->need;
-    struct mu_device_ask ask = mu_place_device_ask(place, class_ix, row);
     MU_ASSERT(ask.count == 0 || times == 1);
     if (ask.count != 0) {
         struct mu_device_row *tracked = &place->snapshot->devices[row];
         uint32_t share = place->snapshot->share_resource;
-        devices_move(tracked, ask, devices, sign);
         mu_room_set(&place->room, share, row,
                     mu_device_most_left(tracked) + sign * demand_of(need, share));
         mu_room_set(&place->room, tracked->resource, row,
@@ -387,19 +399,48 @@ int mu_place_log_reserve(struct mu_place *place, uint32_t entries)
     return 0;
 }
 
+/* Devices that do not have as much left, since victims are to leave them, are kept as they were:
+ * giving back what was taken would not come back to that. */
+static int devices_save(struct mu_place *place, uint32_t row)
+{
+    void *array = place->saved;
+    if (mu_mem_grow(&array, &place->saved_cap, place->saved_count + 1, LOG_MAX,
+                    sizeof *place->saved) != 0)
+        return MU_ENOMEM;
+    place->saved = array;
+    place->saved[place->saved_count] = place->snapshot->devices[row];
+    return 0;
+}
+
 /* `devices`: of the row, where the class asks for some. */
 int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
-                    int sign)
+                    int sign, uint32_t flags)
 {
     if (mu_place_log_reserve(place, 1) != 0)
         return MU_ENOMEM;
     uint64_t state = mu_terms_state(place->terms);
-    int error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign);
+    struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, row);
+    bool save =
+        ask.count != 0 && sign > 0 && !mu_device_fits(&place->snapshot->devices[row], ask, devices);
+    int error = save ? devices_save(place, row) : 0;
+    if (error == 0)
+        error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign,
+                               (flags & MU_ENTRY_TERMINATING) != 0);
     if (error != 0)
         return error;
-    place->log[place->log_count++] =
-        (struct mu_place_entry){pod, row, 1, (int16_t)sign, devices, state};
-    room_change(place, pod.class_ix, row, devices, sign, 1);
+    place->saved_count += save;
+    place->vacated += (flags & MU_ENTRY_EVICTED) != 0;
+    place->log[place->log_count++] = (struct mu_place_entry){
+        .pod = pod,
+        .row = row,
+        .times = 1,
+        .sign = (int8_t)sign,
+        .flags = (uint8_t)(flags | (save ? MU_ENTRY_SAVED : 0)),
+        .devices = devices,
+        .state = state};
+    if (ask.count != 0)
+        devices_move(&place->snapshot->devices[row], ask, devices, sign);
+    room_change(place, pod.class_ix, row, ask, sign, 1);
     return 0;
 }
 
@@ -428,15 +469,17 @@ static int take(struct mu_place *place, struct mu_place_pod pod, const struct mu
         place->devices = devices_choose(place, known, row, ask);
         MU_ASSERT(mu_device_fits(&place->snapshot->devices[row], ask, place->devices));
     }
-    return mu_place_change(place, pod, row, place->devices, 1);
+    return mu_place_change(place, pod, row, place->devices, 1, 0);
 }
 
 void mu_place_undo(struct mu_place *place, uint32_t log_count)
 {
     while (place->log_count > log_count) {
         const struct mu_place_entry *entry = &place->log[--place->log_count];
-        room_change(place, entry->pod.class_ix, entry->row, entry->devices, -entry->sign,
-                    entry->times);
+        struct mu_device_ask ask = mu_place_device_ask(place, entry->pod.class_ix, entry->row);
+        if (ask.count != 0)
+            devices_undo(place, entry, ask);
+        room_change(place, entry->pod.class_ix, entry->row, ask, -entry->sign, entry->times);
         uncount(place, entry);
     }
 }
@@ -483,7 +526,7 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
         return error;
     uint32_t mark = place->log_count;
     devices = ask.count != 0 ? devices : 0;
-    error = mu_place_change(place, pod, held.v, devices, -1);
+    error = mu_place_change(place, pod, held.v, devices, -1, 0);
     if (error != 0)
         return error;
     place->given = true;
@@ -501,23 +544,33 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
 
 void mu_place_trial(struct mu_place *place)
 {
-    MU_ASSERT(!place->in_trial);
+    MU_ASSERT(place->trial_depth < MU_PLACE_TRIALS_MAX);
+    if (!place->in_trial)
+        place->trial_begin = place->log_count;
+    place->trial_begins[place->trial_depth++] = place->log_count;
     place->in_trial = true;
     place->trial++;
-    place->trial_begin = place->log_count;
+}
+
+/* What was found within the trial is forgotten with it, also in the one around it. */
+static void trial_close(struct mu_place *place)
+{
+    MU_ASSERT(place->in_trial);
+    place->in_trial = --place->trial_depth > 0;
+    place->trial += place->in_trial;
 }
 
 void mu_place_commit(struct mu_place *place)
 {
-    MU_ASSERT(place->in_trial);
-    place->in_trial = false;
+    trial_close(place);
+    MU_ASSERT(place->in_trial || place->vacated == 0);
 }
 
 void mu_place_rollback(struct mu_place *place)
 {
     MU_ASSERT(place->in_trial);
-    mu_place_undo(place, place->trial_begin);
-    place->in_trial = false;
+    mu_place_undo(place, place->trial_begins[place->trial_depth - 1]);
+    trial_close(place);
 }
 
 bool mu_place_untouched(const struct mu_place *place)

@@ -119,10 +119,30 @@ int mu_place_may(struct mu_place *place, struct mu_place_pod pod, uint32_t begin
  * short, else O(want + rows / 64). */
 int mu_place_short(struct mu_place *place, struct mu_place_pod pod, uint32_t want, bool *is_short);
 
-/* Open a trial: what is taken from now on can be undone. One at a time. */
+/* Open a trial: what is taken from now on can be undone. A trial within a trial becomes a part of
+ * the outer one when it is committed; MU_PLACE_TRIALS_MAX deep. */
+#define MU_PLACE_TRIALS_MAX 4u
 void mu_place_trial(struct mu_place *place);
 void mu_place_commit(struct mu_place *place);
 void mu_place_rollback(struct mu_place *place);
+
+/* Give back the room of an occupant of `row`, as if it had left: amounts, devices, and what rules
+ * about other pods count. Within a trial, each once. While any is gone, nothing that is found to
+ * fit nowhere is remembered or recalled. Of over-committed devices none are given back.
+ * Errors: MU_ENOMEM; nothing has changed. Cost: O(requests + censuses that it is counted in). */
+int mu_place_evict(struct mu_place *place, struct mu_node_ix row,
+                   const struct mu_occupant *occupant);
+/* It is back. */
+int mu_place_return(struct mu_place *place, struct mu_node_ix row,
+                    const struct mu_occupant *occupant);
+/* False where it is not known what would be free without it: a saturated request, or sums that
+ * have forgotten how much is charged. Errors: MU_ENOMEM. */
+int mu_place_evictable(struct mu_place *place, struct mu_node_ix row,
+                       const struct mu_occupant *occupant, bool *evictable);
+/* Take the room of a pod whose victims are still there, with these devices: what is free may fall
+ * below zero. Errors: MU_ENOMEM; nothing has changed. Cost: as mu_place_take(). */
+int mu_place_charge(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
+                    uint16_t devices);
 
 /* True while nothing is taken: what is found now is a fact about the snapshot. */
 bool mu_place_untouched(const struct mu_place *place);

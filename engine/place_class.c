@@ -164,7 +164,7 @@ bool mu_place_none_recall(const struct mu_place *place, const struct mu_place_cl
 {
     if (known->nowhere)
         return true;
-    if (place->given || !none_is_about(place, known, pod))
+    if (place->given || place->vacated > 0 || !none_is_about(place, known, pod))
         return false;
     return known->none_session == place->session ||
            (place->in_trial && known->none_trial == place->trial) ||
@@ -175,7 +175,7 @@ bool mu_place_none_recall(const struct mu_place *place, const struct mu_place_cl
 void mu_place_none_remember(struct mu_place *place, struct mu_place_class *known,
                             struct mu_place_pod pod)
 {
-    if (place->given || place->within.on)
+    if (place->given || place->vacated > 0 || place->within.on)
         return;
     if (!none_is_about(place, known, pod)) {
         bool concerned = mu_place_concerned(place, pod);

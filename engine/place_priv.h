@@ -10,6 +10,7 @@
  *   place_explain.c   why it does not
  *   place_run.c       many pods of one class at once
  *   place_reach.c     how many of a gang do together, and why the next does not
+ *   place_evict.c     what it looks like once pods have left
  *   place_within.c    on a part of the nodes
  *   place_domains.c   how many of a gang find room in each domain of a topology key
  *   nominated.c       room that is kept for pods which are expected on a node
@@ -18,6 +19,7 @@
  * session.
  */
 #include "engine/choose.h"
+#include "engine/device.h"
 #include "engine/fragment.h"
 #include "engine/place.h"
 #include "engine/prefer.h"
@@ -60,11 +62,17 @@ struct mu_place_class {
     struct mu_scan_need *need; /* behind this struct, in the same block */
 };
 
+enum {
+    MU_ENTRY_EVICTED = 1u << 0,     /* an occupant's room, given back */
+    MU_ENTRY_TERMINATING = 1u << 1, /* it was terminating: no spread counts it */
+    MU_ENTRY_SAVED = 1u << 2        /* the row's devices as they were are on the stack of them */
+};
 struct mu_place_entry {
     struct mu_place_pod pod;
     uint32_t row;
     uint32_t times; /* so many pods; one, where there are devices or somebody counts them */
-    int16_t sign;
+    int8_t sign;
+    uint8_t flags;
     uint16_t devices; /* that go with it */
     uint64_t state;   /* of the terms, before */
 };
@@ -138,8 +146,13 @@ struct mu_place {
     uint64_t session;             /* number of the present one */
     uint64_t trial;               /* number of the present or last one */
     bool in_trial;
-    bool given; /* held room is handed back: the state is not one to remember */
-    uint32_t trial_begin;
+    bool given;           /* held room is handed back: the state is not one to remember */
+    uint32_t trial_begin; /* of the outermost */
+    uint32_t trial_depth;
+    uint32_t trial_begins[MU_PLACE_TRIALS_MAX];
+    uint32_t vacated; /* occupants whose room is given back: nor is this state */
+    struct mu_device_row *saved;
+    uint32_t saved_count, saved_cap;
     struct mu_prefer_log prefers;
     uint64_t prefer_bytes;           /* of all columns */
     uint64_t taste_last;             /* given to a class */
@@ -217,7 +230,7 @@ static inline int mu_place_mask(struct mu_place *place, struct mu_place_pod pod,
 struct mu_device_ask mu_place_device_ask(const struct mu_place *place, struct mu_class_ix class_ix,
                                          uint32_t row);
 int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t row, uint16_t devices,
-                    int sign);
+                    int sign, uint32_t flags);
 void mu_place_undo(struct mu_place *place, uint32_t log_count);
 /* Room for so many more entries of the log. Errors: MU_ENOMEM. */
 int mu_place_log_reserve(struct mu_place *place, uint32_t entries);

@@ -185,10 +185,7 @@ static int apply_gang(struct mu_place *place, const struct mu_plan_gang *planned
         if (holds_room(place->snapshot, member) && member->held.v == bind->node.v)
             continue; /* its room is taken already */
         const struct mu_place_pod pod = {member->class_ix, member->kin};
-        struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
-        int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
-        if (error == 0)
-            error = mu_place_change(place, pod, bind->node.v, (uint16_t)bind->devices, 1);
+        int error = mu_place_charge(place, pod, bind->node, (uint16_t)bind->devices);
         if (error != 0)
             return error;
     }

@@ -324,7 +324,7 @@ static void batch_stand(struct batch *b, struct mu_place_pod pod, uint32_t want,
         if (place->run.taken[row] == 0)
             continue;
         place->log[place->log_count++] =
-            (struct mu_place_entry){pod, row, place->run.taken[row], 1, 0, state};
+            (struct mu_place_entry){pod, row, place->run.taken[row], 1, 0, 0, state};
         place->run.taken[row] = 0;
         mu_room_drained(&place->room, b->need, row);
     }

@@ -17,11 +17,16 @@ struct mu_plan_bind {
     uint64_t devices; /* bit per device of the node that the pod gets; 0: none is tracked */
 };
 /* A pod that has to go before any of the gang's binds is written. */
+enum {
+    MU_EVICT_LEAVING = 1u << 0 /* it leaves already, by itself or as another gang's victim: to be
+                                * waited for, not to be deleted for this one */
+};
 struct mu_plan_evict {
     struct mu_pod_ix pod;
     uint32_t check; /* struct mu_occupant */
     struct mu_node_ix node;
     struct mu_gang_ix gang; /* its own; MU_NONE: none of ours */
+    uint32_t flags;
 };
 struct mu_plan_gang {
     struct mu_gang_ix gang;
@@ -30,7 +35,8 @@ struct mu_plan_gang {
     uint32_t size; /* the minimum that this placement was made for; freezes an unsettled gang */
     uint32_t bind_count;
     const struct mu_plan_bind *binds;
-    /* Its victims, whole units, unit by unit; 0: none. The binds fit once all of them are gone. */
+    /* Its victims, whole units, unit by unit, and behind them whom else it waits for; 0: none.
+     * The binds fit once all of them are gone. */
     uint32_t evict_count;
     const struct mu_plan_evict *evicts;
     uint32_t budget_violations; /* victims that a disruption budget would have kept */

@@ -34,11 +34,14 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     session->arena = mu_arena_create(session->config.arena_bytes_max);
     session->scratch = mu_arena_create(SCRATCH_BYTES_MAX);
     session->place = mu_place_create(&session->profile, NULL);
+    const struct mu_preempt_config preempt = {.min_run_s = config->min_run_s};
+    session->preempt = mu_preempt_create(&preempt);
     session->nodes = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->nodes);
     session->devices = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->devices);
     session->order = mu_mem_calloc(MU_GANG_MEMBERS_MAX, sizeof *session->order);
-    if (session->arena == NULL || session->scratch == NULL || session->place == NULL ||
-        session->nodes == NULL || session->devices == NULL || session->order == NULL) {
+    if (session->preempt == NULL || session->arena == NULL || session->scratch == NULL ||
+        session->place == NULL || session->nodes == NULL || session->devices == NULL ||
+        session->order == NULL) {
         mu_session_destroy(session);
         return NULL;
     }
@@ -50,6 +53,7 @@ void mu_session_destroy(struct mu_session *session)
     if (session == NULL)
         return;
     mu_place_destroy(session->place);
+    mu_preempt_destroy(session->preempt);
     mu_arena_destroy(session->arena);
     mu_arena_destroy(session->scratch);
     mu_mem_free(session->nodes);
@@ -60,8 +64,14 @@ void mu_session_destroy(struct mu_session *session)
     mu_mem_free(session);
 }
 
+void mu_session_unix(struct mu_session *session, uint32_t now_s)
+{
+    session->now_s = now_s;
+}
+
 void mu_session_drop_caches(struct mu_session *session)
 {
+    mu_preempt_drop_caches(session->preempt);
     mu_place_drop_caches(session->place);
     for (uint32_t g = 0; g < session->memo_cap; g++)
         session->memos[g].valid = false;
@@ -133,7 +143,8 @@ static bool admit(struct mu_session *session, struct mu_attempt *a)
 
 /* ---- deciding ------------------------------------------------------------------------------ */
 
-static int gang_add(struct mu_session *session, const struct mu_attempt *a)
+int mu_session_gang_add(struct mu_session *session, const struct mu_attempt *a,
+                        const struct mu_preempt_found *found)
 {
     const struct mu_snapshot *snapshot = session->snapshot;
     struct mu_plan_bind *binds = mu_arena_alloc(session->arena, a->placed * sizeof *binds);
@@ -164,8 +175,19 @@ static int gang_add(struct mu_session *session, const struct mu_attempt *a)
         .size = a->size,
         .bind_count = count,
         .binds = binds,
+        .evict_count = found == NULL ? 0 : found->evict_count,
+        .evicts = found == NULL ? NULL : found->evicts,
+        .budget_violations = found == NULL ? 0 : found->cost.violations,
     };
     return 0;
+}
+
+/* There is no room for it: somebody leaves, or it waits. */
+static int gang_displaces(struct mu_session *session, struct mu_attempt *a)
+{
+    bool done;
+    int error = mu_session_preempt(session, a, &done);
+    return error != 0 || done ? error : mu_session_wait_no_fit(session, a);
 }
 
 /* It was not laid out. */
@@ -183,7 +205,7 @@ static int gang_misses(struct mu_session *session, struct mu_attempt *a)
         if (mu_session_effort_steps(session, a) > 0 && again_ns < session->plan->next_ns)
             session->plan->next_ns = again_ns;
     }
-    return mu_session_wait_no_fit(session, a);
+    return gang_displaces(session, a);
 }
 
 /* Try an admitted gang: minimum in a trial, then the members beyond. */
@@ -194,7 +216,7 @@ static int gang_place(struct mu_session *session, struct mu_attempt *a)
     bool done = false, is_short = false, mixed = members > 1 && !mu_session_uniform(session, a);
     int error = mixed ? mu_session_short(session, a, &is_short) : 0;
     if (error == 0 && is_short)
-        return mu_session_wait_no_fit(session, a);
+        return gang_displaces(session, a);
     a->search_steps = mu_session_effort_steps(session, a);
     if (error == 0)
         error = mu_session_lay_out(session, a, mixed, &done);
@@ -207,7 +229,7 @@ static int gang_place(struct mu_session *session, struct mu_attempt *a)
     if (error != 0)
         return error;
     if (a->placed > 0)
-        return gang_add(session, a);
+        return mu_session_gang_add(session, a, NULL);
     return mu_session_wait_no_fit(session, a);
 }
 
@@ -216,10 +238,10 @@ static int gang_try(struct mu_session *session, struct mu_attempt *a)
 {
     mu_place_whom(session->place, a->row->priority, (struct mu_gang_ix){a->gang});
     if (mu_session_memo_recall(session, a))
-        return mu_session_wait_no_fit(session, a);
+        return gang_displaces(session, a);
     if (mu_session_twin_recall(session, a)) {
         mu_session_memo_remember(session, a);
-        return mu_session_wait_no_fit(session, a);
+        return gang_displaces(session, a);
     }
     return gang_place(session, a);
 }
@@ -299,7 +321,10 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
     session->model = snapshot->model;
     session->snapshot = snapshot;
     session->now_ns = now_ns;
+    session->evictions_left =
+        session->config.evictions_max == 0 ? UINT32_MAX : session->config.evictions_max;
     mu_place_begin(session->place, snapshot);
+    mu_preempt_begin(session->preempt, snapshot, session->now_s);
     int error = run(session);
     mu_place_end(session->place);
     session->snapshot = NULL;

@@ -39,6 +39,9 @@
  * members must be placed than there is room for, counted as if the others took none. The first such
  * class in canonical order is the one it waits for.
  *
+ * A gang for which there is no room asks who could leave for it (engine/preempt.h). What it gets is
+ * taken for the rest of the run; to others its victims are still there.
+ *
  * Retrying costs little when nothing changed: classes that fit nowhere, or not often enough, are
  * known (engine/place.h) until room grows or a node object changes; so is a gang of one class that
  * did not fit the untouched snapshot. Any other such gang is not tried again on the same snapshot,
@@ -55,6 +58,9 @@ struct mu_session_config {
     bool strict;               /* a gang without room blocks all behind it */
     uint64_t reserve_after_ns; /* nodes are kept for a gang that has waited so long for room since
                                 * its last member came; 0: never */
+    bool preempts;             /* plans may have victims */
+    uint32_t min_run_s;        /* a pod that has run for less is no victim */
+    uint32_t evictions_max;    /* pods that one run may evict; 0: any number */
 };
 
 struct mu_session; /* opaque; one thread */
@@ -66,6 +72,8 @@ void mu_session_destroy(struct mu_session *session);
  * on return. Errors: MU_ENOMEM (no plan). Cost: O(pending gangs * log + placements * scan). */
 int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uint64_t now_ns,
                    const struct mu_plan **plan);
+/* Seconds since 1970 at the next run: how long pods have run by then. Needed with min_run_s. */
+void mu_session_unix(struct mu_session *session, uint32_t now_s);
 /* Forget every cache (tests: the plan must not change). */
 void mu_session_drop_caches(struct mu_session *session);
 /* How picks were answered so far (engine/place.h). */

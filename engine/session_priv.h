@@ -10,12 +10,14 @@
  *   session_search.c  whether any way exists, where those that are tried fail
  *   session_run.c     many pods alike at once: lone ones in the queue, members of a gang
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
+ *   session_preempt.c who leaves for a gang that finds no room
  *   session_wait.c    why a gang waits, for the plan
  */
 #include "engine/base/arena.h"
 #include "engine/pack.h"
 #include "engine/place.h"
 #include "engine/queue.h"
+#include "engine/preempt.h"
 #include "engine/session.h"
 
 /* How a gang's members are laid out: in which order, and onto which of the nodes that fit. The
@@ -72,9 +74,12 @@ struct mu_session {
     struct mu_profile profile;
     struct mu_arena *arena;
     struct mu_place *place;
-    uint32_t *nodes;   /* scratch: the row of each member of the gang in hand, or MU_NONE */
-    uint16_t *devices; /* scratch: and which of the row's devices */
-    uint32_t *order;   /* scratch: its members in the order of the attempt, within sub-groups */
+    struct mu_preempt *preempt;
+    uint32_t now_s;          /* since 1970 */
+    uint32_t evictions_left; /* pods, in this run */
+    uint32_t *nodes;         /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    uint16_t *devices;       /* scratch: and which of the row's devices */
+    uint32_t *order; /* scratch: its members in the order of the attempt, within sub-groups */
     struct mu_session_memo *memos;
     uint32_t memo_cap;
     const struct mu_model *model; /* of the memos and efforts */
@@ -132,6 +137,14 @@ static inline struct mu_place_pod mu_session_pod(const struct mu_gang_member *me
 }
 /* Members that must find a node for the gang to be placed; at most member_count of its block. */
 uint32_t mu_session_need(const struct mu_attempt *a);
+
+/* The gang goes into the plan, as session->nodes say; `found`: with these victims, or NULL. Errors:
+ * MU_ENOMEM. */
+int mu_session_gang_add(struct mu_session *session, const struct mu_attempt *a,
+                        const struct mu_preempt_found *found);
+/* Find victims for a gang that was not laid out, and put it into the plan with them. *done false: it
+ * waits. Errors: MU_ENOMEM. */
+int mu_session_preempt(struct mu_session *session, struct mu_attempt *a, bool *done);
 
 /* ---- waiting (session_wait.c) ---- */
 

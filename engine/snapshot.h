@@ -147,7 +147,9 @@ enum {
     MU_GANG_SPARED = 1u << 3,  /* none of its pods is ever a victim */
     MU_GANG_SINGLE = 1u << 4,  /* its pods are victim units one by one */
     MU_GANG_NEVER = 1u << 5,   /* never preempts */
-    MU_GANG_PACK_REQUIRED = 1u << 6 /* pack_key binds; else it is preferred */
+    MU_GANG_PACK_REQUIRED = 1u << 6, /* pack_key binds; else it is preferred */
+    MU_GANG_PARTS = 1u << 7          /* sub-groups with minima of their own: who is surplus
+                                      * cannot be told from its size */
 };
 struct mu_gang_row {
     uint32_t flags;

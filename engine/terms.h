@@ -79,10 +79,11 @@ struct mu_terms_preference {
 int mu_terms_prefer(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                     int64_t spread_most, int64_t affinity_most, const struct mu_filter_mask *mask,
                     struct mu_terms_preference *out);
-/* A pod was placed on a row (sign 1), or is taken back (-1). Errors: MU_ENOMEM; nothing is counted.
- * Taking back what was counted in this session cannot fail. Cost: O(censuses it is counted in). */
+/* A pod was placed on a row (sign 1), or is taken back or leaves it (-1); `terminating`: no spread
+ * counts it. Errors: MU_ENOMEM; nothing is counted. Undoing what was counted in this session cannot
+ * fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
-                   uint32_t row, int sign);
+                   uint32_t row, int sign, bool terminating);
 /* The state of the counts: equal numbers, equal counts, as long as the snapshot is the same. 0: as
  * in the snapshot. */
 uint64_t mu_terms_state(const struct mu_terms *terms);

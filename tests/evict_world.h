@@ -68,7 +68,7 @@ static inline void add_evict(struct world *w, uint32_t number)
 {
     struct mu_pod_view v = fixture_find(w->db, number);
     w->evicts[w->plan.evict_count++] =
-        (struct mu_plan_evict){v.ix, mu_uid_check(v.uid), v.node, v.gang};
+        (struct mu_plan_evict){v.ix, mu_uid_check(v.uid), v.node, v.gang, 0};
     w->plan.evicts = w->evicts;
 }
 static inline void make_plan(struct world *w)

@@ -230,7 +230,7 @@ static void twin_plan_make(struct twin *t)
     }
     for (uint32_t k = 0; k < t->evict_count; k++) {
         struct mu_pod_view v = fixture_find(w->db, 100 + t->evicts[k]);
-        t->plan_evicts[k] = (struct mu_plan_evict){v.ix, mu_uid_check(v.uid), v.node, v.gang};
+        t->plan_evicts[k] = (struct mu_plan_evict){v.ix, mu_uid_check(v.uid), v.node, v.gang, 0};
     }
 }
 

@@ -89,7 +89,7 @@ static void give_preemption(struct rig *r)
     struct mu_pod_view p = find(r, "p"), v = find(r, "v");
     const struct mu_plan_bind bind = {p.ix, p.uid, p.version, v.node, s->nodes[v.node.v].generation,
                                       0};
-    const struct mu_plan_evict evict = {v.ix, mu_uid_check(v.uid), v.node, v.gang};
+    const struct mu_plan_evict evict = {v.ix, mu_uid_check(v.uid), v.node, v.gang, 0};
     const struct mu_plan_gang gang = {.gang = p.gang,
                                       .gang_generation = s->gangs[p.gang.v].generation,
                                       .gang_revision = s->gangs[p.gang.v].revision,

@@ -15,6 +15,8 @@ struct settler {
     uint64_t now_ns;
     struct mu_settled_binding *bindings;
     uint32_t binding_count, binding_cap;
+    struct mu_settled_eviction *evictions;
+    uint32_t eviction_count, eviction_cap;
     struct mu_settled_pending *pending;
     uint32_t pending_count, pending_cap;
     uint32_t sessions;
@@ -58,12 +60,46 @@ static int note_binding(struct settler *s, const struct mu_plan_bind *bind, stru
     return 0;
 }
 
+static int note_eviction(struct settler *s, const struct mu_pod_view *view, struct mu_str by)
+{
+    void *array = s->evictions;
+    int rc = mu_mem_grow(&array, &s->eviction_cap, s->eviction_count + 1, MU_PODS_MAX,
+                         sizeof *s->evictions);
+    s->evictions = array;
+    if (rc != 0)
+        return rc;
+    struct mu_settled_eviction *e = &s->evictions[s->eviction_count];
+    e->pod = mu_answer_name(s->arena, view->ns, view->name);
+    e->gang = view->gang.v == MU_NONE ? e->pod : gang_name(s, view->gang);
+    e->by = by;
+    if (e->pod.data == NULL || e->gang.data == NULL)
+        return MU_ENOMEM;
+    s->eviction_count++;
+    return 0;
+}
+
+/* Victims leave; so do those that were leaving already, untold. */
+static int evict(struct settler *s, const struct mu_plan_evict *victim, struct mu_str by)
+{
+    struct mu_pod_view view;
+    char text[MU_UID_BYTES_MAX + 1];
+    if (!mu_db_evict_get(s->db, victim, &view))
+        return 0;
+    int rc = (victim->flags & MU_EVICT_LEAVING) != 0 ? 0 : note_eviction(s, &view, by);
+    struct mu_str uid = {text, mu_db_uid_text(s->db, view.uid, text)};
+    return rc != 0 ? rc : mu_db_pod_remove(s->db, view.ns, view.name, uid, s->now_ns);
+}
+
 static int apply_gang(struct settler *s, const struct mu_plan_gang *gang)
 {
     int rc = mu_db_admit(s->db, gang, s->error);
     struct mu_str name = gang_name(s, gang->gang);
     if (rc == 0 && name.data == NULL)
         rc = MU_ENOMEM;
+    for (uint32_t i = 0; i < gang->evict_count && rc == 0; i++)
+        rc = evict(s, &gang->evicts[i], name);
+    if (rc == 0 && gang->evict_count > 0)
+        rc = mu_db_waiting_bind(s->db, gang, s->error);
     for (uint32_t i = 0; i < gang->bind_count && rc == 0; i++) {
         rc = note_binding(s, &gang->binds[i], name);
         if (rc == 0)
@@ -220,16 +256,22 @@ static int settle(struct settler *s, struct mu_settled *out)
         return rc;
     struct mu_settled_binding *bindings =
         mu_arena_calloc(s->arena, (size_t)s->binding_count + 1, sizeof *bindings);
+    struct mu_settled_eviction *evictions =
+        mu_arena_calloc(s->arena, (size_t)s->eviction_count + 1, sizeof *evictions);
     struct mu_settled_pending *pending =
         mu_arena_calloc(s->arena, (size_t)s->pending_count + 1, sizeof *pending);
-    if (bindings == NULL || pending == NULL)
+    if (bindings == NULL || evictions == NULL || pending == NULL)
         return MU_ENOMEM;
+    if (s->eviction_count > 0)
+        memcpy(evictions, s->evictions, s->eviction_count * sizeof *evictions);
     if (s->binding_count > 0)
         memcpy(bindings, s->bindings, s->binding_count * sizeof *bindings);
     if (s->pending_count > 0)
         memcpy(pending, s->pending, s->pending_count * sizeof *pending);
     *out = (struct mu_settled){.binding_count = s->binding_count,
                                .bindings = bindings,
+                               .eviction_count = s->eviction_count,
+                               .evictions = evictions,
                                .pending_count = s->pending_count,
                                .pending = pending,
                                .sessions = s->sessions};
@@ -242,12 +284,15 @@ int mu_settle(struct mu_db *db, const struct mu_settle_config *config, struct mu
     struct settler s = {
         .db = db, .config = config, .arena = arena, .now_ns = config->now_ns, .error = error};
     s.snapshot = mu_db_replica_create(db);
-    s.session = mu_session_create(&config->session);
+    struct mu_session_config session = config->session;
+    session.preempts = true;
+    s.session = mu_session_create(&session);
     int rc = s.snapshot == NULL || s.session == NULL ? MU_ENOMEM : settle(&s, out);
     mu_session_destroy(s.session);
     if (s.snapshot != NULL)
         mu_db_replica_destroy(db, s.snapshot);
     mu_mem_free(s.bindings);
+    mu_mem_free(s.evictions);
     mu_mem_free(s.pending);
     return rc;
 }

@@ -3,7 +3,8 @@
 /*
  * Where everything that waits would go: sessions over a DB, one after another, each binding applied
  * as if the cluster had taken it at once, until a session has nothing to decide. Time is virtual:
- * it jumps to when the next session would have something to do.
+ * it jumps to when the next session would have something to do. Victims leave at once, and nobody
+ * puts them back.
  *
  * What was decided is told by name, in the order of the decisions.
  */
