@@ -225,7 +225,7 @@ void mu_occupants_row_moved(struct mu_db *db, uint32_t from, uint32_t to)
 /* Whether both say the same of their pods as victims. */
 static bool victims_alike(const struct mu_gang_row *a, const struct mu_gang_row *b)
 {
-    const uint32_t shown = MU_GANG_SPARED | MU_GANG_SINGLE;
+    const uint32_t shown = MU_GANG_SPARED | MU_GANG_SINGLE | MU_GANG_PARTS;
     return ((a->flags ^ b->flags) & shown) == 0 && a->priority_high == b->priority_high &&
            a->size == b->size && a->placed_count == b->placed_count &&
            a->bound_count == b->bound_count;

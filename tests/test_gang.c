@@ -247,7 +247,7 @@ static void test_gang_subgroups__several__each_counts_its_own(void **state)
         fixture_put(db, &p, 0);
     }
     const struct mu_gang_row *g = only_gang(db, s);
-    assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SHORT | MU_GANG_SETTLED);
+    assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SHORT | MU_GANG_SETTLED | MU_GANG_PARTS);
     assert_int_equal(g->block->subgroup_count, 2);
     const struct mu_gang_subgroup *leader = &g->block->subgroups[0];
     const struct mu_gang_subgroup *workers = &g->block->subgroups[1];
