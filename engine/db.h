@@ -102,6 +102,28 @@ int mu_db_group_upsert(struct mu_db *db, const struct mu_group_object *object,
                        struct mu_error *error);
 void mu_db_group_remove(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
                         struct mu_str name);
+/* A group object and its gang, as its status tells of them. */
+struct mu_group_view {
+    enum mu_gang_source source;
+    struct mu_str ns, name; /* valid until the object is changed */
+    uint64_t version, report;
+    uint32_t shown;   /* set of enum mu_group_shown */
+    bool single;      /* no gang: its pods are placed one by one */
+    uint32_t min;     /* members that must run together */
+    uint32_t members; /* live pods of ours; of them: */
+    uint32_t bound;   /* seen bound, or confirmed by the server */
+    uint32_t running;
+    bool stands; /* so many are bound that each minimum is met; single: one is */
+};
+/* The object of a gang: its number, MU_NONE where there is none (or several gangs share one,
+ * MU_GANG_WORKLOAD). A number is another object's some time after the object has gone. Cost: O(1). */
+uint32_t mu_db_gang_group(const struct mu_db *db, struct mu_gang_ix gang);
+uint32_t mu_db_group_find(const struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
+                          struct mu_str name);
+/* False where no object has the number. Cost: O(live members). */
+bool mu_db_group_get(const struct mu_db *db, uint32_t group, struct mu_group_view *out);
+/* What the object shows from now on, as far as is known here; its next version replaces it. */
+void mu_db_group_report(struct mu_db *db, uint32_t group, uint64_t report, uint32_t shown);
 /* The objects of each source are listed by themselves: begin and sweep, as below. */
 void mu_db_groups_relist(struct mu_db *db, enum mu_gang_source source);
 int mu_db_groups_sweep(struct mu_db *db, enum mu_gang_source source, uint32_t budget);

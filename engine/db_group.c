@@ -68,8 +68,8 @@ void mu_groups_fini(struct mu_db *db)
 
 /* --- records ------------------------------------------------------------------------------- */
 
-static uint32_t group_find(const struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
-                           struct mu_str name)
+uint32_t mu_group_find(const struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
+                       struct mu_str name)
 {
     struct group_key key = {.source = (uint8_t)source};
     if (!mu_symbol_find(db->symbols, ns, &key.ns) || !mu_symbol_find(db->symbols, name, &key.name))
@@ -108,7 +108,7 @@ static int group_make(struct mu_db *db, enum mu_gang_source source, struct mu_st
 int mu_group_obtain(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
                     struct mu_str name, uint32_t *group)
 {
-    *group = group_find(db, source, ns, name);
+    *group = mu_group_find(db, source, ns, name);
     return *group != MU_NONE ? 0 : group_make(db, source, ns, name, group);
 }
 
@@ -287,6 +287,8 @@ int mu_db_group_upsert(struct mu_db *db, const struct mu_group_object *object,
         return mu_db_refuse(db, error, rc, "group", object->ns, object->name, "spec");
     }
     g->version = object->version;
+    g->report = object->report;
+    g->shown = (uint8_t)object->shown;
     g->mark = db->group_marks[object->source];
     db->counts.groups += !present;
     if (present && content_same(g, &content))
@@ -308,7 +310,7 @@ static void group_remove(struct mu_db *db, uint32_t group)
 void mu_db_group_remove(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
                         struct mu_str name)
 {
-    uint32_t group = group_find(db, source, ns, name);
+    uint32_t group = mu_group_find(db, source, ns, name);
     if (group != MU_NONE && (mu_group_at(db, group)->flags & MU_GROUP_PRESENT) != 0)
         group_remove(db, group);
 }

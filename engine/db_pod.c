@@ -314,6 +314,7 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     flags |= pod->gated ? MU_POD_GATED : 0u;
     flags |= pod->controlled ? MU_POD_CONTROLLED : 0u;
     flags |= bound ? MU_POD_BOUND : 0u;
+    flags |= bound && pod->phase == MU_POD_RUNNING ? MU_POD_RUNS : 0u;
     flags |= pod->spared ? MU_POD_SPARED : 0u;
     flags |= pod->never_preempts ? MU_POD_NEVER : 0u;
     bool nominated = !bound && !terminal && pod->nominated_node.len != 0 &&

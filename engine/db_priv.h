@@ -98,7 +98,8 @@ enum {
     MU_POD_NOMINATED = 1u << 10, /* has an entry among the nominations */
     MU_POD_PICKED = 1u << 9,     /* within a check of a plan only: one of its binds or victims */
     MU_POD_NEVER = 1u << 11,     /* never preempts */
-    MU_POD_SPARED = 1u << 12     /* marked as no victim */
+    MU_POD_SPARED = 1u << 12,    /* marked as no victim */
+    MU_POD_RUNS = 1u << 13       /* bound, and seen to run */
 };
 struct mu_pod_rec {
     struct mu_uid uid;
@@ -193,6 +194,7 @@ enum {
 };
 struct mu_group_rec {
     uint64_t version;
+    uint64_t report; /* struct mu_group_object */
     struct mu_named_min *subgroups;
     struct mu_symbol ns, name, pack_key;
     uint32_t rows; /* first of the gang rows that it describes; MU_NONE */
@@ -202,6 +204,7 @@ struct mu_group_rec {
     int32_t priority;
     uint16_t flags;
     uint8_t source;
+    uint8_t shown; /* set of enum mu_group_shown */
 };
 
 /* What a gang must have (db_gang_terms.c). */
@@ -704,6 +707,8 @@ static inline struct mu_group_rec *mu_group_at(const struct mu_db *db, uint32_t 
 {
     return mu_slab_at(&db->groups, group);
 }
+uint32_t mu_group_find(const struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
+                       struct mu_str name); /* MU_NONE: none */
 /* The record of an object, there or not. Errors: MU_ENOMEM, MU_ELIMIT. Undone by the other. */
 int mu_group_obtain(struct mu_db *db, enum mu_gang_source source, struct mu_str ns,
                     struct mu_str name, uint32_t *group);

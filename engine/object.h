@@ -199,6 +199,13 @@ struct mu_gang_ref {
     uint32_t timeout_s; /* for a part that is bound to be completed; 0: not stated */
 };
 
+/* What the status of a group object shows already. */
+enum mu_group_shown {
+    MU_GROUP_SHOWS_WAITING = 1u << 0,
+    MU_GROUP_SHOWS_PLACED = 1u << 1, /* as a condition that is true, or a phase */
+    MU_GROUP_SHOWS_ENDED = 1u << 2,  /* a phase that is nobody's but its controller's */
+    MU_GROUP_SHOWS_START = 1u << 3   /* when placing began */
+};
 /* An object that describes a gang: what its pods do not say themselves. */
 struct mu_group_object {
     struct mu_str ns;
@@ -206,6 +213,9 @@ struct mu_group_object {
     enum mu_gang_source source;
     struct mu_str uid;
     uint64_t version;
+    uint64_t report;  /* digest of what its status shows of what a scheduler writes there, 0:
+                       * nothing; its form is the source's */
+    uint32_t shown;   /* set of enum mu_group_shown */
     uint32_t unbuilt; /* set of enum mu_rule: why no member can be placed */
     uint32_t min;     /* members that must run together; 0: not stated */
     const struct mu_group_subgroup *subgroups;

@@ -11,6 +11,7 @@
 #include "engine/limits.h"
 #include "informer/json_read.h"
 #include "informer/names.h"
+#include "informer/report_group.h"
 
 #define WORD_MAX 80
 
@@ -412,6 +413,7 @@ int mu_group_decode(enum mu_gang_source source, struct mu_str text, struct mu_ar
     if (rc != 0)
         return mu_error_set(error, rc == MU_ENOMEM ? rc : MU_EPROTO, "group: %.160s", syntax.text);
     rc = mu_group_read(source, tree, arena, &reading);
+    mu_group_status_read(tree, &reading.object);
     json_decref(tree);
     if (rc == MU_ENOMEM)
         return mu_error_set(error, rc, "group: no memory");

@@ -92,8 +92,7 @@ void mu_report_text_unref(struct mu_report_text *text)
 
 /* --- JSON ------------------------------------------------------------------------------------ */
 
-/* A JSON string; `text` is UTF-8. */
-static void put_json(struct mu_buf *out, struct mu_str text)
+void mu_report_put_json(struct mu_buf *out, struct mu_str text)
 {
     (void)mu_buf_append_text(out, "\"");
     uint32_t from = 0; /* start of the run that needs no escape */
@@ -109,8 +108,7 @@ static void put_json(struct mu_buf *out, struct mu_str text)
     (void)mu_buf_append_text(out, "\"");
 }
 
-/* "2026-01-02T03:04:05", without a zone. */
-static void put_time(struct mu_buf *out, uint64_t wall_s)
+void mu_report_put_time(struct mu_buf *out, uint64_t wall_s)
 {
     struct tm tm;
     char text[32];
@@ -124,19 +122,19 @@ void mu_report_condition_body(struct mu_buf *out, const struct mu_report_subject
                               const struct mu_report_text *text, uint64_t transition_s)
 {
     (void)mu_buf_append_text(out, "{\"metadata\":{\"uid\":");
-    put_json(out, mu_str_of(subject->uid));
+    mu_report_put_json(out, mu_str_of(subject->uid));
     (void)mu_buf_printf(out,
                         ",\"resourceVersion\":\"%" PRIu64
                         "\"},\"status\":{\"conditions\":[{\"type\":\"PodScheduled\","
                         "\"status\":\"False\",\"reason\":",
                         subject->version);
-    put_json(out, mu_report_reason_text(text->reason));
+    mu_report_put_json(out, mu_report_reason_text(text->reason));
     (void)mu_buf_append_text(out, ",\"message\":");
-    put_json(out, (struct mu_str){text->data, text->len});
+    mu_report_put_json(out, (struct mu_str){text->data, text->len});
     (void)mu_buf_append_text(out, ",\"lastProbeTime\":null");
     if (transition_s != 0) {
         (void)mu_buf_append_text(out, ",\"lastTransitionTime\":\"");
-        put_time(out, transition_s);
+        mu_report_put_time(out, transition_s);
         (void)mu_buf_append_text(out, "Z\"");
     }
     (void)mu_buf_append_text(out, "}]}}");
@@ -176,14 +174,14 @@ void mu_report_series_body(struct mu_buf *out, const struct mu_report_event *eve
 {
     (void)mu_buf_printf(out, "{\"series\":{\"count\":%" PRIu32 ",\"lastObservedTime\":\"",
                         event->count);
-    put_time(out, event->last_ns / MU_NS_PER_S);
+    mu_report_put_time(out, event->last_ns / MU_NS_PER_S);
     (void)mu_buf_printf(out, ".%06" PRIu64 "Z\"}}", event->last_ns % MU_NS_PER_S / 1000);
 }
 
 /* Strings of a message that is packed at once, NUL-terminated in one buffer. */
 struct strings {
     struct mu_buf buf;
-    size_t at[8];
+    size_t at[11];
     uint32_t count;
 };
 
@@ -226,9 +224,19 @@ static int pack(struct mu_buf *out, const Kube__Event *event)
     return rc;
 }
 
+static void pod_reference(Kube__ObjectReference *out, char *ns, char *name, char *uid)
+{
+    static char api_version[] = "v1", kind[] = "Pod";
+    out->kind = kind;
+    out->apiversion = api_version;
+    out->namespace_ = ns;
+    out->name = name;
+    out->uid = uid;
+}
+
 int mu_report_event_body(struct mu_buf *out, const struct mu_report_event *event)
 {
-    static char api_version[] = "v1", kind[] = "Pod", warning[] = "Warning", normal[] = "Normal";
+    static char warning[] = "Warning", normal[] = "Normal";
     char name[MU_EVENT_NAME_MAX + 1];
     struct strings s = {.count = 0};
     put_event_name(NULL, event, name);
@@ -237,6 +245,8 @@ int mu_report_event_body(struct mu_buf *out, const struct mu_report_event *event
     uint32_t reason = keep(&s, event->reason), action = keep(&s, event->action);
     uint32_t note_at = keep(&s, note);
     uint32_t controller = keep(&s, event->controller), instance = keep(&s, event->instance);
+    uint32_t other_ns = keep(&s, event->related_ns), other = keep(&s, event->related_name);
+    uint32_t other_uid = keep(&s, event->related_uid);
     int rc = s.buf.failed;
     if (rc == 0) {
         Kube__ObjectMeta meta = KUBE__OBJECT_META__INIT;
@@ -246,11 +256,9 @@ int mu_report_event_body(struct mu_buf *out, const struct mu_report_event *event
         Kube__Event message = KUBE__EVENT__INIT;
         meta.name = name;
         meta.namespace_ = kept(&s, ns);
-        regarding.kind = kind;
-        regarding.apiversion = api_version;
-        regarding.namespace_ = kept(&s, ns);
-        regarding.name = kept(&s, pod_name);
-        regarding.uid = kept(&s, uid);
+        Kube__ObjectReference related = KUBE__OBJECT_REFERENCE__INIT;
+        pod_reference(&regarding, kept(&s, ns), kept(&s, pod_name), kept(&s, uid));
+        pod_reference(&related, kept(&s, other_ns), kept(&s, other), kept(&s, other_uid));
         series.has_count = 1;
         series.count = event->count > INT32_MAX ? INT32_MAX : (int32_t)event->count;
         series.lastobservedtime = &last;
@@ -262,6 +270,7 @@ int mu_report_event_body(struct mu_buf *out, const struct mu_report_event *event
         message.action = kept(&s, action);
         message.reason = kept(&s, reason);
         message.regarding = &regarding;
+        message.related = event->related_name.len > 0 ? &related : NULL;
         message.note = kept(&s, note_at);
         message.type = event->warning ? warning : normal;
         rc = pack(out, &message);

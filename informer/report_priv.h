@@ -17,6 +17,11 @@ uint32_t mu_report_cut(struct mu_str text, uint32_t max);
 /* Append text as UTF-8: each byte that belongs to no character becomes '?'. */
 void mu_report_clean(struct mu_buf *out, struct mu_str text);
 
+/* A JSON string; `text` is UTF-8. */
+void mu_report_put_json(struct mu_buf *out, struct mu_str text);
+/* "2026-01-02T03:04:05", without a zone. */
+void mu_report_put_time(struct mu_buf *out, uint64_t wall_s);
+
 /* The strategic-merge patch of pods/status. `transition_s`: wall time when the status changes with
  * it, 0: it does not. Appends; the buffer's sticky error tells. */
 void mu_report_condition_body(struct mu_buf *out, const struct mu_report_subject *subject,
@@ -25,7 +30,8 @@ void mu_report_condition_body(struct mu_buf *out, const struct mu_report_subject
 /* One event, as it stands. */
 struct mu_report_event {
     struct mu_str controller, instance;
-    struct mu_str ns, name, uid; /* the pod's */
+    struct mu_str ns, name, uid;                         /* the pod's */
+    struct mu_str related_ns, related_name, related_uid; /* another pod; empty: none */
     struct mu_str reason, action;
     struct mu_str note; /* cut to MU_EVENT_NOTE_MAX here */
     bool warning;

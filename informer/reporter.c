@@ -54,21 +54,22 @@
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static uint64_t uid_hash(struct mu_uid uid)
+static uint64_t key_hash(const struct mu_rep_key *key)
 {
-    return mu_hash_mix(uid.hi, uid.lo);
+    return mu_hash_mix(key->uid.hi ^ key->group, key->uid.lo);
 }
 
-static bool slot_has_uid(const void *context, uint32_t slot, const void *key)
+static bool slot_has_key(const void *context, uint32_t slot, const void *key)
 {
     const struct mu_reporter *r = context;
-    return mu_uid_equal(r->slots[slot].pod->uid, *(const struct mu_uid *)key);
+    const struct mu_rep_key *a = &r->slots[slot].pod->key, *b = key;
+    return a->group == b->group && mu_uid_equal(a->uid, b->uid);
 }
 
 static uint64_t slot_hash(const void *context, uint32_t slot)
 {
     const struct mu_reporter *r = context;
-    return uid_hash(r->slots[slot].pod->uid);
+    return key_hash(&r->slots[slot].pod->key);
 }
 
 static void copy_word(char *to, struct mu_str word)
@@ -106,9 +107,10 @@ struct mu_reporter *mu_reporter_create(const struct mu_reporter_config *config,
     mu_link_init(&r->idle);
     mu_heap_init(&r->timers, MU_REPORT_PODS_MAX + MU_REPORT_EVENTS_MAX);
     r->slot_free = NONE;
-    r->by_uid = mu_index_create(16, slot_has_uid, slot_hash, r);
+    r->by_key = mu_index_create(16, slot_has_key, slot_hash, r);
     r->flights = mu_mem_calloc(r->config.in_flight_max, sizeof *r->flights);
-    if (r->by_uid == NULL || r->flights == NULL) {
+    r->nothing = mu_report_text_create(MU_REPORT_UNSCHEDULABLE, MU_STR(""));
+    if (r->by_key == NULL || r->flights == NULL || r->nothing == NULL) {
         mu_reporter_destroy(r);
         return NULL;
     }
@@ -154,8 +156,9 @@ void mu_reporter_destroy(struct mu_reporter *r)
     }
     mu_mem_free(r->slots);
     mu_mem_free(r->flights);
-    mu_index_destroy(r->by_uid);
+    mu_index_destroy(r->by_key);
     mu_heap_fini(&r->timers);
+    mu_report_text_unref(r->nothing);
     mu_mem_free(r);
 }
 
@@ -216,7 +219,7 @@ static void pod_free(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
     MU_ASSERT(pod->item.state == MU_REP_IDLE && r->slots[pod->slot].pod == pod);
     mu_rep_series_end(r, pod, now_ns);
     mu_link_remove(&pod->item.link);
-    mu_index_remove(r->by_uid, uid_hash(pod->uid), pod->slot);
+    mu_index_remove(r->by_key, key_hash(&pod->key), pod->slot);
     r->slots[pod->slot] = (struct mu_rep_slot){.next_free = r->slot_free};
     r->slot_free = pod->slot;
     r->idle_pods--;
@@ -225,8 +228,7 @@ static void pod_free(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
     mu_mem_free(pod);
 }
 
-/* Nothing to tell for now. */
-static void pod_idle(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now_ns)
+void mu_rep_pod_idle(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now_ns)
 {
     mu_report_text_unref(pod->wanted);
     pod->wanted = NULL;
@@ -249,7 +251,7 @@ static void forget_old(struct mu_reporter *r, uint64_t now_ns)
 
 /* A record for a pod that is not known. Errors: MU_ELIMIT, MU_ENOMEM; nothing changed but that an
  * old one may be forgotten. */
-static int pod_add(struct mu_reporter *r, struct mu_uid uid, uint64_t now_ns,
+static int pod_add(struct mu_reporter *r, const struct mu_rep_key *key, uint64_t now_ns,
                    struct mu_rep_pod **out)
 {
     if (r->stats.pods == MU_REPORT_PODS_MAX && !mu_link_empty(&r->idle))
@@ -266,11 +268,11 @@ static int pod_add(struct mu_reporter *r, struct mu_uid uid, uint64_t now_ns,
                                  sizeof *r->slots);
     r->slots = slots;
     if (rc == 0) {
-        pod->uid = uid;
+        pod->key = *key;
         pod->slot = reuse ? r->slot_free : r->slot_count;
         uint32_t next_free = reuse ? r->slots[pod->slot].next_free : NONE;
         r->slots[pod->slot].pod = pod;
-        rc = mu_index_insert(r->by_uid, uid_hash(uid), pod->slot);
+        rc = mu_index_insert(r->by_key, key_hash(key), pod->slot);
         if (rc != 0)
             r->slots[pod->slot] = (struct mu_rep_slot){.next_free = next_free};
         else if (reuse)
@@ -301,27 +303,46 @@ static void pod_queue(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t no
         mu_rep_make_ready(r, &pod->item);
 }
 
-int mu_reporter_pending(struct mu_reporter *r, struct mu_uid uid, struct mu_report_text *text,
-                        uint64_t now_ns)
+/* text: NULL: what it was to be told before, if there still is something. */
+static int pod_wants(struct mu_reporter *r, const struct mu_rep_key *key,
+                     struct mu_report_text *text, uint64_t now_ns)
 {
     struct mu_rep_pod *pod = NULL;
-    uint32_t slot = mu_index_find(r->by_uid, uid_hash(uid), &uid);
+    uint32_t slot = mu_index_find(r->by_key, key_hash(key), key);
     if (slot != MU_INDEX_NONE) {
         pod = r->slots[slot].pod;
     } else {
-        int rc = pod_add(r, uid, now_ns, &pod);
+        int rc = pod_add(r, key, now_ns, &pod);
         if (rc != 0)
             return rc;
     }
+    if (text == NULL)
+        text = pod->wanted != NULL ? pod->wanted : r->nothing;
     text->refs++;
     mu_report_text_unref(pod->wanted);
     pod->wanted = text;
+    pod->moved = pod->item.state == MU_REP_OPEN;
     if (pod->item.state == MU_REP_IDLE) {
         mu_link_remove(&pod->item.link);
         r->idle_pods--;
         pod_queue(r, pod, now_ns);
     }
     return 0;
+}
+
+int mu_reporter_pending(struct mu_reporter *r, struct mu_uid uid, struct mu_report_text *text,
+                        uint64_t now_ns)
+{
+    const struct mu_rep_key key = {.uid = uid};
+    return pod_wants(r, &key, text, now_ns);
+}
+
+int mu_reporter_group(struct mu_reporter *r, uint32_t group, struct mu_report_text *text,
+                      uint64_t now_ns)
+{
+    const struct mu_rep_key key = {.uid = {.lo = group}, .group = true};
+    MU_ASSERT(r->config.group != NULL && r->config.group_written != NULL);
+    return pod_wants(r, &key, text, now_ns);
 }
 
 uint32_t mu_reporter_room(const struct mu_reporter *r)
@@ -382,14 +403,14 @@ static void pod_send(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now
 {
     struct mu_report_subject subject = {.version = 0};
     MU_ASSERT(pod->wanted != NULL);
-    if (!r->config.subject(r->config.context, pod->uid, &subject)) {
+    if (!r->config.subject(r->config.context, pod->key.uid, &subject)) {
         r->stats.conditions_moot++;
-        pod_idle(r, pod, now_ns);
+        mu_rep_pod_idle(r, pod, now_ns);
         return;
     }
     if (subject.report == pod->wanted->digest && subject.version > pod->doubt) {
         r->stats.conditions_same++;
-        pod_idle(r, pod, now_ns);
+        mu_rep_pod_idle(r, pod, now_ns);
         return;
     }
     if (pod->observed != pod->wanted->digest || pod->item.tries == 0) {
@@ -434,8 +455,11 @@ static void pump(struct mu_reporter *r, uint64_t now_ns, struct mu_outbox *out)
         struct mu_rep_item *item = next_item(r);
         if (item == NULL)
             return;
-        if (item->kind == MU_REP_POD)
-            pod_send(r, MU_LINK_OWNER(item, struct mu_rep_pod, item), now_ns, out);
+        struct mu_rep_pod *pod = MU_LINK_OWNER(item, struct mu_rep_pod, item);
+        if (item->kind == MU_REP_POD && pod->key.group)
+            mu_rep_group_send(r, pod, now_ns, out);
+        else if (item->kind == MU_REP_POD)
+            pod_send(r, pod, now_ns, out);
         else
             mu_rep_event_send(r, MU_LINK_OWNER(item, struct mu_rep_event, item), now_ns, out);
     }
@@ -457,14 +481,33 @@ static enum mu_rep_answer judge(const struct mu_rep_flight *flight, bool lost)
                            : MU_REP_WRONG;
 }
 
+static void pod_taken(struct mu_reporter *r, struct mu_rep_pod *pod)
+{
+    if (pod->key.group) {
+        mu_rep_group_taken(r, pod);
+        return;
+    }
+    r->stats.conditions++;
+    r->config.written(r->config.context, pod->key.uid, pod->sent);
+}
+
+/* Nothing comes of it. */
+static void pod_given_up(struct mu_reporter *r, const struct mu_rep_pod *pod, bool wrong)
+{
+    struct mu_reporter_stats *stats = &r->stats;
+    uint64_t *count = pod->key.group
+                          ? (wrong ? &stats->groups_failed : &stats->groups_moot)
+                          : (wrong ? &stats->conditions_failed : &stats->conditions_moot);
+    ++*count;
+}
+
 static void pod_answered(struct mu_reporter *r, struct mu_rep_pod *pod, enum mu_rep_answer answer,
                          uint32_t retry_after_s, uint64_t now_ns)
 {
-    bool newer = pod->wanted->digest != pod->sent;
+    bool newer = pod->wanted->digest != pod->sent || (pod->key.group && pod->moved);
     switch (answer) {
     case MU_REP_TAKEN:
-        r->stats.conditions++;
-        r->config.written(r->config.context, pod->uid, pod->sent);
+        pod_taken(r, pod);
         pod->doubt = 0;
         pod->next_ns = now_ns + (pod->level < 4 ? MU_REP_BACKOFF_FIRST_NS << pod->level
                                                 : MU_REP_BACKOFF_MAX_NS);
@@ -473,7 +516,7 @@ static void pod_answered(struct mu_reporter *r, struct mu_rep_pod *pod, enum mu_
         if (newer)
             pod_queue(r, pod, now_ns);
         else
-            pod_idle(r, pod, now_ns);
+            mu_rep_pod_idle(r, pod, now_ns);
         break;
     case MU_REP_CONFLICT: /* it moved on: whether it still wants the text is asked again */
         r->stats.conflicts++;
@@ -489,12 +532,15 @@ static void pod_answered(struct mu_reporter *r, struct mu_rep_pod *pod, enum mu_
         break;
     case MU_REP_GONE:
     case MU_REP_WRONG:
-        r->stats.conditions_moot += answer == MU_REP_GONE;
-        r->stats.conditions_failed += answer == MU_REP_WRONG;
+        if (pod->key.group && mu_rep_group_elsewhere(r, pod)) {
+            mu_rep_make_ready(r, &pod->item);
+            break;
+        }
+        pod_given_up(r, pod, answer == MU_REP_WRONG);
         if (newer && answer == MU_REP_WRONG)
             pod_queue(r, pod, now_ns);
         else
-            pod_idle(r, pod, now_ns);
+            mu_rep_pod_idle(r, pod, now_ns);
         break;
     }
 }

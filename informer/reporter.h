@@ -4,14 +4,17 @@
  * Tells the API server why pods wait and where they went: a pure state machine
  * (state, input or reply or tick, now) -> requests.
  *
- * Two kinds of writes, both of them worth less than a bind:
+ * Three kinds of writes, all of them worth less than a bind:
  *
  *   condition  PodScheduled=False with reason and message, a strategic-merge PATCH of pods/status.
  *              One per pod is wanted at a time, the latest; it is written until the server has it
  *              or the pod no longer wants it. The patch names UID and resourceVersion, so it never
  *              lands on a pod that was bound or replaced meanwhile.
- *   event      events.k8s.io/v1: Scheduled for a bound pod, FailedScheduling with each condition.
- *              Repetitions within 6 minutes are one event with a series: POST, then one PATCH at
+ *   group      the status of a gang's group object (informer/report_group.h), in the same way. What
+ *              it says is made up when it is sent, from what is known of the gang by then, so that
+ *              many changes become one write
+ *   event      events.k8s.io/v1: Scheduled for a bound pod, FailedScheduling with each condition,
+ *              Preempted for a victim. Repetitions within 6 minutes are one event with a series: POST, then one PATCH at
  *              the second, then counted here, patched every 30 minutes and when the series ends.
  *              Best effort: dropped when the queue is full, or after 12 tries.
  *
@@ -26,6 +29,7 @@
 #include "engine/snapshot.h"
 #include "informer/call.h"
 #include "informer/limits.h"
+#include "informer/report_group.h"
 
 enum mu_report_reason { MU_REPORT_UNSCHEDULABLE, MU_REPORT_SCHEDULER_ERROR };
 
@@ -52,6 +56,12 @@ typedef bool (*mu_report_subject_fn)(void *context, struct mu_uid uid,
 /* The server has taken this condition. */
 typedef void (*mu_report_written_fn)(void *context, struct mu_uid uid, uint64_t digest);
 
+/* The same for a group: false when it is gone, or its objects are nowhere to be written. `report`
+ * and `shown` of the group are what was last seen or written. */
+typedef bool (*mu_report_group_fn)(void *context, uint32_t group, struct mu_report_group *out);
+typedef void (*mu_report_group_written_fn)(void *context, uint32_t group, uint64_t report,
+                                           uint32_t shown);
+
 struct mu_reporter_config {
     struct mu_str controller; /* of events; copied, cut to MU_EVENT_WORD_MAX */
     struct mu_str instance;   /* likewise */
@@ -62,20 +72,24 @@ struct mu_reporter_config {
     uint64_t token_base;      /* tokens are token_base + [0, 2^48) */
     mu_report_subject_fn subject;
     mu_report_written_fn written;
-    void *context; /* neither callback may call back into the reporter */
+    mu_report_group_fn group; /* both NULL: no groups */
+    mu_report_group_written_fn group_written;
+    void *context; /* no callback may call back into the reporter */
 };
 struct mu_reporter_stats {
     uint64_t conditions;      /* written */
     uint64_t conditions_same; /* not written: the pod carries it */
     uint64_t conditions_moot; /* not written: the pod is gone, bound or about to be */
     uint64_t
-        conditions_failed;   /* given up until the message changes: the server calls them wrong */
+        conditions_failed; /* given up until the message changes: the server calls them wrong */
+    uint64_t groups;       /* statuses of groups, as the four of conditions above */
+    uint64_t groups_same, groups_moot, groups_failed;
     uint64_t events, series; /* created; patched */
     uint64_t events_counted; /* repetitions that were only counted */
     uint64_t events_dropped; /* queue full, memory out, tries used up or refused */
     uint64_t sent;           /* requests, retries included */
     uint64_t conflicts, throttled, lost, errors;
-    uint32_t pods;                             /* known: waiting, in flight, or written lately */
+    uint32_t pods; /* and groups; known: waiting, in flight, or written lately */
     uint32_t conditions_queued, events_queued; /* sleeping ones included, without those in flight */
     uint32_t in_flight;
 };
@@ -105,6 +119,19 @@ struct mu_report_bound {
 };
 void mu_reporter_bound(struct mu_reporter *reporter, const struct mu_report_bound *bound,
                        uint64_t now_ns);
+/* This pod has to make room, on its node, for the gang of which `by` is a pod: an event. As above.
+ * gang: its name in that pod's namespace; empty: it is that pod alone. */
+struct mu_report_preempted {
+    struct mu_report_bound victim;
+    struct mu_str by_ns, by_name, by_uid, gang;
+};
+void mu_reporter_preempted(struct mu_reporter *reporter,
+                           const struct mu_report_preempted *preempted, uint64_t now_ns);
+/* Something may have changed for the group of this number (struct mu_reporter_config: group): its
+ * status is written if it then says something else. text: what its gang waits for, takes a
+ * reference; NULL: whether it waits has not changed. Errors: as mu_reporter_pending(). */
+int mu_reporter_group(struct mu_reporter *reporter, uint32_t group, struct mu_report_text *text,
+                      uint64_t now_ns);
 /* Pods for which mu_reporter_pending has room. */
 uint32_t mu_reporter_room(const struct mu_reporter *reporter);
 

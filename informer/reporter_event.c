@@ -1,5 +1,5 @@
 /*
- * Events. One that says that a pod was placed is written once and forgotten. One that says that it
+ * Events. One that says that a pod was placed, or preempted, is written once and forgotten. One that says that it
  * was not stays with its pod while it may be repeated:
  *
  *   first time   POST, without a series
@@ -41,11 +41,13 @@ static struct mu_str put_text(char **at, struct mu_str s)
 }
 
 /* A new event, queued. NULL, counted as dropped: no room or no memory. */
-static struct mu_rep_event *event_add(struct mu_reporter *r, const struct mu_report_bound *about,
+static struct mu_rep_event *event_add(struct mu_reporter *r, const struct mu_report_preempted *all,
                                       struct mu_report_text *text, uint64_t now_ns)
 {
+    const struct mu_report_bound *about = &all->victim;
     size_t bytes = sizeof(struct mu_rep_event) + about->ns.len + about->name.len + about->uid.len +
-                   about->node.len;
+                   about->node.len + all->by_ns.len + all->by_name.len + all->by_uid.len +
+                   all->gang.len;
     struct mu_rep_event *e = r->events_live < MU_REPORT_EVENTS_MAX ? mu_mem_alloc(bytes) : NULL;
     if (e == NULL) {
         r->stats.events_dropped++;
@@ -67,6 +69,10 @@ static struct mu_rep_event *event_add(struct mu_reporter *r, const struct mu_rep
     e->name = put_text(&at, about->name);
     e->uid = put_text(&at, about->uid);
     e->node = put_text(&at, about->node);
+    e->by_ns = put_text(&at, all->by_ns);
+    e->by_name = put_text(&at, all->by_name);
+    e->by_uid = put_text(&at, all->by_uid);
+    e->gang = put_text(&at, all->gang);
     if (text != NULL)
         text->refs++;
     r->events_live++;
@@ -127,8 +133,8 @@ void mu_rep_observe_failure(struct mu_reporter *r, struct mu_rep_pod *pod,
         e = NULL;
     }
     if (e == NULL) {
-        const struct mu_report_bound about = {
-            .ns = subject->ns, .name = subject->name, .uid = mu_str_of(subject->uid)};
+        const struct mu_report_preempted about = {
+            .victim = {.ns = subject->ns, .name = subject->name, .uid = mu_str_of(subject->uid)}};
         pod->event = event_add(r, &about, pod->wanted, now_ns);
         if (pod->event != NULL)
             pod->event->owner = pod;
@@ -149,16 +155,55 @@ void mu_rep_observe_failure(struct mu_reporter *r, struct mu_rep_pod *pod,
 
 void mu_reporter_bound(struct mu_reporter *r, const struct mu_report_bound *bound, uint64_t now_ns)
 {
+    const struct mu_report_preempted about = {.victim = *bound};
     MU_ASSERT(bound->name.len > 0 && bound->node.len > 0);
-    (void)event_add(r, bound, NULL, now_ns);
+    (void)event_add(r, &about, NULL, now_ns);
+}
+
+void mu_reporter_preempted(struct mu_reporter *r, const struct mu_report_preempted *preempted,
+                           uint64_t now_ns)
+{
+    MU_ASSERT(preempted->victim.name.len > 0 && preempted->by_name.len > 0);
+    (void)event_add(r, preempted, NULL, now_ns);
 }
 
 /* --- sending and judging --------------------------------------------------------------------- */
 
+/* What it says; the texts are kube-scheduler's, which has no gangs to name. */
+static void event_words(const struct mu_rep_event *e, struct mu_report_event *out, char *note,
+                        size_t size)
+{
+    out->note = (struct mu_str){note, 0};
+    if (e->text != NULL) {
+        out->warning = true;
+        out->reason = MU_STR("FailedScheduling");
+        out->action = MU_STR("Scheduling");
+        out->note = (struct mu_str){e->text->data, e->text->len};
+        return;
+    }
+    if (e->by_name.len == 0) {
+        (void)snprintf(note, size, "Successfully assigned %.*s/%.*s to %.*s", MU_STR_ARGS(e->ns),
+                       MU_STR_ARGS(e->name), MU_STR_ARGS(e->node));
+        out->reason = MU_STR("Scheduled");
+        out->action = MU_STR("Binding");
+    } else {
+        bool lone = e->gang.len == 0;
+        (void)snprintf(note, size, "Preempted by %s %.*s%s%.*s on node %.*s", lone ? "pod" : "gang",
+                       MU_STR_ARGS(lone ? e->by_uid : e->by_ns), lone ? "" : "/",
+                       MU_STR_ARGS(e->gang), MU_STR_ARGS(e->node));
+        out->reason = MU_STR("Preempted");
+        out->action = MU_STR("Preempting");
+        out->related_ns = e->by_ns;
+        out->related_name = e->by_name;
+        out->related_uid = e->by_uid;
+    }
+    out->note = mu_str_of(note);
+}
+
 void mu_rep_event_send(struct mu_reporter *r, struct mu_rep_event *e, uint64_t now_ns,
                        struct mu_outbox *out)
 {
-    char note[4 * MU_NAME_BYTES_MAX];
+    char note[2 * MU_EVENT_NOTE_MAX]; /* of names, which are shorter; cut where it is written */
     bool patch = e->written > 0;
     struct mu_report_event event = {.controller = mu_str_of(r->controller),
                                     .instance = mu_str_of(r->instance),
@@ -168,18 +213,7 @@ void mu_rep_event_send(struct mu_reporter *r, struct mu_rep_event *e, uint64_t n
                                     .stamp_ns = e->stamp_ns,
                                     .count = patch || e->again ? e->count : 1,
                                     .last_ns = e->wall_ns};
-    if (e->text != NULL) {
-        event.warning = true;
-        event.reason = MU_STR("FailedScheduling");
-        event.action = MU_STR("Scheduling");
-        event.note = (struct mu_str){e->text->data, e->text->len};
-    } else {
-        (void)snprintf(note, sizeof note, "Successfully assigned %.*s/%.*s to %.*s",
-                       MU_STR_ARGS(e->ns), MU_STR_ARGS(e->name), MU_STR_ARGS(e->node));
-        event.reason = MU_STR("Scheduled");
-        event.action = MU_STR("Binding");
-        event.note = mu_str_of(note);
-    }
+    event_words(e, &event, note, sizeof note);
     struct mu_request request = {.method = patch ? MU_PATCH : MU_POST,
                                  .content = patch ? MU_MEDIA_STRATEGIC_PATCH : MU_MEDIA_PROTOBUF};
     mu_report_event_path(&request.path, &event, patch);

@@ -1,6 +1,7 @@
 #ifndef MU_INFORMER_REPORTER_PRIV_H
 #define MU_INFORMER_REPORTER_PRIV_H
-/* Shared by the reporter's two files: reporter.c (items, pods, sending), reporter_event.c. */
+/* Shared by the reporter's files: reporter.c (items, pods, sending), reporter_group.c,
+ * reporter_event.c. */
 #include "engine/base/clock.h"
 #include "engine/base/heap.h"
 #include "engine/base/index.h"
@@ -12,7 +13,7 @@
 #define MU_REP_BACKOFF_FIRST_NS MU_NS_PER_S
 #define MU_REP_BACKOFF_MAX_NS   (10 * MU_NS_PER_S)
 
-enum mu_rep_kind { MU_REP_POD, MU_REP_EVENT };
+enum mu_rep_kind { MU_REP_POD, MU_REP_EVENT }; /* POD: and groups */
 enum mu_rep_state { MU_REP_IDLE, MU_REP_READY, MU_REP_OPEN, MU_REP_ASLEEP };
 struct mu_rep_item {
     struct mu_link link; /* READY: its queue; an IDLE pod: the queue of those */
@@ -26,9 +27,10 @@ struct mu_rep_event {
     struct mu_rep_pod *owner;    /* whose repetitions it counts; NULL: none will come */
     struct mu_report_text *text; /* note of FailedScheduling; NULL: Scheduled, to `node` */
     struct mu_str ns, name, uid, node;
-    uint64_t stamp_ns; /* wall time of the first occurrence, unique */
-    uint64_t wall_ns;  /* wall time of the last one */
-    uint64_t last_ns;  /* of the last one, for the window */
+    struct mu_str by_ns, by_name, by_uid, gang; /* Preempted on `node`; else empty */
+    uint64_t stamp_ns;                          /* wall time of the first occurrence, unique */
+    uint64_t wall_ns;                           /* wall time of the last one */
+    uint64_t last_ns;                           /* of the last one, for the window */
     uint64_t written_ns;
     uint32_t count;
     uint32_t written; /* count that the server has; 0: not created */
@@ -38,9 +40,14 @@ struct mu_rep_event {
     char strings[];
 };
 
+/* A pod, or a group. */
+struct mu_rep_key {
+    struct mu_uid uid; /* group: its number in `lo` */
+    bool group;
+};
 struct mu_rep_pod {
     struct mu_rep_item item;
-    struct mu_uid uid;
+    struct mu_rep_key key;
     struct mu_report_text *wanted; /* NULL: nothing to tell */
     struct mu_rep_event *event;    /* FailedScheduling of the last MU_REP_WINDOW_NS */
     uint64_t sent;                 /* digest in the open request, or the last one */
@@ -51,6 +58,11 @@ struct mu_rep_pod {
     uint64_t idle_ns;              /* IDLE since */
     uint32_t slot;
     uint32_t level; /* conditions written in a row: how far back-off has grown */
+    /* Of a group: */
+    uint64_t report; /* what the open request says */
+    uint32_t shown;
+    bool moved; /* since it was sent */
+    bool main;  /* the request is for the object, not for its status */
 };
 
 struct mu_rep_slot {
@@ -81,7 +93,7 @@ struct mu_reporter {
     uint64_t timer_ties;
     struct mu_rep_slot *slots;
     uint32_t slot_count, slot_cap, slot_free;
-    struct mu_index *by_uid;
+    struct mu_index *by_key;
     struct mu_rep_flight *flights;
     uint32_t flight_free;
     uint32_t sequence;
@@ -90,7 +102,9 @@ struct mu_reporter {
     uint64_t sent_ns;     /* the last write */
     uint64_t paused_until_ns;
     uint32_t idle_pods;
-    uint32_t events_live; /* queued or in flight */
+    uint32_t events_live;           /* queued or in flight */
+    struct mu_report_text *nothing; /* a group's text that does not wait */
+    bool status_on_main;            /* this server's Volcano groups have no status of their own */
     struct mu_reporter_stats stats;
 };
 
@@ -114,6 +128,17 @@ void mu_rep_try_later(struct mu_reporter *r, struct mu_rep_item *item, uint64_t 
 /* Hand a request to the transport; takes the buffers. False: no memory, buffers freed. */
 bool mu_rep_item_send(struct mu_reporter *r, struct mu_rep_item *item, struct mu_request *built,
                       uint64_t now_ns, struct mu_outbox *out);
+
+/* A pod or group has nothing to tell for now. */
+void mu_rep_pod_idle(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now_ns);
+
+/* --- groups (reporter_group.c) ---------------------------------------------------------------- */
+
+void mu_rep_group_send(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t now_ns,
+                       struct mu_outbox *out);
+/* It was not found: true when it is to be sent again, to the object itself. */
+bool mu_rep_group_elsewhere(struct mu_reporter *r, struct mu_rep_pod *pod);
+void mu_rep_group_taken(struct mu_reporter *r, struct mu_rep_pod *pod);
 
 /* --- events (reporter_event.c) --------------------------------------------------------------- */
 

@@ -16,6 +16,46 @@ static bool next_event(struct rig *rig, struct rig_request *request)
     return false;
 }
 
+static void assert_preempted(struct rig *rig, const char *gang, const char *note)
+{
+    const struct mu_report_preempted preempted = {.victim = {.ns = MU_STR("default"),
+                                                             .name = MU_STR("p3"),
+                                                             .uid = MU_STR("uid-x"),
+                                                             .node = MU_STR("node-7")},
+                                                  .by_ns = MU_STR("other"),
+                                                  .by_name = MU_STR("big-0"),
+                                                  .by_uid = MU_STR("uid-y"),
+                                                  .gang = mu_str_of(gang)};
+    struct rig_request request;
+    mu_reporter_preempted(rig->reporter, &preempted, rig->now_ns);
+    rig_tick(rig);
+    assert_true(next_event(rig, &request));
+    assert_string_equal(request.path, EVENTS);
+    Kube__Event *event = rig_event(&request);
+    assert_string_equal(event->reason, "Preempted");
+    assert_string_equal(event->action, "Preempting");
+    assert_string_equal(event->type, "Normal");
+    assert_string_equal(event->note, note);
+    assert_string_equal(event->regarding->name, "p3");
+    assert_non_null(event->related);
+    assert_string_equal(event->related->kind, "Pod");
+    assert_string_equal(event->related->namespace_, "other");
+    assert_string_equal(event->related->name, "big-0");
+    assert_string_equal(event->related->uid, "uid-y");
+    kube__event__free_unpacked(event, NULL);
+    rig_answer(rig, request.token, 201, 0);
+}
+
+static void test_reporter_preempted__event__names_who_needs_the_room(void **state)
+{
+    struct rig *rig = rig_create(0, 0, 0);
+    (void)state;
+    assert_preempted(rig, "", "Preempted by pod uid-y on node node-7");
+    assert_preempted(rig, "big", "Preempted by gang other/big on node node-7");
+    assert_int_equal(rig_stats(rig).events, 2);
+    rig_destroy(rig);
+}
+
 /* Say that pod 0 waits, for another reason than before, and let it be written. */
 static void fail_again(struct rig *rig)
 {
@@ -369,6 +409,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_reporter_bound__event__is_as_kube_scheduler_writes_it),
+        cmocka_unit_test(test_reporter_preempted__event__names_who_needs_the_room),
         cmocka_unit_test(test_reporter_bound__same_instant__names_differ),
         cmocka_unit_test(test_reporter_event__long_note__is_cut_between_characters),
         cmocka_unit_test(test_reporter_create__long_words__are_cut_to_128),
