@@ -164,6 +164,10 @@ void mu_db_replica_destroy(struct mu_db *db, struct mu_snapshot *replica);
  * first step to the 0 the replica is the writer's. */
 int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t row_budget);
 
+/* Replicas show occupants from the next sync on although no pending gang could preempt any, or do no
+ * longer. For a small cluster: they are kept up while they are asked for. Cost: O(1). */
+void mu_db_occupants_ask(struct mu_db *db, bool asked);
+
 /* --- ledger: decided, not yet confirmed ---------------------------------------------------- */
 
 enum mu_ledger_state {

@@ -50,6 +50,7 @@ struct mu_occupancy {
     struct priority *priorities; /* ascending; each with some count above 0 */
     uint32_t priority_count, priority_cap;
     enum state state;
+    bool asked;             /* somebody wants to see them, whether or not any gang could preempt */
     bool wanted;            /* as of the last sync */
     uint32_t idle;          /* syncs since it was */
     struct mu_pages rows;   /* const struct mu_occupants * by row; not OFF */
@@ -142,12 +143,19 @@ static void pod_take_off(struct mu_occupancy *o, const struct mu_pod_rec *p)
 static bool is_wanted(const struct mu_occupancy *o)
 {
     uint32_t lowest = 0;
+    if (o->asked)
+        return true;
     while (lowest < o->priority_count && o->priorities[lowest].occupants == 0)
         lowest++;
     for (uint32_t highest = o->priority_count; highest > lowest + 1; highest--)
         if (o->priorities[highest - 1].gangs != 0)
             return true;
     return false;
+}
+
+void mu_db_occupants_ask(struct mu_db *db, bool asked)
+{
+    db->occupancy->asked = asked;
 }
 
 int mu_occupants_reserve(struct mu_db *db, int32_t priority)

@@ -95,12 +95,12 @@ static void test_place__gangs__all_or_nothing(void **state)
            "{'pod':'default/b','node':'n1','gang':'default/g'}],'evictions':[],'pending':[]}");
     places(NODE("n1", "") POD("a", GANG("2"), "") POD("b", GANG("2"), ""),
            "{'bindings':[],'evictions':[],'pending':["
-           "{'pod':'default/a','gang':'default/g','reason':'Unschedulable','message':'gang "
-           "default/g needs 2 members placed together; 1 fit, then 0/1 nodes are available: 1 "
-           "Insufficient cpu.'},"
-           "{'pod':'default/b','gang':'default/g','reason':'Unschedulable','message':'gang "
-           "default/g needs 2 members placed together; 1 fit, then 0/1 nodes are available: 1 "
-           "Insufficient cpu.'}]}");
+           "{'pod':'default/a','gang':'default/g','reason':'Unschedulable','message':'0/1 "
+           "nodes are available: 1 Insufficient cpu. gang default/g: 1 of 2 placed; the other one "
+           "needs cpu: 3 free on one node.'},"
+           "{'pod':'default/b','gang':'default/g','reason':'Unschedulable','message':'0/1 "
+           "nodes are available: 1 Insufficient cpu. gang default/g: 1 of 2 placed; the other one "
+           "needs cpu: 3 free on one node.'}]}");
     places(NODE("n1", "") POD("a", GANG("2"), ""),
            "{'bindings':[],'evictions':[],'pending':[{'pod':'default/a','gang':'default/g',"
            "'reason':'WaitingForGang','message':'gang default/g waits for 1 more of its 2 "

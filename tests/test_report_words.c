@@ -201,8 +201,9 @@ static void test_report_words__partly_bound_gang__needs_more(void **state)
         pod.object.node_name = i == 1 ? MU_STR("a") : MU_STR("");
         fixture_put(rig.db, &pod, 0);
     }
-    assert_told(&rig, "gang default/g needs 2 more members placed together; 0 fit: 0/1 nodes are "
-                      "available: 1 Insufficient cpu.");
+    assert_told(&rig,
+                "0/1 nodes are available: 1 Insufficient cpu. gang default/g: 1 of 3 placed; the "
+                "other 2 need cpu: 1 free on one node.");
     rig_destroy(&rig);
 }
 
@@ -228,8 +229,9 @@ static void test_report_words__too_few_slots__says_what_the_next_member_lacks(vo
     fixture_put_node(rig.db, "b", 1, 1);
     for (uint32_t i = 1; i <= 3; i++)
         put_member(&rig, i, 3, 1000, NULL, "");
-    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit, then 0/2 nodes are "
-                      "available: 2 Insufficient cpu.");
+    assert_told(&rig,
+                "0/2 nodes are available: 2 Insufficient cpu. gang default/g: 2 of 3 placed; the "
+                "other one needs cpu: 1 free on one node.");
     rig_destroy(&rig);
 }
 
@@ -242,8 +244,9 @@ static void test_report_words__rule_about_other_pods__judged_beside_members(void
     fixture_put_node(rig.db, "a", 1, 2);
     for (uint32_t i = 1; i <= 3; i++)
         put_member(&rig, i, 3, 1000, &port, "");
-    assert_told(&rig, "gang default/g needs 3 members placed together; 1 fit, then 0/1 nodes are "
-                      "available: 1 node(s) didn't have free ports for the requested pod ports.");
+    assert_told(&rig,
+                "0/1 nodes are available: 1 node(s) didn't have free ports for the requested pod "
+                "ports. gang default/g: 1 of 3 placed; no node takes another.");
     rig_destroy(&rig);
 }
 
@@ -255,8 +258,9 @@ static void test_report_words__unequal_members__names_the_one_that_does_not_fit(
     put_member(&rig, 1, 3, 1000, NULL, "");
     put_member(&rig, 2, 3, 9000, NULL, "");
     put_member(&rig, 3, 3, 1000, NULL, "");
-    assert_told(&rig, "gang default/g needs 3 members placed together; 2 fit, then 0/1 nodes are "
-                      "available for pod-2: 1 Insufficient cpu.");
+    assert_told(&rig,
+                "0/1 nodes are available for pod-2: 1 Insufficient cpu. gang default/g: 2 of 3 "
+                "placed; pod-2 needs cpu: 9 free on one node.");
     rig_destroy(&rig);
 }
 
@@ -270,8 +274,9 @@ static void test_report_words__subgroups__names_the_member_of_the_one_that_is_sh
     put_member(&rig, 2, 4, 2000, NULL, "a");
     put_member(&rig, 3, 4, 3000, NULL, "b");
     put_member(&rig, 4, 4, 1000, NULL, "b");
-    assert_told(&rig, "gang default/g needs 4 members placed together; 3 fit, then 0/1 nodes are "
-                      "available for pod-3: 1 Insufficient cpu.");
+    assert_told(&rig,
+                "0/1 nodes are available for pod-3: 1 Insufficient cpu. gang default/g: 3 of 4 "
+                "placed; pod-3 needs cpu: 3 free on one node.");
     rig_destroy(&rig);
 }
 
@@ -289,8 +294,9 @@ static void test_report_words__others_of_the_plan__have_their_room(void **state)
     fixture_put(rig.db, &pod, 0);
     put_member(&rig, 1, 2, 1000, NULL, "");
     put_member(&rig, 2, 2, 1000, NULL, "");
-    assert_told(&rig, "gang default/g needs 2 members placed together; 1 fit, then 0/2 nodes are "
-                      "available: 2 Insufficient cpu.");
+    assert_told(&rig,
+                "0/2 nodes are available: 2 Insufficient cpu. gang default/g: 1 of 2 placed; the "
+                "other one needs cpu: 1 free on one node.");
     rig_destroy(&rig);
 }
 
@@ -307,8 +313,8 @@ static void test_report_words__costly_gang__no_number(void **state)
     }
     for (uint32_t i = 1; i <= 3500; i++)
         put_member(&rig, i, 3500, 1000, &port, "");
-    assert_told(&rig, "gang default/g needs 3500 members placed together: 700/700 nodes are "
-                      "available for a member.");
+    assert_told(&rig, "700/700 nodes are available for a member. gang default/g needs 3500 members "
+                      "placed together.");
     rig_destroy(&rig);
 }
 
@@ -373,8 +379,9 @@ static void test_report_words__no_rack_is_enough__names_the_best(void **state)
     put_in_rack(&rig, "b", "r11", 4);
     put_in_rack(&rig, "c", "r12", 2);
     put_gang(&rig, "g", 1, 6, "example.com/rack");
-    assert_told(&rig, "gang default/g needs 6 members placed together in one example.com/rack; "
-                      "4 fit in r11, then 0/1 nodes are available: 1 Insufficient cpu.");
+    assert_told(&rig,
+                "0/1 nodes are available: 1 Insufficient cpu. gang default/g: 4 of 6 placed; the "
+                "other 2 need cpu: 1 free on one node in example.com/rack r11.");
     rig_destroy(&rig);
 }
 
@@ -384,8 +391,8 @@ static void test_report_words__nobody_has_the_label__none_fits(void **state)
     (void)state;
     put_in_rack(&rig, "a", "r10", 8);
     put_gang(&rig, "g", 1, 2, "example.com/block");
-    assert_told(&rig, "gang default/g needs 2 members placed together in one example.com/block: "
-                      "1/1 nodes are available for a member.");
+    assert_told(&rig, "1/1 nodes are available for a member. gang default/g needs 2 members placed "
+                      "together, all in one example.com/block.");
     rig_destroy(&rig);
 }
 
@@ -408,9 +415,132 @@ static void test_report_words__behind_others__names_them(void **state)
     running.object.node_name = MU_STR("a");
     fixture_put(rig.db, &running, 0);
     assert_nth_told(&rig, 1, 10 * MU_NS_PER_S,
-                    "gang default/small needs 2 members placed together: 1/1 nodes are available "
-                    "for a member. Nodes are kept for gang default/large, which has waited for "
+                    "1/1 nodes are available for a member. gang default/small needs 2 members "
+                    "placed together. Nodes are kept for gang default/large, which has waited for "
                     "long.");
+    rig_destroy(&rig);
+}
+
+/* --- from which priority on there would be room ----------------------------------------------- */
+
+/* Bound to a node, with this priority, of a gang of its own unless `gang` names one. */
+static void put_running(struct words_rig *rig, uint32_t number, const char *node, int32_t priority,
+                        const char *gang, uint32_t size)
+{
+    struct fixture_pod pod;
+    fixture_pod(&pod, number, 1);
+    if (gang[0] != '\0')
+        fixture_gang(&pod, gang, size);
+    pod.object.node_name = mu_str_of(node);
+    pod.object.phase = MU_POD_RUNNING;
+    pod.object.priority = priority;
+    fixture_put(rig->db, &pod, 0);
+}
+
+/* A gang of `size` of one cpu each is told this, on nodes of two cpus. */
+static void assert_priority_told(struct words_rig *rig, uint32_t size, const char *rack,
+                                 const char *expected)
+{
+    put_gang(rig, "g", 1, size, rack);
+    mu_db_occupants_ask(rig->db, true);
+    mu_report_words_preemption(rig->words, true, 0, 0);
+    assert_told(rig, expected);
+}
+
+static struct words_rig rig_of_nodes(uint32_t count)
+{
+    struct words_rig rig = rig_create();
+    for (uint32_t i = 0; i < count; i++) {
+        char name[2] = {(char)('a' + i), '\0'}, rack[4] = {'r', (char)('1' + i), '\0'};
+        put_in_rack(&rig, name, rack, 2);
+    }
+    return rig;
+}
+
+#define FULL "0/2 nodes are available: 2 Insufficient cpu. gang default/g: "
+
+static void test_report_words_priority__lowest_that_does(void **state)
+{
+    (void)state;
+    struct words_rig rig = rig_of_nodes(2);
+    put_running(&rig, 11, "a", 500, "", 0);
+    put_running(&rig, 12, "a", 100, "", 0);
+    put_running(&rig, 13, "b", 300, "", 0);
+    put_running(&rig, 14, "b", 900, "", 0);
+    assert_priority_told(&rig, 2, "",
+                         FULL "0 of 2 placed; the other 2 need cpu: 1 free on one node, or "
+                              "priority ≥ 301.");
+    rig_destroy(&rig);
+}
+
+/* The pod of priority 100 leaves only with its whole gang, which has a member of 700. */
+static void test_report_words_priority__whole_gangs_leave(void **state)
+{
+    (void)state;
+    struct words_rig rig = rig_of_nodes(2);
+    put_running(&rig, 11, "a", 100, "v", 2);
+    put_running(&rig, 12, "b", 700, "v", 2);
+    put_running(&rig, 13, "a", 800, "", 0);
+    put_running(&rig, 14, "b", 900, "", 0);
+    assert_priority_told(&rig, 1 + 1, "",
+                         FULL "0 of 2 placed; the other 2 need cpu: 1 free on one node, or "
+                              "priority ≥ 701.");
+    rig_destroy(&rig);
+}
+
+/* Nodes are full of pods of system priority: nothing that a user could give helps. */
+static void test_report_words_priority__beyond_a_users__not_said(void **state)
+{
+    (void)state;
+    struct words_rig rig = rig_of_nodes(2);
+    put_running(&rig, 11, "a", 2000001000, "", 0);
+    put_running(&rig, 12, "a", 2000001000, "", 0);
+    put_running(&rig, 13, "b", 2000001000, "", 0);
+    put_running(&rig, 14, "b", 5, "", 0);
+    assert_priority_told(&rig, 2, "",
+                         FULL "0 of 2 placed; the other 2 need cpu: 1 free on one node.");
+    rig_destroy(&rig);
+}
+
+/* In one rack: both in r1, or both in r2, whichever is cheaper. */
+static void test_report_words_priority__one_domain__the_cheapest(void **state)
+{
+    (void)state;
+    struct words_rig rig = rig_of_nodes(2);
+    put_running(&rig, 11, "a", 100, "", 0);
+    put_running(&rig, 12, "a", 800, "", 0);
+    put_running(&rig, 13, "b", 400, "", 0);
+    put_running(&rig, 14, "b", 500, "", 0);
+    assert_priority_told(&rig, 2, "example.com/rack",
+                         "0/2 nodes are available: 2 Insufficient cpu. gang default/g: 0 of 2 "
+                         "placed; the other 2 need cpu: 1 free on one node, all in one "
+                         "example.com/rack, or priority ≥ 501.");
+    rig_destroy(&rig);
+}
+
+/* Nobody preempts; or the gang never does; or the pods have not run for long enough. */
+static void test_report_words_priority__no_preemption__not_said(void **state)
+{
+    static const char expected[] = FULL "0 of 2 placed; the other 2 need cpu: 1 free on one node.";
+    (void)state;
+    struct words_rig rig = rig_of_nodes(2);
+    for (uint32_t i = 0; i < 4; i++)
+        put_running(&rig, 11 + i, i < 2 ? "a" : "b", 100, "", 0);
+    put_gang(&rig, "g", 1, 2, "");
+    mu_db_occupants_ask(rig.db, true);
+    assert_told(&rig, expected);
+    mu_report_words_preemption(rig.words, true, 60, 1000000);
+    assert_told(&rig, expected); /* not known to have run at all */
+    mu_report_words_preemption(rig.words, true, 0, 0);
+    assert_told(&rig, FULL "0 of 2 placed; the other 2 need cpu: 1 free on one node, or "
+                           "priority ≥ 101.");
+    struct fixture_pod pod;
+    fixture_pod(&pod, 2, 2);
+    fixture_gang(&pod, "g", 2);
+    pod.object.created_s = 1;
+    pod.object.never_preempts = true;
+    fixture_put(rig.db, &pod, 0);
+    assert_told(&rig, expected);
     rig_destroy(&rig);
 }
 
@@ -448,6 +578,11 @@ int main(void)
         cmocka_unit_test(test_report_words__nobody_has_the_label__none_fits),
         cmocka_unit_test(test_report_words__behind_others__names_them),
         cmocka_unit_test(test_report_words__rules__are_named),
+        cmocka_unit_test(test_report_words_priority__lowest_that_does),
+        cmocka_unit_test(test_report_words_priority__whole_gangs_leave),
+        cmocka_unit_test(test_report_words_priority__beyond_a_users__not_said),
+        cmocka_unit_test(test_report_words_priority__one_domain__the_cheapest),
+        cmocka_unit_test(test_report_words_priority__no_preemption__not_said),
         cmocka_unit_test(test_report_words__out_of_memory__no_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

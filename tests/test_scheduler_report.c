@@ -153,8 +153,8 @@ static void test_scheduler_report__gangs__tell_their_story(void **state)
         char name[16];
         (void)snprintf(name, sizeof name, "big-%d", i);
         assert_condition(&r, name, "Unschedulable",
-                         "gang default/big needs 3 members placed together; 2 fit, then 0/2 nodes "
-                         "are available: 2 Insufficient cpu.");
+                         "0/2 nodes are available: 2 Insufficient cpu. gang default/big: 2 of 3 "
+                         "placed; the other one needs cpu: 1 free on one node.");
     }
     assert_condition(&r, "half-0", "Unschedulable",
                      "gang default/half waits for 1 member(s) with scheduling gates");

@@ -155,6 +155,7 @@ static int forget(struct mu_feed *feed, const struct mu_object_meta *meta, uint6
 static void pod_stored(struct mu_scheduler *s, const struct mu_pod_object *pod)
 {
     struct mu_uid uid;
+    mu_group_status_pod(s, pod);
     if (s->bind_open == 0 && pod->unbuilt == 0)
         return;
     if (mu_db_uid_parse(s->db, pod->uid, &uid) != 0)

@@ -11,6 +11,10 @@
  *                 or, numbers only, when NUMBERS_NS have passed since it was told
  *   then          looked at again after LOOK_NS at the earliest
  *
+ * A gang whose victims are leaving is in no plan; it is looked at in the same way, and told once for
+ * whom it waits. Its pods are written to only after FIRST_NS, so that a bind which follows at once is
+ * not overtaken by that write.
+ *
  * A look needs a plan, so a session is asked for at its time, but only when there is something to
  * tell then or the cluster has changed since the last look. A cluster at rest therefore falls
  * silent. A gang that is planned starts from the beginning when it waits again.
@@ -20,6 +24,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "tools/scheduler/report_priority.h"
 #include "tools/scheduler/report_words.h"
 #include "tools/scheduler/scheduler_priv.h"
 
@@ -31,15 +36,23 @@
 #define FULL_NS       (5 * MU_NS_PER_S)    /* the reporter has no room */
 #define PODS_PER_CALL 4096u
 
+#define STORY_LEAVING UINT8_MAX /* beside enum mu_wait_kind */
+
 /* --- the reporter's questions ---------------------------------------------------------------- */
+
+/* A write to the pod is under way, or about to be. */
+static bool binds(const struct mu_scheduler *s, struct mu_uid uid)
+{
+    enum mu_ledger_state state = mu_db_ledger_state(s->db, uid, NULL);
+    return state != MU_LEDGER_NONE && state != MU_LEDGER_WAITING;
+}
 
 static bool subject(void *context, struct mu_uid uid, struct mu_report_subject *out)
 {
     const struct mu_scheduler *s = context;
     struct mu_pod_view pod;
     if (!mu_db_pod_find(s->db, uid, &pod) || !pod.ours || pod.node.v != MU_NONE || pod.terminal ||
-        pod.terminating || pod.gated || pod.version == 0 ||
-        mu_db_ledger_state(s->db, uid, NULL) != MU_LEDGER_NONE)
+        pod.terminating || pod.gated || pod.version == 0 || binds(s, uid))
         return false;
     out->ns = pod.ns;
     out->name = pod.name;
@@ -66,6 +79,8 @@ int mu_report_init(struct mu_scheduler *s)
                                         .token_base = MU_TOKENS_REPORTER,
                                         .subject = subject,
                                         .written = written,
+                                        .group = mu_group_status_subject,
+                                        .group_written = mu_group_status_written,
                                         .context = s};
     s->reporter = mu_reporter_create(&config, &s->random);
     s->words = mu_report_words_create(s->config.profile);
@@ -89,6 +104,26 @@ void mu_report_bound_pod(struct mu_scheduler *s, struct mu_uid uid, struct mu_st
     struct mu_report_bound bound = {
         .ns = pod.ns, .name = pod.name, .uid = {text, len}, .node = node};
     mu_reporter_bound(s->reporter, &bound, s->now_ns);
+    mu_group_status_told(s, pod.gang, NULL);
+}
+
+void mu_report_preempted(struct mu_scheduler *s, const struct mu_pod_view *victim,
+                         const struct mu_plan_gang *gang)
+{
+    struct mu_pod_view by;
+    char uid[MU_UID_BYTES_MAX + 1], by_uid[MU_UID_BYTES_MAX + 1];
+    if (s->reporter == NULL || !mu_db_pod_find(s->db, gang->binds[0].uid, &by))
+        return;
+    const struct mu_report_preempted preempted = {
+        .victim = {.ns = victim->ns,
+                   .name = victim->name,
+                   .uid = {uid, mu_db_uid_text(s->db, victim->uid, uid)},
+                   .node = mu_db_node_name(s->db, victim->node)},
+        .by_ns = by.ns,
+        .by_name = by.name,
+        .by_uid = {by_uid, mu_db_uid_text(s->db, by.uid, by_uid)},
+        .gang = gang->size > 1 ? mu_db_gang_name(s->db, gang->gang) : MU_STR("")};
+    mu_reporter_preempted(s->reporter, &preempted, s->now_ns);
 }
 
 /* --- stories --------------------------------------------------------------------------------- */
@@ -135,28 +170,43 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
     *full = hash;
 }
 
+/* Whom one telling is about. */
+struct telling {
+    struct mu_gang_ix gang;
+    const struct mu_plan_wait *wait;      /* what the plan says; NULL: */
+    const struct mu_evict_group *leaving; /* its victims are leaving */
+};
+
+static struct mu_report_text *text_of(struct mu_scheduler *s, const struct telling *t)
+{
+    return t->wait != NULL ? mu_report_words_gang(s->words, s->db, t->wait)
+                           : mu_report_words_leaving(s->db, &t->leaving->plan);
+}
+
 /* Hand the gang's story to the reporter, pod by pod. Errors: MU_ENOMEM, MU_ELIMIT: some pods were
  * not told, tell it again. */
-static int tell(struct mu_scheduler *s, const struct mu_plan_wait *wait, uint32_t *told)
+static int tell(struct mu_scheduler *s, const struct telling *t, uint32_t *told)
 {
     struct mu_pod_ix ix = {MU_NONE};
     struct mu_report_text *gang = NULL;
     int rc = 0;
-    while (rc == 0 && mu_db_gang_member(s->db, wait->gang, &ix)) {
+    while (rc == 0 && mu_db_gang_member(s->db, t->gang, &ix)) {
         struct mu_pod_view pod;
         if (!mu_db_pod_get(s->db, ix, &pod) || pod.node.v != MU_NONE || pod.gated ||
-            mu_db_ledger_state(s->db, pod.uid, NULL) != MU_LEDGER_NONE)
+            binds(s, pod.uid))
             continue;
         struct mu_report_text *own = NULL;
         if (pod.unbuilt != 0)
             own = mu_report_words_pod(pod.unbuilt);
         else if (gang == NULL)
-            gang = mu_report_words_gang(s->words, s->db, wait);
+            gang = text_of(s, t);
         struct mu_report_text *text = pod.unbuilt != 0 ? own : gang;
         rc = text == NULL ? MU_ENOMEM : mu_reporter_pending(s->reporter, pod.uid, text, s->now_ns);
         mu_report_text_unref(own);
         ++*told;
     }
+    if (rc == 0 && gang != NULL)
+        mu_group_status_told(s, t->gang, gang);
     mu_report_text_unref(gang);
     return rc;
 }
@@ -197,7 +247,7 @@ static uint64_t story_look(struct mu_scheduler *s, const struct mu_snapshot *sna
         return s->now_ns + 1;
     if (mu_reporter_room(s->reporter) < row->member_count)
         return s->now_ns + FULL_NS;
-    int rc = tell(s, wait, &told);
+    int rc = tell(s, &(struct telling){.gang = wait->gang, .wait = wait}, &told);
     left->pods -= told < left->pods ? told : left->pods;
     if (rc != 0)
         return s->now_ns + LOOK_NS;
@@ -231,10 +281,63 @@ static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *sna
     return story->due_ns;
 }
 
+/* Of a gang whose victims are leaving; returns as story_step(). */
+static uint64_t leaving_step(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                             const struct mu_evict_group *group, struct allowance *left)
+{
+    const struct mu_gang_ix gang = group->plan.gang;
+    struct mu_story *story = &s->stories[gang.v];
+    uint32_t told = 0;
+    if (story->look_ns == 0 || story->generation != group->plan.gang_generation ||
+        story->kind != STORY_LEAVING) {
+        uint64_t first_ns = rounded(s->now_ns + FIRST_NS);
+        *story = (struct mu_story){.look_ns = first_ns,
+                                   .due_ns = first_ns,
+                                   .generation = group->plan.gang_generation,
+                                   .kind = STORY_LEAVING};
+    }
+    if (story->told_ns != 0)
+        return UINT64_MAX;
+    if (s->now_ns < story->look_ns)
+        return story->look_ns;
+    bool room = mu_reporter_room(s->reporter) >= snapshot->gangs[gang.v].member_count;
+    if (!room || left->pods == 0 ||
+        tell(s, &(struct telling){.gang = gang, .leaving = group}, &told) != 0) {
+        story->look_ns = rounded(s->now_ns + LOOK_NS);
+        return story->look_ns;
+    }
+    left->pods -= told < left->pods ? told : left->pods;
+    story->told_ns = s->now_ns;
+    return UINT64_MAX;
+}
+
+static void tell_leaving(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
+                         struct allowance *left)
+{
+    for (uint32_t i = 0; s->evict_count > 0 && i < s->evict_cap; i++) {
+        const struct mu_evict_group *group = s->evict_groups[i];
+        if (group == NULL || group->phase == MU_EVICT_OVER ||
+            group->plan.gang.v >= snapshot->gang_rows ||
+            snapshot->gangs[group->plan.gang.v].generation != group->plan.gang_generation)
+            continue;
+        uint64_t at_ns = leaving_step(s, snapshot, group, left);
+        if (at_ns < s->wake_ns)
+            s->wake_ns = at_ns;
+    }
+}
+
+/* True when the gang's story, if it is told, may name a priority. */
+static bool wants_occupants(const struct mu_plan_wait *wait)
+{
+    return wait->class_ix.v != MU_NONE && wait->need > wait->have && wait->need > 1;
+}
+
 void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
                     const struct mu_plan *plan)
 {
     struct allowance left = {PODS_PER_CALL};
+    struct mu_db_counts counts;
+    bool ask = false;
     if (s->reporter == NULL || s->draining)
         return;
     if (stories_reserve(s, snapshot->gang_rows) != 0)
@@ -246,6 +349,10 @@ void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
         uint64_t at_ns = story_step(s, snapshot, &plan->waits[i], &left);
         if (at_ns < s->wake_ns)
             s->wake_ns = at_ns;
+        ask = ask || (at_ns != UINT64_MAX && wants_occupants(&plan->waits[i]));
     }
+    tell_leaving(s, snapshot, &left);
     mu_report_words_end(s->words);
+    mu_db_counts(s->db, &counts);
+    mu_db_occupants_ask(s->db, ask && counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
 }

@@ -15,13 +15,17 @@
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
+#include "tools/scheduler/report_priority.h"
 
 #define CLASSES_KEPT  256u       /* a power of two; another class takes the place */
 #define ROWS_PER_PLAN (1u << 20) /* about a millisecond */
 #define ARENA_BYTES   (64u << 20)
+/* What a priority that would do may be looked for with. */
+#define PRIORITY_ROWS_MAX (1u << 19)
 /* A gang's members are placed to be told about as long as that looks at no more rows than this. */
 #define REACH_ROWS_MAX (1u << 21)
 #define TAINTS_NAMED   8u /* more are counted together */
+#define NODES_NAMED    4u /* of those with victims */
 #define REASONS_MAX    (MU_VERDICT_KINDS + MU_RESOURCES_MAX + TAINTS_NAMED + 1)
 
 /* What is told about nodes. */
@@ -36,6 +40,7 @@ struct reach_words {
     uint32_t member;         /* of the block: that next one */
     struct mu_symbol domain; /* struct mu_place_reach */
     struct node_words nodes;
+    uint64_t lacking; /* bit per resource that some node has too little of for it */
 };
 /* What is told about one class in one plan. */
 struct class_words {
@@ -55,6 +60,9 @@ struct mu_report_words {
     struct mu_snapshot *snapshot;
     const struct mu_plan *plan;
     struct mu_place *place; /* with what the plan has placed; NULL: not needed yet */
+    bool preempts;
+    struct mu_report_priority priority;
+    bool plan_evicts; /* whose victims are on their nodes still */
     struct class_words classes[CLASSES_KEPT];
 };
 
@@ -83,11 +91,20 @@ struct mu_report_words *mu_report_words_create(const struct mu_profile *profile)
     return w;
 }
 
+void mu_report_words_preemption(struct mu_report_words *w, bool preempts, uint32_t min_run_s,
+                                uint32_t now_s)
+{
+    w->preempts = preempts;
+    w->priority.min_run_s = min_run_s;
+    w->priority.now_s = now_s;
+}
+
 void mu_report_words_destroy(struct mu_report_words *w)
 {
     if (w == NULL)
         return;
     mu_report_words_end(w);
+    mu_report_priority_fini(&w->priority);
     mu_arena_destroy(w->arena);
     mu_mem_free(w);
 }
@@ -96,9 +113,13 @@ void mu_report_words_begin(struct mu_report_words *w, struct mu_snapshot *snapsh
                            const struct mu_plan *plan)
 {
     MU_ASSERT(w->place == NULL);
+    mu_report_priority_begin(&w->priority);
     w->rows = 0;
     w->snapshot = snapshot;
     w->plan = plan;
+    w->plan_evicts = false;
+    for (uint32_t i = 0; i < plan->gang_count; i++)
+        w->plan_evicts = w->plan_evicts || plan->gangs[i].evict_count > 0;
 }
 
 /* Give the snapshot back. */
@@ -392,6 +413,8 @@ static int reach_find(struct mu_report_words *w, const struct mu_plan_wait *wait
     out->placed = reach.placed;
     out->member = reach.member;
     out->domain = reach.domain;
+    for (uint32_t i = 0; i < w->snapshot->resource_count; i++)
+        out->lacking |= (uint64_t)(reach.refusals.by_resource[i] > 0) << i;
     return nodes_describe(w, gang->block->members[reach.member].class_ix, reach.refusals.by_verdict,
                           reach.refusals.by_reason, reach.refusals.by_resource, &out->nodes);
 }
@@ -418,6 +441,12 @@ static int reach_get(struct mu_report_words *w, const struct mu_plan_wait *wait,
 }
 
 /* --- sentences ------------------------------------------------------------------------------- */
+
+static void put_gang(struct mu_buf *out, const struct mu_db *db, struct mu_gang_ix gang)
+{
+    (void)mu_buf_printf(out, "gang %.*s/%.*s", MU_STR_ARGS(mu_db_gang_ns(db, gang)),
+                        MU_STR_ARGS(mu_db_gang_name(db, gang)));
+}
 
 /* whom: a pod, or empty. */
 static void put_nodes(struct mu_buf *out, const struct node_words *words, struct mu_str whom)
@@ -462,33 +491,126 @@ static struct mu_str member_name(struct mu_db *db, const struct mu_gang_member *
     return there ? pod.name : MU_STR("");
 }
 
-/* A gang without room. Errors: MU_ENOMEM. */
+/* "cpu: 500m", "memory: 2Gi", "nvidia.com/gpu: 8": as people write them. */
+static void put_amount(struct mu_buf *out, const struct mu_snapshot *snapshot,
+                       const struct mu_demand *demand)
+{
+    static const char *const units[] = {"", "Ki", "Mi", "Gi"};
+    const struct mu_resources *names =
+        mu_model_resources((struct mu_model *)(uintptr_t)snapshot->model); /* to read names */
+    const bool bytes =
+        demand->resource.v == MU_RES_MEMORY || demand->resource.v == MU_RES_EPHEMERAL;
+    int64_t value = demand->amount;
+    size_t unit = 0;
+    for (; bytes && unit < 3 && value != 0 && value % 1024 == 0; unit++)
+        value /= 1024;
+    const char *suffix = units[unit];
+    if (demand->resource.v == MU_RES_CPU && value % 1000 == 0)
+        value /= 1000;
+    else if (demand->resource.v == MU_RES_CPU)
+        suffix = "m";
+    (void)mu_buf_printf(out, "%.*s: %" PRId64 "%s",
+                        MU_STR_ARGS(mu_resource_name(names, demand->resource)), value, suffix);
+}
+
+/* From which priority on it would have room, in a sentence that goes on. */
+static int put_priority(struct mu_report_words *w, struct mu_buf *out,
+                        const struct mu_plan_wait *wait)
+{
+    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
+    int32_t priority = INT32_MIN;
+    uint64_t cost = reach_cost(w->snapshot, row->block);
+    const struct mu_gang_member *first = &row->block->members[0];
+    if (!w->preempts || w->snapshot->occupants == NULL || (row->flags & MU_GANG_NEVER) != 0 ||
+        w->plan_evicts || !is_uniform(row->block) ||
+        mu_terms_concern(w->snapshot, first->class_ix, first->kin))
+        return 0;
+    int error = place_open(w);
+    if (error == 0)
+        error = mu_report_priority_find(&w->priority, w->place, w->snapshot, wait->gang, wait->need,
+                                        cost, PRIORITY_ROWS_MAX, &w->rows, &priority);
+    if (priority != INT32_MIN)
+        (void)mu_buf_printf(out, ", or priority ≥ %" PRId32, priority);
+    return error;
+}
+
+/* Where the gang was looked at, or has to be, if not anywhere. */
+static void put_domain(struct mu_buf *out, const struct mu_symtab *names,
+                       const struct mu_gang_row *row, struct mu_str value)
+{
+    if ((row->flags & MU_GANG_PACK_REQUIRED) == 0)
+        return;
+    struct mu_str key = mu_symbol_str(names, row->pack_key);
+    (void)mu_buf_printf(out, "%s %.*s%s%.*s", value.len > 0 ? " in" : ", all in one",
+                        MU_STR_ARGS(key), value.len > 0 ? " " : "", MU_STR_ARGS(value));
+}
+
+/* "12 of 16 placed; the other 4 need nvidia.com/gpu: 8 free on one node, or priority ≥ 1000." */
+static int put_story(struct mu_report_words *w, struct mu_buf *out, struct mu_db *db,
+                     const struct mu_plan_wait *wait, const struct reach_words *reach)
+{
+    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
+    const struct mu_symtab *names = mu_model_names(w->snapshot->model);
+    const struct mu_gang_member *next = &row->block->members[reach->member];
+    const struct mu_class *c = mu_model_get_class(w->snapshot->model, next->class_ix);
+    const uint32_t placed = wait->have + reach->placed;
+    const uint32_t others = wait->need - placed;
+    const struct mu_str domain =
+        reach->domain.v != 0 ? mu_symbol_str(names, reach->domain) : MU_STR("");
+    const char *comma = "";
+    (void)mu_buf_printf(out, ": %" PRIu32 " of %" PRIu32 " placed", placed, wait->need);
+    if (reach->lacking == 0) {
+        put_domain(out, names, row, domain);
+        (void)mu_buf_printf(out, "; no node takes %s", others == 1 ? "the other one" : "another");
+    } else {
+        struct mu_str name = is_uniform(row->block) ? MU_STR("") : member_name(db, next);
+        if (name.len > 0)
+            (void)mu_buf_printf(out, "; %.*s needs ", MU_STR_ARGS(name));
+        else if (others == 1)
+            (void)mu_buf_append_text(out, "; the other one needs ");
+        else
+            (void)mu_buf_printf(out, "; the other %" PRIu32 " need ", others);
+        for (uint32_t i = 0; i < c->demand_count; i++) {
+            if ((reach->lacking >> c->demands[i].resource.v & 1) == 0)
+                continue;
+            (void)mu_buf_append_text(out, comma);
+            put_amount(out, w->snapshot, &c->demands[i]);
+            comma = ", ";
+        }
+        (void)mu_buf_append_text(out, " free on one node");
+        put_domain(out, names, row, domain);
+    }
+    int error = put_priority(w, out, wait);
+    (void)mu_buf_append_text(out, ".");
+    return error;
+}
+
+/* A gang without room: what kube-scheduler would say of its next member, then its story. Errors:
+ * MU_ENOMEM. */
 static int put_no_fit(struct mu_report_words *w, struct mu_buf *out, struct mu_db *db,
                       const struct mu_plan_wait *wait, struct class_words *words)
 {
-    const struct mu_gang_block *block = w->snapshot->gangs[wait->gang.v].block;
-    uint32_t need = wait->need - wait->have;
+    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
+    const struct mu_symtab *names = mu_model_names(w->snapshot->model);
     struct reach_words reach;
     int error = reach_get(w, wait, words, &reach);
     if (error != 0)
         return error;
-    const struct mu_gang_row *row = &w->snapshot->gangs[wait->gang.v];
-    const struct mu_symtab *names = mu_model_names(w->snapshot->model);
-    (void)mu_buf_printf(out, " needs %" PRIu32 " %smembers placed together", need,
-                        wait->have > 0 ? "more " : "");
-    if ((row->flags & MU_GANG_PACK_REQUIRED) != 0)
-        (void)mu_buf_printf(out, " in one %.*s", MU_STR_ARGS(mu_symbol_str(names, row->pack_key)));
-    if (!reach.told || reach.placed >= need) {
-        (void)mu_buf_append_text(out, ": ");
+    bool told = reach.told && wait->have + reach.placed < wait->need;
+    const bool uniform = is_uniform(row->block);
+    if (told)
+        put_nodes(out, &reach.nodes,
+                  uniform ? MU_STR("") : member_name(db, &row->block->members[reach.member]));
+    else
         put_nodes(out, &words->nodes, words->nodes.fits > 0 ? MU_STR("a member") : MU_STR(""));
-        return 0;
-    }
-    struct mu_str domain = reach.domain.v != 0 ? mu_symbol_str(names, reach.domain) : MU_STR("");
-    (void)mu_buf_printf(out, "; %" PRIu32 " fit%s%.*s%s", reach.placed,
-                        domain.len > 0 ? " in " : "", MU_STR_ARGS(domain),
-                        reach.placed > 0 ? ", then " : ": ");
-    put_nodes(out, &reach.nodes,
-              is_uniform(block) ? MU_STR("") : member_name(db, &block->members[reach.member]));
+    (void)mu_buf_append_text(out, words->nodes.total == 0 ? ". " : " ");
+    put_gang(out, db, wait->gang);
+    if (told)
+        return put_story(w, out, db, wait, &reach);
+    (void)mu_buf_printf(out, " needs %" PRIu32 " %smembers placed together",
+                        wait->need - wait->have, wait->have > 0 ? "more " : "");
+    put_domain(out, names, row, MU_STR(""));
+    (void)mu_buf_append_text(out, ".");
     return 0;
 }
 
@@ -577,12 +699,12 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
         if (lone)
             return mu_report_text_ref(words->lone);
     }
-    (void)mu_buf_printf(&out, "gang %.*s/%.*s", MU_STR_ARGS(mu_db_gang_ns(db, wait->gang)),
-                        MU_STR_ARGS(mu_db_gang_name(db, wait->gang)));
-    if (words == NULL)
+    if (words == NULL) {
+        put_gang(&out, db, wait->gang);
         put_wait(&out, db, wait, row);
-    else if (put_no_fit(w, &out, db, wait, words) != 0)
+    } else if (put_no_fit(w, &out, db, wait, words) != 0) {
         out.failed = MU_ENOMEM;
+    }
     if (words != NULL && wait->kind == MU_WAIT_UNDECIDED)
         (void)mu_buf_append_text(&out, " Whether another layout would fit is not decided.");
     if (words != NULL && wait->behind.v != MU_NONE)
@@ -590,6 +712,49 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
     return text_of(&out, words == NULL && wait->kind == MU_WAIT_UNDECIDED
                              ? MU_REPORT_SCHEDULER_ERROR
                              : MU_REPORT_UNSCHEDULABLE);
+}
+
+/* The nodes of the victims, some of them by name. They come unit by unit, so that those of one node
+ * need not stand together. */
+static void put_nodes_of(struct mu_buf *out, const struct mu_db *db,
+                         const struct mu_plan_gang *gang)
+{
+    struct mu_node_ix named[NODES_NAMED];
+    uint32_t count = 0;
+    bool more = false;
+    for (uint32_t e = 0; e < gang->evict_count && !more; e++) {
+        uint32_t i = 0;
+        while (i < count && named[i].v != gang->evicts[e].node.v)
+            i++;
+        more = i == NODES_NAMED;
+        if (i < count || more)
+            continue;
+        (void)mu_buf_printf(out, "%s%.*s", count == 0 ? "" : ", ",
+                            MU_STR_ARGS(mu_db_node_name(db, gang->evicts[e].node)));
+        named[count++] = gang->evicts[e].node;
+    }
+    if (more)
+        (void)mu_buf_append_text(out, " and other nodes");
+}
+
+struct mu_report_text *mu_report_words_leaving(struct mu_db *db, const struct mu_plan_gang *gang)
+{
+    struct mu_buf out = {.max = 0};
+    uint32_t victims = 0;
+    for (uint32_t e = 0; e < gang->evict_count; e++)
+        victims += (gang->evicts[e].flags & MU_EVICT_LEAVING) == 0;
+    if (gang->size > 1) {
+        put_gang(&out, db, gang->gang);
+        (void)mu_buf_append_text(&out, ": ");
+    }
+    if (victims > 0)
+        (void)mu_buf_printf(&out, "preempting %" PRIu32 " pod%s of lower priority on ", victims,
+                            victims == 1 ? "" : "s");
+    else
+        (void)mu_buf_append_text(&out, "waiting for pods to leave ");
+    put_nodes_of(&out, db, gang);
+    (void)mu_buf_append_text(&out, ".");
+    return text_of(&out, MU_REPORT_UNSCHEDULABLE);
 }
 
 struct mu_report_text *mu_report_words_pod(uint32_t rules)

@@ -14,6 +14,10 @@ struct mu_report_words; /* opaque */
 /* `profile` is the sessions', borrowed for its life; NULL: default. Errors: NULL (memory). */
 struct mu_report_words *mu_report_words_create(const struct mu_profile *profile);
 void mu_report_words_destroy(struct mu_report_words *words);
+/* Between plans: whether sessions preempt, and not whom that has run for less than min_run_s at
+ * now_s, Unix seconds. Before the first call nothing is said of priorities. */
+void mu_report_words_preemption(struct mu_report_words *words, bool preempts, uint32_t min_run_s,
+                                uint32_t now_s);
 /* The waits of a plan, made over this very snapshot, are about to be told. Both are borrowed, and
  * nobody else looks at the snapshot, until `end`, which lets go of what the texts shared and leaves
  * the snapshot as it was. */
@@ -28,6 +32,9 @@ bool mu_report_words_ready(const struct mu_report_words *words);
  * costs, within a bound, once for gangs of one class. */
 struct mu_report_text *mu_report_words_gang(struct mu_report_words *words, struct mu_db *db,
                                             const struct mu_plan_wait *wait);
+/* What a gang waits for that has been given room: that its victims leave. Errors: NULL. Cost:
+ * O(victims). */
+struct mu_report_text *mu_report_words_leaving(struct mu_db *db, const struct mu_plan_gang *gang);
 /* Why a pod is held back by itself: a set of enum mu_rule. Errors: NULL. */
 struct mu_report_text *mu_report_words_pod(uint32_t rules);
 

@@ -246,5 +246,20 @@ void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
                     const struct mu_plan *plan);
 /* A bind was confirmed. */
 void mu_report_bound_pod(struct mu_scheduler *s, struct mu_uid uid, struct mu_str node);
+/* A victim is being deleted for that gang, whose binds name its pods. */
+void mu_report_preempted(struct mu_scheduler *s, const struct mu_pod_view *victim,
+                         const struct mu_plan_gang *gang);
+
+/* group_status.c. The reporter's questions. */
+bool mu_group_status_subject(void *context, uint32_t group, struct mu_report_group *out);
+void mu_group_status_written(void *context, uint32_t group, uint64_t report, uint32_t shown);
+/* The gang waits for this; NULL: something else about it has moved. Cost: O(1). */
+void mu_group_status_told(struct mu_scheduler *s, struct mu_gang_ix gang,
+                          struct mu_report_text *text);
+/* A group object has arrived in the DB. Cost: O(1). */
+void mu_group_status_seen(struct mu_scheduler *s, enum mu_gang_source source, struct mu_str ns,
+                          struct mu_str name);
+/* A pod has. */
+void mu_group_status_pod(struct mu_scheduler *s, const struct mu_pod_object *pod);
 
 #endif
