@@ -422,7 +422,7 @@ static void apply_object(const struct mu_db *db, struct mu_gang_rec *g)
 static void settle_row(struct mu_gang_rec *g, const struct mu_gang_terms *terms)
 {
     struct mu_gang_row *row = &g->row;
-    row->flags |= g->split || terms->subgroup_count > 0 ? MU_GANG_PARTS : 0;
+    row->flags |= g->split ? MU_GANG_PARTS : 0;
     /* With nobody left of those that a size was frozen for, a new generation begins; with fewer
      * left than that, nobody waits for those that have ended. */
     uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;

@@ -18,8 +18,11 @@ void mu_device_init(struct mu_device_row *row, uint32_t count, uint32_t resource
 struct mu_device_ask mu_device_ask(const struct mu_device_row *row, uint32_t share,
                                    const struct mu_class *class_)
 {
-    uint64_t wanted = UINT64_C(1) << share | UINT64_C(1) << row->resource;
-    if (row->count == 0 || (class_->resource_mask & wanted) == 0)
+    if (row->count == 0)
+        return (struct mu_device_ask){0, 0};
+    uint64_t wanted = UINT64_C(1) << row->resource;
+    wanted |= share != MU_NONE ? UINT64_C(1) << share : 0;
+    if ((class_->resource_mask & wanted) == 0)
         return (struct mu_device_ask){0, 0};
     int64_t millis = 0, whole = 0;
     for (uint32_t d = 0; d < class_->demand_count; d++) {

@@ -57,7 +57,7 @@ struct mu_device_ask {
 
 /* A row of `count` devices, all free. */
 void mu_device_init(struct mu_device_row *row, uint32_t count, uint32_t resource, bool whole);
-/* What a class asks of this row. `share`: number of MU_GPU_SHARE_RESOURCE. */
+/* What a class asks of this row. `share`: number of MU_GPU_SHARE_RESOURCE, or MU_NONE. */
 struct mu_device_ask mu_device_ask(const struct mu_device_row *row, uint32_t share,
                                    const struct mu_class *class_);
 /* True when `devices` can be an answer: as many as asked for (all, where it asks for more), and

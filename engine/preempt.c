@@ -162,7 +162,9 @@ static bool memo_recall(const struct mu_preempt *p, const struct mu_preempt_gang
     if (gang->ask->gang.v >= p->memo_cap)
         return false;
     const struct mu_preempt_memo *memo = &p->memos[gang->ask->gang.v];
-    bool same = memo->none && memo->generation == gang->row->generation &&
+    if (!memo->none)
+        return false;
+    bool same = memo->generation == gang->row->generation &&
                 memo->revision == gang->row->revision &&
                 memo->static_generation == s->static_generation &&
                 memo->term_generation == s->term_generation &&

@@ -714,6 +714,7 @@ static struct expected expect(const struct twin *t, uint32_t key, uint32_t pod, 
     e.flags |= e.size != 0 ? MU_GANG_SETTLED : 0;
     e.flags |= e.placed < e.members ? MU_GANG_PENDING : 0;
     e.flags |= e.placed != 0 && e.placed < e.size ? MU_GANG_SHORT : 0;
+    e.flags |= e.split ? MU_GANG_PARTS : 0;
     return e;
 }
 

@@ -25,13 +25,15 @@
 #define H(name)      POD(name, "", HIGH)
 #define RUN(n, node) POD(n, "", LOW ON(node))
 
-/* How many pods of each list have a name that begins so; evictions by the victim's. */
+/* How many pods of a list have a name that begins so; evictions by the victim's. */
 static size_t count(const json_t *list, const char *begin)
 {
     size_t found = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *pod = json_string_value(json_object_get(json_array_get(list, i), "pod"));
-        found += strncmp(pod + strlen("default/"), begin, strlen(begin)) == 0;
+        const char *name = strchr(pod, '/');
+        assert_non_null(name);
+        found += strncmp(name + 1, begin, strlen(begin)) == 0;
     }
     return found;
 }
