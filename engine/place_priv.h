@@ -112,10 +112,11 @@ struct mu_place_reasons_of {
     struct mu_refusals refusals;
 };
 
-/* A pod of a run, while its place among the others is being found: at which key it went where. */
+/* What is sorted when many pods are placed at once: by the smaller number. A step is one pod on its
+ * way to a row: how far its score is below the best of them, and the row. */
 struct mu_place_step {
-    uint64_t below; /* how far below the best of them */
-    uint32_t row;
+    uint32_t by;
+    uint32_t at;
 };
 
 /* What placing many pods of one class works with (engine/place_run.c). */
@@ -124,8 +125,7 @@ struct mu_place_run {
     int64_t *keys;   /* by row: of the next pod there; MU_SCORE_KEY_NONE beyond the rows */
     int64_t *best;   /* by block of rows, the largest */
     uint32_t *taken; /* by row: in the batch in hand */
-    uint32_t step_cap;
-    struct mu_place_step *steps, *spare;
+    struct mu_place_step *steps, *spare, *rows;
     /* What the keys are of. */
     uint64_t class_id, session, changes, epoch, taste, mask_epoch;
     uint64_t width; /* how far below the best key a batch of the present size goes, most likely */

@@ -28,22 +28,26 @@
  * below is put back; of too few, the next batch follows. In the end, those beyond what is wanted
  * are put back: of each row the last ones, since the order on a row is that of its sequence.
  *
- * Sorted is by radix, on how far a key is below the best: only the digits that differ. Equal keys
- * of several rows (a tie of 31 bits of their hashes) are then merged by the rule for ties.
+ * Sorted is by radix, in two parts: the rows of the batch by the rule for ties, of which there are
+ * fewer than steps, and then their steps, taken in that order, by how far a score is below the best.
+ * The latter keeps the order of equal ones, so nothing is compared twice.
  *
  * The keys are kept over the calls of one session, as long as nothing else is placed in between.
  *
  * Undoing needs no order among the pods of a row: a batch is logged once for each row.
  */
 
-/* Elements of a batch: sorting them stays within the second level of the cache. */
-#define BATCH 8192u
+/* Steps of a batch: sorting them stays within the second level of the cache. */
+#define BATCH 16384u
 /* Keys of all rows are worth computing for one pod in so many rows. */
 #define ROWS_PER_POD 32u
 /* Rows or elements of which a key is guessed. */
 #define SAMPLE 128u
-#define DIGIT  8u
-#define DIGITS (1u << DIGIT)
+/* Digits have so many bits at most; larger ones are worth their counters from so many elements
+ * on. */
+#define DIGIT_SMALL 8u
+#define DIGIT_LARGE 11u
+#define MANY        4096u
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
@@ -59,6 +63,7 @@ void mu_place_run_fini(struct mu_place_run *run)
     mu_mem_free(run->taken);
     mu_mem_free(run->steps);
     mu_mem_free(run->spare);
+    mu_mem_free(run->rows);
     mu_place_run_init(run);
 }
 
@@ -73,8 +78,9 @@ static int reserve(struct mu_place_run *run, uint32_t row_cap)
     run->taken = mu_mem_calloc(row_cap, sizeof *run->taken);
     run->steps = mu_mem_calloc(2 * BATCH, sizeof *run->steps);
     run->spare = mu_mem_calloc(2 * BATCH, sizeof *run->spare);
+    run->rows = mu_mem_calloc(2 * BATCH, sizeof *run->rows);
     if (run->keys == NULL || run->best == NULL || run->taken == NULL || run->steps == NULL ||
-        run->spare == NULL) {
+        run->spare == NULL || run->rows == NULL) {
         mu_place_run_fini(run);
         return MU_ENOMEM;
     }
@@ -147,26 +153,29 @@ static int keys_make(struct mu_place *place, const struct mu_place_class *known,
 struct batch {
     struct mu_place *place;
     const struct mu_scan_need *need;
+    struct mu_room_drain drain;
     int64_t most, least; /* keys */
     uint32_t count;      /* of steps */
     uint32_t cap;
 };
 
-/* The first that is not put back stays; those are of each row the last. */
+/* The key at which a step went to its row: the tie of a row never changes. */
+static int64_t step_key(const struct batch *b, const struct mu_place_step *step)
+{
+    int64_t score = (b->most >> MU_SCORE_TIE_BITS) - step->by;
+    return score << MU_SCORE_TIE_BITS | mu_score_base_tie(b->place->room.base[0][0][step->at]);
+}
+
+/* Those that are put back are of each row the last. */
 static void step_back(struct batch *b, const struct mu_place_step *step)
 {
     struct mu_place_run *run = &b->place->run;
-    MU_ASSERT(run->taken[step->row] > 0);
-    run->taken[step->row]--;
-    mu_room_refill(&b->place->room, b->need, step->row, 1);
-    run->keys[step->row] = b->most - (int64_t)step->below;
-}
-
-static void block_renew(struct batch *b, uint32_t row)
-{
-    uint32_t block = row / MU_NODE_CHUNK;
-    b->place->run.best[block] =
-        b->place->room.ops->max(b->place->run.keys + (size_t)block * MU_NODE_CHUNK);
+    MU_ASSERT(run->taken[step->at] > 0);
+    run->taken[step->at]--;
+    mu_room_refill(&b->place->room, b->need, step->at, 1);
+    int64_t key = run->keys[step->at] = step_key(b, step);
+    int64_t *best = &run->best[step->at / MU_NODE_CHUNK];
+    *best = key > *best ? key : *best;
 }
 
 /* Raise `least` to where about half of the steps are left. False: too many keys are equal. */
@@ -175,7 +184,7 @@ static bool least_raise(struct batch *b)
     struct mu_place_run *run = &b->place->run;
     int64_t sample[SAMPLE];
     for (uint32_t i = 0; i < SAMPLE; i++)
-        sample[i] = b->most - (int64_t)run->steps[(uint64_t)i * b->count / SAMPLE].below;
+        sample[i] = step_key(b, &run->steps[(uint64_t)i * b->count / SAMPLE]);
     qsort(sample, SAMPLE, sizeof sample[0], by_key);
     int64_t least = sample[SAMPLE / 2];
     if (least == b->least)
@@ -183,13 +192,11 @@ static bool least_raise(struct batch *b)
     b->least = least;
     uint32_t kept = 0;
     for (uint32_t i = b->count; i-- > 0;) {
-        if (b->most - (int64_t)run->steps[i].below < least) {
+        if (step_key(b, &run->steps[i]) < least)
             step_back(b, &run->steps[i]);
-            block_renew(b, run->steps[i].row);
-        }
     }
     for (uint32_t i = 0; i < b->count; i++)
-        if (b->most - (int64_t)run->steps[i].below >= least)
+        if (step_key(b, &run->steps[i]) >= least)
             run->steps[kept++] = run->steps[i];
     b->count = kept;
     return true;
@@ -199,17 +206,16 @@ static bool least_raise(struct batch *b)
 static void row_drain(struct batch *b, uint32_t row)
 {
     struct mu_place_run *run = &b->place->run;
+    const int64_t top = b->most >> MU_SCORE_TIE_BITS;
     int64_t keys[MU_NODE_CHUNK];
-    uint32_t room_for = b->cap - b->count;
-    uint32_t most = room_for < MU_NODE_CHUNK ? room_for : MU_NODE_CHUNK;
-    while (run->keys[row] >= b->least && most > 0) {
-        uint32_t taken =
-            mu_room_drain(&b->place->room, b->need, row, b->least, most, keys, &run->keys[row]);
+    while (run->keys[row] >= b->least && b->count < b->cap) {
+        uint32_t room_for = b->cap - b->count;
+        uint32_t most = room_for < MU_NODE_CHUNK ? room_for : MU_NODE_CHUNK;
+        uint32_t taken = mu_room_drain(&b->drain, row, b->least, most, keys, &run->keys[row]);
         for (uint32_t i = 0; i < taken; i++)
-            run->steps[b->count++] = (struct mu_place_step){(uint64_t)(b->most - keys[i]), row};
+            run->steps[b->count++] =
+                (struct mu_place_step){(uint32_t)(top - (keys[i] >> MU_SCORE_TIE_BITS)), row};
         run->taken[row] += taken;
-        room_for = b->cap - b->count;
-        most = room_for < MU_NODE_CHUNK ? room_for : MU_NODE_CHUNK;
     }
 }
 
@@ -240,32 +246,43 @@ static bool collect(struct batch *b)
 
 /* ---- in order ----------------------------------------------------------------------------- */
 
-/* By `below`, stable. */
-static void steps_sort(struct mu_place_run *run, uint32_t count)
+static void swap(struct mu_place_step **a, struct mu_place_step **b)
 {
-    uint64_t differ = 0;
+    struct mu_place_step *other = *a;
+    *a = *b;
+    *b = other;
+}
+
+/* Stable; uses the spare ones. As few passes as there are large digits, with digits no larger than
+ * that takes. */
+static void sort(struct mu_place_run *run, struct mu_place_step **items, uint32_t count)
+{
+    uint32_t at[1u << DIGIT_LARGE];
+    uint32_t differ = 0;
     for (uint32_t i = 0; i < count; i++)
-        differ |= run->steps[i].below ^ run->steps[0].below;
-    for (uint32_t shift = 0; shift < 64; shift += DIGIT) {
-        uint32_t at[DIGITS] = {0};
-        if ((differ >> shift & (DIGITS - 1)) == 0)
-            continue;
+        differ |= (*items)[i].by ^ (*items)[0].by;
+    if (differ == 0)
+        return;
+    const uint32_t most = count < MANY ? DIGIT_SMALL : DIGIT_LARGE;
+    const uint32_t width = 32 - (uint32_t)__builtin_clz(differ), passes = (width + most - 1) / most;
+    const uint32_t bits = (width + passes - 1) / passes, mask = (1u << bits) - 1;
+    for (uint32_t shift = 0; shift < width; shift += bits) {
+        const struct mu_place_step *from = *items;
+        memset(at, 0, (mask + 1) * sizeof at[0]);
         for (uint32_t i = 0; i < count; i++)
-            at[run->steps[i].below >> shift & (DIGITS - 1)]++;
-        for (uint32_t digit = 0, sum = 0; digit < DIGITS; digit++) {
+            at[from[i].by >> shift & mask]++;
+        for (uint32_t digit = 0, sum = 0; digit <= mask; digit++) {
             uint32_t here = at[digit];
             at[digit] = sum;
             sum += here;
         }
         for (uint32_t i = 0; i < count; i++)
-            run->spare[at[run->steps[i].below >> shift & (DIGITS - 1)]++] = run->steps[i];
-        struct mu_place_step *sorted = run->spare;
-        run->spare = run->steps;
-        run->steps = sorted;
+            run->spare[at[from[i].by >> shift & mask]++] = from[i];
+        swap(items, &run->spare);
     }
 }
 
-/* Steps [begin, end) with one key, those of a row together: put the rows in order, by merging. */
+/* Rows [begin, end) whose hashes tie: in the order of their names, by merging. */
 static void tie_sort(struct batch *b, uint32_t begin, uint32_t end)
 {
     struct mu_place_run *run = &b->place->run;
@@ -278,23 +295,55 @@ static void tie_sort(struct batch *b, uint32_t begin, uint32_t end)
     for (uint32_t at = begin; at < end; at++) {
         bool take_right =
             left == middle ||
-            (right < end && run->steps[left].row != run->steps[right].row &&
-             mu_room_wins_tie(&b->place->room, run->steps[right].row, run->steps[left].row));
-        run->spare[at] = take_right ? run->steps[right++] : run->steps[left++];
+            (right < end && mu_room_wins_tie(&b->place->room, run->steps[run->rows[right].at].at,
+                                             run->steps[run->rows[left].at].at));
+        run->spare[at] = take_right ? run->rows[right++] : run->rows[left++];
     }
-    memcpy(run->steps + begin, run->spare + begin, (end - begin) * sizeof *run->steps);
+    memcpy(run->rows + begin, run->spare + begin, (end - begin) * sizeof *run->rows);
 }
 
-static void ties_sort(struct batch *b)
+static uint32_t tie_of(int64_t base)
 {
-    const struct mu_place_step *steps = b->place->run.steps;
-    for (uint32_t begin = 0, end; begin < b->count; begin = end) {
-        bool several = false;
-        for (end = begin + 1; end < b->count && steps[end].below == steps[begin].below; end++)
-            several = several || steps[end].row != steps[begin].row;
-        if (several)
-            tie_sort(b, begin, end);
+    return (INT32_MAX - (uint32_t)mu_score_base_tie(base)) >> 1;
+}
+
+/* The rows of the batch in the order of ties: for each its first step. Those of a row are together.
+ * A bit less of the hash takes a pass less, and names decide between the few that it leaves alike.
+ * Returns how many. */
+static uint32_t rows_sort(struct batch *b)
+{
+    struct mu_place_run *run = &b->place->run;
+    const int64_t *base = b->place->room.base[0][0];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < b->count; i++) {
+        uint32_t row = run->steps[i].at;
+        if (i > 0 && run->steps[i - 1].at == row)
+            continue;
+        run->rows[count++] = (struct mu_place_step){tie_of(base[row]), i};
     }
+    sort(run, &run->rows, count);
+    for (uint32_t begin = 0, end; begin < count; begin = end) {
+        end = begin + 1;
+        while (end < count && run->rows[end].by == run->rows[begin].by)
+            end++;
+        tie_sort(b, begin, end);
+    }
+    return count;
+}
+
+/* By score, then by the rule for ties, on a row as they come. */
+static void steps_sort(struct batch *b)
+{
+    struct mu_place_run *run = &b->place->run;
+    uint32_t rows = rows_sort(b), count = 0;
+    for (uint32_t r = 0; r < rows; r++) {
+        uint32_t i = run->rows[r].at, row = run->steps[i].at;
+        for (; i < b->count && run->steps[i].at == row; i++)
+            run->spare[count++] = run->steps[i];
+    }
+    MU_ASSERT(count == b->count);
+    swap(&run->steps, &run->spare);
+    sort(run, &run->steps, count);
 }
 
 /* ---- together ----------------------------------------------------------------------------- */
@@ -302,25 +351,19 @@ static void ties_sort(struct batch *b)
 /* Put all back that was taken. */
 static void batch_undo(struct batch *b)
 {
-    while (b->count > 0) {
-        const struct mu_place_step *step = &b->place->run.steps[--b->count];
-        step_back(b, step);
-        block_renew(b, step->row);
-    }
+    while (b->count > 0)
+        step_back(b, &b->place->run.steps[--b->count]);
 }
 
 /* The first `want` of the steps stand: their rows, and a log entry for each row. */
 static void batch_stand(struct batch *b, struct mu_place_pod pod, uint32_t want, uint32_t *nodes)
 {
     struct mu_place *place = b->place;
-    while (b->count > want) {
-        const struct mu_place_step *step = &place->run.steps[--b->count];
-        step_back(b, step);
-        block_renew(b, step->row);
-    }
+    while (b->count > want)
+        step_back(b, &place->run.steps[--b->count]);
     const uint64_t state = mu_terms_state(place->terms);
     for (uint32_t i = 0; i < b->count; i++) {
-        uint32_t row = nodes[i] = place->run.steps[i].row;
+        uint32_t row = nodes[i] = place->run.steps[i].at;
         if (place->run.taken[row] == 0)
             continue;
         place->log[place->log_count++] =
@@ -350,6 +393,7 @@ static int batch_put(struct mu_place *place, struct mu_place_pod pod,
     if (b.most < 0)
         return 0;
     b.least = run->width < (uint64_t)b.most ? b.most - (int64_t)run->width : 0;
+    mu_room_drain_open(&b.drain, &place->room, b.need);
     if (!collect(&b)) {
         batch_undo(&b);
         return 0;
@@ -358,10 +402,9 @@ static int batch_put(struct mu_place *place, struct mu_place_pod pod,
     /* The next batch goes as far below its best, for as many. */
     uint64_t went = (uint64_t)(b.most - b.least) + 1;
     uint64_t scale = (uint64_t)aim * 16 / b.count;
-    scale = scale < 4 ? 4 : scale > 32 ? 32 : scale;
+    scale = scale < 4 ? 4 : scale > 128 ? 128 : scale;
     run->width = went / 16 * scale + went % 16;
-    steps_sort(run, b.count);
-    ties_sort(&b);
+    steps_sort(&b);
     batch_stand(&b, pod, want, nodes);
     *count = b.count;
     run->changes = place->room.changes;

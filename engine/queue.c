@@ -1,7 +1,7 @@
 /*
  * A natural merge sort: runs that are in order already are found and merged pairwise. Rows mostly
  * come in the order of first sight, so that gangs of one priority are a single run, and sorting
- * them is one pass. Stable and deterministic, in the arena.
+ * them is one pass: that is tried first, on the rows alone. Stable and deterministic, in the arena.
  */
 #include "engine/queue.h"
 
@@ -70,26 +70,46 @@ static struct key *sort(struct key *keys, struct key *spare, uint32_t count)
     }
 }
 
+/* The pending rows as they come. Returns whether that is their order already. */
+static bool list(const struct mu_snapshot *snapshot, uint32_t *rows)
+{
+    struct key last = {0};
+    uint32_t count = 0;
+    bool ordered = true;
+    for (uint32_t row = 0; row < snapshot->gang_rows; row++) {
+        const struct mu_gang_row *gang = &snapshot->gangs[row];
+        if ((gang->flags & MU_GANG_PENDING) == 0)
+            continue;
+        MU_ASSERT(count < snapshot->pending_gangs);
+        rows[count++] = row;
+        if (!ordered)
+            continue;
+        const struct key key = key_of(gang, row);
+        ordered = !before(&key, &last);
+        last = key;
+    }
+    MU_ASSERT(count == snapshot->pending_gangs);
+    return ordered;
+}
+
 int mu_queue_build(const struct mu_snapshot *snapshot, struct mu_arena *arena, struct mu_queue *out)
 {
     uint32_t pending = snapshot->pending_gangs;
-    struct key *keys = mu_arena_alloc(arena, pending * sizeof *keys);
-    struct key *spare = mu_arena_alloc(arena, pending * sizeof *keys);
     uint32_t *rows = mu_arena_alloc(arena, pending * sizeof *rows);
-    if (keys == NULL || spare == NULL || rows == NULL)
+    if (rows == NULL)
         return MU_ENOMEM;
-    uint32_t count = 0;
-    for (uint32_t row = 0; row < snapshot->gang_rows; row++) {
-        if ((snapshot->gangs[row].flags & MU_GANG_PENDING) == 0)
-            continue;
-        MU_ASSERT(count < pending);
-        keys[count++] = key_of(&snapshot->gangs[row], row);
+    if (!list(snapshot, rows)) {
+        struct key *keys = mu_arena_alloc(arena, pending * sizeof *keys);
+        struct key *spare = mu_arena_alloc(arena, pending * sizeof *keys);
+        if (keys == NULL || spare == NULL)
+            return MU_ENOMEM;
+        for (uint32_t i = 0; i < pending; i++)
+            keys[i] = key_of(&snapshot->gangs[rows[i]], rows[i]);
+        const struct key *sorted = sort(keys, spare, pending);
+        for (uint32_t i = 0; i < pending; i++)
+            rows[i] = sorted[i].row;
     }
-    MU_ASSERT(count == pending);
-    const struct key *sorted = count > 0 ? sort(keys, spare, count) : keys;
-    for (uint32_t i = 0; i < count; i++)
-        rows[i] = sorted[i].row;
-    out->count = count;
+    out->count = pending;
     out->rows = rows;
     return 0;
 }

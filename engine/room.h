@@ -118,12 +118,22 @@ enum mu_room_trend mu_room_trend(const struct mu_room *room, const struct mu_sca
 /* So many pods fit a row, `most` at most. Static rules are the caller's. */
 uint32_t mu_room_slots(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
                        uint32_t most);
-/* Take pods' room on a row, one after the other, as long as its key is not below `least`; `most` of
- * them at most. keys[i] is the key at which the i-th went there, *next the row's key before, then
- * behind them. The need has no bonus. Terms and amounts follow; what the room keeps of a row is
- * to be told of it before anything is looked for: mu_room_drained(). Returns how many, >= 1. */
-uint32_t mu_room_drain(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
-                       int64_t least, uint32_t most, int64_t *keys, int64_t *next);
+/* What draining rows for one class looks up once: while the room is prepared and the class, which
+ * has no bonus, asks the same. */
+struct mu_room_drain {
+    struct mu_room *room;
+    const struct mu_scan_need *need;
+    int64_t step[MU_SCORE_SLOTS];
+    int64_t units[MU_SCORE_FORMS][MU_SCORE_SLOTS];
+};
+void mu_room_drain_open(struct mu_room_drain *drain, struct mu_room *room,
+                        const struct mu_scan_need *need);
+/* Take pods' room on a row, one after the other, as long as its key is not below `least`, which is
+ * none; `most` of them at most. keys[i] is the key at which the i-th went there, *next the row's
+ * key before, then behind them. Terms and amounts follow; what the room keeps of a row is to be told
+ * of it before anything is looked for: mu_room_drained(). Returns how many, >= 1. */
+uint32_t mu_room_drain(const struct mu_room_drain *drain, uint32_t row, int64_t least,
+                       uint32_t most, int64_t *keys, int64_t *next);
 /* Take back the last of them: `times`. */
 void mu_room_refill(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
                     uint32_t times);

@@ -5,18 +5,19 @@
 /*
  * Several pods of one class onto one row: what the key of the row becomes with each, without
  * looking anything up twice. engine/place_run.c says what it is for.
+ *
+ * Keys are computed as far as they are wanted, and what fits is counted behind that: a key that is
+ * one too many is a few additions, and a row seldom ends.
  */
 
 /* What a placement does to one row. */
 struct drain {
-    uint32_t slot_count;
-    struct {
-        int64_t free, step, alloc;
-        int64_t weight[MU_SCORE_FORMS];
-        int shift;
-    } slots[MU_SCORE_SLOTS];
+    int64_t free[MU_SCORE_SLOTS], step[MU_SCORE_SLOTS], alloc[MU_SCORE_SLOTS];
+    int64_t weight[MU_SCORE_FORMS][MU_SCORE_SLOTS];
+    int shift[MU_SCORE_SLOTS];
     int64_t cost[MU_SCORE_FORMS]; /* of the class in the forms of the key, preferences included */
     int64_t base[MU_SCORE_FORMS];
+    int64_t offset;
 };
 
 enum mu_room_trend mu_room_trend(const struct mu_room *room, const struct mu_scan_need *need)
@@ -46,96 +47,128 @@ static int64_t demand_of(const struct mu_scan_need *need, uint32_t resource)
     return 0;
 }
 
-static void drain_open(struct drain *drain, const struct mu_room *room,
-                       const struct mu_scan_need *need, uint32_t row)
+void mu_room_drain_open(struct mu_room_drain *drain, struct mu_room *room,
+                        const struct mu_scan_need *need)
 {
-    const struct mu_snapshot *s = room->snapshot;
-    const int64_t *sizes = room->sizes.blocks[row / MU_NODE_CHUNK] + row % MU_NODE_CHUNK;
-    drain->slot_count = room->score.slot_count;
-    for (uint32_t slot = 0; slot < drain->slot_count; slot++) {
-        const struct mu_score_part *part = &room->score.forms[0].parts[slot];
-        drain->slots[slot].free = s->free[part->resource][row];
-        drain->slots[slot].step = demand_of(need, part->resource);
-        drain->slots[slot].alloc =
-            sizes[mu_sizes_alloc(drain->slot_count, room->score.form_count, slot)];
-        drain->slots[slot].shift = part->shift;
-    }
-    for (uint32_t f = 0; f < room->score.form_count; f++) {
-        uint64_t parts = 0;
-        drain->base[f] = room->base[f][0][row];
-        for (uint32_t slot = 0; slot < drain->slot_count; slot++)
-            drain->slots[slot].weight[f] =
-                room->score.forms[f].parts[slot].most != 0 ? mu_room_weight(room, f, slot, row) : 0;
+    MU_ASSERT(room->fresh && need->bonus[0] == NULL);
+    *drain = (struct mu_room_drain){.room = room, .need = need};
+    for (uint32_t slot = 0; slot < room->score.slot_count; slot++)
+        drain->step[slot] = demand_of(need, room->score.forms[0].parts[slot].resource);
+    for (uint32_t f = 0; f < room->score.form_count; f++)
         for (uint32_t c = 0; c < need->cost_count[f]; c++)
-            parts += (uint64_t)need->costs[f][c].units *
-                     (uint64_t)drain->slots[need->costs[f][c].slot].weight[f];
-        drain->cost[f] = mu_score_cost((int64_t)parts);
-        if (need->pref[0] != NULL)
-            drain->cost[f] -= (int64_t)need->pref[0][row] << MU_SCORE_TIE_BITS;
+            drain->units[f][need->costs[f][c].slot] = need->costs[f][c].units;
+}
+
+static inline __attribute__((always_inline)) void row_read(const struct mu_room_drain *open,
+                                                           uint32_t row, uint32_t forms,
+                                                           uint32_t slots, struct drain *out)
+{
+    const struct mu_room *room = open->room;
+    const int64_t *sizes = room->sizes.blocks[row / MU_NODE_CHUNK] + row % MU_NODE_CHUNK;
+    for (uint32_t slot = 0; slot < slots; slot++) {
+        const struct mu_score_part *part = &room->score.forms[0].parts[slot];
+        out->free[slot] = room->snapshot->free[part->resource][row];
+        out->step[slot] = open->step[slot];
+        out->alloc[slot] = sizes[mu_sizes_alloc(slots, forms, slot)];
+        out->shift[slot] = part->shift;
     }
+    for (uint32_t f = 0; f < forms; f++) {
+        uint64_t parts = 0;
+        out->base[f] = room->base[f][0][row];
+        for (uint32_t slot = 0; slot < slots; slot++) {
+            bool counts = room->score.forms[f].parts[slot].most != 0;
+            out->weight[f][slot] = counts ? sizes[mu_sizes_weight(slots, f, slot)] : 0;
+            parts += (uint64_t)open->units[f][slot] * (uint64_t)out->weight[f][slot];
+        }
+        out->cost[f] = mu_score_cost((int64_t)parts);
+        if (open->need->pref[0] != NULL)
+            out->cost[f] -= (int64_t)open->need->pref[0][row] << MU_SCORE_TIE_BITS;
+    }
+    out->offset = room->score.offset;
 }
 
 /* One pod more is there: the key of the next, were there room for it. */
-static int64_t drain_step(struct drain *drain, const struct mu_room *room)
+static inline __attribute__((always_inline)) int64_t row_step(struct drain *drain, uint32_t forms,
+                                                              uint32_t slots)
 {
     int64_t key = INT64_MAX;
-    for (uint32_t slot = 0; slot < drain->slot_count; slot++)
-        drain->slots[slot].free -= drain->slots[slot].step;
-    for (uint32_t f = 0; f < room->score.form_count; f++) {
+    for (uint32_t slot = 0; slot < slots; slot++)
+        drain->free[slot] -= drain->step[slot];
+    for (uint32_t f = 0; f < forms; f++) {
         uint64_t parts = 0;
-        for (uint32_t slot = 0; slot < drain->slot_count; slot++)
-            parts += (uint64_t)mu_score_room_part(drain->slots[slot].free, drain->slots[slot].alloc,
-                                                  drain->slots[slot].shift,
-                                                  drain->slots[slot].weight[f]);
+        for (uint32_t slot = 0; slot < slots; slot++)
+            parts += (uint64_t)mu_score_room_part(drain->free[slot], drain->alloc[slot],
+                                                  drain->shift[slot], drain->weight[f][slot]);
         drain->base[f] =
-            mu_score_base(room->score.offset, (int64_t)parts, mu_score_base_tie(drain->base[f]));
+            mu_score_base(drain->offset, (int64_t)parts, mu_score_base_tie(drain->base[f]));
         int64_t here = drain->base[f] - drain->cost[f];
         key = here < key ? here : key;
     }
     return key;
 }
 
+/* Inlined with the numbers of forms and slots that profiles usually have, so that a row is in
+ * registers. */
+static inline __attribute__((always_inline)) uint32_t
+row_drain(const struct mu_room_drain *open, uint32_t row, uint32_t forms, uint32_t slots,
+          int64_t least, uint32_t most, int64_t *keys, int64_t *next)
+{
+    struct drain drain;
+    int64_t key = *next;
+    uint32_t count = 0;
+    row_read(open, row, forms, slots, &drain);
+    do {
+        keys[count++] = key;
+        key = row_step(&drain, forms, slots);
+    } while (key >= least && count < most);
+    *next = key;
+    for (uint32_t f = 0; f < forms; f++)
+        open->room->base[f][0][row] = drain.base[f];
+    return count;
+}
+
+static uint32_t drain_some(const struct mu_room_drain *open, uint32_t row, int64_t least,
+                           uint32_t most, int64_t *keys, int64_t *next)
+{
+    const uint32_t forms = open->room->score.form_count, slots = open->room->score.slot_count;
+    if (forms == 1 && slots == 2)
+        return row_drain(open, row, 1, 2, least, most, keys, next);
+    if (forms == 2 && slots == 2)
+        return row_drain(open, row, 2, 2, least, most, keys, next);
+    return row_drain(open, row, forms, slots, least, most, keys, next);
+}
+
 uint32_t mu_room_slots(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
                        uint32_t most)
 {
     int64_t slots = most;
-    for (uint32_t d = 0; d < need->count; d++) {
-        int64_t room_for =
-            room->snapshot->free[need->demands[d].resource][row] / need->demands[d].amount;
-        slots = room_for < slots ? room_for : slots;
+    for (uint32_t d = 0; d < need->count && slots > 0; d++) {
+        const int64_t amount = need->demands[d].amount;
+        const int64_t free = room->snapshot->free[need->demands[d].resource][row];
+        int64_t all;
+        if (__builtin_mul_overflow(slots, amount, &all) || free < all)
+            slots = free / amount;
     }
     return slots > 0 ? (uint32_t)slots : 0;
 }
 
-/* Whether one pod more fits behind `taken` of them, which do. */
-static inline bool fits_behind(const struct mu_room *room, const struct mu_scan_need *need,
-                               uint32_t row, uint32_t taken)
+uint32_t mu_room_drain(const struct mu_room_drain *open, uint32_t row, int64_t least, uint32_t most,
+                       int64_t *keys, int64_t *next)
 {
-    bool fits = true;
-    for (uint32_t d = 0; d < need->count; d++) {
-        int64_t amount = need->demands[d].amount;
-        fits =
-            fits && room->snapshot->free[need->demands[d].resource][row] - taken * amount >= amount;
+    const struct mu_room *room = open->room;
+    const struct mu_scan_need *need = open->need;
+    const int64_t first = *next;
+    MU_ASSERT(row < room->rows && first >= 0 && first >= least && least >= 0 && most > 0);
+    uint32_t count = drain_some(open, row, least, most, keys, next);
+    uint32_t slots = mu_room_slots(room, need, row, count + 1);
+    MU_ASSERT(slots > 0); /* it has a key */
+    if (slots < count) {
+        *next = first;
+        count = drain_some(open, row, least, slots, keys, next);
     }
-    return fits;
-}
-
-uint32_t mu_room_drain(struct mu_room *room, const struct mu_scan_need *need, uint32_t row,
-                       int64_t least, uint32_t most, int64_t *keys, int64_t *next)
-{
-    MU_ASSERT(room->fresh && row < room->rows && need->bonus[0] == NULL);
-    MU_ASSERT(*next >= 0 && *next >= least && most > 0);
-    struct drain drain;
-    uint32_t count = 0;
-    drain_open(&drain, room, need, row);
-    while (*next >= least && *next >= 0 && count < most) {
-        keys[count++] = *next;
-        int64_t key = drain_step(&drain, room);
-        *next = fits_behind(room, need, row, count) ? key : MU_SCORE_KEY_NONE;
-    }
+    if (slots == count)
+        *next = MU_SCORE_KEY_NONE;
     for (uint32_t d = 0; d < need->count; d++)
         room->snapshot->free[need->demands[d].resource][row] -= count * need->demands[d].amount;
-    for (uint32_t f = 0; f < room->score.form_count; f++)
-        room->base[f][0][row] = drain.base[f];
     return count;
 }
