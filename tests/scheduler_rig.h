@@ -41,6 +41,7 @@ struct rig {
     enum hook_answer budgets;       /* what lists of disruption budgets get */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
+    bool audit_by_changes; /* of the next ring */
 };
 
 #define RIG_WALL_NS (UINT64_C(1767225600) * MU_NS_PER_S)
@@ -57,7 +58,8 @@ static inline void rig_start_ring(struct rig *r, const struct mu_profile *score,
                                             .journal_memory = r->journal,
                                             .report_rate = report_rate,
                                             .report_instance = MU_STR("musterd-host"),
-                                            .wall_offset_ns = RIG_WALL_NS};
+                                            .wall_offset_ns = RIG_WALL_NS,
+                                            .audit_by_changes = r->audit_by_changes};
     struct mu_session_config session = {.profile = score};
     r->scheduler = mu_scheduler_create(&scheduler, &r->random);
     r->session = mu_session_create(&session);

@@ -2,6 +2,7 @@
  * the DB's sums is repaired and counted, and what is idle stays idle. */
 #include "tests/scheduler_rig.h"
 
+#include "engine/base/log.h"
 #include "engine/db_census.h"
 
 /* Long enough for a round over a few nodes, and for the next one after a repair. */
@@ -213,6 +214,84 @@ static void test_scheduler_audit__always_busy__goes_on(void **state)
     rig_fini(&r);
 }
 
+/* Under virtual time there is always time for a round. It waits for as many changes as the last one
+ * took slices: however long nothing happens, a change costs no more than a slice. */
+static void test_scheduler_audit__by_changes__a_slice_for_each(void **state)
+{
+    (void)state;
+    enum { NODES = 300, SLICE_ROWS = 64, STIRS = 60 };
+    struct rig r;
+    rig_init(&r, &mu_profile_spread);
+    r.audit_by_changes = true;
+    rig_restart(&r, &mu_profile_spread, 0);
+    for (int i = 0; i < NODES; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%d", i);
+        add_node(&r, name, 1000);
+    }
+    start(&r);
+    run_for(&r, ROUND_NS);
+    struct mu_scheduler_stats before = stats_of(&r);
+    assert_true(before.db.audit_rounds > 0);
+    int64_t *free = mu_row_free(mu_scheduler_db(r.scheduler), row_of(&r, "n7"));
+    free[MU_RES_CPU] += 4000;
+    stir(&r);
+    run_for(&r, ROUND_NS);
+    assert_int_equal(stats_of(&r).db.audit_rows, before.db.audit_rows);
+    for (int i = 0; i < STIRS; i++) {
+        stir(&r);
+        run_for(&r, ROUND_NS);
+    }
+    struct mu_scheduler_stats after = stats_of(&r);
+    assert_int_equal(after.db.audit_drift, 1); /* what is wrong is found all the same */
+    assert_true(after.db.audit_rounds > before.db.audit_rounds + 1);
+    assert_true(after.db.audit_rows - before.db.audit_rows <=
+                (after.db.generation - before.db.generation) * SLICE_ROWS + NODES + STIRS);
+    rig_fini(&r);
+}
+
+static uint32_t lines_seen;
+static char line_seen[256];
+
+static void see_line(void *context, enum mu_log_level level, const char *line, uint32_t len)
+{
+    (void)context;
+    assert_int_equal(level, MU_LOG_WARN);
+    (void)snprintf(line_seen, sizeof line_seen, "%.*s", (int)len, line);
+    lines_seen++;
+}
+
+/* What the DB leaves out, or finds to contradict, is told when it begins, and once. */
+static void test_scheduler_audit__counts_begin__named_once(void **state)
+{
+    (void)state;
+    struct rig r;
+    const struct mu_log_config warnings = {MU_LOG_WARN, MU_LOG_LOGFMT, NULL, see_line, NULL};
+    rig_init(&r, &mu_profile_spread);
+    add_node(&r, "n0", 4000);
+    mu_log_configure(&warnings);
+    start(&r);
+    assert_int_equal(lines_seen, 0);
+    struct mu_db *db = mu_scheduler_db(r.scheduler);
+    db->counts.limit_reduced = 3;
+    stir(&r);
+    run_for(&r, ROUND_NS);
+    assert_int_equal(lines_seen, 1);
+    assert_non_null(strstr(line_seen, "limit_reduced=3"));
+    db->counts.limit_reduced = 5;
+    db->counts.device_conflicts = 2;
+    stir(&r);
+    run_for(&r, ROUND_NS);
+    assert_int_equal(lines_seen, 2);
+    assert_non_null(strstr(line_seen, "device_conflicts=2"));
+    db->counts.device_conflicts = 9;
+    stir(&r);
+    run_for(&r, ROUND_NS);
+    assert_int_equal(lines_seen, 2);
+    mu_log_configure(&(const struct mu_log_config){.level = MU_LOG_INFO});
+    rig_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -222,6 +301,8 @@ int main(void)
         cmocka_unit_test(test_scheduler_audit__drift_in_counts__is_repaired_and_counted),
         cmocka_unit_test(test_scheduler_audit__drift_in_devices__is_repaired_and_counted),
         cmocka_unit_test(test_scheduler_audit__always_busy__goes_on),
+        cmocka_unit_test(test_scheduler_audit__by_changes__a_slice_for_each),
+        cmocka_unit_test(test_scheduler_audit__counts_begin__named_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

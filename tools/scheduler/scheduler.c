@@ -154,6 +154,7 @@ static void leave(struct mu_scheduler *s)
     mu_db_counts(s->db, &counts);
     if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
         s->dirty_ns = s->now_ns;
+    mu_audit_note(s, &counts);
     if (s->audit_ns == UINT64_MAX && synced(s))
         mu_audit_wake(s, counts.generation);
     set_pace(s);

@@ -72,6 +72,7 @@ struct mu_scheduler_config {
     struct mu_slot_memory
         *journal_memory;       /* in memory that outlives the scheduler; NULL: its own */
     uint64_t journal_delay_ns; /* until memory answers */
+    bool audit_by_changes;     /* idle time is not spare time: it is virtual (audit.c) */
     struct mu_scheduler_observer observer;
 };
 

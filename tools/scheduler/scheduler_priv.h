@@ -166,6 +166,8 @@ struct mu_scheduler {
     uint64_t audit_generation; /* of the DB when this round began */
     uint64_t audit_rounds;     /* made before it */
     uint64_t audit_told;       /* drift that the log has named */
+    uint64_t audit_slices;     /* of this round, or of the last one */
+    bool reduced_named, conflicts_named;
 
     struct mu_story *stories;
     uint32_t story_cap;
@@ -237,6 +239,8 @@ void mu_evict_fini(struct mu_scheduler *s);
 void mu_audit_wake(struct mu_scheduler *s, uint64_t generation);
 /* The next slice, if it is due. busy: there is work to do; it is put off, but not for ever. */
 void mu_audit_tick(struct mu_scheduler *s, bool busy);
+/* Name what the DB's counts say for the first time. */
+void mu_audit_note(struct mu_scheduler *s, const struct mu_db_counts *counts);
 
 /* report.c. Without a rate of reports nothing happens. */
 int mu_report_init(struct mu_scheduler *s);

@@ -177,6 +177,7 @@ static int create_scheduler(struct mu_sim *sim)
         .wall_offset_ns = WALL_BASE_NS,
         .journal_ns = MU_STR(JOURNAL_NS),
         .journal_name = sim->config.check ? MU_STR(JOURNAL_NAME) : MU_STR(""),
+        .audit_by_changes = !sim->config.check, /* small worlds: as in production */
         .observer = {.context = sim,
                      .object = saw_object,
                      .relist = saw_relist,
