@@ -316,7 +316,7 @@ static int search(struct mu_preempt *p, struct mu_preempt_gang *gang,
         if (*outcome == MU_PREEMPT_FOUND)
             error = prove(p, gang, row, &proved);
         else
-            proved = *outcome == MU_PREEMPT_WAIT || !concerned;
+            proved = *outcome == MU_PREEMPT_WAIT || !concerned || gang->member == 0;
     }
     if (error != 0 || proved)
         return error;

@@ -27,9 +27,10 @@ static struct mu_class_ix draw_class(struct preempt_rig *rig, struct mu_test_run
 }
 
 /* Nodes, and pods on them: some of gangs, some that leave, some spared. */
-static void draw_cluster(struct preempt_rig *rig, struct mu_test_run *run, bool gangs)
+static void draw_pods(struct preempt_rig *rig, struct mu_test_run *run, bool gangs, uint32_t nodes,
+                      uint32_t pods)
 {
-    uint32_t nodes = 1 + below(run, 5), pods = below(run, UNITS_MAX + 1), budgets = below(run, 3);
+    uint32_t budgets = below(run, 3);
     struct mu_gang_ix of[3] = {{MU_NONE}, {MU_NONE}, {MU_NONE}};
     struct mu_kin_ix kins[3];
     rig_init(rig, nodes, 32);
@@ -78,6 +79,12 @@ static void draw_cluster(struct preempt_rig *rig, struct mu_test_run *run, bool 
         }
         (void)mu_crowd_add(&rig->crowd, row, o);
     }
+}
+
+static void draw_cluster(struct preempt_rig *rig, struct mu_test_run *run, bool gangs)
+{
+    uint32_t nodes = 1 + below(run, 5);
+    draw_pods(rig, run, gangs, nodes, below(run, UNITS_MAX + 1));
 }
 
 /* A gang of some members of a class or two. */
@@ -384,8 +391,9 @@ static bool kube_better(const struct kube_node *a, const struct kube_node *b)
     return a->count != b->count ? a->count < b->count : a->started > b->started;
 }
 
-/* The answer is on a node than which kube-scheduler has no better one, and is its choice there. */
-static void kube_check(struct mu_test_run *run, struct preempt_rig *rig, uint32_t gang,
+/* The answer is on a node than which kube-scheduler has no better one, and is its choice there.
+ * False: there is no answer. */
+static bool kube_check(struct mu_test_run *run, struct preempt_rig *rig, uint32_t gang,
                        uint32_t *candidates)
 {
     const struct mu_snapshot *s = &rig->cluster.snapshot;
@@ -396,7 +404,7 @@ static void kube_check(struct mu_test_run *run, struct preempt_rig *rig, uint32_
     bool any = false;
     for (uint32_t row = 0; row < s->node_rows; row++) {
         if (kube_fits(s, class_, row, NULL, 0))
-            return; /* there is room: nothing to ask for */
+            return false; /* there is room: nothing to ask for */
         if (!kube_victims(s, class_, row, s->gangs[gang].priority, &one))
             continue;
         ++*candidates;
@@ -407,12 +415,13 @@ static void kube_check(struct mu_test_run *run, struct preempt_rig *rig, uint32_
     assert_int_equal(rig_find(rig, gang, &found), 0);
     MU_TEST_CHECK(run, any == (found.outcome == MU_PREEMPT_FOUND));
     if (!any)
-        return;
+        return false;
     MU_TEST_CHECK(run, kube_victims(s, class_, rig->nodes[0], s->gangs[gang].priority, &one));
     MU_TEST_CHECK(run, !kube_better(&best, &one) && found.evicts[0].node.v == rig->nodes[0]);
     MU_TEST_CHECK(run, found.cost.violations == one.violations && found.cost.pods == one.count &&
                            found.cost.priority == one.highest && found.cost.weight == one.sum &&
                            found.cost.started == one.started);
+    return true;
 }
 
 static void test_preempt_find__lone_pod__kube_schedulers_choice(void **state)
@@ -428,10 +437,63 @@ static void test_preempt_find__lone_pod__kube_schedulers_choice(void **state)
             gangs[i] = draw_gang(&rig, &run, 1, false);
         rig_open(&rig);
         for (uint32_t i = 0; i < 4; i++)
-            kube_check(&run, &rig, gangs[i], &candidates);
+            (void)kube_check(&run, &rig, gangs[i], &candidates);
         rig_close(&rig);
     }
     assert_true(candidates > 1000);
+}
+
+/* Of so many candidates kube-scheduler looks no further: a tenth of the nodes, at least 100, and on
+ * until one violates no budget. Where it begins is random there. */
+static struct kube_node kube_pick(const struct mu_snapshot *s, const struct mu_class *class_,
+                                  int32_t priority, uint32_t offset)
+{
+    uint32_t limit = s->node_rows / 10 > 100 ? s->node_rows / 10 : 100;
+    uint32_t candidates = 0, clean = 0;
+    struct kube_node best = {.count = 0}, one;
+    for (uint32_t i = 0; i < s->node_rows && (candidates < limit || clean == 0); i++) {
+        if (!kube_victims(s, class_, (offset + i) % s->node_rows, priority, &one))
+            continue;
+        if (candidates == 0 || kube_better(&one, &best))
+            best = one;
+        candidates++;
+        clean += one.violations == 0;
+    }
+    return best;
+}
+
+/* Up to 100 candidates its choice is ours wherever it begins; of more ours is never worse. */
+static void test_preempt_find__lone_pod_many_nodes__never_worse_than_kube_scheduler(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(5);
+    uint32_t better = 0, equal = 0;
+    for (run.step = 0; run.step < 60; run.step++) {
+        struct preempt_rig rig;
+        uint32_t nodes = run.step % 2 == 0 ? 100 : 250, candidates = 0;
+        draw_pods(&rig, &run, false, nodes, 8 * nodes);
+        uint32_t gang = draw_gang(&rig, &run, 1, false);
+        rig.cluster.snapshot.gangs[gang].priority = 3;
+        rig_open(&rig);
+        if (kube_check(&run, &rig, gang, &candidates)) {
+            const struct mu_snapshot *s = &rig.cluster.snapshot;
+            const struct mu_class *class_ =
+                mu_model_get_class(s->model, s->gangs[gang].block->members[0].class_ix);
+            struct kube_node ours;
+            MU_TEST_CHECK(&run, kube_victims(s, class_, rig.nodes[0], 3, &ours));
+            for (uint32_t offset = 0; offset < nodes; offset += 7) {
+                struct kube_node theirs = kube_pick(s, class_, 3, offset);
+                MU_TEST_CHECK(&run, !kube_better(&theirs, &ours));
+                MU_TEST_CHECK(&run, candidates > 100 || !kube_better(&ours, &theirs));
+                better += kube_better(&ours, &theirs);
+                equal += !kube_better(&ours, &theirs);
+            }
+        }
+        rig_close(&rig);
+    }
+    print_message("lone pods on 100 and 250 nodes: as kube-scheduler %u times, better %u times\n",
+                  equal, better);
+    assert_true(equal > 100 && better > 0);
 }
 
 /* ---- a session of them -------------------------------------------------------------------- */
@@ -488,6 +550,7 @@ int main(void)
         cmocka_unit_test(test_preempt_find__one_class__the_best_of_all_sets),
         cmocka_unit_test(test_preempt_find__two_classes__places_and_spares),
         cmocka_unit_test(test_preempt_find__lone_pod__kube_schedulers_choice),
+        cmocka_unit_test(test_preempt_find__lone_pod_many_nodes__never_worse_than_kube_scheduler),
         cmocka_unit_test(test_preempt_find__caches_dropped__the_same_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
