@@ -522,6 +522,13 @@ static bool check_annotations(struct mu_check *c, const Kube__ObjectMeta *meta)
     return true;
 }
 
+static bool check_preempting(struct mu_check *c, const char *field, const char *policy)
+{
+    struct at a = at(c, "%s", field);
+    return empty(policy) || is(policy, "Never") || is(policy, "PreemptLowerPriority") ||
+           bad(&a, "", "'%.*s' is none; expected Never or PreemptLowerPriority", WORD_MAX, policy);
+}
+
 bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
 {
     const Kube__PodSpec *spec = pod->spec;
@@ -540,7 +547,8 @@ bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
            check_asked(&overhead, spec->overhead, spec->n_overhead) &&
            check_labels(&selector, spec->nodeselector, spec->n_nodeselector) &&
            check_tolerations(out, spec) && check_affinity(out, spec->affinity) &&
-           check_spreads(out, spec);
+           check_spreads(out, spec) &&
+           check_preempting(out, "spec.preemptionPolicy", spec->preemptionpolicy);
 }
 
 /* ---- the other kinds ---------------------------------------------------------------------- */
@@ -586,7 +594,8 @@ bool mu_check_namespace(const Kube__Namespace *ns, struct mu_check *out)
 
 bool mu_check_priority_class(const Kube__PriorityClass *class_, struct mu_check *out)
 {
-    return check_meta(out, class_->metadata); /* a value that is missing is 0 */
+    return check_meta(out, class_->metadata) && /* a value that is missing is 0 */
+           check_preempting(out, "preemptionPolicy", class_->preemptionpolicy);
 }
 
 /* A count of pods, or a share of them. */

@@ -102,6 +102,7 @@ static int put_group(struct loader *l, const struct mu_manifest_object *object)
     group.version = 1;
     group.has_priority = object->has_priority;
     group.priority = object->priority;
+    group.never_preempts = object->policy == MU_POLICY_NEVER;
     int rc = mu_db_group_upsert(l->db, &group, &error);
     return rc == 0 ? 0 : refused(l, object, rc, &error);
 }
@@ -118,26 +119,36 @@ static bool find_system_class(struct mu_str name, int32_t *priority)
     return cluster || node;
 }
 
-/* Of several default classes the lowest counts, as it does for the admission plugin. */
-static int32_t default_priority(const struct mu_manifest *m)
+/* Of several default classes the lowest counts, as it does for the admission plugin. NULL: there is
+ * none. */
+static const struct mu_manifest_object *default_class(const struct mu_manifest *m)
 {
-    int32_t lowest = 0;
-    bool found = false;
+    const struct mu_manifest_object *lowest = NULL;
     for (uint32_t i = 0; m->counts[MU_OBJECT_PRIORITY] > 0 && i < m->object_count; i++) {
         const struct mu_manifest_object *o = &m->objects[i];
-        if (o->kind != MU_OBJECT_PRIORITY || !o->has_priority)
-            continue;
-        lowest = !found || o->priority < lowest ? o->priority : lowest;
-        found = true;
+        if (o->kind == MU_OBJECT_PRIORITY && o->has_priority &&
+            (lowest == NULL || o->priority < lowest->priority))
+            lowest = o;
     }
     return lowest;
 }
 
-/* The priority of the class that an object names. */
+/* Whether it preempts follows from its class, where the object does not say it. */
+static void resolve_policy(struct mu_manifest_object *o, const struct mu_manifest_object *class_)
+{
+    if (o->policy == MU_POLICY_UNSAID && class_ != NULL)
+        o->policy = class_->policy;
+}
+
+/* The priority of the class that an object names, unless it says one itself. */
 static void resolve_class(struct mu_manifest *m, struct mu_manifest_object *o)
 {
     uint32_t found = mu_manifest_lookup(m, MU_OBJECT_PRIORITY, MU_STR(""), o->priority_class);
+    bool said = o->has_priority;
+    resolve_policy(o, found != MU_INDEX_NONE ? &m->objects[found] : NULL);
     o->has_priority = true;
+    if (said)
+        return;
     if (found != MU_INDEX_NONE)
         o->priority = m->objects[found].priority;
     else if (!find_system_class(o->priority_class, &o->priority)) {
@@ -149,16 +160,19 @@ static void resolve_class(struct mu_manifest *m, struct mu_manifest_object *o)
 }
 
 /* A pod counts as one of its group, whose priority, if it has one, is the pod's. */
-static void resolve_pod(struct mu_manifest *m, struct mu_manifest_object *pod, int32_t lowest)
+static void resolve_pod(struct mu_manifest *m, struct mu_manifest_object *pod,
+                        const struct mu_manifest_object *usual)
 {
     uint32_t found = pod->group.len > 0
                          ? mu_manifest_lookup(m, pod->group_kind, pod->ns, pod->group)
                          : MU_INDEX_NONE;
     struct mu_manifest_object *group = found != MU_INDEX_NONE ? &m->objects[found] : NULL;
-    if (!pod->has_priority && pod->priority_class.len > 0)
+    if (pod->priority_class.len > 0) {
         resolve_class(m, pod);
-    else if (!pod->has_priority)
-        pod->priority = lowest;
+    } else if (!pod->has_priority) {
+        pod->priority = usual != NULL ? usual->priority : 0;
+        resolve_policy(pod, usual);
+    }
     if (group != NULL && group->has_priority)
         pod->priority = group->priority;
     pod->has_priority = true;
@@ -166,15 +180,15 @@ static void resolve_pod(struct mu_manifest *m, struct mu_manifest_object *pod, i
 
 void mu_manifest_resolve(struct mu_manifest *m)
 {
-    int32_t lowest = default_priority(m);
+    const struct mu_manifest_object *usual = default_class(m);
     for (uint32_t i = 0; i < m->object_count; i++) {
         struct mu_manifest_object *o = &m->objects[i];
-        if (o->kind >= MU_OBJECT_GROUP && !o->has_priority && o->priority_class.len > 0)
+        if (o->kind >= MU_OBJECT_GROUP && o->priority_class.len > 0)
             resolve_class(m, o);
     }
     for (uint32_t i = 0; i < m->object_count; i++)
         if (m->objects[i].kind == MU_OBJECT_POD)
-            resolve_pod(m, &m->objects[i], lowest);
+            resolve_pod(m, &m->objects[i], usual);
 }
 
 /* Put the pod in, on this node if there is one. */
@@ -190,6 +204,7 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
         return refused(l, object, rc, &error);
     pod.version = bind != NULL ? bind->version + 1 : 1;
     pod.priority = object->priority;
+    pod.never_preempts = object->policy == MU_POLICY_NEVER;
     pod.created_s = object->created_s != 0 ? object->created_s : l->m->created_max_s + 1;
     if (bind != NULL) {
         pod.node_name = mu_db_node_name(l->db, bind->node);

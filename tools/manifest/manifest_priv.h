@@ -20,6 +20,9 @@ enum mu_manifest_kind {
 };
 #define MU_OBJECT_KINDS (MU_OBJECT_GROUP + (unsigned)MU_GANG_SOURCES)
 
+/* What an object says of preempting others. */
+enum mu_manifest_policy { MU_POLICY_UNSAID, MU_POLICY_LOWER, MU_POLICY_NEVER };
+
 /* Strings live in the manifest's store. */
 struct mu_manifest_object {
     struct mu_str raw; /* encoded, with defaults; empty for priority classes and groups */
@@ -30,6 +33,7 @@ struct mu_manifest_object {
     uint64_t created_s;                      /* pods; 0: not said */
     int32_t priority;   /* pods, groups: what spec.priority says; priority classes: their value */
     bool has_priority;  /* pods, groups: it says something; priority classes: global default */
+    uint8_t policy;     /* enum mu_manifest_policy; pods, groups, priority classes */
     uint8_t group_kind; /* pods: the kind of that object */
     uint8_t kind;       /* enum mu_manifest_kind */
     uint16_t file;

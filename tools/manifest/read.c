@@ -277,6 +277,13 @@ static void generate_name(struct mu_manifest *m, Kube__ObjectMeta *meta, char *n
     meta->name = name;
 }
 
+static uint8_t policy_of(const char *text)
+{
+    if (text == NULL || text[0] == '\0')
+        return MU_POLICY_UNSAID;
+    return strcmp(text, "Never") == 0 ? MU_POLICY_NEVER : MU_POLICY_LOWER;
+}
+
 static void read_pod(struct object *o)
 {
     Kube__Pod *pod = (Kube__Pod *)read_message(o, MU_KIND_PODS);
@@ -316,6 +323,7 @@ static void read_pod(struct object *o)
         .priority_class = mu_str_of(pod->spec->priorityclassname),
         .priority = pod->spec->priority,
         .has_priority = pod->spec->has_priority,
+        .policy = policy_of(pod->spec->preemptionpolicy),
         .group = group.name,
         .group_kind = (uint8_t)(MU_OBJECT_GROUP + group.source),
         .created_s = created != NULL && created->seconds > 0 ? (uint64_t)created->seconds : 0};
@@ -414,7 +422,8 @@ static void read_priority_class(struct object *o)
     struct mu_manifest_object object = {.kind = MU_OBJECT_PRIORITY,
                                         .name = mu_str_of(class_->metadata->name),
                                         .priority = class_->value,
-                                        .has_priority = class_->globaldefault != 0};
+                                        .has_priority = class_->globaldefault != 0,
+                                        .policy = policy_of(class_->preemptionpolicy)};
     add(o, &object);
 }
 
@@ -446,6 +455,8 @@ static void read_group(struct object *o, enum mu_gang_source source)
                                         .priority_class = group.priority_class,
                                         .priority = group.object.priority,
                                         .has_priority = group.object.has_priority,
+                                        .policy = group.object.never_preempts ? MU_POLICY_NEVER
+                                                                              : MU_POLICY_UNSAID,
                                         .described = described};
     add(o, &object);
 }
