@@ -85,7 +85,8 @@ static inline json_t *rig_place(struct offline_rig *rig, const struct mu_profile
     struct mu_error error = {0, ""};
     struct mu_buf out = {.max = 0};
     rig_load(rig, (struct mu_uid){0, 0});
-    assert_int_equal(mu_settle(rig->db, &config, rig->arena, &settled, &error), 0);
+    if (mu_settle(rig->db, &config, rig->arena, &settled, &error) != 0)
+        fail_msg("%s", error.text);
     assert_int_equal(mu_settled_write_json(&settled, &out), 0);
     return rig_json(&out);
 }
@@ -96,7 +97,8 @@ static inline struct mu_explanation rig_explain(struct offline_rig *rig, const c
 {
     struct mu_explanation x;
     struct mu_uid uid;
-    assert_true(mu_manifest_find(rig->manifest, mu_str_of(ns), mu_str_of(name), &uid));
+    if (!mu_manifest_find(rig->manifest, mu_str_of(ns), mu_str_of(name), &uid))
+        fail_msg("no pod %s/%s\n%s", ns, name, rig_errors(rig));
     rig_load(rig, uid);
     struct mu_snapshot *snapshot = mu_db_replica_create(rig->db);
     assert_non_null(snapshot);

@@ -104,6 +104,16 @@ static void test_cli__example_of_the_readme__prints_what_it_says(void **state)
     assert_int_equal(r.status, 0);
     example(readme, "    $ muster explain default/new -f two.yaml\n", "$", text);
     assert_string_equal(r.out, text);
+    static const char scenario[] = MU_SOURCE_DIR "/tests/data/scenarios/5.yaml";
+    r = run("muster", (const char *const[]){"place", "-f", scenario, NULL});
+    assert_int_equal(r.status, 0);
+    example(readme, "    $ muster place -f tests/data/scenarios/5.yaml\n", "$", text);
+    assert_string_equal(r.out, text);
+    r = run("muster", (const char *const[]){"explain", "default/high-1", "-f", scenario, NULL});
+    assert_int_equal(r.status, 0);
+    example(readme, "    $ muster explain default/high-1 -f tests/data/scenarios/5.yaml\n", "$",
+            text);
+    assert_string_equal(r.out, text);
     place_drop(&p);
 }
 

@@ -8,6 +8,7 @@
 #include "engine/place.h"
 #include "engine/score.h"
 #include "tools/answer/change.h"
+#include "tools/answer/preemption.h"
 #include "tools/answer/words.h"
 #include "tools/scheduler/report_words.h"
 
@@ -190,5 +191,5 @@ int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_p
         return MU_ENOMEM;
     int rc = explain(&e, &view, out);
     mu_place_destroy(e.place);
-    return rc;
+    return rc != 0 ? rc : mu_preemption_find(db, snapshot, profile, &view, arena, &out->preemption);
 }

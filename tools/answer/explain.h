@@ -9,6 +9,11 @@
  * was waved away on the way, taken together, is the change. Each step takes a cause away that is
  * never met again, so that the steps are bounded by the rules of the pod.
  *
+ * Preemption. Nodes are looked at for the pod by itself; whether somebody could make room is a
+ * question about its whole gang, which is placed whole or not at all. It is answered by a session, as
+ * the one that would evict, over the same snapshot, with nobody else waiting: where the gang is the
+ * next to be decided, this is what will be done for it.
+ *
  * No input or output of its own: the offline command and a live daemon answer with this.
  */
 #include "engine/base/arena.h"
@@ -46,6 +51,29 @@ struct mu_explain_row {
     const struct mu_change *changes;
 };
 
+enum mu_preemption_kind {
+    MU_PREEMPTION_NOT_ASKED, /* there is room without, or it is not room that the gang waits for */
+    MU_PREEMPTION_FOUND,     /* as below */
+    MU_PREEMPTION_NOBODY,    /* nobody was found who may be evicted and whose room would do */
+    MU_PREEMPTION_NEVER      /* its preemptionPolicy is Never */
+};
+struct mu_preemption_victim {
+    struct mu_str pod; /* ns/name */
+    int32_t priority;
+};
+struct mu_preemption_place {
+    struct mu_str pod, node;
+};
+struct mu_preemption {
+    enum mu_preemption_kind kind;
+    struct mu_str node; /* where the pod would go; empty: its gang would be placed without it */
+    uint32_t victim_count;
+    const struct mu_preemption_victim *victims;
+    uint32_t violations; /* victims that a disruption budget would have kept */
+    uint32_t place_count;
+    const struct mu_preemption_place *places; /* all pods of the gang that would be placed */
+};
+
 /* The answer. Lives in the arena and in the DB. */
 struct mu_explanation {
     struct mu_str pod;  /* ns/name */
@@ -57,6 +85,7 @@ struct mu_explanation {
     uint32_t feasible_count; /* rows[0 .. feasible_count): best first */
     uint32_t row_count;      /* then those refused, by name */
     const struct mu_explain_row *rows;
+    struct mu_preemption preemption;
     /* Where the pod was before it was put into the DB as one that waits; what was not said is
      * empty. Only the caller knows: mu_explain() leaves it empty. */
     struct mu_str was_on;
@@ -65,7 +94,7 @@ struct mu_explanation {
 
 /* Explain a pod of `db` on `snapshot`, a replica of it that is in sync: looked at as scratch, and
  * as it was on return. Errors: MU_ENOENT (no such pod), MU_ENOMEM. Thread: the DB's writer.
- * Cost: O(nodes * the pod's rules). */
+ * Cost: O(nodes * the pod's rules), and a session for its gang. */
 int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_profile *profile,
                struct mu_uid pod, struct mu_arena *arena, struct mu_explanation *out);
 

@@ -285,7 +285,10 @@ int mu_settle(struct mu_db *db, const struct mu_settle_config *config, struct mu
         .db = db, .config = config, .arena = arena, .now_ns = config->now_ns, .error = error};
     s.snapshot = mu_db_replica_create(db);
     struct mu_session_config session = config->session;
+    /* As fast as it may be: what limits evictions in time is no matter of who goes where. */
     session.preempts = true;
+    session.min_run_s = 0;
+    session.evictions_max = 0;
     s.session = mu_session_create(&session);
     int rc = s.snapshot == NULL || s.session == NULL ? MU_ENOMEM : settle(&s, out);
     mu_session_destroy(s.session);

@@ -4,7 +4,8 @@
  * Where everything that waits would go: sessions over a DB, one after another, each binding applied
  * as if the cluster had taken it at once, until a session has nothing to decide. Time is virtual:
  * it jumps to when the next session would have something to do. Victims leave at once, and nobody
- * puts them back.
+ * puts them back; how long they have run and how many go is not limited. A pod that was placed here
+ * and had to leave later is among the bindings and among the evictions.
  *
  * What was decided is told by name, in the order of the decisions.
  */

@@ -147,6 +147,35 @@ static void put_notes(struct mu_buf *out, const struct mu_explanation *x)
     mu_buf_fini(&lines);
 }
 
+/* A gang's members go together: where each would, beside whom it asked about. */
+static void put_preemption(struct mu_buf *out, const struct mu_explanation *x)
+{
+    const struct mu_preemption *p = &x->preemption;
+    (void)mu_buf_append_text(out, ",\"preemption\":");
+    if (p->kind != MU_PREEMPTION_FOUND) {
+        (void)mu_buf_append_text(out, "null");
+        return;
+    }
+    if (p->node.len > 0)
+        put_text(out, "{\"node\":", p->node);
+    else
+        (void)mu_buf_append_text(out, "{\"node\":null");
+    (void)mu_buf_append_text(out, ",\"victims\":[");
+    for (uint32_t i = 0; i < p->victim_count; i++)
+        put_text(out, i == 0 ? "" : ",", p->victims[i].pod);
+    (void)mu_buf_printf(out, "],\"pdb_violations\":%" PRIu32, p->violations);
+    if (x->gang.len > 0) {
+        put_text(out, ",\"gang\":", x->gang);
+        (void)mu_buf_append_text(out, ",\"nodes\":{");
+        for (uint32_t i = 0; i < p->place_count; i++) {
+            put_text(out, i == 0 ? "" : ",", p->places[i].pod);
+            put_text(out, ":", p->places[i].node);
+        }
+        (void)mu_buf_append_text(out, "}");
+    }
+    (void)mu_buf_append_text(out, "}");
+}
+
 int mu_explanation_write_json(const struct mu_explanation *x, struct mu_buf *out)
 {
     put_text(out, "{\"pod\":", x->pod);
@@ -164,5 +193,7 @@ int mu_explanation_write_json(const struct mu_explanation *x, struct mu_buf *out
         (void)mu_buf_append_text(out, i == x->feasible_count ? "" : ",");
         put_rejected(out, &x->rows[i]);
     }
-    return mu_buf_append_text(out, "],\"preemption\":null}\n");
+    (void)mu_buf_append_text(out, "]");
+    put_preemption(out, x);
+    return mu_buf_append_text(out, "}\n");
 }

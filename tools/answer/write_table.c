@@ -10,7 +10,8 @@
 #include "tools/answer/words.h"
 #include "tools/answer/write.h"
 
-#define NODES_NAMED 5u
+#define NODES_NAMED   5u
+#define VICTIMS_NAMED 10u
 
 /* ---- columns ------------------------------------------------------------------------------ */
 
@@ -67,14 +68,20 @@ static void put_bindings(const struct mu_settled *settled, struct mu_buf *out)
 
 static void put_evictions(const struct mu_settled *settled, struct mu_buf *out)
 {
-    uint32_t pods = 7;
-    for (uint32_t i = 0; i < settled->eviction_count; i++)
-        pods = wider(pods, settled->evictions[i].pod);
-    if (settled->eviction_count > 0)
-        (void)mu_buf_printf(out, "\n%-*s  FOR\n", (int)pods, "EVICTED");
+    uint32_t pods = 7, gangs = 4;
     for (uint32_t i = 0; i < settled->eviction_count; i++) {
-        put_cell(out, settled->evictions[i].pod, pods);
-        (void)mu_buf_append_str(out, settled->evictions[i].by);
+        const struct mu_settled_eviction *e = &settled->evictions[i];
+        pods = wider(pods, e->pod);
+        gangs = wider(gangs, shown_gang(e->pod, e->gang));
+    }
+    if (settled->eviction_count > 0)
+        (void)mu_buf_printf(out, "%s%-*s  %-*s  FOR\n", settled->binding_count > 0 ? "\n" : "",
+                            (int)pods, "EVICTED", (int)gangs, "GANG");
+    for (uint32_t i = 0; i < settled->eviction_count; i++) {
+        const struct mu_settled_eviction *e = &settled->evictions[i];
+        put_cell(out, e->pod, pods);
+        put_cell(out, shown_gang(e->pod, e->gang), gangs);
+        (void)mu_buf_append_str(out, e->by);
         (void)mu_buf_append_text(out, "\n");
     }
 }
@@ -285,6 +292,79 @@ static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
     return 0;
 }
 
+/* ---- explain: preemption ------------------------------------------------------------------ */
+
+/* "a, b (priority 10), c (priority 5) and 3 more": the priority once for those in a row. */
+static void put_victims(struct mu_buf *out, const struct mu_preemption *p)
+{
+    uint32_t named = p->victim_count < VICTIMS_NAMED ? p->victim_count : VICTIMS_NAMED;
+    for (uint32_t i = 0; i < named; i++) {
+        const struct mu_preemption_victim *v = &p->victims[i];
+        (void)mu_buf_printf(out, "%s%.*s", i == 0 ? "" : ", ", MU_STR_ARGS(v->pod));
+        if (i + 1 == named || p->victims[i + 1].priority != v->priority)
+            (void)mu_buf_printf(out, " (priority %" PRId32 ")", v->priority);
+    }
+    if (p->victim_count > named)
+        (void)mu_buf_printf(out, " and %" PRIu32 " more", p->victim_count - named);
+}
+
+/* The pod itself first, then some of its gang. */
+static void put_places(struct mu_buf *out, const struct mu_explanation *x)
+{
+    const struct mu_preemption *p = &x->preemption;
+    uint32_t named = 0, rest = p->place_count - (p->node.len > 0 ? 1u : 0u);
+    if (p->node.len > 0)
+        (void)mu_buf_printf(out, "    it on %.*s", MU_STR_ARGS(p->node));
+    else
+        (void)mu_buf_printf(out, "    it would wait all the same");
+    for (uint32_t i = 0; i < p->place_count && named < NODES_NAMED; i++) {
+        if (mu_str_equal(p->places[i].pod, x->pod))
+            continue;
+        (void)mu_buf_printf(out, ", %.*s on %.*s", MU_STR_ARGS(p->places[i].pod),
+                            MU_STR_ARGS(p->places[i].node));
+        named++;
+    }
+    if (rest > named)
+        (void)mu_buf_printf(out, " and %" PRIu32 " more", rest - named);
+    (void)mu_buf_append_text(out, "\n");
+}
+
+static void put_preemption_found(struct mu_buf *out, const struct mu_explanation *x)
+{
+    const struct mu_preemption *p = &x->preemption;
+    (void)mu_buf_append_text(out, "\npreemption:\n");
+    if (x->gang.len > 0)
+        (void)mu_buf_printf(out, "  gang %.*s would fit if ", MU_STR_ARGS(x->gang));
+    else
+        (void)mu_buf_printf(out, "  would fit on %.*s if ", MU_STR_ARGS(p->node));
+    put_victims(out, p);
+    (void)mu_buf_append_text(out, " were evicted");
+    if (p->violations > 0)
+        (void)mu_buf_printf(out, ", %" PRIu32 " of them against a disruption budget",
+                            p->violations);
+    (void)mu_buf_append_text(out, "\n");
+    if (x->gang.len > 0)
+        put_places(out, x);
+}
+
+static void put_preempting(struct mu_buf *out, const struct mu_explanation *x)
+{
+    switch (x->preemption.kind) {
+    case MU_PREEMPTION_NOT_ASKED:
+        break;
+    case MU_PREEMPTION_FOUND:
+        put_preemption_found(out, x);
+        break;
+    case MU_PREEMPTION_NOBODY:
+        (void)mu_buf_printf(out, "\npreemption: nobody was found who could make room for %s\n",
+                            x->gang.len > 0 ? "its gang" : "it");
+        break;
+    case MU_PREEMPTION_NEVER:
+        (void)mu_buf_append_text(out, "\npreemption: none, its preemptionPolicy is Never\n");
+        break;
+    }
+}
+
 int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *out)
 {
     uint32_t width = 4;
@@ -300,5 +380,6 @@ int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *ou
         (void)mu_buf_printf(out, "%" PRId64 "\n", x->rows[i].score);
     }
     int rc = put_rejected(x, out);
+    put_preempting(out, x);
     return rc != 0 ? rc : out->failed;
 }
