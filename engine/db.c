@@ -187,6 +187,12 @@ int mu_db_refuse(struct mu_db *db, struct mu_error *error, int code, const char 
 
 /* --- batches ------------------------------------------------------------------------------- */
 
+void mu_db_time(struct mu_db *db, uint64_t now_ns)
+{
+    if (now_ns > db->now_ns)
+        db->now_ns = now_ns;
+}
+
 void mu_db_batch_end(struct mu_db *db)
 {
     if (!db->changed)
@@ -240,8 +246,10 @@ static void sweep_node(struct mu_db *db, uint32_t row)
 static void sweep_pod(struct mu_db *db, uint32_t pod, uint64_t now_ns)
 {
     const struct mu_pod_rec *p = mu_pod_at(db, pod);
-    if ((p->flags & MU_POD_USED) != 0 && p->mark != db->pod_mark)
-        mu_pod_remove_rec(db, pod, now_ns);
+    if ((p->flags & MU_POD_USED) == 0 || p->mark == db->pod_mark)
+        return;
+    mu_gang_member_ends(db, pod);
+    mu_pod_remove_rec(db, pod, now_ns);
 }
 
 static uint32_t sweep_bound(const struct mu_db *db, enum mu_db_kind kind)

@@ -148,6 +148,8 @@ enum mu_db_kind { MU_DB_NODES, MU_DB_PODS, MU_DB_NAMESPACES, MU_DB_KINDS };
 void mu_db_relist_begin(struct mu_db *db, enum mu_db_kind kind);
 int mu_db_relist_sweep(struct mu_db *db, enum mu_db_kind kind, uint32_t budget, uint64_t now_ns);
 
+/* The time: what is found to be so from now on, is so since then. It never goes back. */
+void mu_db_time(struct mu_db *db, uint64_t now_ns);
 /* End a batch: what replicas see next. Moves the generation if anything changed. */
 void mu_db_batch_end(struct mu_db *db);
 
@@ -205,6 +207,16 @@ uint32_t mu_db_evict_left(const struct mu_db *db, const struct mu_plan_gang *gan
 int mu_db_waiting_bind(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
 /* Give up the room of those of its binds that are WAITING: they are pending again. */
 void mu_db_waiting_drop(struct mu_db *db, const struct mu_plan_gang *gang);
+
+/* Admit a plan's end of a gang: the same gang, still bound in part, with nothing of it on its way to
+ * a node and a bound member that has a controller. From then on nobody of it is placed
+ * (MU_GANG_ENDING), and room held for its members is free. Returns 0, or MU_ECONFLICT: nothing has
+ * changed. Cost: O(members). */
+int mu_db_gang_end(struct mu_db *db, const struct mu_plan_end *end, struct mu_error *why);
+/* Whether that still holds, before its first member is deleted. */
+bool mu_db_gang_end_holds(struct mu_db *db, const struct mu_plan_end *end);
+/* It is over, or given up. A gang that is another by now, or gone: nothing happens. */
+void mu_db_gang_end_over(struct mu_db *db, const struct mu_plan_end *end);
 
 /* A bind is known not to have happened and never to happen (refused, pod moved on): the room stays
  * HELD for the pod if `hold`, else it is freed; a terminating pod holds none. No entry, or a bind

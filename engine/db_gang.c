@@ -328,6 +328,7 @@ static void link_member(struct mu_db *db, uint32_t gang, uint32_t pod)
 void mu_gang_join(struct mu_db *db, uint32_t gang, uint32_t pod, uint64_t now_ns)
 {
     link_member(db, gang, pod);
+    mu_gang_at(db, gang)->found |= (mu_pod_at(db, pod)->flags & MU_POD_BOUND) != 0;
     mu_gang_at(db, gang)->row.settle_ns =
         now_ns > UINT64_MAX - db->quiet_ns ? UINT64_MAX : now_ns + db->quiet_ns;
 }
@@ -358,8 +359,9 @@ static uint32_t sum_members(const struct mu_db *db, uint32_t gang, struct mu_gan
     struct mu_gang_row *row = &g->row;
     uint32_t pending = 0;
     unsigned marks = 0;
+    const unsigned owned = MU_POD_BOUND | MU_POD_CONTROLLED;
     row->member_count = row->placed_count = row->blocked_count = row->blocked_rules = 0;
-    row->bound_count = 0;
+    row->bound_count = row->controlled_count = 0;
     row->priority = g->members == MU_NONE ? 0 : INT32_MAX;
     row->priority_high = g->members == MU_NONE ? 0 : INT32_MIN;
     row->created_s = UINT64_MAX;
@@ -373,6 +375,7 @@ static uint32_t sum_members(const struct mu_db *db, uint32_t gang, struct mu_gan
         if (role == MU_ROLE_PLACED && p->node.v < row->home.v)
             row->home.v = p->node.v;
         row->bound_count += (p->flags & (MU_POD_BOUND | MU_POD_CONFIRMED)) != 0;
+        row->controlled_count += (p->flags & owned) == owned;
         row->blocked_count += role == MU_ROLE_BLOCKED;
         row->blocked_rules |= role == MU_ROLE_BLOCKED ? p->unbuilt : 0;
         pending += role == MU_ROLE_PENDING;
@@ -384,6 +387,7 @@ static uint32_t sum_members(const struct mu_db *db, uint32_t gang, struct mu_gan
         pod = p->gang_next;
     }
     row->flags = (marks & MU_POD_NEVER) != 0 ? MU_GANG_NEVER : 0;
+    g->risen = 0;
     return pending;
 }
 
@@ -419,21 +423,25 @@ static void apply_object(const struct mu_db *db, struct mu_gang_rec *g)
 }
 
 /* Size and flags, of a row whose members are summed up. */
-static void settle_row(struct mu_gang_rec *g, const struct mu_gang_terms *terms)
+static void settle_row(const struct mu_db *db, struct mu_gang_rec *g,
+                       const struct mu_gang_terms *terms)
 {
     struct mu_gang_row *row = &g->row;
     row->flags |= g->split ? MU_GANG_PARTS : 0;
     /* With nobody left of those that a size was frozen for, a new generation begins; with fewer
      * left than that, nobody waits for those that have ended. */
     uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;
-    if (row->placed_count == 0)
-        frozen = 0;
+    if (row->placed_count == 0) {
+        frozen = g->ended = 0;
+        g->whole = g->found = false;
+    }
     row->size = terms->min != 0 ? terms->min : frozen;
     row->flags |= row->size != 0 ? MU_GANG_SETTLED : 0;
     if (row->placed_count < row->member_count)
         row->flags |= MU_GANG_PENDING;
-    if (row->placed_count != 0 && row->placed_count < row->size)
+    if (row->placed_count != 0 && mu_gang_lacks(db, g, terms, false) != 0)
         row->flags |= MU_GANG_SHORT;
+    mu_gang_end_settle(db, g, terms);
     if (terms->waiting_only && row->size != 0 && row->placed_count >= row->size)
         row->size += row->placed_count;
     row->flags |= terms->pack_required ? MU_GANG_PACK_REQUIRED : 0;
@@ -459,7 +467,7 @@ static void recount(struct mu_db *db, uint32_t gang, struct mu_gang_terms *terms
         row->blocked_count += pending;
         row->blocked_rules |= terms->held;
     }
-    settle_row(g, terms);
+    settle_row(db, g, terms);
     db->pending_gangs += (row->flags & MU_GANG_PENDING) != 0;
     db->pending_gangs -= (before.flags & MU_GANG_PENDING) != 0;
     mu_occupants_gang_moved(db, &before, row);

@@ -49,6 +49,8 @@ static struct mu_gang_rec *check_gang(struct mu_db *db, const struct mu_plan_gan
     bool settled = (g->row.flags & MU_GANG_SETTLED) != 0;
     if (plan->bind_count == 0)
         what = "expected at least one bind";
+    else if (g->ending)
+        what = "its members are being ended";
     else if (g->held)
         what = "it is held back: by its object, or for its many members or sub-groups";
     else if (mu_gang_wants_singles(db, g) != (g->home != MU_NONE))
@@ -279,9 +281,12 @@ void mu_db_bind_confirmed(struct mu_db *db, struct mu_uid uid)
     if (pod == MU_NONE || mu_pod_at(db, pod)->ledger != MU_LEDGER_IN_FLIGHT)
         return;
     struct mu_pod_rec *p = mu_pod_at(db, pod);
-    p->flags |= MU_POD_CONFIRMED;
     if (p->gang.v != MU_NONE)
         mu_gang_touch(db, p->gang.v); /* the rest of the gang may follow */
+    const bool rises = (p->flags & (MU_POD_BOUND | MU_POD_CONFIRMED)) == 0;
+    p->flags |= MU_POD_CONFIRMED;
+    if (rises && p->gang.v != MU_NONE)
+        mu_gang_member_rises(db, p->gang.v);
 }
 
 bool mu_db_gang_started(struct mu_db *db, struct mu_uid uid)

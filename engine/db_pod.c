@@ -561,7 +561,7 @@ static bool gang_affected(const struct mu_pod_rec *before, const struct mu_pod_r
            ((before->flags & is_bound) != 0) != ((after->flags & is_bound) != 0) ||
            before->priority != after->priority || before->created_s != after->created_s ||
            before->claim != after->claim || before->unbuilt != after->unbuilt ||
-           ((before->flags ^ after->flags) & MU_POD_NEVER) != 0 ||
+           ((before->flags ^ after->flags) & (MU_POD_NEVER | MU_POD_CONTROLLED)) != 0 ||
            (role == MU_ROLE_PENDING &&
             (before->class_ix.v != after->class_ix.v || before->kin.v != after->kin.v));
 }
@@ -592,8 +592,12 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
 {
     struct mu_pod_rec *p = mu_pod_at(db, pod);
     const struct mu_pod_rec before = *p;
-    if (before.gang.v != MU_NONE && before.gang.v != f->gang)
+    const unsigned is_bound = MU_POD_BOUND | MU_POD_CONFIRMED;
+    if (before.gang.v != MU_NONE && before.gang.v != f->gang) {
+        if ((f->flags & MU_POD_TERMINAL) != 0 && object->phase == MU_POD_SUCCEEDED)
+            mu_gang_member_ends(db, pod);
         mu_gang_leave(db, pod);
+    }
     /* Devices that nobody named, or named in vain, stay as they were given. */
     bool stays = before.node.v != MU_NONE && before.node.v == f->node &&
                  !mu_row_devices_usable(db, f->node, f->class_ix, f->devices);
@@ -618,6 +622,9 @@ static void commit(struct mu_db *db, uint32_t pod, const struct mu_pod_object *o
             mu_gang_renew(db, f->gang);
     }
     mu_occupants_pod_moved(db, &before, p);
+    const bool was_bound = before.gang.v == f->gang && (before.flags & is_bound) != 0;
+    if (f->gang != MU_NONE && !was_bound && (p->flags & is_bound) != 0)
+        mu_gang_member_rises(db, f->gang);
     if (before.gang.v != MU_NONE && before.gang.v != f->gang)
         mu_gang_drop_if_empty(db, before.gang.v);
     if ((before.flags & MU_POD_USED) != 0) {
@@ -669,6 +676,7 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
     int rc = facts_obtain(db, pod, held, &f, &what);
     if (rc != 0)
         return mu_db_refuse(db, error, rc, "pod", pod->ns, pod->name, what);
+    mu_db_time(db, now_ns);
     if (held != MU_NONE)
         keep_refusal(mu_pod_at(db, held), pod, &f);
     db->counts.limit_reduced += f.reduced;
@@ -682,8 +690,8 @@ int mu_db_pod_upsert(struct mu_db *db, const struct mu_pod_object *pod, uint64_t
 
 void mu_pod_remove_rec(struct mu_db *db, uint32_t pod, uint64_t now_ns)
 {
-    (void)now_ns;
     struct mu_pod_rec *p = mu_pod_at(db, pod);
+    mu_db_time(db, now_ns);
     MU_ASSERT((p->flags & MU_POD_USED) != 0);
     const struct mu_pod_rec before = *p;
     uint32_t gang = p->gang.v;
@@ -722,6 +730,7 @@ int mu_db_pod_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, str
     if (uid.len != 0 &&
         (mu_db_uid_parse(db, uid, &parsed) != 0 || !mu_uid_equal(parsed, mu_pod_at(db, pod)->uid)))
         return 0;
+    mu_gang_member_ends(db, pod);
     mu_pod_remove_rec(db, pod, now_ns);
     return 0;
 }

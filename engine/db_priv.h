@@ -13,6 +13,7 @@
  *   db_ledger.c   admitting plans, outcomes of binds
  *   db_trial.c    whether a plan has room
  *   db_evict.c    whether pods may be a plan's victims
+ *   db_gang_end.c  gangs that are bound in part, and their end
  *   db_device.c   devices of rows, and which pods have which
  *   db_image.c    images of rows, and how many nodes have which
  *   db_typical.c  the requests by which fragmentation is judged
@@ -146,6 +147,8 @@ struct mu_gang_rec {
     struct mu_symbol part; /* MU_GANG_WORKLOAD: of its object */
     uint32_t members;      /* first live member; MU_NONE */
     uint32_t frozen;       /* size fixed by the first admit; counts while some are placed */
+    uint32_t ended;        /* bound members that left without having been told to; as frozen */
+    uint32_t risen;        /* members that have become bound since the last recount, at least */
     uint32_t group;        /* record of its object; MU_NONE: its source has none */
     uint32_t home;         /* row of the gang that says there is none; MU_NONE: an ordinary row */
     uint32_t next, prev;   /* among the rows of `group`, or of `home` */
@@ -157,6 +160,9 @@ struct mu_gang_rec {
     bool split;    /* sub-groups count by themselves */
     bool overfull; /* more sub-groups than MU_SUBGROUPS_MAX */
     bool held;     /* nobody is placed, whatever the members say */
+    bool whole;    /* its minimum was bound once; as frozen */
+    bool found;    /* some member was bound when it was first seen; as frozen */
+    bool ending;   /* a plan to end it was admitted and is not over */
 };
 
 /* A claim's words (db_claim.c); behind them, in pairs, the sub-groups that must be there: symbol
@@ -303,6 +309,7 @@ struct mu_db {
     struct mu_str *scheduler_names;
     uint32_t scheduler_name_count;
     uint64_t quiet_ns;
+    uint64_t now_ns; /* the latest that was told */
     uint32_t nodes_hint;
 
     struct mu_chunk *chunks;
@@ -678,6 +685,18 @@ bool mu_gang_stands_without(const struct mu_db *db, uint32_t gang);
 int mu_gang_refresh(struct mu_db *db, uint32_t budget, uint32_t *spent);
 void mu_gang_destroy_all(struct mu_db *db);
 
+/* --- gangs bound in part (db_gang_end.c) ----------------------------------------------------- */
+
+/* Whether it is, since when, and whether it was whole: of a row with its size and its sums. */
+void mu_gang_end_settle(const struct mu_db *db, struct mu_gang_rec *g,
+                        const struct mu_gang_terms *terms);
+/* A member has become bound: if its gang may be whole now, it is looked at at once, since nobody may
+ * ask for it before it changes again. Cost: O(1), O(live members) about twice in a gang's life. */
+void mu_gang_member_rises(struct mu_db *db, uint32_t gang);
+/* Before it leaves: a pod that has come to its end, or is gone without having been told to go (whoever
+ * is told leaves its gang then) and without another in its place. */
+void mu_gang_member_ends(struct mu_db *db, uint32_t pod);
+
 /* --- what a gang must have (db_gang_terms.c) ------------------------------------------------ */
 
 /* The record of its object, of its home's in a row of one; NULL: its source has none. */
@@ -698,6 +717,10 @@ struct mu_symbol mu_gang_subgroup_of(const struct mu_db *db, const struct mu_gan
 /* Whether the minimum of the gang and of each sub-group is met by the members that are placed:
  * `joining`: and those that have MU_POD_PICKED; else without those. Cost: O(live members). */
 bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining);
+/* How many members a recounted gang lacks for the minima that somebody states: of the placed ones,
+ * or of those that are bound. Cost: O(1), of a split gang O(live members). */
+uint32_t mu_gang_lacks(const struct mu_db *db, const struct mu_gang_rec *g,
+                       const struct mu_gang_terms *terms, bool bound);
 
 /* --- group objects (db_group.c), claims (db_claim.c) ---------------------------------------- */
 

@@ -45,10 +45,12 @@ struct mu_plan_wait {
     struct mu_gang_ix gang;
     uint32_t gang_generation;
     enum mu_wait_kind kind;
-    uint32_t have;               /* MEMBERS: members seen; NO_FIT: members placed before */
-    uint32_t need;               /* MEMBERS, NO_FIT: the minimum */
-    uint32_t rules;              /* UNBUILT: set of enum mu_rule */
-    uint64_t until_ns;           /* QUIET: when it counts as complete */
+    uint32_t have;     /* MEMBERS: members seen; NO_FIT: members placed before */
+    uint32_t need;     /* MEMBERS, NO_FIT: the minimum */
+    uint32_t rules;    /* UNBUILT: set of enum mu_rule */
+    uint64_t until_ns; /* QUIET: when it counts as complete */
+    bool overdue; /* it states a timeout and has waited for longer than that since its last member
+                   * came, with nobody bound. It goes on waiting */
     struct mu_gang_ix behind;    /* BEHIND: the gang that blocks it. NO_FIT: the last one for which
                                   * nodes were kept from it; MU_NONE: none were */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
@@ -63,13 +65,25 @@ struct mu_plan_wait {
     const uint32_t *nodes_by_reason;   /* MU_VERDICT_KINDS counts */
     const uint32_t *nodes_by_resource; /* MU_RESOURCES_MAX counts */
 };
+/* A gang that is bound in part and is not waited for any longer: its bound members that a
+ * controller owns are to be deleted. It is among the waits as well. */
+struct mu_plan_end {
+    struct mu_gang_ix gang;
+    uint32_t gang_generation;
+    uint32_t have, need; /* members bound, its minimum */
+    uint64_t since_ns;   /* struct mu_gang_row.short_ns */
+    bool kept; /* nobody is deleted: no bound member has a controller, or it is to be so */
+};
 struct mu_plan {
     uint64_t snapshot_generation;
     uint32_t gang_count;
     const struct mu_plan_gang *gangs; /* in the order of decision */
     uint32_t wait_count;
     const struct mu_plan_wait *waits; /* every pending gang not in `gangs` */
-    uint64_t next_ns;                 /* earliest QUIET until_ns, UINT64_MAX: none */
+    uint32_t end_count;
+    const struct mu_plan_end *ends;
+    uint64_t next_ns; /* when time alone changes the plan: the earliest QUIET until_ns, a deadline;
+                       * UINT64_MAX: never */
 };
 
 #endif

@@ -252,16 +252,21 @@ static int gang_decide(struct mu_session *session, uint32_t gang)
     struct mu_attempt a = {
         .gang = gang, .row = row, .block = row->block, .failed = {{MU_NONE}, {0}}};
     MU_ASSERT(row->block != NULL);
+    int error = 0;
+    if (mu_session_ends_at_once(session, gang, &error))
+        return error;
     if (!admit(session, &a))
-        return 0;
+        return mu_session_end_due(session, gang);
     if (session->blocked_by.v != MU_NONE) {
         mu_session_wait(session, gang, MU_WAIT_BEHIND)->behind = session->blocked_by;
-        return 0;
+        return mu_session_end_due(session, gang);
     }
     uint32_t waits = session->plan->wait_count;
-    int error = gang_try(session, &a);
-    return error == 0 && session->plan->wait_count > waits ? mu_session_held_up(session, &a)
-                                                           : error;
+    error = gang_try(session, &a);
+    if (error != 0 || session->plan->wait_count == waits)
+        return error;
+    error = mu_session_end_due(session, gang);
+    return error == 0 ? mu_session_held_up(session, &a) : error;
 }
 
 /* ---- a run -------------------------------------------------------------------------------- */
@@ -279,6 +284,7 @@ static int run(struct mu_session *session)
     session->plan->gangs = session->gangs;
     session->plan->waits = session->waits;
     session->plan->next_ns = UINT64_MAX;
+    session->ends = NULL;
     session->misfit.gang = MU_NONE;
     session->blocked_by.v = session->kept_for.v = MU_NONE;
     session->kept_rows = NULL;

@@ -42,6 +42,10 @@
  * A gang for which there is no room asks who could leave for it (engine/preempt.h). What it gets is
  * taken for the rest of the run; to others its victims are still there.
  *
+ * A gang that is bound in part, in which somebody waits, is completed wherever there is room, before
+ * all others. How long that is tried, and what then, is the cluster operator's choice (enum
+ * mu_short_policy; engine/session_end.c).
+ *
  * Retrying costs little when nothing changed: classes that fit nowhere, or not often enough, are
  * known (engine/place.h) until room grows or a node object changes; so is a gang of one class that
  * did not fit the untouched snapshot. Any other such gang is not tried again on the same snapshot,
@@ -49,6 +53,13 @@
  */
 #include "engine/plan.h"
 #include "engine/profile.h"
+
+/* What becomes of a gang that is bound in part and cannot be completed. */
+enum mu_short_policy {
+    MU_SHORT_COMPLETE, /* it is completed until its deadline, and ended then */
+    MU_SHORT_END,      /* the same; one that was whole and has lost members is ended at once */
+    MU_SHORT_KEEP      /* it is completed when there is room, however long that takes */
+};
 
 struct mu_session_config {
     const struct mu_profile *profile; /* copied; NULL: default. mu_profile_check() has passed */
@@ -58,6 +69,9 @@ struct mu_session_config {
     bool strict;               /* a gang without room blocks all behind it */
     uint64_t reserve_after_ns; /* nodes are kept for a gang that has waited so long for room since
                                 * its last member came; 0: never */
+    enum mu_short_policy short_gangs;
+    uint64_t gang_deadline_ns; /* given to a gang that is bound in part; 0: no plan ends one. A
+                                * gang's own timeout takes its place while it has never been whole */
     bool preempts;             /* plans may have victims */
     uint32_t min_run_s;        /* a pod that has run for less is no victim */
     uint32_t evictions_max;    /* pods that one run may evict; 0: any number */

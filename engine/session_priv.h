@@ -12,6 +12,7 @@
  *   session_known.c   what is known not to fit: counts of room by class, memos, twins
  *   session_preempt.c who leaves for a gang that finds no room
  *   session_wait.c    why a gang waits, for the plan
+ *   session_end.c     gangs that are bound in part, and when that ends
  */
 #include "engine/base/arena.h"
 #include "engine/pack.h"
@@ -101,6 +102,7 @@ struct mu_session {
     struct mu_plan *plan;
     struct mu_plan_gang *gangs;
     struct mu_plan_wait *waits;
+    struct mu_plan_end *ends; /* NULL: there is none yet */
     /* Runs: binds that are allocated and not used; a pod of which the last run ended for want of
      * room, class MU_NONE: none. */
     struct mu_plan_bind *spare_binds;
@@ -153,6 +155,13 @@ struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
                                      enum mu_wait_kind kind);
 /* It waits because a->failed found no node, undecided or not. Not within a trial. Errors: MU_ENOMEM. */
 int mu_session_wait_no_fit(struct mu_session *session, const struct mu_attempt *a);
+
+/* ---- gangs bound in part (session_end.c) ---- */
+
+/* Before it is tried: true when it is not to be, and what becomes of it is in the plan. */
+bool mu_session_ends_at_once(struct mu_session *session, uint32_t gang, int *error);
+/* It waits: if it is bound in part it is ended, or the plan's next_ns says when. Errors: MU_ENOMEM. */
+int mu_session_end_due(struct mu_session *session, uint32_t gang);
 
 /* ---- what is known not to fit (session_known.c) ---- */
 

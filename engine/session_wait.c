@@ -12,6 +12,12 @@
 static const uint32_t no_counts[MU_RESOURCES_MAX];
 _Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves all");
 
+static bool is_overdue(const struct mu_session *session, const struct mu_gang_row *row)
+{
+    return row->timeout_s != 0 && row->bound_count == 0 && session->now_ns > row->settle_ns &&
+           session->now_ns - row->settle_ns > row->timeout_s * UINT64_C(1000000000);
+}
+
 struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
                                      enum mu_wait_kind kind)
 {
@@ -21,6 +27,7 @@ struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,
         .gang = {gang},
         .gang_generation = session->snapshot->gangs[gang].generation,
         .kind = kind,
+        .overdue = is_overdue(session, &session->snapshot->gangs[gang]),
         .behind = {MU_NONE},
         .class_ix = {MU_NONE},
         .nodes_by_verdict = no_counts,

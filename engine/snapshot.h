@@ -142,14 +142,17 @@ enum {
     /* Has live members without a node, blocked ones included (its block lists those that are not
      * blocked and may be empty); a row without it is skipped. */
     MU_GANG_PENDING = 1u << 0,
-    MU_GANG_SHORT = 1u << 1,   /* some members placed, fewer than the minimum: completed first */
+    MU_GANG_SHORT = 1u << 1,   /* some members placed, fewer than the minimum of the gang or of one
+                                * of its sub-groups: completed first */
     MU_GANG_SETTLED = 1u << 2, /* its size is known: stated, or frozen when first placed */
     MU_GANG_SPARED = 1u << 3,  /* none of its pods is ever a victim */
     MU_GANG_SINGLE = 1u << 4,  /* its pods are victim units one by one */
     MU_GANG_NEVER = 1u << 5,   /* never preempts */
     MU_GANG_PACK_REQUIRED = 1u << 6, /* pack_key binds; else it is preferred */
-    MU_GANG_PARTS = 1u << 7          /* sub-groups with minima of their own: who is surplus
+    MU_GANG_PARTS = 1u << 7,         /* sub-groups with minima of their own: who is surplus
                                       * cannot be told from its size */
+    MU_GANG_WHOLE = 1u << 8,         /* its minimum was bound once, and some of it still is */
+    MU_GANG_ENDING = 1u << 9         /* its members are being ended: nobody is placed */
 };
 struct mu_gang_row {
     uint32_t flags;
@@ -170,6 +173,10 @@ struct mu_gang_row {
     uint32_t blocked_count;    /* live members that are gated or use unbuilt rules */
     uint32_t blocked_rules;    /* union of their enum mu_rule; 0 with blocked_count: gates only */
     uint32_t timeout_s;        /* for a part that is bound to be completed; 0: not stated */
+    uint32_t controlled_count; /* seen bound, and owned by a controller that would recreate them */
+    uint64_t short_ns; /* since when it is seen to be bound in part: fewer than its minimum although
+                        * there are members for it. Those that ended by themselves count as if they
+                        * ran. 0: it is not */
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
 };
 

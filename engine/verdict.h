@@ -97,6 +97,7 @@ bool mu_verdict_may_preempt(enum mu_verdict_kind kind);
     X(MU_WAIT_GATED, "scheduling gates")                                                           \
     X(MU_WAIT_UNBUILT, "uses a rule that is not built yet")                                        \
     X(MU_WAIT_CLAIM, "the first bind of the gang is not answered yet")                             \
+    X(MU_WAIT_ENDING, "members of the gang are being ended")                                       \
     X(MU_WAIT_NO_FIT, "no room")                                                                   \
     X(MU_WAIT_BEHIND, "a gang that comes first has no room")                                       \
     X(MU_WAIT_UNDECIDED, "step budget ran out")

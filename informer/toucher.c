@@ -43,6 +43,7 @@ enum touch_step { STEP_PATCH, STEP_DELETE, STEP_GET };
 struct touch {
     enum touch_state state;
     enum touch_step step;
+    enum mu_touch_cause cause;
     bool evict;
     bool marked;      /* the next write of an eviction is the DELETE */
     uint64_t version; /* an eviction's precondition */
@@ -143,14 +144,22 @@ static int put_touch(const struct mu_toucher *t, const struct touch *touch, stru
 
 static int put_mark(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
 {
+    static const struct {
+        const char *reason, *message;
+    } causes[] = {
+        [MU_TOUCH_PREEMPTED] = {"PreemptionByScheduler",
+                                "preempting to accommodate a higher priority pod"},
+        [MU_TOUCH_GANG_SHORT] = {"GangBelowMinimum",
+                                 "too few members of its gang run, and there is no room for more"},
+    };
     (void)mu_buf_append_text(body, "{\"metadata\":{\"uid\":");
     put_json(body, mu_str_of(touch->uid));
     (void)mu_buf_printf(body, ",\"resourceVersion\":\"%" PRIu64 "\"},", touch->version);
     (void)mu_buf_append_text(body, "\"status\":{\"conditions\":[{\"type\":\"DisruptionTarget\","
-                                   "\"status\":\"True\",\"reason\":\"PreemptionByScheduler\","
-                                   "\"message\":\"");
-    (void)mu_buf_append_text(body, t->name); /* a scheduler's name needs no escape */
-    return mu_buf_append_text(body, ": preempting to accommodate a higher priority pod\"}]}}");
+                                   "\"status\":\"True\",");
+    /* A scheduler's name needs no escape. */
+    return mu_buf_printf(body, "\"reason\":\"%s\",\"message\":\"%s: %s\"}]}}",
+                         causes[touch->cause].reason, t->name, causes[touch->cause].message);
 }
 
 static int put_delete(const struct touch *touch, struct mu_buf *body)
@@ -246,6 +255,7 @@ int mu_toucher_touch(struct mu_toucher *t, const struct mu_touch *in, uint64_t n
     touch->state = READY;
     touch->step = STEP_PATCH;
     touch->evict = in->version > 0;
+    touch->cause = in->cause;
     touch->marked = false;
     touch->version = in->version;
     touch->outcome = (struct mu_touch_outcome){.id = in->id, .evicted = touch->evict};

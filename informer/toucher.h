@@ -8,8 +8,8 @@
  *             of the pod is refused from then on: the condition MU_TOUCH_CONDITION, whose message
  *             is the mark. It names the UID, and no version: it is to land. Whoever touches a pod
  *             for another reason takes another mark.
- *   eviction  the condition DisruptionTarget=True (PreemptionByScheduler), then a DELETE with the
- *             pod's own grace period. Both name UID and resourceVersion.
+ *   eviction  the condition DisruptionTarget=True with its cause, then a DELETE with the pod's own
+ *             grace period. Both name UID and resourceVersion.
  *
  * What is not answered is repeated, until it is. The same write with the same version may be
  * repeated at any time. An eviction that goes on at a version seen later first waits for a check: a
@@ -24,10 +24,15 @@
 
 #define MU_TOUCH_CONDITION "muster.dev/Recovered"
 
+enum mu_touch_cause {
+    MU_TOUCH_PREEMPTED, /* PreemptionByScheduler */
+    MU_TOUCH_GANG_SHORT /* GangBelowMinimum */
+};
 struct mu_touch {
     uint64_t id; /* caller's; returned in the outcome */
     struct mu_str ns, name, uid;
-    uint64_t version; /* eviction: the pod's, when its plan was journaled; 0: a touch */
+    uint64_t version;          /* eviction: the pod's, when its plan was journaled; 0: a touch */
+    enum mu_touch_cause cause; /* of an eviction */
 };
 struct mu_touch_outcome {
     uint64_t id;

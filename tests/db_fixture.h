@@ -177,6 +177,8 @@ static inline void fixture_same_gang(const struct mu_gang_row *a, const struct m
     assert_int_equal(a->placed_count, b->placed_count);
     assert_int_equal(a->blocked_count, b->blocked_count);
     assert_int_equal(a->blocked_rules, b->blocked_rules);
+    assert_int_equal(a->controlled_count, b->controlled_count);
+    assert_true(a->short_ns == b->short_ns);
     assert_true(a->block == b->block);
 }
 /* Two replicas of one DB at one generation show the same, byte for byte. */

@@ -41,7 +41,9 @@ struct rig {
     enum hook_answer budgets;       /* what lists of disruption budgets get */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
-    bool audit_by_changes; /* of the next ring */
+    bool audit_by_changes;            /* of the next ring */
+    enum mu_short_policy short_gangs; /* of sessions, from the next start of a ring on */
+    uint64_t gang_deadline_ns;
 };
 
 #define RIG_WALL_NS (UINT64_C(1767225600) * MU_NS_PER_S)
@@ -60,7 +62,8 @@ static inline void rig_start_ring(struct rig *r, const struct mu_profile *score,
                                             .report_instance = MU_STR("musterd-host"),
                                             .wall_offset_ns = RIG_WALL_NS,
                                             .audit_by_changes = r->audit_by_changes};
-    struct mu_session_config session = {.profile = score};
+    struct mu_session_config session = {
+        .profile = score, .short_gangs = r->short_gangs, .gang_deadline_ns = r->gang_deadline_ns};
     r->scheduler = mu_scheduler_create(&scheduler, &r->random);
     r->session = mu_session_create(&session);
     assert_non_null(r->scheduler);

@@ -423,7 +423,7 @@ static void check_gangs(const struct twin *t, const struct mu_snapshot *s)
         uint32_t flags = (size != 0 ? MU_GANG_SETTLED : 0u) |
                          (c.placed < c.members ? MU_GANG_PENDING : 0u) |
                          (c.placed != 0 && c.placed < size ? MU_GANG_SHORT : 0u);
-        assert_int_equal(g->flags & ~(uint32_t)MU_GANG_PARTS, flags);
+        assert_int_equal(g->flags & ~(uint32_t)(MU_GANG_PARTS | MU_GANG_WHOLE), flags);
         assert_int_equal(g->size, size);
         assert_int_equal(g->member_count, c.members);
         assert_int_equal(g->placed_count, c.placed);

@@ -486,7 +486,7 @@ static void test_gang_short__some_placed__flag_follows(void **state)
     fixture_put(db, &p, 0);
     put_member(db, 4, 1, 3, 0);
     const struct mu_gang_row *g = only_gang(db, s);
-    assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SHORT | MU_GANG_SETTLED);
+    assert_int_equal(g->flags, MU_GANG_PENDING | MU_GANG_SHORT | MU_GANG_SETTLED | MU_GANG_WHOLE);
     assert_int_equal(g->placed_count, 2);
     assert_int_equal(g->member_count, 3);
     mu_db_destroy(db);

@@ -62,6 +62,9 @@ static void test_options_journal__where_it_is(void **state)
     assert_int_equal(load("journalRate: 5\n", &o, &error), MU_EINVAL);
     assert_int_equal(load("order: fair\n", &o, &error), MU_EINVAL);
     assert_int_equal(load("reserveAfter: 5\n", &o, &error), MU_EINVAL);
+    assert_int_equal(load("gangDeadline: 0s\n", &o, &error), MU_EINVAL);
+    assert_int_equal(load("shortGang: delete\n", &o, &error), MU_EINVAL);
+    assert_non_null(strstr(error.text, "expected complete, end or keep"));
 }
 
 static void test_options_file__every_setting_is_read(void **state)
@@ -75,6 +78,8 @@ static void test_options_file__every_setting_is_read(void **state)
                           "quietTime: 3s\n"
                           "batchWindow: 5ms\n"
                           "holdTime: 1m\n"
+                          "gangDeadline: 90s\n"
+                          "shortGang: end\n"
                           "order: strict\n"
                           "reserveAfter: 10m\n"
                           "connectTimeout: 7s\n"
@@ -97,6 +102,8 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.scheduler_name_count, 2);
     assert_string_equal(o.scheduler_names[1], "batch");
     assert_string_equal(o.profile->name, "pack");
+    assert_int_equal(o.gang_deadline_ns, 90 * MU_NS_PER_S);
+    assert_int_equal(o.short_gangs, MU_SHORT_END);
     assert_int_equal(o.quiet_ns, 3 * MU_NS_PER_S);
     assert_int_equal(o.batch_window_ns, 5 * MU_NS_PER_MS);
     assert_int_equal(o.hold_ns, 60 * MU_NS_PER_S);
@@ -113,7 +120,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 20); /* all of them are above */
+    assert_int_equal(mu_setting_count, 22); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -152,7 +159,7 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 20); /* all of them are above */
+    assert_int_equal(mu_setting_count, 22); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)

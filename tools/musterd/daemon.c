@@ -129,6 +129,7 @@ static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, 
            MU_F_U64("no_object", stats->waits[MU_WAIT_OBJECT]),
            MU_F_U64("quiet_time", stats->waits[MU_WAIT_QUIET]),
            MU_F_U64("claim_open", stats->waits[MU_WAIT_CLAIM]),
+           MU_F_U64("ending", stats->waits[MU_WAIT_ENDING]),
            MU_F_U64("gated", stats->waits[MU_WAIT_GATED]),
            MU_F_U64("blocked", stats->waits[MU_WAIT_UNBUILT]),
            MU_F_U64("behind", stats->waits[MU_WAIT_BEHIND]),
@@ -276,6 +277,7 @@ static void log_summary(struct daemon *d)
            MU_F_U64("session_us_p50", mu_hist_quantile(&d->session_ns, 500) / 1000),
            MU_F_U64("session_us_p99", mu_hist_quantile(&d->session_ns, 990) / 1000),
            MU_F_U64("gangs_admitted", s.plans_admitted), MU_F_U64("overtaken", s.plans_conflicted),
+           MU_F_U64("rolled_back", s.gangs_rolled_back), MU_F_U64("kept_short", s.gangs_kept_short),
            MU_F_U64("bound", s.binder.bound), MU_F_U64("refused", s.binder.refused),
            MU_F_U64("gone", s.binder.gone), MU_F_U64("repeated", s.binder.repeated),
            MU_F_U64("in_flight", s.binder.in_flight + s.binder.queued),
@@ -525,7 +527,12 @@ static int create_parts(struct daemon *d)
         config.journal_name = journal_name(o, journal, sizeof journal);
     }
     struct mu_session_config session = {
-        .profile = o->profile, .strict = o->strict, .reserve_after_ns = o->reserve_after_ns};
+        .profile = o->profile,
+        .strict = o->strict,
+        .reserve_after_ns = o->reserve_after_ns,
+        .short_gangs = o->short_gangs,
+        .gang_deadline_ns = o->gang_deadline_ns,
+    };
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);
     d->scheduler = mu_scheduler_create(&config, &random);

@@ -136,6 +136,7 @@ int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error
 DURATION_READER(read_quiet, quiet_ns)
 DURATION_READER(read_batch, batch_window_ns)
 DURATION_READER(read_hold, hold_ns)
+DURATION_READER(read_gang_deadline, gang_deadline_ns)
 DURATION_READER(read_connect, connect_wait_ns)
 DURATION_READER(read_drain, drain_ns)
 
@@ -230,6 +231,21 @@ static int read_reserve_after(void *target, const char *value, struct mu_error *
     return rc;
 }
 
+static int read_short_gang(void *target, const char *value, struct mu_error *error)
+{
+    static const char *const words[] = {
+        [MU_SHORT_COMPLETE] = "complete", [MU_SHORT_END] = "end", [MU_SHORT_KEEP] = "keep"};
+    struct mu_daemon_options *o = target;
+    for (unsigned i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (strcmp(value, words[i]) != 0)
+            continue;
+        if (o != NULL)
+            o->short_gangs = (enum mu_short_policy)i;
+        return 0;
+    }
+    return mu_error_set(error, MU_EINVAL, "'%s': expected complete, end or keep", value);
+}
+
 static int read_log_level(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
@@ -279,6 +295,13 @@ const struct mu_setting mu_settings[] = {
     {"reserveAfter", "reserve-after", "TIME",
      "nodes are kept for a gang that has waited so long for room, 0s for never (0s)",
      read_reserve_after},
+    {"gangDeadline", "gang-deadline", "TIME",
+     "given to a gang that runs in part to be completed (5m)", read_gang_deadline},
+    {"shortGang", "short-gang", "POLICY",
+     "what becomes of it then. complete: what a controller recreates is deleted; end: the same, "
+     "and "
+     "at once where the gang has been whole; keep: nothing (complete)",
+     read_short_gang},
     {"connectTimeout", "connect-timeout", "TIME", "give up without a first list after (30s)",
      read_connect},
     {"drainTimeout", "drain-timeout", "TIME", "binds in flight may take so long at the end (10s)",
@@ -306,6 +329,7 @@ static void set_defaults(struct mu_daemon_options *o)
                                     .quiet_ns = MU_NS_PER_S,
                                     .batch_window_ns = 2 * MU_NS_PER_MS,
                                     .hold_ns = 30 * MU_NS_PER_S,
+                                    .gang_deadline_ns = 300 * MU_NS_PER_S,
                                     .connect_wait_ns = 30 * MU_NS_PER_S,
                                     .drain_ns = 10 * MU_NS_PER_S,
                                     .binds_in_flight = 256,

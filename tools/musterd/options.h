@@ -24,6 +24,8 @@ struct mu_daemon_options {
     uint64_t quiet_ns;
     uint64_t batch_window_ns;
     uint64_t hold_ns;
+    uint64_t gang_deadline_ns; /* of a gang that is bound in part */
+    enum mu_short_policy short_gangs;
     bool strict;               /* a gang without room blocks those behind it */
     uint64_t reserve_after_ns; /* nodes are kept for a gang that has waited so long; 0: never */
     uint64_t connect_wait_ns;  /* how long the first list may take before the daemon gives up */

@@ -69,6 +69,7 @@ void mu_commit_fini(struct mu_scheduler *s)
         if (s->binds[i].state != MU_OPEN_FREE)
             group_unref(s->binds[i].group);
     mu_evict_fini(s);
+    mu_rollback_fini(s);
     mu_mem_free(s->binds);
     mu_mem_free(s->holds);
     mu_index_destroy(s->bind_by_uid);
@@ -441,6 +442,8 @@ void mu_commit_pump(struct mu_scheduler *s)
     s->pump_ns = UINT64_MAX;
     if (mu_durable_open(s))
         mu_evict_pump(s);
+    if (mu_durable_open(s))
+        mu_rollback_pump(s);
     while (s->commit_head != NULL && mu_durable_open(s)) {
         struct mu_commit_group *group = s->commit_head;
         if (!group_durable(s, group))

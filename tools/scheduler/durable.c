@@ -283,10 +283,10 @@ void mu_durable_run(struct mu_scheduler *s)
         if (more && s->recovery == NULL)
             commit_result(s, &result);
         if (mu_toucher_take(s->toucher, &touched)) {
-            if (touched.evicted)
-                mu_evict_outcome(s, &touched);
-            else
+            if (!touched.evicted)
                 mu_recovery_touched(s->recovery, (uint32_t)touched.id, touched.version);
+            else if (!mu_rollback_outcome(s, &touched))
+                mu_evict_outcome(s, &touched);
             more = true;
         }
         if (s->recovery != NULL && s->listing && pods_listed(s)) {

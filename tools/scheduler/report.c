@@ -219,7 +219,8 @@ static uint64_t rounded(uint64_t at_ns)
 
 static uint64_t first_look_ns(enum mu_wait_kind kind)
 {
-    return kind == MU_WAIT_QUIET || kind == MU_WAIT_CLAIM ? TRANSIENT_NS : FIRST_NS;
+    bool passes = kind == MU_WAIT_QUIET || kind == MU_WAIT_CLAIM || kind == MU_WAIT_ENDING;
+    return passes ? TRANSIENT_NS : FIRST_NS;
 }
 
 /* What is left of one call's work. */

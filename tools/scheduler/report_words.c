@@ -643,6 +643,11 @@ static void put_wait(struct mu_buf *out, struct mu_db *db, const struct mu_plan_
     case MU_WAIT_CLAIM:
         (void)mu_buf_append_text(out, " waits for the answer to its first binding");
         break;
+    case MU_WAIT_ENDING:
+        (void)mu_buf_append_text(out,
+                                 " waits until those of its members have gone that run without "
+                                 "the rest of it");
+        break;
     case MU_WAIT_BEHIND:
         (void)mu_buf_printf(out, " waits behind gang %.*s/%.*s, which has no room",
                             MU_STR_ARGS(mu_db_gang_ns(db, wait->behind)),

@@ -121,6 +121,7 @@ static void enter(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox *out
 {
     s->now_ns = now_ns;
     s->out = out;
+    mu_db_time(s->db, now_ns);
 }
 
 /* Reports yield to sessions and binds. */
@@ -249,6 +250,7 @@ struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *s, uint64_t 
 {
     if (session_due_ns(s) > now_ns)
         return NULL;
+    mu_db_time(s->db, now_ns);
     /* Slices between batches: the caller comes back at once (next_ns <= now) until it is whole. */
     int more = mu_db_replica_sync(s->db, s->replica, 0);
     if (more < 0) {
@@ -293,6 +295,7 @@ void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot
         s->wake_ns = plan->next_ns;
         note_waits(s, snapshot, plan);
         mu_commit_plan(s, snapshot, plan);
+        mu_rollback_plan(s, plan);
         mu_report_plan(s, snapshot, plan);
     }
     s->session_out = false;
@@ -320,7 +323,7 @@ void mu_scheduler_drain(struct mu_scheduler *s)
 bool mu_scheduler_drained(const struct mu_scheduler *s)
 {
     return s->draining && !s->session_out && s->bind_open == 0 && mu_evict_drained(s) &&
-           mu_durable_drained(s);
+           mu_rollback_drained(s) && mu_durable_drained(s);
 }
 
 bool mu_scheduler_ended(const struct mu_scheduler *s)

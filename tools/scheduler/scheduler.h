@@ -17,6 +17,9 @@
  * A gang with victims: admit holds the room beside them, the journal makes the plan durable, the
  * victims are deleted, and when they are gone the binds go the same way (evict.c).
  *
+ * A gang that is bound in part is completed before all others; one that a session gives up is
+ * ended: journal, delete what a controller recreates (rollback.c).
+ *
  * A start takes over the journal of its predecessor before anything is decided (durable.c). It is
  * kept in ConfigMaps, or in memory, where it ends with the process.
  *
@@ -46,6 +49,9 @@ struct mu_scheduler_observer {
     void (*decision)(void *context, struct mu_db *db, const struct mu_plan_gang *gang);
     /* A gang was admitted whose victims will be deleted first; then comes its decision. */
     void (*preemption)(void *context, struct mu_db *db, const struct mu_plan_gang *gang);
+    /* A gang that is bound in part is ended: its bound members that a controller owns will be
+     * deleted. */
+    void (*ending)(void *context, struct mu_db *db, const struct mu_plan_end *end);
     /* A bind's outcome is known (uid is the canonical text). */
     void (*outcome)(void *context, struct mu_str uid, enum mu_bind_result result);
 };
@@ -86,8 +92,11 @@ struct mu_scheduler_stats {
     uint64_t plans_preempting; /* admitted with victims */
     uint64_t plans_given_up;   /* of those: the proof did not hold any more, or the deadline came */
     uint64_t victims;          /* deletes begun */
-    uint64_t plans_unwritable; /* too large for the journal: reported, stay pending */
-    uint64_t binds_denied;     /* refused by the server although nothing changed */
+    uint64_t gangs_rolled_back; /* bound in part, and ended: their first delete was begun */
+    uint64_t members_ended;     /* deletes begun of these */
+    uint64_t gangs_kept_short;  /* bound in part past their deadline, kept and told to be */
+    uint64_t plans_unwritable;  /* too large for the journal: reported, stay pending */
+    uint64_t binds_denied;      /* refused by the server although nothing changed */
     uint64_t bad_objects; /* objects that could not be decoded or stored, reported and skipped */
     uint64_t waits[MU_WAIT_KINDS]; /* gangs of the last plan by why they wait */
     uint32_t short_gangs;          /* partly placed gangs that the last plan could not complete */

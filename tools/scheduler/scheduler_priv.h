@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out), evict.c (plans with victims), durable.c (the journal's slots, and its taking over at the
+ * out), evict.c (plans with victims), rollback.c (gangs that are ended), durable.c (the journal's slots, and its taking over at the
  * start), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
@@ -84,6 +84,28 @@ struct mu_evict_group {
     bool claim;
 };
 
+/* A gang that is being ended (rollback.c). */
+#define MU_ROLLBACKS_MAX 256u
+struct mu_rollback_pod {
+    struct mu_uid uid;
+    uint64_t version; /* as journaled */
+};
+struct mu_rollback {
+    struct mu_plan_end end;
+    struct mu_rollback_pod *pods;
+    uint64_t *entries; /* journal ids */
+    uint32_t count, entry_count;
+    uint32_t sent;  /* pods [0, sent) were begun, or need nothing */
+    uint32_t open;  /* of those without an outcome */
+    uint32_t left;  /* pods [0, left) are no members any more */
+    bool commenced; /* the first may have been deleted */
+};
+/* By gang row: a gang that is kept though bound in part, and was told to be. */
+struct mu_short_told {
+    uint64_t since_ns;
+    uint32_t generation;
+};
+
 struct mu_hold {
     struct mu_uid uid;
     uint64_t deadline_ns;
@@ -156,6 +178,11 @@ struct mu_scheduler {
 
     struct mu_evict_group **evict_groups; /* by slot; NULL: free */
     uint32_t evict_cap, evict_count;      /* slots, groups */
+
+    struct mu_rollback *rollbacks[MU_ROLLBACKS_MAX]; /* by slot; NULL: free */
+    uint32_t rollback_count;
+    struct mu_short_told *shorts_told;
+    uint32_t shorts_cap;
 
     struct mu_hold *holds; /* FIFO: holds[hold_head .. hold_count) */
     uint32_t hold_head, hold_count, hold_cap;
@@ -234,6 +261,16 @@ uint64_t mu_evict_next_ns(const struct mu_scheduler *s);
 /* No delete is open. */
 bool mu_evict_drained(const struct mu_scheduler *s);
 void mu_evict_fini(struct mu_scheduler *s);
+
+/* rollback.c. Begin what a plan ends. */
+void mu_rollback_plan(struct mu_scheduler *s, const struct mu_plan *plan);
+/* Go on with every one as far as possible. */
+void mu_rollback_pump(struct mu_scheduler *s);
+/* False: it is not one of its deletes. */
+bool mu_rollback_outcome(struct mu_scheduler *s, const struct mu_touch_outcome *outcome);
+/* No delete is open. */
+bool mu_rollback_drained(const struct mu_scheduler *s);
+void mu_rollback_fini(struct mu_scheduler *s);
 
 /* audit.c. After a batch: begin a round where something has changed since the last one began. */
 void mu_audit_wake(struct mu_scheduler *s, uint64_t generation);
