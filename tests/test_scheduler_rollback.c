@@ -68,8 +68,8 @@ static int call_json(struct rig *r, enum mu_method method, const char *path, con
     return response.status;
 }
 
-/* A pod of a gang of `size` (0: of none) that asks for a whole node; owned: by a controller. */
-static void add_member(struct rig *r, const char *name, uint32_t size, bool owned)
+/* A pod of a gang of `size` (0: of none); owned: by a controller. */
+static void add_sized(struct rig *r, const char *name, uint32_t size, bool owned, uint32_t millis)
 {
     char body[1024], gang[160] = "", owner[160] = "";
     if (size > 0)
@@ -84,9 +84,15 @@ static void add_member(struct rig *r, const char *name, uint32_t size, bool owne
     (void)snprintf(body, sizeof body,
                    "{\"apiVersion\":\"v1\",\"kind\":\"Pod\",\"metadata\":{%s%s\"name\":\"%s\"},"
                    "\"spec\":{\"schedulerName\":\"muster\",\"containers\":[{\"name\":\"c\","
-                   "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"1\"}}}]}}",
-                   gang, owner, name);
+                   "\"image\":\"i\",\"resources\":{\"requests\":{\"cpu\":\"%um\"}}}]}}",
+                   gang, owner, name, millis);
     assert_int_equal(call_json(r, MU_POST, "/api/v1/namespaces/default/pods", body), 201);
+}
+
+/* One that asks for a whole node. */
+static void add_member(struct rig *r, const char *name, uint32_t size, bool owned)
+{
+    add_sized(r, name, size, owned, 1000);
 }
 
 /* It goes at once: its kubelet is done, or there never was one. */
@@ -392,42 +398,78 @@ static void test_rollback__completed_by_another_before_the_delete__given_up(void
     teardown(&r);
 }
 
-/* More members than are deleted at a time, in entries of several slots. */
-static void test_rollback__large_gang__in_batches(void **state)
+/* Who comes late to a gang that runs is surplus: placed alone when there is room, and nobody's end. */
+static void test_rollback__late_member_without_room__waits_alone(void **state)
 {
-    enum { MEMBERS = 600 };
     struct rig r;
     (void)state;
+    setup(&r, MU_SHORT_END);
+    add_node(&r, "n1", 1000);
+    add_node(&r, "n2", 1000);
+    add_member(&r, "g-0", 2, true);
+    add_member(&r, "g-1", 2, true);
+    start(&r);
+    add_member(&r, "g-2", 2, true);
+    run_for(&r, 3 * DEADLINE);
+    assert_int_equal(tally(&r).bound, 2);
+    assert_int_equal(stats_of(&r).short_gangs, 0);
+    assert_int_equal(stats_of(&r).gangs_rolled_back + stats_of(&r).gangs_kept_short, 0);
+    finish(&r, "g-0"); /* it is of the two that have to run, and has ended */
+    run_for(&r, 3 * DEADLINE);
+    assert_int_equal(tally(&r).bound, 2);
+    assert_int_equal(stats_of(&r).gangs_rolled_back, 0);
+    /* With the last of them the next generation begins, which has to be whole again. */
+    finish(&r, "g-1");
+    finish(&r, "g-2");
+    run_for(&r, MU_NS_PER_S);
+    add_member(&r, "g-3", 2, true);
+    run_for(&r, 3 * DEADLINE);
+    assert_int_equal(tally(&r).bound, 0);
+    add_member(&r, "g-4", 2, true);
+    run_for(&r, MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 2);
+    teardown(&r);
+}
+
+/* Ten thousand members of three classes: placed as one, ended in batches, placed anew. */
+static void test_rollback__ten_thousand_of_mixed_classes__in_batches(void **state)
+{
+    enum { MEMBERS = 10000, PER_NODE = 100 };
+    struct rig r;
+    char name[16];
+    (void)state;
     setup(&r, MU_SHORT_COMPLETE);
-    add_node(&r, "small", 1000);
-    for (uint32_t n = 0; n < MEMBERS / 100; n++) {
-        char name[16];
+    for (uint32_t n = 0; n < MEMBERS / PER_NODE; n++) {
         (void)snprintf(name, sizeof name, "n%u", n);
-        add_node(&r, name, 100000);
+        add_node(&r, name, PER_NODE * 240);
     }
-    for (uint32_t m = 0; m <= MEMBERS; m++) {
-        char name[16];
+    for (uint32_t m = 0; m < MEMBERS; m++) {
         (void)snprintf(name, sizeof name, "g-%u", m);
-        add_member(&r, name, MEMBERS + 1, true);
+        add_sized(&r, name, MEMBERS, true, 100 * (1 + m % 3));
     }
     start(&r);
     run_for(&r, 5 * MU_NS_PER_S);
-    assert_int_equal(tally(&r).bound, MEMBERS + 1);
-    ask_to_go(&r, "g-0");
+    assert_int_equal(tally(&r).bound, MEMBERS);
+    ask_to_go(&r, "g-2");
     run_for(&r, MU_NS_PER_S);
-    add_member(&r, "stranger", 0, true);
-    finish(&r, "g-0");
+    finish(&r, "g-2");
     run_for(&r, MU_NS_PER_S);
-    add_member(&r, "g-0", MEMBERS + 1, true);
+    add_sized(&r, "g-2", MEMBERS, true, 50000); /* its successor has become too large */
     run_for(&r, DEADLINE + 30 * MU_NS_PER_S);
     assert_int_equal(stats_of(&r).gangs_rolled_back, 1);
-    assert_int_equal(stats_of(&r).members_ended, MEMBERS);
-    for (uint32_t m = 1; m <= MEMBERS; m++) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "g-%u", m);
-        assert_true(is_terminating(&r, name));
-    }
+    assert_int_equal(stats_of(&r).members_ended, MEMBERS - 1);
     expect_at_rest(&r);
+    for (uint32_t m = 0; m < MEMBERS; m++) {
+        (void)snprintf(name, sizeof name, "g-%u", m);
+        finish(&r, name);
+    }
+    run_for(&r, MU_NS_PER_S);
+    for (uint32_t m = 0; m < MEMBERS; m++) {
+        (void)snprintf(name, sizeof name, "g-%u", m);
+        add_sized(&r, name, MEMBERS, true, 100 * (1 + m % 3));
+    }
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, MEMBERS);
     teardown(&r);
 }
 
@@ -453,7 +495,8 @@ int main(void)
         cmocka_unit_test(test_rollback__restart__touched_then_forward_then_back),
         cmocka_unit_test(test_rollback__restart_with_room__rolled_forward),
         cmocka_unit_test(test_rollback__completed_by_another_before_the_delete__given_up),
-        cmocka_unit_test(test_rollback__large_gang__in_batches),
+        cmocka_unit_test(test_rollback__late_member_without_room__waits_alone),
+        cmocka_unit_test(test_rollback__ten_thousand_of_mixed_classes__in_batches),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);
 }
