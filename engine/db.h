@@ -127,6 +127,11 @@ void mu_db_group_report(struct mu_db *db, uint32_t group, uint64_t report, uint3
 /* The objects of each source are listed by themselves: begin and sweep, as below. */
 void mu_db_groups_relist(struct mu_db *db, enum mu_gang_source source);
 int mu_db_groups_sweep(struct mu_db *db, enum mu_gang_source source, uint32_t budget);
+/* Sources whose objects some gang has asked for since the start: bit 1 << enum mu_gang_source. */
+uint32_t mu_db_group_sources(const struct mu_db *db);
+/* Why the objects of a source cannot be known, for people; NULL: whatever there is is known. The
+ * text is kept, not copied. */
+void mu_db_groups_unknown(struct mu_db *db, enum mu_gang_source source, const char *why);
 /* Disruption budgets. One whose selector is beyond a bound covers nobody; of too many names of
  * disrupted pods the later ones are left out. Errors: MU_ENOMEM, MU_ELIMIT (MU_BUDGETS_MAX), MU_EINVAL;
  * nothing has changed. Cost: O(1); which pods it covers is worked out by syncs. */
@@ -271,6 +276,8 @@ uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf);
 struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix);
 struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix);
 struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix); /* solo: pod's name */
+/* Why its object cannot be known (mu_db_groups_unknown); NULL: nothing is said. */
+const char *mu_db_gang_object_unknown(const struct mu_db *db, struct mu_gang_ix ix);
 
 /* --- audit --------------------------------------------------------------------------------- */
 

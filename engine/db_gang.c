@@ -181,8 +181,10 @@ static int row_make_described(struct mu_db *db, const struct gang_key *key,
             struct mu_gang_rec *g = mu_gang_at(db, *gang);
             g->part = part;
             g->group = group;
-            if (group != MU_NONE)
+            if (group != MU_NONE) {
                 chain(db, &mu_group_at(db, group)->rows, *gang);
+                db->group_sources |= 1u << ref->source;
+            }
             return 0;
         }
         if (group != MU_NONE)

@@ -336,3 +336,14 @@ int mu_db_groups_sweep(struct mu_db *db, enum mu_gang_source source, uint32_t bu
     }
     return 1;
 }
+
+uint32_t mu_db_group_sources(const struct mu_db *db)
+{
+    return db->group_sources;
+}
+
+void mu_db_groups_unknown(struct mu_db *db, enum mu_gang_source source, const char *why)
+{
+    MU_ASSERT(mu_gang_has_object(source));
+    db->group_unknown[source] = why;
+}

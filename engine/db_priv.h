@@ -336,6 +336,8 @@ struct mu_db {
     struct mu_index *group_by_name;
     uint32_t group_marks[MU_GANG_SOURCES]; /* current relist epoch of each source */
     uint32_t group_sweep[MU_GANG_SOURCES]; /* next record to look at */
+    uint32_t group_sources;                /* that some row has asked for, ever */
+    const char *group_unknown[MU_GANG_SOURCES];
     struct mu_rowset gang_stale; /* rows to recount and blocks to rebuild before the next copy */
     uint64_t gang_sequence;
     uint32_t pending_gangs;

@@ -194,6 +194,12 @@ struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix)
     return g == NULL ? (struct mu_str){NULL, 0} : mu_symbol_str(db->symbols, g->ns);
 }
 
+const char *mu_db_gang_object_unknown(const struct mu_db *db, struct mu_gang_ix ix)
+{
+    const struct mu_gang_rec *g = gang_get(db, ix);
+    return g == NULL ? NULL : db->group_unknown[g->source];
+}
+
 struct mu_str mu_db_gang_name(const struct mu_db *db, struct mu_gang_ix ix)
 {
     const struct mu_gang_rec *g = gang_get(db, ix);

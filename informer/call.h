@@ -33,7 +33,8 @@ enum mu_media mu_http_media(struct mu_str content_type);
 struct mu_request {
     uint64_t token; /* chosen by the machine, unique among its open requests, never 0 */
     enum mu_method method;
-    enum mu_media content; /* of body; accept is always protobuf first, JSON second */
+    enum mu_media content; /* of body */
+    bool json;             /* only JSON is accepted; else protobuf first, JSON second */
     bool stream;           /* a watch: DATA arrives as it comes, no body cap */
     bool cancel;           /* not a request: give up the open request with this token */
     uint64_t timeout_ns;   /* from sending to END; streams: longest silence. 0: none */

@@ -49,14 +49,20 @@ struct mu_watch_event {
     struct mu_envelope object; /* views, valid during the callback */
 };
 struct mu_watch_decoder {
-    struct mu_buf pending; /* bytes of a frame that is not whole yet */
-    int failed;            /* first error, sticky: the stream cannot be picked up again */
+    struct mu_buf pending;         /* bytes of a frame that is not whole yet */
+    int failed;                    /* first error, sticky: the stream cannot be picked up again */
+    bool json;                     /* objects of JSON, one after another, instead of frames */
+    bool json_string, json_escape; /* where the stream is (codec_json.c) */
+    uint32_t json_depth;
 };
 typedef int (*mu_watch_event_fn)(void *context, const struct mu_watch_event *event);
 void mu_watch_decoder_init(struct mu_watch_decoder *decoder);
+/* For a stream of JSON: an event's envelope.raw is the object's text. */
+void mu_watch_decoder_init_json(struct mu_watch_decoder *decoder);
 void mu_watch_decoder_fini(struct mu_watch_decoder *decoder);
 /* Deliver every whole event in (pending + data). Errors: MU_ELIMIT (a frame above
- * MU_WATCH_FRAME_MAX, refused from its 4 length bytes alone), MU_EPROTO, or the callback's. */
+ * MU_WATCH_FRAME_MAX, refused from its 4 length bytes alone), MU_EPROTO, MU_ENOMEM, or the
+ * callback's. */
 int mu_watch_decoder_feed(struct mu_watch_decoder *decoder, struct mu_str data,
                           mu_watch_event_fn event, void *context, struct mu_error *error);
 /* True when the stream ended inside a frame (a broken connection, not a clean end). */

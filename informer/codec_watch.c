@@ -10,6 +10,7 @@
 #include "informer/codec.h"
 
 #include "engine/base/assert.h"
+#include "informer/codec_json.h"
 #include "informer/wire_priv.h"
 
 #define LENGTH_BYTES 4u
@@ -30,8 +31,25 @@ static const struct {
 
 void mu_watch_decoder_init(struct mu_watch_decoder *decoder)
 {
+    *decoder = (struct mu_watch_decoder){.failed = 0};
     mu_buf_init(&decoder->pending, LENGTH_BYTES + MU_WATCH_FRAME_MAX);
-    decoder->failed = 0;
+}
+
+void mu_watch_decoder_init_json(struct mu_watch_decoder *decoder)
+{
+    *decoder = (struct mu_watch_decoder){.json = true};
+    mu_buf_init(&decoder->pending, MU_WATCH_FRAME_MAX);
+}
+
+bool mu_watch_type_find(struct mu_str text, enum mu_watch_type *type)
+{
+    for (size_t i = 0; i < TYPE_COUNT; i++) {
+        if (mu_str_equal(text, TYPES[i].text)) {
+            *type = TYPES[i].type;
+            return true;
+        }
+    }
+    return false;
 }
 
 void mu_watch_decoder_fini(struct mu_watch_decoder *decoder)
@@ -83,16 +101,13 @@ static int read_event(struct mu_str frame, struct mu_watch_event *event, struct 
     if (rc < 0)
         return mu_error_set(error, MU_EPROTO, "watch event: not a WatchEvent (%u bytes)",
                             frame.len);
-    for (size_t i = 0; i < TYPE_COUNT; i++) {
-        if (!mu_str_equal(type, TYPES[i].text))
-            continue;
-        event->type = TYPES[i].type;
-        rc = mu_envelope_open(object, &event->object, error);
-        if (rc == MU_ETRUNCATED)
-            rc = mu_error_set(error, MU_EPROTO, "watch event: object: not a whole envelope");
-        return rc;
-    }
-    return mu_error_set(error, MU_EPROTO, "watch event: type: unknown word of %u bytes", type.len);
+    if (!mu_watch_type_find(type, &event->type))
+        return mu_error_set(error, MU_EPROTO, "watch event: type: unknown word of %u bytes",
+                            type.len);
+    rc = mu_envelope_open(object, &event->object, error);
+    if (rc == MU_ETRUNCATED)
+        rc = mu_error_set(error, MU_EPROTO, "watch event: object: not a whole envelope");
+    return rc;
 }
 
 static int check_length(uint32_t len, struct mu_error *error)
@@ -177,7 +192,8 @@ int mu_watch_decoder_feed(struct mu_watch_decoder *decoder, struct mu_str data,
 {
     if (decoder->failed != 0)
         return mu_error_set(error, decoder->failed, "watch stream: has already failed");
-    decoder->failed = feed(decoder, data, event, context, error);
+    decoder->failed = decoder->json ? mu_json_watch_feed(decoder, data, event, context, error)
+                                    : feed(decoder, data, event, context, error);
     return decoder->failed;
 }
 

@@ -227,8 +227,10 @@ int mu_client_h2_submit(struct mu_client_conn *conn, struct mu_call *call)
                               conn->wire.tls != NULL ? MU_STR("https") : MU_STR("http"));
     nv[n++] = mu_h2_nv_static(MU_STR(":authority"), client->authority);
     nv[n++] = mu_h2_nv(MU_STR(":path"), path);
-    nv[n++] = mu_h2_nv_static(MU_STR("accept"),
-                              MU_STR("application/vnd.kubernetes.protobuf, application/json"));
+    nv[n++] = mu_h2_nv_static(MU_STR("accept"), request->json
+                                                    ? MU_STR("application/json")
+                                                    : MU_STR("application/vnd.kubernetes.protobuf, "
+                                                             "application/json"));
     nv[n++] = mu_h2_nv_static(MU_STR("user-agent"), MU_STR("muster/" MU_VERSION));
     if (client->authorization.len > 0) {
         /* Never indexed: neither our table nor a proxy's keeps it. nghttp2 has a copy until the

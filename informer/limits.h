@@ -109,6 +109,7 @@
 
 /* JSON and YAML of API objects. */
 #define MU_JSON_DEPTH_MAX      64u  /* messages inside each other; the API's own go to 20 */
+#define MU_JSON_NEST_MAX       128u /* brackets of an object that is cut out of a list */
 #define MU_JSON_PROBLEMS_MAX   100u /* unknown and duplicate fields told of one object */
 #define MU_JSON_PATH_BYTES_MAX 512u /* of a field, as it is told */
 #define MU_TIME_S_MIN          INT64_C(-62167219200) /* the years that RFC 3339 has */

@@ -5,6 +5,7 @@
  *   SWEEPING   the sink removes what the list did not name, in steps.
  *   WATCHING   one stream is open, resumed at last_version. Clean end -> the next watch at once.
  *   BACKOFF    nothing is open; `aim` says whether a list or a watch comes next.
+ *   ABSENT     nothing is open; every path was answered with 404, and what was there is swept.
  *   RESTORED   nothing is open and nothing will be: the server's store went back in time.
  *
  * Versions. last_version is the newest resourceVersion of this resource seen in any way. A watch
@@ -20,6 +21,10 @@
  * version too large, and the third watch in a row that failed without an event, aim at a list: not
  * older than last_version first (a server that only lagged has caught up), then a consistent one.
  *
+ * Paths. A list that is answered with 404 is asked for under the next path, without a pause: each
+ * has its answer, and there are few. A watch answered so pauses first, then all paths are tried: a
+ * server that lists what it does not let watch is not asked in a hot loop.
+ *
  * A list that fails half way has only brought newer objects, which is harmless; nothing is swept
  * before a list is complete. Every failure ends in BACKOFF, whose length grows to 30 s: there is no
  * way round that makes two requests without a reply in between or a pause.
@@ -33,6 +38,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "informer/form_priv.h"
 
 #define PAGE_LIMIT_DEFAULT      500u
 #define LIST_TIMEOUT_DEFAULT_NS (60 * MU_NS_PER_S)
@@ -40,8 +46,11 @@
 #define BACKOFF_MAX_NS          (30 * MU_NS_PER_S)
 #define BACKOFF_RESET_NS        (120 * MU_NS_PER_S)
 #define RETRY_AFTER_MAX_S       120u /* a server that asks for more is asked again anyway */
-#define WATCH_SECONDS_MIN       300
-#define WATCH_SECONDS_MAX       600
+/* Paths that are not served are tried again after so long, the odd second at random. */
+#define ABSENT_NS         (25 * MU_NS_PER_S)
+#define ABSENT_JITTER_NS  (5 * MU_NS_PER_S)
+#define WATCH_SECONDS_MIN 300
+#define WATCH_SECONDS_MAX 600
 /* A watch whose answer has not begun by then is given up: the request may be lost. */
 #define WATCH_HEAD_NS (30 * MU_NS_PER_S)
 /* Bookmarks come about every minute: after two and a half of them in silence nobody may be there
@@ -66,7 +75,11 @@ struct failure {
 struct mu_reflector {
     struct mu_reflector_sink sink;
     struct mu_random random;
-    struct mu_buf name, path, selector; /* selector: "&fieldSelector=..." or empty */
+    struct mu_buf name, selector; /* selector: "&fieldSelector=..." or empty */
+    struct mu_buf paths[MU_REFLECTOR_PATHS_MAX];
+    uint32_t path_count, path_at;
+    bool optional, json;
+    bool absent; /* SWEEPING, ABSENT: no path is served */
     uint32_t page_limit;
     uint64_t token_base;
     uint64_t list_timeout_ns;
@@ -120,6 +133,19 @@ static struct mu_str buf_str(const struct mu_buf *buf)
 
 /* --- create and destroy -------------------------------------------------------------------- */
 
+static int copy_paths(struct mu_reflector *r, const struct mu_reflector_config *config)
+{
+    int rc = mu_buf_append_str(&r->paths[0], config->path);
+    r->path_count = 1;
+    for (; rc == 0 && r->path_count < MU_REFLECTOR_PATHS_MAX; r->path_count++) {
+        const struct mu_str path = config->further_paths[r->path_count - 1];
+        if (path.len == 0)
+            break;
+        rc = mu_buf_append_str(&r->paths[r->path_count], path);
+    }
+    return rc;
+}
+
 struct mu_reflector *mu_reflector_create(const struct mu_reflector_config *config,
                                          const struct mu_reflector_sink *sink,
                                          struct mu_random *random)
@@ -135,14 +161,16 @@ struct mu_reflector *mu_reflector_create(const struct mu_reflector_config *confi
     r->first_consistent = config->first_consistent;
     mu_buf_init(&r->body, MU_LIST_PAGE_MAX);
     mu_watch_decoder_init(&r->decoder);
+    r->optional = config->optional;
+    r->json = config->json;
     (void)mu_buf_append_str(&r->name, config->name);
-    (void)mu_buf_append_str(&r->path, config->path);
+    bool failed = copy_paths(r, config) != 0;
     if (config->field_selector.len > 0) {
         (void)mu_buf_append_text(&r->selector, "&fieldSelector=");
         (void)mu_path_append_encoded(&r->selector, config->field_selector);
     }
     r->arena = mu_arena_create(4 * MU_STATUS_BYTES_MAX);
-    if (r->name.failed != 0 || r->path.failed != 0 || r->selector.failed != 0 || r->arena == NULL) {
+    if (r->name.failed != 0 || failed || r->selector.failed != 0 || r->arena == NULL) {
         mu_reflector_destroy(r);
         return NULL;
     }
@@ -155,7 +183,8 @@ void mu_reflector_destroy(struct mu_reflector *r)
     if (r == NULL)
         return;
     mu_buf_fini(&r->name);
-    mu_buf_fini(&r->path);
+    for (uint32_t i = 0; i < MU_REFLECTOR_PATHS_MAX; i++)
+        mu_buf_fini(&r->paths[i]);
     mu_buf_fini(&r->selector);
     mu_buf_fini(&r->body);
     mu_buf_fini(&r->continue_token);
@@ -238,6 +267,7 @@ static bool send_get(struct mu_reflector *r, struct mu_buf *path, bool stream, u
     *request = (struct mu_request){
         .token = r->token,
         .method = MU_GET,
+        .json = r->json,
         .stream = stream,
         .timeout_ns = timeout_ns,
         .path = *path,
@@ -248,7 +278,7 @@ static bool send_get(struct mu_reflector *r, struct mu_buf *path, bool stream, u
 static void send_list(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
 {
     struct mu_buf path = {.data = NULL};
-    (void)mu_buf_append_str(&path, buf_str(&r->path));
+    (void)mu_buf_append_str(&path, buf_str(&r->paths[r->path_at]));
     (void)mu_buf_printf(&path, "?limit=%u", r->page_limit);
     if (!r->first_page) {
         (void)mu_buf_append_text(&path, "&continue=");
@@ -267,6 +297,7 @@ static void send_list(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox 
 static void begin_list(struct mu_reflector *r, enum list_from from, uint64_t now_ns,
                        struct mu_outbox *out)
 {
+    r->absent = false;
     r->list_from = from;
     r->first_page = true;
     r->list_pages = r->barren_pages = 0;
@@ -289,14 +320,17 @@ static void send_watch(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
     uint64_t seconds =
         (uint64_t)mu_random_between(&r->random, WATCH_SECONDS_MIN, WATCH_SECONDS_MAX);
     struct mu_buf path = {.data = NULL};
-    (void)mu_buf_append_str(&path, buf_str(&r->path));
+    (void)mu_buf_append_str(&path, buf_str(&r->paths[r->path_at]));
     (void)mu_buf_printf(&path,
                         "?watch=true&allowWatchBookmarks=true&resourceVersion=%" PRIu64
                         "&timeoutSeconds=%" PRIu64,
                         r->stats.last_version, seconds);
     (void)mu_buf_append_str(&path, buf_str(&r->selector));
     mu_watch_decoder_fini(&r->decoder);
-    mu_watch_decoder_init(&r->decoder);
+    if (r->json)
+        mu_watch_decoder_init_json(&r->decoder);
+    else
+        mu_watch_decoder_init(&r->decoder);
     r->watch_opened_ns = now_ns;
     r->watch_guard_ns = now_ns + WATCH_HEAD_NS;
     r->watch_events = 0;
@@ -314,6 +348,11 @@ static void step_sweep(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
         r->wake_ns = now_ns;
         return;
     }
+    if (r->absent) {
+        r->stats.state = MU_REFLECTOR_ABSENT;
+        r->wake_ns = now_ns + ABSENT_NS + mu_random_below(&r->random, ABSENT_JITTER_NS + 1);
+        return;
+    }
     r->stats.synced = true;
     r->list_from = LIST_NOT_OLDER;
     r->failures_in_a_row = 0; /* the next watch has a version that the server itself gave */
@@ -325,45 +364,14 @@ static void step_sweep(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
 static int on_item(void *context, struct mu_str raw)
 {
     struct mu_reflector *r = context;
-    struct mu_object_meta meta;
-    /* Without a readable version the object is still the sink's: to name it and skip it. */
-    uint64_t version = mu_meta_decode(raw, &meta, NULL) == 0 ? meta.version : 0;
     r->barren_pages = 0;
-    return r->sink.upsert(r->sink.context, raw, version, r->now_ns);
+    /* Without a readable version the object is still the sink's: to name it and skip it. */
+    return r->sink.upsert(r->sink.context, raw, mu_form_version(r->json, raw), r->now_ns);
 }
 
-struct page {
-    struct mu_list_head head;
-    struct mu_str raw;
-    uint64_t version;
-};
-
-/* Read the head of the page in body. Returns 0, or an error with a problem set. */
-static int open_page(struct mu_reflector *r, struct page *page)
-{
-    struct mu_envelope envelope;
-    struct mu_error error = {.code = 0};
-    struct mu_str name = buf_str(&r->name);
-    int rc = mu_envelope_open(buf_str(&r->body), &envelope, &error);
-    if (rc == 0)
-        rc = mu_list_open(envelope.raw, &page->head, NULL, NULL, &error);
-    if (rc != 0) {
-        set_problem(r, "%.*s: list: %.180s", MU_STR_ARGS(name), error.text);
-        return rc;
-    }
-    page->raw = envelope.raw;
-    if (!mu_str_to_u64(page->head.resource_version, &page->version) || page->version == 0) {
-        set_problem(r, "%.*s: list: metadata.resourceVersion: expected a decimal number",
-                    MU_STR_ARGS(name));
-        return MU_EPROTO;
-    }
-    return 0;
-}
-
-static void take_page(struct mu_reflector *r, const struct page *page, uint64_t now_ns,
+static void take_page(struct mu_reflector *r, const struct mu_form_page *page, uint64_t now_ns,
                       struct mu_outbox *out)
 {
-    struct mu_list_head head;
     r->stats.pages++;
     if (r->first_page) {
         r->stats.last_version = page->version;
@@ -372,9 +380,9 @@ static void take_page(struct mu_reflector *r, const struct page *page, uint64_t 
     r->now_ns = now_ns;
     r->list_pages++;
     r->barren_pages++; /* until it shows an object */
-    int rc = mu_list_open(page->raw, &head, on_item, r, NULL);
+    int rc = mu_form_page_each(r->json, page, on_item, r);
     mu_buf_clear(&r->continue_token);
-    (void)mu_buf_append_str(&r->continue_token, head.continue_token);
+    (void)mu_buf_append_str(&r->continue_token, page->head.continue_token);
     if (rc != 0 || r->continue_token.failed != 0) {
         set_problem(r, "%.*s: list: an object could not be stored: %s",
                     MU_STR_ARGS(buf_str(&r->name)),
@@ -416,9 +424,11 @@ static void refuse_list(struct mu_reflector *r, uint64_t version, uint64_t now_n
 /* A page with status 200 is complete. */
 static void end_page(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
 {
-    struct page page;
+    struct mu_form_page page;
+    struct mu_error error = {.code = 0};
     MU_ASSERT(r->body.failed == 0); /* reply_data gives up the request at once */
-    if (open_page(r, &page) != 0) {
+    if (mu_form_page_open(r->json, buf_str(&r->body), &page, &error) != 0) {
+        set_problem(r, "%.*s: list: %.180s", MU_STR_ARGS(buf_str(&r->name)), error.text);
         wait_for(r, AIM_LIST, 0, now_ns);
         return;
     }
@@ -460,7 +470,7 @@ static struct failure judge_reply(struct mu_reflector *r)
 {
     struct mu_status status = {.code = 0};
     mu_arena_reset(r->arena);
-    bool decoded = mu_status_decode(buf_str(&r->body), r->arena, &status) == 0;
+    bool decoded = mu_form_status(r->json, buf_str(&r->body), r->arena, &status);
     char what[64] = "the API server refuses our credentials (401)"; /* for people to mend */
     if (r->status != 401)
         (void)snprintf(what, sizeof what, r->status == 403 ? "forbidden (%d)" : "HTTP %d",
@@ -473,9 +483,27 @@ static struct failure judge_reply(struct mu_reflector *r)
     return judge(r, r->status, decoded, &status);
 }
 
+/* This path is not served. */
+static void try_next_path(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
+{
+    MU_ASSERT(r->optional && r->path_at < r->path_count);
+    if (++r->path_at < r->path_count) {
+        begin_list(r, r->list_from, now_ns, out);
+        return;
+    }
+    r->path_at = 0;
+    r->absent = true;
+    r->sink.relist_begin(r->sink.context);
+    step_sweep(r, now_ns, out);
+}
+
 static void list_failed(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox *out)
 {
     struct failure f = judge_reply(r);
+    if (r->optional && r->status == 404) {
+        try_next_path(r, now_ns, out);
+        return;
+    }
     if (f.expired)
         r->stats.expired++;
     bool refused = f.expired || f.too_large;
@@ -502,7 +530,10 @@ static void watch_failed(struct mu_reflector *r, const struct failure *f, uint64
         return;
     }
     bool bad_request = f->code == 400 || f->code == 422;
-    if (bad_request || f->too_large)
+    bool not_served = r->optional && f->code == 404;
+    if (not_served)
+        r->path_at = 0;
+    if (bad_request || f->too_large || not_served)
         wait_for(r, AIM_LIST, f->retry_after_s, now_ns);
     else if (f->code == 429)
         wait_for(r, AIM_WATCH, f->retry_after_s, now_ns); /* busy: a list would make it worse */
@@ -519,8 +550,7 @@ static int on_error_event(struct mu_reflector *r, const struct mu_watch_event *e
 {
     struct mu_status status = {.code = 0};
     mu_arena_reset(r->arena);
-    bool decoded = mu_str_equal(event->object.kind, MU_STR("Status")) &&
-                   mu_status_decode_raw(event->object.raw, r->arena, &status) == 0;
+    bool decoded = mu_form_event_status(r->json, &event->object, r->arena, &status);
     /* An ERROR that cannot be read says nothing about our version: list again. */
     *r->error_event = judge(r, decoded ? 500 : 400, decoded, &status);
     set_problem(r, "%.*s: watch: error %d: %.*s", MU_STR_ARGS(buf_str(&r->name)),
@@ -534,9 +564,7 @@ static int on_event(void *context, const struct mu_watch_event *event)
     struct mu_reflector *r = context;
     if (event->type == MU_WATCH_ERROR)
         return on_error_event(r, event);
-    struct mu_object_meta meta;
-    /* Without a readable version the object is still the sink's: to name it and skip it. */
-    uint64_t version = mu_meta_decode(event->object.raw, &meta, NULL) == 0 ? meta.version : 0;
+    const uint64_t version = mu_form_version(r->json, event->object.raw);
     if (version != 0 && version < r->stats.last_version) {
         r->stats.stale_refused++;
         set_problem(r, "%.*s: watch: event at version %" PRIu64 " after %" PRIu64,
@@ -715,6 +743,9 @@ void mu_reflector_tick(struct mu_reflector *r, uint64_t now_ns, struct mu_outbox
         drop_request(r, out);
         watch_again(r, 0, now_ns);
         break;
+    case MU_REFLECTOR_ABSENT:
+        relist(r, now_ns, out);
+        break;
     case MU_REFLECTOR_IDLE:
     case MU_REFLECTOR_LISTING:
     case MU_REFLECTOR_RESTORED:
@@ -733,6 +764,7 @@ uint64_t mu_reflector_next_ns(const struct mu_reflector *r)
     switch (r->stats.state) {
     case MU_REFLECTOR_SWEEPING:
     case MU_REFLECTOR_BACKOFF:
+    case MU_REFLECTOR_ABSENT:
         return r->wake_ns;
     case MU_REFLECTOR_WATCHING:
         return r->watch_guard_ns;
@@ -752,4 +784,9 @@ void mu_reflector_stats(const struct mu_reflector *r, struct mu_reflector_stats 
 const char *mu_reflector_problem(const struct mu_reflector *r)
 {
     return r->problem;
+}
+
+struct mu_str mu_reflector_path(const struct mu_reflector *r)
+{
+    return buf_str(&r->paths[r->path_at]);
 }

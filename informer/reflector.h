@@ -1,7 +1,7 @@
 #ifndef MU_INFORMER_REFLECTOR_H
 #define MU_INFORMER_REFLECTOR_H
 /*
- * LIST then WATCH of one resource: a pure state machine (state, reply or tick, now) -> (sink calls,
+ * LIST then WATCH of one resource, in protobuf or in JSON: a pure state machine (state, reply or tick, now) -> (sink calls,
  * requests). Behaviour of client-go's reflector (kubernetes-wire §4.5): paged first list, resume
  * at the last resourceVersion, bookmarks, 410 as HTTP status and as ERROR event, relist as a diff
  * (the sink sweeps what the list did not name), back-off 0.8 s x2 to 30 s with jitter, reset after
@@ -14,6 +14,12 @@
  * (429 and lost connections do not count: the watch is resumed, without a list).
  * There we leave client-go, which repeats a watch for ever after 429 and a refused connection: a
  * version that the server will never reach must be found out.
+ *
+ * A resource that need not be there (`optional`) may have several paths, one for each version of its
+ * API. 404 leads to the next path; when no path is served all objects are swept, and after 25 to
+ * 30 s the paths are tried again:
+ *
+ *   LISTING -> (404 of the last path) SWEEPING -> ABSENT -> LISTING
  *
  * RESTORED is the end: a consistent list older than a version already seen proves that the
  * server's store went back (etcd restored, or emptied). Versions mean nothing any more then, and
@@ -34,9 +40,15 @@ struct mu_reflector_sink {
     int (*relist_sweep)(void *context, uint64_t now_ns); /* 1: call again, 0: done */
 };
 
+#define MU_REFLECTOR_PATHS_MAX 4
 struct mu_reflector_config {
-    struct mu_str name;           /* for logs: "pods" */
-    struct mu_str path;           /* "/api/v1/pods" */
+    struct mu_str name; /* for logs: "pods" */
+    struct mu_str path; /* "/api/v1/pods" */
+    /* Other versions of the API, in this order, where `path` is not served; up to the first empty
+     * one. */
+    struct mu_str further_paths[MU_REFLECTOR_PATHS_MAX - 1];
+    bool optional;                /* 404: there are no such objects, now */
+    bool json;                    /* ask for JSON; the sink is given texts of JSON */
     struct mu_str field_selector; /* not percent-encoded; empty: none */
     uint32_t page_limit;          /* 0: 500 */
     uint64_t token_base;          /* tokens of this machine are token_base + [0, 2^32) */
@@ -54,6 +66,7 @@ enum mu_reflector_state {
     MU_REFLECTOR_SWEEPING,
     MU_REFLECTOR_WATCHING,
     MU_REFLECTOR_BACKOFF,
+    MU_REFLECTOR_ABSENT,  /* no path is served; they are tried again later */
     MU_REFLECTOR_RESTORED /* final: the store went back; no request follows */
 };
 struct mu_reflector_stats {
@@ -84,8 +97,11 @@ uint64_t mu_reflector_next_ns(const struct mu_reflector *reflector);
 /* We have new credentials: what was refused with 401 is asked for again at the next tick. */
 void mu_reflector_retry(struct mu_reflector *reflector, uint64_t now_ns);
 void mu_reflector_stats(const struct mu_reflector *reflector, struct mu_reflector_stats *out);
-/* Last problem in words, for logs and status: never empty in BACKOFF and RESTORED, empty as soon
- * as a watch has been answered. Valid until the next call that takes the reflector. */
+/* The path that lists and watches are asked for under, or will be next. Valid as long as the
+ * reflector. */
+struct mu_str mu_reflector_path(const struct mu_reflector *reflector);
+/* Last problem in words, for logs and status: never empty in BACKOFF, ABSENT and RESTORED, empty as
+ * soon as a watch has been answered. Valid until the next call that takes the reflector. */
 const char *mu_reflector_problem(const struct mu_reflector *reflector);
 
 #endif

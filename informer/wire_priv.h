@@ -12,6 +12,7 @@
 #include "engine/base/buf.h"
 #include "engine/base/error.h"
 #include "engine/base/str.h"
+#include "informer/codec.h"
 
 enum mu_wire_type {
     MU_WIRE_VARINT = 0,
@@ -70,5 +71,8 @@ void mu_wire_put_varint(struct mu_buf *out, uint64_t value);
 /* Tag and length of a length-delimited field; its content follows. */
 void mu_wire_put_head(struct mu_buf *out, uint32_t number, size_t len);
 void mu_wire_put_bytes(struct mu_buf *out, uint32_t number, struct mu_str bytes);
+
+/* The word of a watch event (codec_watch.c). */
+bool mu_watch_type_find(struct mu_str text, enum mu_watch_type *type);
 
 #endif

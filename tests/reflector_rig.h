@@ -2,6 +2,7 @@
 #define MU_TESTS_REFLECTOR_RIG_H
 #include "informer/reflector.h"
 #include "engine/base/clock.h"
+#include "informer/codec_json.h"
 #include "tests/kube_fixture.h"
 
 #define TOKEN_BASE (UINT64_C(7) << 32)
@@ -23,6 +24,7 @@ struct rig {
     uint64_t timeout_ns;
     bool stream, cancel;
     char path[512];
+    bool json;
     /* the sink */
     struct object objects[16];
     uint32_t count;
@@ -39,10 +41,11 @@ static inline struct object *rig_find(struct rig *rig, const char *name)
     return NULL;
 }
 
-static inline void name_of(struct mu_str raw, char name[16])
+static inline void name_of(const struct rig *rig, struct mu_str raw, char name[16])
 {
     struct mu_object_meta meta;
-    assert_int_equal(mu_meta_decode(raw, &meta, NULL), 0);
+    assert_int_equal(
+        rig->json ? mu_json_meta_decode(raw, &meta, NULL) : mu_meta_decode(raw, &meta, NULL), 0);
     (void)snprintf(name, 16, "%.*s", MU_STR_ARGS(meta.name));
 }
 
@@ -53,7 +56,7 @@ static inline int sink_upsert(void *context, struct mu_str raw, uint64_t version
     if (rig->fail != 0)
         return rig->fail;
     assert_int_equal(now_ns, rig->now_ns);
-    name_of(raw, name);
+    name_of(rig, raw, name);
     struct object *object = rig_find(rig, name);
     if (object == NULL) {
         assert_true(rig->count < 16);
@@ -73,7 +76,7 @@ static inline int sink_remove(void *context, struct mu_str raw, uint64_t version
     (void)now_ns;
     if (rig->fail != 0)
         return rig->fail;
-    name_of(raw, name);
+    name_of(rig, raw, name);
     struct object *object = rig_find(rig, name);
     if (object != NULL)
         *object = rig->objects[--rig->count];

@@ -14,7 +14,7 @@
 
 #define WATCHES_MAX 16
 
-enum hook_answer { PASS, LOSE_REPLY, LOSE_REQUEST, FORBID, PARK };
+enum hook_answer { PASS, LOSE_REPLY, LOSE_REQUEST, FORBID, PARK, NOT_SERVED, BREAK };
 
 struct rig {
     struct mu_random random;
@@ -36,9 +36,11 @@ struct rig {
     /* Judges the requests of the reporter, of which there were so many; NULL: all pass. */
     enum hook_answer (*report_hook)(struct rig *r, const struct mu_request *request);
     uint32_t conditions, events, series;
-    char parked[128];               /* path of the last parked request */
-    bool namespaces_lost;           /* lists of namespaces get no answer */
-    enum hook_answer budgets;       /* what lists of disruption budgets get */
+    char parked[128];         /* path of the last parked request */
+    bool namespaces_lost;     /* lists of namespaces get no answer */
+    enum hook_answer budgets; /* what lists of disruption budgets get */
+    enum hook_answer groups;  /* what requests for objects of gangs get */
+    uint32_t group_requests;
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
     bool audit_by_changes;            /* of the next ring */
@@ -157,6 +159,12 @@ static inline void open_watch(struct rig *r, uint64_t token, struct mu_api_watch
     fail_msg("too many watches");
 }
 
+static inline bool is_of_groups(struct mu_str path)
+{
+    return mu_str_starts_with(path, MU_STR("/apis/scheduling.")) &&
+           !mu_str_starts_with(path, MU_STR("/apis/scheduling.k8s.io/v1/"));
+}
+
 static inline void serve(struct rig *r, struct mu_request *request)
 {
     struct mu_str path = view(&request->path);
@@ -168,7 +176,7 @@ static inline void serve(struct rig *r, struct mu_request *request)
         .query =
             question == NULL ? MU_STR("") : (struct mu_str){question + 1, path.len - path_len - 1},
         .content = request->content,
-        .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
+        .accept = mu_str_of(mu_media_text(request->json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF)),
         .body = view(&request->body)};
     enum hook_answer answer = PASS;
     uint64_t token = request->token;
@@ -186,6 +194,10 @@ static inline void serve(struct rig *r, struct mu_request *request)
         answer = LOSE_REQUEST;
     if (mu_str_starts_with(path, MU_STR("/apis/policy/v1/poddisruptionbudgets?")))
         answer = r->budgets;
+    if (request->method == MU_GET && is_of_groups(path)) {
+        answer = r->groups;
+        r->group_requests++;
+    }
     if (answer == LOSE_REQUEST) {
         lose(r, token);
         return;
@@ -194,8 +206,9 @@ static inline void serve(struct rig *r, struct mu_request *request)
         (void)snprintf(r->parked, sizeof r->parked, "%.*s", MU_STR_ARGS(api.path));
         return;
     }
-    if (answer == FORBID) {
-        reply(r, (struct mu_reply){.token = token, .kind = MU_REPLY_HEAD, .status = 403});
+    if (answer == FORBID || answer == NOT_SERVED || answer == BREAK) {
+        int status = answer == FORBID ? 403 : answer == BREAK ? 500 : 404;
+        reply(r, (struct mu_reply){.token = token, .kind = MU_REPLY_HEAD, .status = status});
         reply(r, (struct mu_reply){.token = token, .kind = MU_REPLY_END});
         return;
     }

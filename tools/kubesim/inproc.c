@@ -424,7 +424,7 @@ static int send_one(struct mu_inproc *p, uint32_t client, const struct mu_reques
         .method = request->method,
         .path = path,
         .content = request->content,
-        .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF)),
+        .accept = mu_str_of(mu_media_text(request->json ? MU_MEDIA_JSON : MU_MEDIA_PROTOBUF)),
         .body = {(const char *)request->body.data, (uint32_t)request->body.len}};
     if (mark != NULL) {
         api.path.len = (uint32_t)(mark - path.data);

@@ -13,28 +13,15 @@
 #include "engine/base/assert.h"
 #include "tools/scheduler/scheduler_priv.h"
 
-static struct mu_str api_of(enum mu_gang_source source)
-{
-    switch (source) {
-    case MU_GANG_NATIVE:
-        return MU_STR("/apis/scheduling.k8s.io/v1beta1");
-    case MU_GANG_COSCHEDULING:
-        return MU_STR("/apis/scheduling.x-k8s.io/v1alpha1");
-    case MU_GANG_VOLCANO:
-        return MU_STR("/apis/scheduling.volcano.sh/v1beta1");
-    default:
-        return MU_STR("");
-    }
-}
-
 bool mu_group_status_subject(void *context, uint32_t group, struct mu_report_group *out)
 {
     const struct mu_scheduler *s = context;
     struct mu_group_view view;
-    if (!mu_db_group_get(s->db, group, &view) || view.members == 0 || view.version == 0)
+    if (!mu_db_group_get(s->db, group, &view) || view.members == 0 || view.version == 0 ||
+        !mu_group_has_status(view.source))
         return false;
     *out = (struct mu_report_group){.source = view.source,
-                                    .api = api_of(view.source),
+                                    .api = mu_groups_api(s, view.source),
                                     .ns = view.ns,
                                     .name = view.name,
                                     .version = view.version,

@@ -628,6 +628,8 @@ static void put_wait(struct mu_buf *out, struct mu_db *db, const struct mu_plan_
         break;
     case MU_WAIT_OBJECT:
         (void)mu_buf_append_text(out, " waits for the object that describes it, which is missing");
+        if (mu_db_gang_object_unknown(db, wait->gang) != NULL)
+            (void)mu_buf_printf(out, ": %s", mu_db_gang_object_unknown(db, wait->gang));
         break;
     case MU_WAIT_GATED:
         (void)mu_buf_printf(out, " waits for %" PRIu32 " member(s) with scheduling gates",

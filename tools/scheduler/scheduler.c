@@ -83,6 +83,7 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
     if (s->config.in_flight_max == 0)
         s->config.in_flight_max = 256;
     mu_random_fork(random, &s->random);
+    mu_groups_feed_init(s);
     s->dirty_ns = UINT64_MAX;
     s->wake_ns = UINT64_MAX;
     s->audit_ns = UINT64_MAX;
@@ -106,6 +107,7 @@ void mu_scheduler_destroy(struct mu_scheduler *s)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         mu_reflector_destroy(s->reflectors[kind]);
     mu_reflector_destroy(s->budgets);
+    mu_groups_feed_fini(s);
     mu_binder_destroy(s->binder);
     mu_commit_fini(s);
     mu_report_fini(s);
@@ -137,7 +139,7 @@ static void set_pace(struct mu_scheduler *s)
 
 static bool synced(const struct mu_scheduler *s)
 {
-    bool all = mu_budgets_feed_settled(s);
+    bool all = mu_budgets_feed_settled(s) && s->groups_settled;
     for (int kind = 0; kind < MU_DB_KINDS; kind++) {
         struct mu_reflector_stats stats;
         mu_reflector_stats(s->reflectors[kind], &stats);
@@ -150,6 +152,7 @@ static bool synced(const struct mu_scheduler *s)
 static void leave(struct mu_scheduler *s)
 {
     struct mu_db_counts counts;
+    mu_groups_feed_run(s);
     mu_commit_pump(s);
     mu_db_batch_end(s->db);
     mu_db_counts(s->db, &counts);
@@ -180,7 +183,8 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
                 mu_reflector_reply(s->reflectors[MU_DB_PODS], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NODES], reply, now_ns, out) ||
                 mu_reflector_reply(s->reflectors[MU_DB_NAMESPACES], reply, now_ns, out) ||
-                mu_reflector_reply(s->budgets, reply, now_ns, out) || mu_durable_reply(s, reply) ||
+                mu_reflector_reply(s->budgets, reply, now_ns, out) ||
+                mu_groups_feed_reply(s, reply) || mu_durable_reply(s, reply) ||
                 (s->reporter != NULL && mu_reporter_reply(s->reporter, reply, now_ns, out));
     mu_budgets_feed_note(s);
     leave(s);
@@ -211,6 +215,7 @@ void mu_scheduler_tick(struct mu_scheduler *s, uint64_t now_ns, struct mu_outbox
     }
     if (mu_reflector_next_ns(s->budgets) <= now_ns)
         mu_reflector_tick(s->budgets, now_ns, out);
+    mu_groups_feed_tick(s);
     if (mu_binder_next_ns(s->binder) <= now_ns)
         mu_binder_tick(s->binder, now_ns, out);
     if (s->reporter != NULL && mu_reporter_next_ns(s->reporter) <= now_ns)
@@ -232,6 +237,7 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *s)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         next = min_ns(next, mu_reflector_next_ns(s->reflectors[kind]));
     next = min_ns(next, mu_reflector_next_ns(s->budgets));
+    next = min_ns(next, mu_groups_feed_next_ns(s));
     next = min_ns(min_ns(next, mu_commit_next_ns(s)), s->audit_ns);
     next = min_ns(min_ns(next, mu_durable_next_ns(s)), mu_evict_next_ns(s));
     if (s->reporter != NULL)
@@ -307,6 +313,8 @@ void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         mu_reflector_retry(s->reflectors[kind], now_ns);
     mu_reflector_retry(s->budgets, now_ns);
+    s->now_ns = now_ns;
+    mu_groups_feed_retry(s);
 }
 
 void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)
@@ -343,6 +351,7 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
     mu_reflector_stats(s->reflectors[MU_DB_NODES], &out->nodes);
     mu_reflector_stats(s->reflectors[MU_DB_PODS], &out->pods);
     mu_reflector_stats(s->reflectors[MU_DB_NAMESPACES], &out->namespaces);
+    mu_groups_feed_stats(s, out);
     mu_binder_stats(s->binder, &out->binder);
     if (s->reporter != NULL)
         mu_reporter_stats(s->reporter, &out->reporter);

@@ -82,9 +82,19 @@ struct mu_scheduler_config {
     struct mu_scheduler_observer observer;
 };
 
+/* How we stand to the objects that describe the gangs of one source. */
+enum mu_group_access {
+    MU_GROUPS_UNASKED,   /* no gang has asked for any */
+    MU_GROUPS_KNOWN,     /* listed, or about to be: no trouble */
+    MU_GROUPS_ABSENT,    /* the server has no such kind, now */
+    MU_GROUPS_FORBIDDEN, /* it does not let us list them (403) */
+    MU_GROUPS_FAILING    /* it fails in another way, again and again */
+};
 struct mu_scheduler_stats {
     struct mu_db_counts db;
     struct mu_reflector_stats nodes, pods, namespaces;
+    struct mu_reflector_stats groups[MU_GANG_SOURCES]; /* zero where access says UNASKED */
+    enum mu_group_access group_access[MU_GANG_SOURCES];
     struct mu_binder_stats binder;
     struct mu_reporter_stats reporter; /* zero when nothing is reported */
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;

@@ -28,6 +28,7 @@
 #define MU_TOKENS_JOURNAL    (UINT64_C(6) << 56)
 #define MU_TOKENS_TOUCHER    (UINT64_C(7) << 56)
 #define MU_TOKENS_BUDGETS    (UINT64_C(8) << 56)
+#define MU_TOKENS_GROUPS     (UINT64_C(9) << 56) /* and the source << 48 */
 
 /* An admitted gang on its way through journal and binder. Lives until it has left the
  * queue and its last bind is final. */
@@ -129,6 +130,15 @@ struct mu_feed {
     enum mu_db_kind kind;
 };
 
+/* Objects that describe the gangs of one source (groups.c). */
+struct mu_group_feed {
+    struct mu_scheduler *scheduler;
+    enum mu_gang_source source;
+    struct mu_reflector *reflector; /* NULL: no gang has asked for them */
+    enum mu_group_access access;
+    bool settled; /* they are known, or it was found out that they cannot be */
+};
+
 struct mu_scheduler {
     struct mu_scheduler_config config;
     struct mu_random random;
@@ -137,6 +147,9 @@ struct mu_scheduler {
     struct mu_feed feeds[MU_DB_KINDS];
     struct mu_reflector *budgets; /* of disruption budgets */
     bool budgets_named;           /* that they cannot be read */
+    struct mu_group_feed groups[MU_GANG_SOURCES];
+    bool groups_settled; /* what the pods of the start asked for */
+    uint64_t groups_ns;  /* memory was out: try again then; UINT64_MAX */
     struct mu_binder *binder;
     struct mu_reporter *reporter; /* NULL: nothing is reported */
     struct mu_arena *decode;
@@ -213,6 +226,19 @@ int mu_budgets_feed_create(struct mu_scheduler *s); /* MU_ENOMEM */
 bool mu_budgets_feed_settled(const struct mu_scheduler *s);
 /* Say so once, if it will not. */
 void mu_budgets_feed_note(struct mu_scheduler *s);
+
+/* groups.c */
+void mu_groups_feed_init(struct mu_scheduler *s);
+void mu_groups_feed_fini(struct mu_scheduler *s);
+/* Ask for what gangs have newly asked for; note what has become of it. Ends each input. */
+void mu_groups_feed_run(struct mu_scheduler *s);
+bool mu_groups_feed_reply(struct mu_scheduler *s, const struct mu_reply *reply);
+void mu_groups_feed_tick(struct mu_scheduler *s);
+uint64_t mu_groups_feed_next_ns(const struct mu_scheduler *s);
+void mu_groups_feed_retry(struct mu_scheduler *s);
+/* Where objects of this source are: "/apis/GROUP/VERSION"; empty: nowhere, as far as is known. */
+struct mu_str mu_groups_api(const struct mu_scheduler *s, enum mu_gang_source source);
+void mu_groups_feed_stats(const struct mu_scheduler *s, struct mu_scheduler_stats *out);
 
 /* durable.c */
 int mu_durable_init(struct mu_scheduler *s);
