@@ -276,8 +276,12 @@ static const char *name_of(const ProtobufCMessageDescriptor *type)
 /* Custom resources are stored as they came: what is set is printed. */
 static bool is_custom(const ProtobufCMessageDescriptor *type)
 {
-    return strcmp(type->package_name, "kubeapi.coscheduling") == 0 ||
-           strcmp(type->package_name, "kubeapi.volcano") == 0;
+    static const char *const packages[] = {"kubeapi.coscheduling", "kubeapi.volcano",
+                                           "kubeapi.kai", "kubeapi.godel"};
+    for (size_t i = 0; i < sizeof packages / sizeof packages[0]; i++)
+        if (strcmp(type->package_name, packages[i]) == 0)
+            return true;
+    return false;
 }
 
 /* ---- lookup ------------------------------------------------------------------------------- */

@@ -421,7 +421,7 @@ static void test_served__versions__preferred_first(void **state)
 {
     (void)state;
     struct mu_served_groups groups;
-    mu_served_groups(&groups);
+    mu_served_groups(0, &groups);
     assert_string_equal(groups.groups[0].group, "");
     for (uint32_t i = 0; i < groups.count; i++) {
         const struct mu_served_group *group = &groups.groups[i];

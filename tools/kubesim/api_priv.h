@@ -35,6 +35,7 @@ struct mu_priority_entry {
 struct mu_apiserver {
     struct mu_apiserver_config config;
     struct mu_store *store;
+    uint32_t hidden; /* kinds that are not served: bit 1 << enum mu_kind_ix */
     struct mu_random random;
     struct mu_arena *arena;      /* of the call in hand */
     struct mu_arena *item_arena; /* of one object that is translated to JSON */
@@ -193,6 +194,8 @@ int mu_api_review(struct mu_call *call);
 int mu_api_token(struct mu_call *call);
 /* Wake the watches of a kind. */
 void mu_api_wake_watches(struct mu_apiserver *server, uint32_t kind);
+/* End them, with 410. */
+void mu_api_expire_watches(struct mu_apiserver *server, uint32_t kind);
 
 /* Stamp message with the next version, encode and store it. *out (may be NULL) is borrowed. When
  * nothing but the version would change, nothing is stored: *out is the old object. */
@@ -289,6 +292,14 @@ int mu_coscheduling_update(struct mu_call *call, const ProtobufCMessage *before,
 int mu_volcano_create(struct mu_call *call, ProtobufCMessage *fresh);
 int mu_volcano_update(struct mu_call *call, const ProtobufCMessage *before,
                       ProtobufCMessage *after);
+int mu_kai_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_kai_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
+int mu_godel_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_godel_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
+int mu_workload135_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_podgroup136_create(struct mu_call *call, ProtobufCMessage *fresh);
+int mu_podgroup136_update(struct mu_call *call, const ProtobufCMessage *before,
+                          ProtobufCMessage *after);
 int mu_event_create(struct mu_call *call, ProtobufCMessage *fresh);
 int mu_event_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after);
 /* Remove events whose hour is over; looks at most once a minute. */

@@ -41,7 +41,7 @@ bool mu_api_path_is(const struct mu_api_path *path, uint32_t at, const char *tex
 }
 
 /* What a resource path names; false when nothing is served there. */
-static bool find_route(const struct mu_api_path *path, struct mu_route *route)
+static bool find_route(const struct mu_api_path *path, uint32_t hidden, struct mu_route *route)
 {
     static const struct mu_str none = {"", 0};
     uint32_t at = mu_api_path_is(path, 0, "api") ? 1 : 2;
@@ -61,7 +61,8 @@ static bool find_route(const struct mu_api_path *path, struct mu_route *route)
         at += 2;
     }
     enum mu_kind_ix kind = mu_kind_find(group, version, path->segments[at++], &route->api);
-    if (kind == MU_KIND_COUNT || (scoped && !mu_kinds[kind].namespaced)) {
+    if (kind == MU_KIND_COUNT || (hidden >> kind & 1) != 0 ||
+        (scoped && !mu_kinds[kind].namespaced)) {
         return false;
     }
     if (at < path->count) {
@@ -223,7 +224,7 @@ static void route_call(struct mu_call *call, struct mu_api_path *path)
         return;
     } else if (mu_api_discover(call, path)) {
         return;
-    } else if (!find_route(path, &call->route)) {
+    } else if (!find_route(path, call->server->hidden, &call->route)) {
         not_found(call, path);
     } else {
         answer_route(call);

@@ -76,14 +76,16 @@ static void put_subresource(struct mu_buf *out, const struct mu_kind *kind, cons
     put(out, "}");
 }
 
-static void put_resource_list(struct mu_buf *out, const char *group, const char *version)
+static void put_resource_list(struct mu_buf *out, uint32_t hidden, const char *group,
+                              const char *version)
 {
     (void)mu_buf_printf(out,
                         "{\"kind\":\"APIResourceList\",\"apiVersion\":\"v1\",\"groupVersion\":"
                         "\"%s%s%s\",\"resources\":[",
                         group, group[0] == '\0' ? "" : "/", version);
     bool first = true;
-    for (struct mu_served at = {0}; mu_served_next_in(&at, group, version); first = false) {
+    for (struct mu_served at = {.hidden = hidden}; mu_served_next_in(&at, group, version);
+         first = false) {
         const struct mu_kind *kind = at.kind;
         (void)mu_buf_printf(out,
                             "%s{\"name\":\"%s\",\"singularName\":\"%s\",\"namespaced\":%s,"
@@ -171,7 +173,7 @@ static void put_aggregated(struct mu_buf *out, const struct mu_served_groups *gr
             (void)mu_buf_printf(out, "%s{\"version\":\"%s\",\"resources\":[", v == 0 ? "" : ",",
                                 group->versions[v]);
             bool first = true;
-            for (struct mu_served at = {0};
+            for (struct mu_served at = {.hidden = groups->hidden};
                  mu_served_next_in(&at, group->group, group->versions[v]); first = false) {
                 put(out, first ? "" : ",");
                 put_aggregated_resource(out, &at);
@@ -263,7 +265,7 @@ bool mu_api_discover(struct mu_call *call, const struct mu_api_path *path)
     if (!core && !mu_api_path_is(path, 0, "apis")) {
         return answer_fixed(call, path) || mu_api_openapi(call, path);
     }
-    mu_served_groups(&groups);
+    mu_served_groups(call->server->hidden, &groups);
     uint32_t at = core ? 0 : 1; /* the segment that names the group */
     if (path->count == 1) {
         return answer_root(call, path, &groups);
@@ -288,7 +290,7 @@ bool mu_api_discover(struct mu_call *call, const struct mu_api_path *path)
         return false;
     }
     if (mu_api_accepts(call, 0)) {
-        put_resource_list(out, group->group, version);
+        put_resource_list(out, groups.hidden, group->group, version);
         finish(call, false);
     }
     return true;

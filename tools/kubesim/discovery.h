@@ -21,6 +21,7 @@ bool mu_api_openapi_v2(struct mu_call *call);
 struct mu_schemas {
     const ProtobufCMessageDescriptor *list[MU_KUBESIM_SCHEMAS_MAX];
     uint32_t count, done;
+    uint32_t hidden; /* kinds that are not served */
 };
 void mu_schemas_add(struct mu_schemas *schemas, const ProtobufCMessageDescriptor *descriptor);
 

@@ -1,6 +1,7 @@
 /*
  * Rules of the group objects: workloads and pod groups of scheduling.k8s.io (kubernetes-wire 2.8 of
- * the project's notes), and the PodGroup custom resources of scheduler-plugins and Volcano (2.9).
+ * the project's notes), and the PodGroup custom resources of scheduler-plugins, Volcano (2.9), KAI
+ * and Goedel.
  *
  * A policy is exactly one of `basic` and `gang`. Of a native group only gang.minCount may change
  * after creation: whoever placed some of its members counted on the rest.
@@ -9,6 +10,10 @@
 
 #include "tools/kubesim/schema/coscheduling.pb-c.h"
 #include "tools/kubesim/schema/gang.pb-c.h"
+#include "tools/kubesim/schema/gang135.pb-c.h"
+#include "tools/kubesim/schema/gang136.pb-c.h"
+#include "tools/kubesim/schema/godel.pb-c.h"
+#include "tools/kubesim/schema/kai.pb-c.h"
 #include "tools/kubesim/schema/volcano.pb-c.h"
 #include "tools/kubesim/validate.h"
 #include "engine/quantity.h"
@@ -174,6 +179,57 @@ int mu_composite_update(struct mu_call *call, const ProtobufCMessage *before,
     return same ? 0 : unchangeable(call);
 }
 
+/* ---- older versions of both --------------------------------------------------------------- */
+
+int mu_workload135_create(struct mu_call *call, ProtobufCMessage *fresh)
+{
+    const Kubeapi__Gang135__Workload *workload =
+        (const Kubeapi__Gang135__Workload *)mu_api_full(call, fresh);
+    if (workload == NULL) {
+        return MU_EINVAL;
+    }
+    const Kubeapi__Gang135__WorkloadSpec *spec = workload->spec;
+    const size_t count = spec == NULL ? 0 : spec->n_podgroups;
+    if (count == 0 || count > TEMPLATES_MAX) {
+        return mu_api_invalid(call, "spec.podGroups", "%s: between 1 and %u groups are needed",
+                              count == 0 ? "Required value" : "Too many", TEMPLATES_MAX);
+    }
+    int code = 0;
+    for (size_t i = 0; code == 0 && i < count; i++) {
+        const Kubeapi__Gang135__PodGroup *group = spec->podgroups[i];
+        const Kubeapi__Gang135__PodGroupPolicy *policy = group->policy;
+        const bool gang = policy != NULL && policy->gang != NULL;
+        if (!mu_valid_dns_label(mu_str_of(group->name))) {
+            return mu_api_invalid(call, "spec.podGroups.name",
+                                  "Invalid value: \"%.80s\": must be a DNS label",
+                                  empty(group->name) ? "" : group->name);
+        }
+        code = check_policy(call, "spec.podGroups.policy", policy != NULL && policy->basic != NULL,
+                            gang, gang ? policy->gang->mincount : 0);
+    }
+    return code;
+}
+
+int mu_podgroup136_create(struct mu_call *call, ProtobufCMessage *fresh)
+{
+    const Kubeapi__Gang136__PodGroup *group =
+        (const Kubeapi__Gang136__PodGroup *)mu_api_full(call, fresh);
+    if (group == NULL) {
+        return MU_EINVAL;
+    }
+    return check_pod_policy(call, "spec.schedulingPolicy",
+                            group->spec == NULL ? NULL : group->spec->schedulingpolicy);
+}
+
+int mu_podgroup136_update(struct mu_call *call, const ProtobufCMessage *before,
+                          ProtobufCMessage *after)
+{
+    if (!mu_api_same_message(call->server, mu_api_part(before, 2), mu_api_part(after, 2))) {
+        return mu_api_invalid(call, "spec", "Invalid value: field is immutable");
+    }
+    return 0;
+}
+
 /* ---- custom resources --------------------------------------------------------------------- */
 
 static int check_minimum(struct mu_call *call, int32_t value, int32_t least)
@@ -238,4 +294,38 @@ int mu_volcano_update(struct mu_call *call, const ProtobufCMessage *before, Prot
 {
     (void)before;
     return mu_volcano_create(call, after);
+}
+
+int mu_kai_create(struct mu_call *call, ProtobufCMessage *fresh)
+{
+    const Kubeapi__Kai__PodGroup *group = (const Kubeapi__Kai__PodGroup *)mu_api_full(call, fresh);
+    if (group == NULL || group->spec == NULL) {
+        return group == NULL ? MU_EINVAL : 0;
+    }
+    const Kubeapi__Kai__PodGroupSpec *spec = group->spec;
+    return spec->has_minmember ? check_minimum(call, spec->minmember, 1) : 0;
+}
+
+int mu_kai_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after)
+{
+    (void)before;
+    return mu_kai_create(call, after);
+}
+
+int mu_godel_create(struct mu_call *call, ProtobufCMessage *fresh)
+{
+    const Kubeapi__Godel__PodGroup *group =
+        (const Kubeapi__Godel__PodGroup *)mu_api_full(call, fresh);
+    if (group == NULL || group->spec == NULL) {
+        return group == NULL ? MU_EINVAL : 0;
+    }
+    const Kubeapi__Godel__PodGroupSpec *spec = group->spec;
+    int code = spec->has_minmember ? check_minimum(call, spec->minmember, 1) : 0;
+    return code != 0 ? code : check_resources(call, spec->minresources, spec->n_minresources);
+}
+
+int mu_godel_update(struct mu_call *call, const ProtobufCMessage *before, ProtobufCMessage *after)
+{
+    (void)before;
+    return mu_godel_create(call, after);
 }

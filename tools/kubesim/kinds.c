@@ -15,6 +15,10 @@
 #include "tools/kubesim/schema/coscheduling.pb-c.h"
 #include "tools/kubesim/schema/events.pb-c.h"
 #include "tools/kubesim/schema/gang.pb-c.h"
+#include "tools/kubesim/schema/gang135.pb-c.h"
+#include "tools/kubesim/schema/gang136.pb-c.h"
+#include "tools/kubesim/schema/godel.pb-c.h"
+#include "tools/kubesim/schema/kai.pb-c.h"
 #include "tools/kubesim/schema/pod.pb-c.h"
 #include "tools/kubesim/schema/policy.pb-c.h"
 #include "tools/kubesim/schema/scheduling.pb-c.h"
@@ -175,6 +179,35 @@ const struct mu_kind mu_kinds[MU_KIND_COUNT] = {
                                    .schema = &kubeapi__volcano__pod_group__descriptor,
                                    .fields = no_fields, .create = mu_volcano_create,
                                    .update = mu_volcano_update},
+    [MU_KIND_KAI_PODGROUPS] = {GROUP("scheduling.run.ai", "v2alpha2"),
+                               NAMES("PodGroup", "podgroups", "podgroup"), .namespaced = true,
+                               .has_status = true, .has_generation = true, .json_only = true,
+                               .short_names = podgroup_names,
+                               .descriptor = &kube__split_object__descriptor,
+                               .schema = &kubeapi__kai__pod_group__descriptor, .fields = no_fields,
+                               .create = mu_kai_create, .update = mu_kai_update},
+    [MU_KIND_GODEL_PODGROUPS] = {GROUP("scheduling.godel.kubewharf.io", "v1alpha1"),
+                                 NAMES("PodGroup", "podgroups", "podgroup"), .namespaced = true,
+                                 .has_status = true, .has_generation = true, .json_only = true,
+                                 .short_names = podgroup_names,
+                                 .descriptor = &kube__split_object__descriptor,
+                                 .schema = &kubeapi__godel__pod_group__descriptor,
+                                 .fields = no_fields, .create = mu_godel_create,
+                                 .update = mu_godel_update},
+    [MU_KIND_WORKLOADS_135] = {GROUP("scheduling.k8s.io", "v1alpha1"),
+                               NAMES("Workload", "workloads", "workload"), .namespaced = true,
+                               .has_generation = true,
+                               .descriptor = &kube__split_object__descriptor,
+                               .schema = &kubeapi__gang135__workload__descriptor,
+                               .fields = no_fields, .create = mu_workload135_create,
+                               .update = mu_native_workload_update},
+    [MU_KIND_PODGROUPS_136] = {GROUP("scheduling.k8s.io", "v1alpha2"),
+                               NAMES("PodGroup", "podgroups", "podgroup"), .namespaced = true,
+                               .has_status = true, .has_generation = true,
+                               .descriptor = &kube__split_object__descriptor,
+                               .schema = &kubeapi__gang136__pod_group__descriptor,
+                               .fields = no_fields, .create = mu_podgroup136_create,
+                               .update = mu_podgroup136_update},
     [MU_KIND_SELFSUBJECTACCESSREVIEWS] =
         {GROUP("authorization.k8s.io", "v1"),
          NAMES("SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),

@@ -5,6 +5,7 @@
 #include "informer/server_url.h"
 #include "tools/flags.h"
 #include "tools/kubesim/front.h"
+#include "tools/kubesim/group_kinds.h"
 #include "tools/kubesim/identity.h"
 #include "tools/open_files.h"
 #include "tools/workload/encode.h"
@@ -37,11 +38,14 @@ struct options {
     const char *tls_cert, *tls_key, *client_ca; /* files: all or none */
     uint32_t log_format;
     struct mu_faults faults;
+    struct mu_group_kinds group_kinds;
 };
 
 struct kubesim {
     uv_loop_t loop;
     uv_signal_t sigterm, sigint, sighup;
+    uv_timer_t kinds_timer; /* until the next kind is served */
+    uint64_t start_ns;
     const struct options *options;
     struct mu_identity identity; /* tls NULL: cleartext */
     struct mu_apiserver *server;
@@ -55,6 +59,15 @@ static int read_faults(void *target, const char *value, struct mu_error *error)
     int rc = mu_faults_parse(value, &faults, error);
     if (rc == 0 && target != NULL)
         *(struct mu_faults *)target = faults;
+    return rc;
+}
+
+static int read_group_kinds(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_group_kinds kinds;
+    int rc = mu_group_kinds_parse(value, &kinds, error);
+    if (rc == 0 && target != NULL)
+        *(struct mu_group_kinds *)target = kinds;
     return rc;
 }
 
@@ -134,6 +147,10 @@ static int read_options(struct options *o, int argc, char **argv)
         FLAG("faults", CALL, &o->faults, "LIST",
              "inject some of " MU_FAULTS_ALL ", each with an optional =permille",
              .parse = read_faults),
+        FLAG("group-kinds", CALL, &o->group_kinds, "LIST",
+             "serve only these kinds of gang objects, each from =SECONDS on, or none "
+             "(all): " MU_GROUP_DIALECT_NAMES,
+             .parse = read_group_kinds),
         FLAG("announce", TEXT, &o->announce, "FILE",
              "write the server's URL there, renamed into place once it serves"),
         FLAG("tls", BOOL, &o->tls, NULL,
@@ -147,6 +164,7 @@ static int read_options(struct options *o, int argc, char **argv)
         FLAG("log-format", CHOICE, &o->log_format, "logfmt|json", "how lines are logged (logfmt)",
              .choices = log_formats)};
     *o = (struct options){.host = "127.0.0.1", .speed = 1, .seed = 1};
+    mu_group_kinds_all(&o->group_kinds);
     int status = mu_flags_main("muster-kubesim",
                                "An embedded Kubernetes API server with simulated kubelets.\n"
                                "Serves HTTP/2 and HTTP/1.1 until SIGTERM: in cleartext and to\n"
@@ -239,6 +257,7 @@ static void on_front_closed(void *context)
     uv_close((uv_handle_t *)&k->sigterm, NULL);
     uv_close((uv_handle_t *)&k->sigint, NULL);
     uv_close((uv_handle_t *)&k->sighup, NULL);
+    uv_close((uv_handle_t *)&k->kinds_timer, NULL);
 }
 
 static void stop(struct kubesim *k)
@@ -284,6 +303,19 @@ static void on_hangup(uv_signal_t *handle, int signum)
     }
 }
 
+/* Serve the kinds whose time has come. */
+static void on_kinds_due(uv_timer_t *timer)
+{
+    struct kubesim *k = timer->data;
+    const struct mu_clock *clock = mu_clock_real();
+    const uint64_t elapsed_ns = clock->now_ns(clock) - k->start_ns;
+    const uint64_t next_ns = mu_group_kinds_apply(&k->options->group_kinds, k->server, elapsed_ns);
+    if (next_ns == UINT64_MAX)
+        return;
+    int rc = uv_timer_start(timer, on_kinds_due, (next_ns - elapsed_ns) / MU_NS_PER_MS + 1, 0);
+    MU_ASSERT(rc == 0);
+}
+
 static void watch_signals(struct kubesim *k)
 {
     const struct {
@@ -318,6 +350,10 @@ static int serve(struct kubesim *k, struct mu_random *random)
         return 1;
     }
     watch_signals(k);
+    rc = uv_timer_init(&k->loop, &k->kinds_timer);
+    MU_ASSERT(rc == 0);
+    k->kinds_timer.data = k;
+    on_kinds_due(&k->kinds_timer);
     mu_log(MU_LOG_INFO, "serving", MU_F_TEXT("host", o->host), MU_F_U64("port", port),
            MU_F_BOOL("tls", k->identity.tls != NULL), MU_F_U64("nodes", o->nodes), MU_F_END);
     int status = tell(k, port);
@@ -347,6 +383,7 @@ static int run(struct kubesim *k)
     const struct options *o = k->options;
     const struct mu_clock *clock = mu_clock_real();
     uint64_t start_ns = clock->now_ns(clock);
+    k->start_ns = start_ns;
     const struct mu_apiserver_config server = {
         .wall_base_ns = clock->wall_ns(clock) - start_ns,
         .start_ns = start_ns,

@@ -153,10 +153,11 @@ static void put_operation(struct mu_buf *out, const struct mu_served *at, const 
                         method, at->group, at->kind->kind, at->version);
 }
 
-static void put_paths(struct mu_buf *out, const char *group, const char *version)
+static void put_paths(struct mu_buf *out, uint32_t hidden, const char *group, const char *version)
 {
     bool first = true;
-    for (struct mu_served at = {0}; mu_served_next_in(&at, group, version); first = false) {
+    for (struct mu_served at = {.hidden = hidden}; mu_served_next_in(&at, group, version);
+         first = false) {
         (void)mu_buf_printf(out, "%s\"/%s%s/%s/%s%s/{name}\":{", first ? "" : ",",
                             group[0] == '\0' ? "api" : "apis/", group, version,
                             at.kind->namespaced ? "namespaces/{namespace}/" : "", at.kind->plural);
@@ -172,10 +173,11 @@ static void put_document(struct mu_buf *out, struct mu_schemas *schemas, const c
 {
     put(out, "{\"openapi\":\"3.0.0\",\"info\":{\"title\":\"Kubernetes\",\"version\":"
              "\"" MU_KUBESIM_VERSION "\"},\"paths\":{");
-    put_paths(out, group, version);
+    put_paths(out, schemas->hidden, group, version);
     put(out, "},\"components\":{\"schemas\":{");
     bool first = true;
-    for (struct mu_served at = {0}; mu_served_next_in(&at, group, version); first = false) {
+    for (struct mu_served at = {.hidden = schemas->hidden}; mu_served_next_in(&at, group, version);
+         first = false) {
         put(out, first ? "" : ",");
         mu_schemas_add(schemas, at.schema);
         put_schema(out, schemas, at.schema, &at);
@@ -183,7 +185,8 @@ static void put_document(struct mu_buf *out, struct mu_schemas *schemas, const c
     for (; schemas->done < schemas->count; schemas->done++) {
         const ProtobufCMessageDescriptor *descriptor = schemas->list[schemas->done];
         bool is_kind = false;
-        for (struct mu_served at = {0}; mu_served_next_in(&at, group, version);) {
+        for (struct mu_served at = {.hidden = schemas->hidden};
+             mu_served_next_in(&at, group, version);) {
             is_kind |= at.schema == descriptor;
         }
         if (!is_kind) {
@@ -210,7 +213,7 @@ static void put_index(struct mu_buf *out, struct mu_schemas *schemas)
     struct mu_buf document = {0};
     bool first = true;
     int failed = 0;
-    mu_served_groups(&groups);
+    mu_served_groups(schemas->hidden, &groups);
     put(out, "{\"paths\":{");
     for (uint32_t i = 0; i < groups.count; i++) {
         const struct mu_served_group *group = &groups.groups[i];
@@ -247,7 +250,7 @@ bool mu_api_openapi(struct mu_call *call, const struct mu_api_path *path)
     const struct mu_served_group *group = NULL;
     struct mu_served_groups groups;
     if (path->count > 2) {
-        mu_served_groups(&groups);
+        mu_served_groups(call->server->hidden, &groups);
         uint32_t at = core ? 2 : 3;
         group = at < path->count
                     ? mu_served_group_find(&groups, core ? MU_STR("") : path->segments[at])
@@ -267,6 +270,7 @@ bool mu_api_openapi(struct mu_call *call, const struct mu_api_path *path)
         (void)mu_api_internal(call, MU_ENOMEM);
         return true;
     }
+    schemas->hidden = call->server->hidden;
     if (version == NULL) {
         put_index(out, schemas);
     } else {

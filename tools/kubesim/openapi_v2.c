@@ -199,7 +199,7 @@ static void put_definition(struct mu_buf *definitions, struct mu_schemas *schema
     struct mu_buf schema = {0};
     struct mu_buf properties = {0};
     struct mu_buf kinds = {0};
-    for (struct mu_served at = {0}; mu_served_next(&at);) {
+    for (struct mu_served at = {.hidden = schemas->hidden}; mu_served_next(&at);) {
         if (at.schema == type) {
             (void)mu_buf_printf(&kinds, "- group: \"%s\"\n  kind: %s\n  version: %s\n", at.group,
                                 at.kind->kind, at.version);
@@ -273,9 +273,10 @@ bool mu_api_openapi_v2(struct mu_call *call)
     struct mu_buf info = {0};
     struct mu_buf paths = {0};
     struct mu_buf definitions = {0};
+    schemas->hidden = call->server->hidden;
     put_text(&info, 1, "Kubernetes");
     put_text(&info, 2, MU_KUBESIM_VERSION);
-    for (struct mu_served at = {0}; mu_served_next(&at);) {
+    for (struct mu_served at = {.hidden = schemas->hidden}; mu_served_next(&at);) {
         put_path(&paths, &at);
         mu_schemas_add(schemas, at.schema);
     }

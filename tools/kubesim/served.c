@@ -14,6 +14,9 @@ bool mu_served_next(struct mu_served *at)
         at->schema = api->schema != NULL ? api->schema : mu_kind_schema(at->kind);
         return true;
     }
+    while (at->next_kind < MU_KIND_COUNT && (at->hidden >> at->next_kind & 1) != 0) {
+        at->next_kind++;
+    }
     if (at->next_kind == MU_KIND_COUNT) {
         return false;
     }
@@ -82,10 +85,10 @@ static void add_version(struct mu_served_group *group, const char *version)
     group->versions[at] = version;
 }
 
-void mu_served_groups(struct mu_served_groups *out)
+void mu_served_groups(uint32_t hidden, struct mu_served_groups *out)
 {
-    *out = (struct mu_served_groups){.count = 1, .groups = {{.group = ""}}};
-    for (struct mu_served at = {0}; mu_served_next(&at);) {
+    *out = (struct mu_served_groups){.count = 1, .hidden = hidden, .groups = {{.group = ""}}};
+    for (struct mu_served at = {.hidden = hidden}; mu_served_next(&at);) {
         uint32_t i = 0;
         while (i < out->count && strcmp(out->groups[i].group, at.group) != 0) {
             i++;

@@ -12,8 +12,9 @@ struct mu_served {
     const char *group, *version, *api_version;
     const ProtobufCMessageDescriptor *schema;
     uint32_t next_kind, next_api;
+    uint32_t hidden; /* kinds that are left out: bit 1 << enum mu_kind_ix */
 };
-/* Step through all kinds in all their group versions, from a zeroed `at`. */
+/* Step through all kinds in all their group versions, from an `at` that is zero but for `hidden`. */
 bool mu_served_next(struct mu_served *at);
 /* The same within one group and version. */
 bool mu_served_next_in(struct mu_served *at, const char *group, const char *version);
@@ -25,10 +26,11 @@ struct mu_served_group {
 };
 struct mu_served_groups {
     uint32_t count;
+    uint32_t hidden;
     struct mu_served_group groups[32]; /* core first, then in the table's order */
 };
 /* Thread: any. Cost: O(kinds * groups). */
-void mu_served_groups(struct mu_served_groups *out);
+void mu_served_groups(uint32_t hidden, struct mu_served_groups *out);
 const struct mu_served_group *mu_served_group_find(const struct mu_served_groups *groups,
                                                    struct mu_str group);
 /* The version of that name in a group, or NULL. */

@@ -417,3 +417,11 @@ void mu_api_wake_watches(struct mu_apiserver *server, uint32_t kind)
         }
     }
 }
+
+void mu_api_expire_watches(struct mu_apiserver *server, uint32_t kind)
+{
+    for (struct mu_api_watch *watch = server->watches[kind]; watch != NULL; watch = watch->next) {
+        mu_api_watch_expire(watch);
+    }
+    mu_api_wake_watches(server, kind);
+}
