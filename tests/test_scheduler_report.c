@@ -182,6 +182,23 @@ static void test_scheduler_report__transient_waits__are_not_told(void **state)
     rig_fini(&r);
 }
 
+/* What begins as the normal course of things and ends in earnest is told as soon as anything else. */
+static void test_scheduler_report__quiet_gang_without_room__told_when_it_has_none(void **state)
+{
+    struct rig r;
+    (void)state;
+    rig_init_reporting(&r, &mu_profile_spread, RATE);
+    add_node(&r, "n1", 1000);
+    start(&r);
+    add_pod(&r, "q0", 1000, gang_of("q", 0), false); /* quiet time: 1 s */
+    add_pod(&r, "q1", 1000, gang_of("q", 0), false);
+    run_for(&r, 1200 * MU_NS_PER_MS);
+    assert_int_equal(r.conditions, 0);
+    run_for(&r, 800 * MU_NS_PER_MS);
+    assert_int_equal(r.conditions, 2);
+    rig_fini(&r);
+}
+
 static enum hook_answer forbid_all(uint32_t nth)
 {
     (void)nth;
@@ -429,6 +446,7 @@ int main(void)
         cmocka_unit_test(test_scheduler_report__bound_pod__is_an_event),
         cmocka_unit_test(test_scheduler_report__gangs__tell_their_story),
         cmocka_unit_test(test_scheduler_report__transient_waits__are_not_told),
+        cmocka_unit_test(test_scheduler_report__quiet_gang_without_room__told_when_it_has_none),
         cmocka_unit_test(test_scheduler_report__denied_binding__is_told_and_waits_its_time),
         cmocka_unit_test(test_scheduler_report__status_write_overtakes_a_bind__bound_at_once),
         cmocka_unit_test(test_scheduler_report__status_write_overtakes_a_plan__planned_at_once),

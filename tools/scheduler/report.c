@@ -142,11 +142,13 @@ static int stories_reserve(struct mu_scheduler *s, uint32_t rows)
 }
 
 /* Digests of what there is to tell: with its numbers, and without those that move with the
- * cluster rather than with the gang. */
+ * cluster rather than with the gang. By what is told: verdicts that preemption tells apart (no room
+ * now, no room ever) are told alike. */
 static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait *wait,
                    uint64_t *full, uint64_t *shape)
 {
-    uint64_t mask = 0, told = 0;
+    uint32_t nodes = 0;
+    uint64_t told = 0;
     uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
                                 (uint64_t)wait->have << 32 | wait->need);
     if (wait->class_ix.v == MU_NONE) {
@@ -154,13 +156,13 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
         return;
     }
     for (uint32_t i = 0; i < MU_VERDICT_KINDS; i++) {
-        mask |= (uint64_t)(wait->nodes_by_verdict[i] != 0) << i;
+        nodes += wait->nodes_by_verdict[i];
         told |= (uint64_t)(wait->nodes_by_reason[i] != 0) << i;
     }
     for (uint32_t i = 0; i < snapshot->resource_count; i++)
         told |= (uint64_t)(wait->nodes_by_resource[i] != 0) << (MU_VERDICT_KINDS + i);
-    *shape = mu_hash_mix(mu_hash_mix(hash, mask), told);
-    hash = mu_hash_bytes(wait->nodes_by_verdict, MU_VERDICT_KINDS * sizeof(uint32_t), *shape);
+    *shape = mu_hash_mix(mu_hash_mix(hash, wait->nodes_by_verdict[MU_FITS] != 0), told);
+    hash = mu_hash_mix(*shape, (uint64_t)wait->nodes_by_verdict[MU_FITS] << 32 | nodes);
     hash = mu_hash_bytes(wait->nodes_by_reason, MU_VERDICT_KINDS * sizeof(uint32_t), hash);
     hash = mu_hash_bytes(wait->nodes_by_resource, MU_RESOURCES_MAX * sizeof(uint32_t), hash);
     hash = mu_hash_mix(hash, wait->behind.v);
@@ -263,10 +265,15 @@ static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *sna
                            const struct mu_plan_wait *wait, struct allowance *left)
 {
     struct mu_story *story = &s->stories[wait->gang.v];
+    uint64_t first_ns = rounded(s->now_ns + first_look_ns(wait->kind));
     if (story->look_ns == 0 || story->generation != wait->gang_generation) {
-        uint64_t first_ns = rounded(s->now_ns + first_look_ns(wait->kind));
-        *story = (struct mu_story){
-            .look_ns = first_ns, .due_ns = first_ns, .generation = wait->gang_generation};
+        *story = (struct mu_story){.look_ns = first_ns,
+                                   .due_ns = first_ns,
+                                   .generation = wait->gang_generation,
+                                   .kind = (uint8_t)wait->kind};
+    } else if (story->told_ns == 0 && story->kind != wait->kind && first_ns < story->look_ns) {
+        story->look_ns = story->due_ns = first_ns; /* it waits in earnest now */
+        story->kind = (uint8_t)wait->kind;
     }
     bool changed = story->seen != snapshot->generation || story->kind != wait->kind;
     if (s->now_ns < story->look_ns || (!changed && s->now_ns < story->due_ns))
