@@ -35,6 +35,7 @@ void mu_rep_group_send(struct mu_reporter *r, struct mu_rep_pod *pod, uint64_t n
         return;
     }
     struct mu_request request = {.method = MU_PATCH,
+                                 .json = true, /* custom resources have no other form */
                                  .content = group.source == MU_GANG_NATIVE
                                                 ? MU_MEDIA_STRATEGIC_PATCH
                                                 : MU_MEDIA_MERGE_PATCH};

@@ -41,6 +41,7 @@ struct rig {
     enum hook_answer budgets; /* what lists of disruption budgets get */
     enum hook_answer groups;  /* what requests for objects of gangs get */
     uint32_t group_requests;
+    uint32_t group_writes; /* of their statuses */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
     bool audit_by_changes;            /* of the next ring */
@@ -187,7 +188,8 @@ static inline void serve(struct rig *r, struct mu_request *request)
         answer = r->hook(++r->bindings);
     r->events += event && request->method == MU_POST;
     r->series += event && request->method == MU_PATCH;
-    r->conditions += !event && request->method == MU_PATCH;
+    r->conditions += !event && request->method == MU_PATCH && !is_of_groups(path);
+    r->group_writes += request->method == MU_PATCH && is_of_groups(path);
     if ((event || request->method == MU_PATCH) && r->report_hook != NULL)
         answer = r->report_hook(r, request);
     if (r->namespaces_lost && mu_str_starts_with(path, MU_STR("/api/v1/namespaces?")))
