@@ -592,5 +592,6 @@ void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out)
     out->by_bounds = place->choose.by_bounds;
     out->visits = place->room.visits;
     out->trees_built = place->choose.trees_built;
-    out->looks = mu_filter_looks(place->filter) + place->prefers.looks;
+    out->looks =
+        mu_filter_looks(place->filter) + place->prefers.looks + mu_terms_looks(place->terms);
 }

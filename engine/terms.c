@@ -7,6 +7,9 @@
 #include "engine/base/mem.h"
 #include "engine/terms_priv.h"
 
+/* Counts are looked at for about the cost of one requirement of a selector. */
+#define CELLS_PER_LOOK 8u
+
 /* ---- lifetime ----------------------------------------------------------------------------- */
 
 struct mu_terms *mu_terms_create(void)
@@ -21,6 +24,7 @@ void mu_terms_drop(struct mu_terms *terms)
 {
     MU_ASSERT(terms->snapshot == NULL);
     mu_views_drop(terms);
+    mu_sums_drop(terms);
     for (uint32_t c = 0; c < terms->tracked_cap; c++) {
         mu_mem_free(terms->tracked[c]);
         terms->tracked[c] = NULL;
@@ -60,6 +64,11 @@ void mu_terms_end(struct mu_terms *terms)
 {
     MU_ASSERT(terms->snapshot != NULL && terms->state == 0);
     terms->snapshot = NULL;
+}
+
+uint64_t mu_terms_looks(const struct mu_terms *terms)
+{
+    return terms->cells / CELLS_PER_LOOK;
 }
 
 uint64_t mu_terms_state(const struct mu_terms *terms)
@@ -225,7 +234,7 @@ static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int s
     MU_ASSERT(domain < census->domain_count && (sign > 0 || census->counts[domain] > 0));
     census->counts[domain] += sign;
     census->total += sign;
-    t->log[t->moves++ & (MU_TERMS_MOVES - 1)] = domain;
+    t->log[t->moves++ & (MU_TERMS_MOVES - 1)] = mu_move_of(domain, sign);
     if (census->kind == MU_CENSUS_SPREAD)
         least_follow(t, census, domain, sign);
 }

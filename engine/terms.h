@@ -71,7 +71,8 @@ int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struc
  * added to what is in *out, a bonus per row (NULL: none) that is at most out->most; when the pod
  * prefers nothing, that is left as it is. The arrays have an entry per row, then per 64 entries
  * below the largest of them, and are valid until the next call. Errors: MU_ENOMEM. Cost: O(rows *
- * terms). */
+ * topology keys + terms), and O(domains * terms) for the first time in a session, where terms are
+ * those of the class and those that others have about the kin. */
 struct mu_terms_preference {
     const int64_t *bonus[MU_LEVELS_MAX];
     int64_t most;
@@ -84,6 +85,9 @@ int mu_terms_prefer(struct mu_terms *terms, struct mu_class_ix class_ix, struct 
  * fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                    uint32_t row, int sign, bool terminating);
+/* What preferences have cost so far, as requirements of selectors that could have been looked at
+ * instead. */
+uint64_t mu_terms_looks(const struct mu_terms *terms);
 /* The state of the counts: equal numbers, equal counts, as long as the snapshot is the same. 0: as
  * in the snapshot. */
 uint64_t mu_terms_state(const struct mu_terms *terms);

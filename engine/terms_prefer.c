@@ -72,47 +72,46 @@ static int reserve(struct mu_terms *terms, uint32_t rows)
 
 /* ---- affinity ------------------------------------------------------------------------------- */
 
-/* Add weight * count of a census to the sum of each row. */
-static void add(const struct mu_terms *terms, const struct mu_census *census, int64_t weight)
-{
-    const struct mu_snapshot *s = terms->snapshot;
-    const uint32_t *column = s->topology[census->topology];
-    for (uint32_t row = 0; row < s->node_rows; row++)
-        if (column[row] != MU_NONE)
-            terms->raw[row] += weight * census->counts[column[row]];
-}
-
-/* Sums of all rows. False: nobody has a preference. */
-static bool affinity_sums(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin)
+/* The censuses of a class's preferences, and of others' about the kin. */
+static int affinity_parts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                          struct mu_sum *sum)
 {
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_class *class_ = mu_model_get_class(s->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(s, class_ix);
     const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
-    bool any = false;
-    memset(terms->raw, 0, s->node_rows * sizeof *terms->raw);
-    for (uint32_t i = 0; asked != NULL && i < class_->term_count; i++) {
+    int error = 0;
+    for (uint32_t i = 0; asked != NULL && i < class_->term_count && error == 0; i++) {
         int64_t weight = class_->terms[i].weight;
-        if (class_->terms[i].kind < MU_TERM_PREFERRED || asked->terms[i].v == MU_CENSUS_NONE)
-            continue;
-        const struct mu_census *census = &s->censuses[asked->terms[i].v];
-        if (census->total == 0)
-            continue;
-        add(terms, census, class_->terms[i].kind == MU_TERM_PREFERRED ? weight : -weight);
-        any = true;
+        if (class_->terms[i].kind >= MU_TERM_PREFERRED && asked->terms[i].v != MU_CENSUS_NONE)
+            error = mu_sum_add(terms, sum, asked->terms[i].v,
+                               class_->terms[i].kind == MU_TERM_PREFERRED ? weight : -weight);
     }
-    for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
+    for (uint32_t i = 0; k != NULL && i < k->carry_count && error == 0; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
-        if (census->term == MU_TERM_ANTI_AFFINITY || census->total == 0)
-            continue;
-        if (census->term == MU_TERM_AFFINITY)
-            add(terms, census, 1);
-        else
-            add(terms, census,
-                census->term == MU_TERM_PREFERRED ? census->weight : -(int64_t)census->weight);
-        any = true;
+        int64_t weight = census->term == MU_TERM_PREFERRED  ? census->weight
+                         : census->term == MU_TERM_AFFINITY ? 1
+                                                            : -(int64_t)census->weight;
+        if (census->term != MU_TERM_ANTI_AFFINITY)
+            error = mu_sum_add(terms, sum, k->carry[i].v, weight);
     }
-    return any;
+    return error;
+}
+
+/* Sums of all rows. *any false: nobody has a preference. */
+static int affinity_sums(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                         bool *any)
+{
+    bool known;
+    struct mu_sum *sum = mu_sum_find(terms, class_ix, kin, false, &known);
+    int error = known ? 0 : affinity_parts(terms, class_ix, kin, sum);
+    *any = false;
+    if (error != 0)
+        return error;
+    sum->session = terms->session;
+    for (uint32_t p = 0; p < sum->part_count && !*any; p++)
+        *any = terms->snapshot->censuses[sum->parts[p].census].total != 0;
+    return *any ? mu_sum_rows(terms, sum, terms->raw) : 0;
 }
 
 /* Smallest and largest sum of the rows of the mask; false when there is none. */
@@ -157,39 +156,55 @@ static void affinity_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t
 
 /* ---- spread --------------------------------------------------------------------------------- */
 
-/* Load of all rows; -1 where a key is missing. False: no constraint. Errors through *error. */
-static bool spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, int *error)
+static int spread_parts(struct mu_terms *terms, const struct mu_class *class_,
+                        const struct mu_class_census *asked, struct mu_sum *sum)
+{
+    int error = 0;
+    for (uint32_t i = class_->hard_spread_count; i < class_->spread_count && error == 0; i++) {
+        uint32_t census = asked->spreads[i].v;
+        if (census == MU_CENSUS_NONE)
+            continue;
+        struct mu_tracked *t = mu_terms_track(terms, census);
+        if (t == NULL)
+            return MU_ENOMEM;
+        if (!t->least_known)
+            mu_terms_least(t, &terms->snapshot->censuses[census]);
+        error = mu_sum_add(terms, sum, census, ln_fixed((uint64_t)t->domains + 2));
+    }
+    return error;
+}
+
+/* Load of all rows; -1 where a key is missing. *any false: no constraint. */
+static int spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                        bool *any)
 {
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_class *class_ = mu_model_get_class(s->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(s, class_ix);
-    *error = 0;
-    if (asked == NULL || class_->hard_spread_count == class_->spread_count)
-        return false;
-    memset(terms->raw, 0, s->node_rows * sizeof *terms->raw);
-    for (uint32_t i = class_->hard_spread_count; i < class_->spread_count; i++) {
-        if (asked->spreads[i].v == MU_CENSUS_NONE)
-            continue;
-        const struct mu_census *census = &s->censuses[asked->spreads[i].v];
-        struct mu_tracked *t = mu_terms_track(terms, asked->spreads[i].v);
-        if (t == NULL) {
-            *error = MU_ENOMEM;
-            return false;
-        }
-        if (!t->least_known)
-            mu_terms_least(t, census);
-        int64_t weight = ln_fixed((uint64_t)t->domains + 2);
-        int64_t skew = (int64_t)(class_->spreads[i].max_skew - 1) << LN_SHIFT;
-        const uint32_t *column = s->topology[census->topology];
-        for (uint32_t row = 0; row < s->node_rows; row++) {
-            int64_t load = terms->raw[row];
-            if (column[row] == MU_NONE || load < 0)
-                terms->raw[row] = -1;
-            else
-                terms->raw[row] = load + weight * census->counts[column[row]] + skew;
-        }
+    *any = asked != NULL && class_->hard_spread_count < class_->spread_count;
+    if (!*any)
+        return 0;
+    bool known;
+    struct mu_sum *sum = mu_sum_find(terms, class_ix, kin, true, &known);
+    int error = known ? 0 : spread_parts(terms, class_, asked, sum);
+    if (error != 0)
+        return error;
+    sum->session = terms->session;
+    error = mu_sum_rows(terms, sum, terms->raw);
+    if (error != 0)
+        return error;
+    int64_t skews = 0;
+    for (uint32_t i = class_->hard_spread_count; i < class_->spread_count; i++)
+        if (asked->spreads[i].v != MU_CENSUS_NONE)
+            skews += (int64_t)(class_->spreads[i].max_skew - 1) << LN_SHIFT;
+    for (uint32_t row = 0; row < s->node_rows; row++)
+        terms->raw[row] += skews;
+    for (uint64_t left = sum->keys; left != 0; left &= left - 1) {
+        const uint32_t *column = s->topology[__builtin_ctzll(left)];
+        for (uint32_t row = 0; row < s->node_rows; row++)
+            terms->raw[row] = column[row] == MU_NONE ? -1 : terms->raw[row];
     }
-    return true;
+    return 0;
 }
 
 static void spread_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t most)
@@ -246,20 +261,18 @@ int mu_terms_prefer(struct mu_terms *terms, struct mu_class_ix class_ix, struct 
         return 0;
     if (reserve(terms, terms->snapshot->node_rows) != 0)
         return MU_ENOMEM;
-    int error = 0;
-    bool any = false;
     memset(terms->bonus, 0, terms->bonus_cap * sizeof *terms->bonus);
     if (out->bonus[0] != NULL)
         memcpy(terms->bonus, out->bonus[0], terms->snapshot->node_rows * sizeof *terms->bonus);
-    if (affinity_most > 0 && affinity_sums(terms, class_ix, kin)) {
+    bool near = false, apart = false;
+    int error = affinity_most > 0 ? affinity_sums(terms, class_ix, kin, &near) : 0;
+    if (error == 0 && near)
         affinity_bonus(terms, mask->bits[0], affinity_most);
-        any = true;
-    }
-    if (spread_most > 0 && spread_loads(terms, class_ix, &error)) {
+    if (error == 0 && spread_most > 0)
+        error = spread_loads(terms, class_ix, kin, &apart);
+    if (error == 0 && apart)
         spread_bonus(terms, mask->bits[0], spread_most);
-        any = true;
-    }
-    if (error != 0 || !any)
+    if (error != 0 || !(near || apart))
         return error;
     levels_fill(terms, out);
     out->most += spread_most + affinity_most;

@@ -1,7 +1,7 @@
 #ifndef MU_ENGINE_TERMS_PRIV_H
 #define MU_ENGINE_TERMS_PRIV_H
 /* Inside the rules about other pods: terms.c (filters), terms_view.c (views), terms_prefer.c
- * (preferences). */
+ * (preferences), terms_sum.c (what they are made of). */
 #include "engine/domain.h"
 #include "engine/terms.h"
 
@@ -12,11 +12,19 @@
 #define MU_VIEWS_MAX        (4 * MU_CENSUSES_MAX)
 #define MU_VIEW_BYTES_MAX   (UINT64_C(512) << 20)
 
+/* Sums that are kept, censuses in one, and the memory for all of them, of which at least one is
+ * kept. */
+#define MU_SUMS_MAX      16u
+#define MU_SUM_PARTS_MAX (MU_CENSUSES_MAX + MU_SELECTOR_TERMS_MAX)
+#define MU_SUM_BYTES_MAX (UINT64_C(64) << 20)
+
+_Static_assert(MU_NODES_MAX <= UINT32_MAX / 2, "a move is a domain and a sign");
+
 /* What a session keeps beside a census of its snapshot. */
 struct mu_tracked {
-    uint64_t session; /* that the fields below, but for views, belong to */
-    uint64_t moves;   /* counts that went up or down */
-    uint32_t log[MU_TERMS_MOVES];
+    uint64_t session;             /* that the fields below, but for views, belong to */
+    uint64_t moves;               /* counts that went up or down */
+    uint32_t log[MU_TERMS_MOVES]; /* the last of them: domain and sign */
     /* SPREAD: the count of the least loaded domain that has eligible nodes, and how many have
      * it. */
     bool least_known;
@@ -25,6 +33,19 @@ struct mu_tracked {
     uint32_t domains; /* that have eligible nodes */
     uint32_t views;   /* first view of this census: the one asked last */
 };
+
+static inline uint32_t mu_move_of(uint32_t domain, int sign)
+{
+    return domain << 1 | (sign < 0);
+}
+static inline uint32_t mu_move_domain(uint32_t move)
+{
+    return move >> 1;
+}
+static inline int mu_move_sign(uint32_t move)
+{
+    return (move & 1) != 0 ? -1 : 1;
+}
 
 /* Rows in whose domain the census counts more than `limit`. */
 struct mu_view {
@@ -39,6 +60,30 @@ struct mu_view {
     uint64_t *rows; /* bit per row; the same array as `over` where the row is the domain */
     uint32_t domain_cap, row_cap;
     size_t bytes;
+};
+
+/* The sum of weight * count over censuses, by domain, for one class and kin in one session. */
+struct mu_sum_part {
+    uint32_t census;
+    int64_t weight;
+    uint64_t moves; /* of the census that are in the sum */
+};
+struct mu_sum_column {
+    int64_t *sums; /* by domain */
+    uint32_t cap;
+};
+struct mu_sum {
+    uint64_t session; /* 0: no parts yet */
+    struct mu_class_ix class_ix;
+    struct mu_kin_ix kin;
+    bool spread;
+    bool made;     /* columns match the parts' moves */
+    uint64_t used; /* when it was asked for last */
+    uint64_t keys; /* bit per topology with a column */
+    struct mu_sum_part *parts;
+    uint32_t part_count, part_cap;
+    struct mu_sum_column columns[MU_TOPOLOGIES_MAX];
+    uint64_t bytes;
 };
 
 struct mu_terms {
@@ -64,6 +109,9 @@ struct mu_terms {
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
     int64_t *raw, *bonus;
     uint32_t bonus_cap;
+    struct mu_sum sums[MU_SUMS_MAX];
+    uint64_t sum_stamp, sum_bytes;
+    uint64_t cells; /* counts looked at for preferences, ever */
 };
 
 /* The censuses that a class asks, that match a kin; NULL: none. */
@@ -74,6 +122,18 @@ const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct 
 struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census);
 /* The least loaded domain, anew. Cost: O(domains). */
 void mu_terms_least(struct mu_tracked *t, const struct mu_census *census);
+
+/* ---- sums (terms_sum.c) ---- */
+
+/* The sum of a class and kin for one of two purposes; not *known: it has no parts yet, and is known
+ * once the caller has added them and set its session. Valid until the next find or drop. */
+struct mu_sum *mu_sum_find(struct mu_terms *terms, struct mu_class_ix class_ix,
+                           struct mu_kin_ix kin, bool spread, bool *known);
+int mu_sum_add(struct mu_terms *terms, struct mu_sum *sum, uint32_t census, int64_t weight);
+/* What it comes to now on each row; a key that a row lacks adds nothing. Errors: MU_ENOMEM. Cost:
+ * O(rows * keys + parts + moves), and O(domains * parts) the first time in a session. */
+int mu_sum_rows(struct mu_terms *terms, struct mu_sum *sum, int64_t *rows);
+void mu_sums_drop(struct mu_terms *terms);
 
 /* ---- views (terms_view.c) ---- */
 

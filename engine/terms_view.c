@@ -175,7 +175,8 @@ int mu_view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, const
     view->limit = limit;
     if (near) {
         for (; view->moves < t->moves; view->moves++)
-            view_check(view, table, census, t->log[view->moves & (MU_TERMS_MOVES - 1)]);
+            view_check(view, table, census,
+                       mu_move_domain(t->log[view->moves & (MU_TERMS_MOVES - 1)]));
         return 0;
     }
     for (uint32_t d = 0; d < domains; d++)

@@ -289,8 +289,8 @@ static void log_summary(struct daemon *d)
            MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
 
-/* A class of pods whose node affinity takes long to judge: bounded (MU_REQUIREMENTS_MAX a node,
- * once for a class), and somebody's. The session is at rest and the gang may have gone since. */
+/* A class of pods whose node affinity, or preferences about other pods, take long to judge: bounded
+ * (MU_REQUIREMENTS_MAX a node, once for a class; engine/terms_sum.c), and somebody's. The session is at rest and the gang may have gone since. */
 static void log_costly(const struct daemon *d, const struct session_job *job)
 {
     struct mu_gang_ix gang;
@@ -298,8 +298,7 @@ static void log_costly(const struct daemon *d, const struct session_job *job)
     struct mu_db *db = mu_scheduler_db(d->scheduler);
     if (looks < COSTLY_LOOKS)
         return;
-    mu_log(MU_LOG_WARN, "a node affinity is costly to judge",
-           MU_F_STR("namespace", mu_db_gang_ns(db, gang)),
+    mu_log(MU_LOG_WARN, "rules are costly to judge", MU_F_STR("namespace", mu_db_gang_ns(db, gang)),
            MU_F_STR("gang", mu_db_gang_name(db, gang)), MU_F_U64("requirements_looked_at", looks),
            MU_F_U64("session_us", job->took_ns / 1000), MU_F_END);
 }
