@@ -166,12 +166,12 @@ void mu_fragment_fini(struct mu_fragment *fragment)
 }
 
 static int64_t bonus_of(const struct mu_snapshot *snapshot, const struct mu_class *class_,
-                        uint32_t row, int64_t scale)
+                        uint32_t row, int64_t most)
 {
     struct mu_fragment_pod pod = {0, 0, {0, 0}};
     uint16_t devices;
     if (snapshot->devices[row].count == 0)
-        return MU_FRAGMENT_MAX * scale;
+        return mu_fragment_share(0, most);
     for (uint32_t d = 0; d < class_->demand_count; d++) {
         uint32_t resource = class_->demands[d].resource.v;
         /* Where it does not fit the value does not matter. */
@@ -183,8 +183,7 @@ static int64_t bonus_of(const struct mu_snapshot *snapshot, const struct mu_clas
         pod.memory = resource == MU_RES_MEMORY ? class_->demands[d].amount : pod.memory;
     }
     pod.ask = mu_device_ask(&snapshot->devices[row], snapshot->share_resource, class_);
-    int64_t worth = mu_fragment_worth(snapshot, row, &pod, &devices);
-    return (worth + MU_FRAGMENT_MAX) * scale;
+    return mu_fragment_share(mu_fragment_worth(snapshot, row, &pod, &devices), most);
 }
 
 /* The column of this class, else the one used longest ago. */
@@ -207,7 +206,7 @@ static struct mu_fragment_column *column_of(struct mu_fragment *fragment, uint64
 }
 
 const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_room *room,
-                                 const struct mu_class *class_, int64_t scale)
+                                 const struct mu_class *class_, int64_t most)
 {
     MU_ASSERT(room->fresh && room->snapshot->devices != NULL);
     struct mu_fragment_column *column = column_of(fragment, class_->id, room->cap[0]);
@@ -224,11 +223,11 @@ const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_r
     if (current) {
         for (; column->changes < room->changes; column->changes++) {
             uint32_t row = room->log[column->changes & (MU_ROOM_LOG - 1)];
-            column->values[row] = bonus_of(room->snapshot, class_, row, scale);
+            column->values[row] = bonus_of(room->snapshot, class_, row, most);
         }
     } else {
         for (uint32_t row = 0; row < room->rows; row++)
-            column->values[row] = bonus_of(room->snapshot, class_, row, scale);
+            column->values[row] = bonus_of(room->snapshot, class_, row, most);
     }
     column->class_id = class_->id;
     column->batch = room->batch;
@@ -327,7 +326,7 @@ static void bound_raise(const struct mu_fragment_bound *bound, const struct mu_r
     }
 }
 
-static void bound_renew(struct mu_fragment_bound *bound, const struct mu_room *room, int64_t scale)
+static void bound_renew(struct mu_fragment_bound *bound, const struct mu_room *room, int64_t most)
 {
     struct mu_class least = {.demands = bound->demands, .demand_count = bound->demand_count};
     for (uint32_t d = 0; d < bound->demand_count; d++)
@@ -335,11 +334,11 @@ static void bound_renew(struct mu_fragment_bound *bound, const struct mu_room *r
     bool current = bound->batch == room->batch && room->changes - bound->changes <= MU_ROOM_LOG;
     for (; current && bound->changes < room->changes; bound->changes++) {
         uint32_t row = room->log[bound->changes & (MU_ROOM_LOG - 1)];
-        bound->levels[0][row] = bonus_of(room->snapshot, &least, row, scale);
+        bound->levels[0][row] = bonus_of(room->snapshot, &least, row, most);
         bound_raise(bound, room, row);
     }
     for (uint32_t row = 0; !current && row < room->rows; row++) {
-        bound->levels[0][row] = bonus_of(room->snapshot, &least, row, scale);
+        bound->levels[0][row] = bonus_of(room->snapshot, &least, row, most);
         if (row % MU_NODE_CHUNK == MU_NODE_CHUNK - 1 || row + 1 == room->rows)
             bound_raise(bound, room, row);
     }
@@ -348,7 +347,7 @@ static void bound_renew(struct mu_fragment_bound *bound, const struct mu_room *r
 }
 
 bool mu_fragment_open(struct mu_fragment *fragment, const struct mu_room *room,
-                      const struct mu_class *class_, int64_t scale,
+                      const struct mu_class *class_, int64_t most,
                       const int64_t *levels[MU_LEVELS_MAX])
 {
     struct mu_demand demands[MU_FRAGMENT_DEMANDS];
@@ -359,7 +358,7 @@ bool mu_fragment_open(struct mu_fragment *fragment, const struct mu_room *room,
     struct mu_fragment_bound *bound = bound_of(fragment, demands, count, room->cap[0]);
     if (!bound_reserve(bound, room))
         return false;
-    bound_renew(bound, room, scale);
+    bound_renew(bound, room, most);
     bound->used = ++fragment->stamp;
     fragment->open = bound;
     fragment->tried_count = 0;
@@ -369,11 +368,10 @@ bool mu_fragment_open(struct mu_fragment *fragment, const struct mu_room *room,
 }
 
 bool mu_fragment_settle(struct mu_fragment *fragment, const struct mu_room *room,
-                        const struct mu_class *class_, int64_t scale, uint32_t row,
-                        bool *tries_left)
+                        const struct mu_class *class_, int64_t most, uint32_t row, bool *tries_left)
 {
     int64_t *value = &fragment->open->levels[0][row];
-    int64_t own = bonus_of(room->snapshot, class_, row, scale);
+    int64_t own = bonus_of(room->snapshot, class_, row, most);
     MU_ASSERT(own <= *value);
     *tries_left = fragment->tried_count < MU_FRAGMENT_TRIES;
     if (own == *value || !*tries_left)

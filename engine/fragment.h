@@ -18,8 +18,8 @@
  * number. On a node that is not tracked every placement is worth 0. Selectors and taints are not
  * looked at.
  *
- * The worth enters the score as (worth + MU_FRAGMENT_MAX) * scale, per row and class, where the
- * part of the profile is 2 * MU_FRAGMENT_MAX * scale. Rows are found by bounds that classes share,
+ * The worth enters the score per row and class, as a share of what the profile gives this part at
+ * most (mu_fragment_share). Rows are found by bounds that classes share,
  * below. Where these are not enough (preferences that look at placed pods, a score that is asked
  * for) there is a column of it for each of the classes asked for last, brought up to date by the
  * room's log of changes: cost O(rows * typical * devices) for a new column, O(changes * typical *
@@ -33,6 +33,15 @@
 #define MU_FRAGMENT_COLUMNS 64u
 /* Columns together take no more than this; at least one is kept. */
 #define MU_FRAGMENT_BYTES_MAX (UINT64_C(64) << 20)
+
+/* What a worth adds to a score, between 0 and `most`: in whole steps of a unit of worth where `most`
+ * has one for each, else as much as rounding leaves of a small part. */
+static inline int64_t mu_fragment_share(int64_t worth, int64_t most)
+{
+    int64_t scale = most / (2 * MU_FRAGMENT_MAX);
+    return scale > 0 ? (worth + MU_FRAGMENT_MAX) * scale
+                     : (worth + MU_FRAGMENT_MAX) * most / (2 * MU_FRAGMENT_MAX);
+}
 
 /* What a pod takes of a row. */
 struct mu_fragment_pod {
@@ -83,19 +92,19 @@ struct mu_fragment {
 };
 void mu_fragment_init(struct mu_fragment *fragment);
 void mu_fragment_fini(struct mu_fragment *fragment);
-/* The bonus of each row for a class: worth as above where it fits (else anything in the range). The
- * room is prepared; valid until the next call or change. NULL when out of memory. */
+/* The bonus of each row for a class: the share of `most` as above where it fits (else anything in
+ * the range). The room is prepared; valid until the next call or change. NULL when out of memory. */
 const int64_t *mu_fragment_bonus(struct mu_fragment *fragment, const struct mu_room *room,
-                                 const struct mu_class *class_, int64_t scale);
+                                 const struct mu_class *class_, int64_t most);
 /* Bounds of the bonus for a class, level by level as in the room, until the next change or
  * mu_fragment_close(). False: no memory, or a class of too many resources. */
 bool mu_fragment_open(struct mu_fragment *fragment, const struct mu_room *room,
-                      const struct mu_class *class_, int64_t scale,
+                      const struct mu_class *class_, int64_t most,
                       const int64_t *levels[MU_LEVELS_MAX]);
 /* True when the bound of a row is the class's bonus. If not it is from now on, which may leave
  * another row the best; *tries_left says whether that can be done once more. */
 bool mu_fragment_settle(struct mu_fragment *fragment, const struct mu_room *room,
-                        const struct mu_class *class_, int64_t scale, uint32_t row,
+                        const struct mu_class *class_, int64_t most, uint32_t row,
                         bool *tries_left);
 void mu_fragment_close(struct mu_fragment *fragment);
 

@@ -249,10 +249,10 @@ static int bonus_prepare(struct mu_place *place, struct mu_place_pod pod,
     memset(need->bonus, 0, sizeof need->bonus);
     need->bonus_max = 0;
     if (mu_place_fragmenting(place)) {
-        int64_t scale = score->fragmentation / (2 * MU_FRAGMENT_MAX);
-        need->bonus[0] = mu_fragment_bonus(&place->fragment, &place->room,
-                                           mu_model_get_class(place->model, pod.class_ix), scale);
-        need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
+        need->bonus[0] =
+            mu_fragment_bonus(&place->fragment, &place->room,
+                              mu_model_get_class(place->model, pod.class_ix), score->fragmentation);
+        need->bonus_max = mu_fragment_share(MU_FRAGMENT_MAX, score->fragmentation);
         if (need->bonus[0] == NULL)
             return MU_ENOMEM;
     }
@@ -279,17 +279,17 @@ static bool pick_by_bounds(struct mu_place *place, struct mu_place_pod pod,
 {
     struct mu_scan_need *need = known->need;
     const struct mu_class *class_ = mu_model_get_class(place->model, pod.class_ix);
-    int64_t scale = place->room.score.fragmentation / (2 * MU_FRAGMENT_MAX);
+    const int64_t most = place->room.score.fragmentation;
     bool settled = false, tries_left = true;
     place->bonus.session = 0; /* what the need says is gone behind this */
     memset(need->bonus, 0, sizeof need->bonus);
-    if (!mu_fragment_open(&place->fragment, &place->room, class_, scale, need->bonus))
+    if (!mu_fragment_open(&place->fragment, &place->room, class_, most, need->bonus))
         return false;
-    need->bonus_max = 2 * MU_FRAGMENT_MAX * scale;
+    need->bonus_max = mu_fragment_share(MU_FRAGMENT_MAX, most);
     while (!settled && tries_left) {
         out->v = mu_room_best(&place->room, need, known->mask);
         settled = out->v == MU_NONE || mu_fragment_settle(&place->fragment, &place->room, class_,
-                                                          scale, out->v, &tries_left);
+                                                          most, out->v, &tries_left);
     }
     mu_fragment_close(&place->fragment);
     memset(need->bonus, 0, sizeof need->bonus);

@@ -325,6 +325,51 @@ static void test_fragment_typical__others_are_about__nothing_old_is_believed(voi
     mu_db_destroy(db);
 }
 
+/* A small weight beside large ones still decides between nodes that are alike otherwise. */
+static void test_fragment_share__small_part__is_not_rounded_away(void **state)
+{
+    (void)state;
+    const int64_t parts[] = {1, 1000, MU_FRAGMENT_MAX, 2 * MU_FRAGMENT_MAX, 100 * MU_FRAGMENT_MAX};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        int64_t last = -1;
+        for (int64_t worth = -MU_FRAGMENT_MAX; worth <= MU_FRAGMENT_MAX; worth += 80000) {
+            int64_t share = mu_fragment_share(worth, parts[i]);
+            assert_true(share >= 0 && share >= last && share <= parts[i]);
+            last = share;
+        }
+        assert_true(mu_fragment_share(MU_FRAGMENT_MAX, parts[i]) > 0);
+    }
+    const struct mu_profile profile = {.name = "small",
+                                       .strategy = MU_LEAST_ALLOCATED,
+                                       .fit = 1,
+                                       .resource_count = 1,
+                                       .resources = {{"memory", 1}},
+                                       .taints = 100,
+                                       .node_affinity = 100,
+                                       .fragmentation = 1};
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session =
+        mu_session_create(&(const struct mu_session_config){.profile = &profile});
+    const struct mu_plan *plan;
+    /* Half of a device is left on each but one, which has what is asked for and no more. */
+    for (uint32_t i = 0; i < 8; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "node-%u", i);
+        put_node(db, name, 64, 1, true);
+        put_share(db, i, name, i == 5 ? 700 : 100);
+    }
+    put_pod(db, 100, 1, 300, 0);
+    fixture_sync(db, s);
+    s->typical_count = 1;
+    s->typical[0] = (struct mu_typical){.devices = 1, .millis = 700, .permille = 1000};
+    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    assert_int_equal(plan->gangs[0].binds[0].node.v, fixture_row(db, s, "node-5"));
+    mu_session_destroy(session);
+    mu_db_destroy(db);
+}
+
 static void test_fragment_session__random_clusters__as_the_naive_way(void **state)
 {
     (void)state;
@@ -341,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_fragment_typical__live_pods__by_number_and_share),
         cmocka_unit_test(test_fragment_typical__many_classes__the_most_common),
         cmocka_unit_test(test_fragment_typical__others_are_about__nothing_old_is_believed),
+        cmocka_unit_test(test_fragment_share__small_part__is_not_rounded_away),
         cmocka_unit_test(test_fragment_session__random_clusters__as_the_naive_way),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

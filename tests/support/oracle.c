@@ -388,9 +388,11 @@ int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
     if (scale.nodes > 0 && p->images > 0)
         score += unit * p->images * image_points(s, c, row, &scale) / 100;
     uint16_t devices;
-    if (p->fragmentation > 0 && s->devices != NULL)
-        score += mu_oracle_worth(s, c, row, &devices) *
-                 (unit * p->fragmentation / (INT64_C(2) * 16 * 1000 * 1000));
+    if (p->fragmentation > 0 && s->devices != NULL) {
+        const int64_t range = INT64_C(2) * 16 * 1000 * 1000, most = unit * p->fragmentation;
+        int64_t worth = mu_oracle_worth(s, c, row, &devices);
+        score += most >= range ? worth * (most / range) : (worth + range / 2) * most / range;
+    }
     return score;
 }
 
