@@ -430,22 +430,22 @@ int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t ro
         return error;
     place->saved_count += save;
     place->vacated += (flags & MU_ENTRY_EVICTED) != 0;
-    place->log[place->log_count++] = (struct mu_place_entry){
-        .pod = pod,
-        .row = row,
-        .times = 1,
-        .sign = (int8_t)sign,
-        .flags = (uint8_t)(flags | (save ? MU_ENTRY_SAVED : 0)),
-        .devices = devices,
-        .state = state};
+    place->log[place->log_count++] =
+        (struct mu_place_entry){.pod = pod,
+                                .row = row,
+                                .times = 1,
+                                .sign = (int8_t)sign,
+                                .flags = (uint8_t)(flags | (save ? MU_ENTRY_SAVED : 0)),
+                                .devices = devices,
+                                .state = state};
     if (ask.count != 0)
         devices_move(&place->snapshot->devices[row], ask, devices, sign);
     room_change(place, pod.class_ix, row, ask, sign, 1);
     return 0;
 }
 
-static uint16_t devices_choose(const struct mu_place *place, const struct mu_place_class *known,
-                               uint32_t row, struct mu_device_ask ask)
+static uint16_t devices_best(const struct mu_place *place, const struct mu_place_class *known,
+                             uint32_t row, struct mu_device_ask ask)
 {
     if (!mu_place_fragmenting(place))
         return mu_device_choose(&place->snapshot->devices[row], ask);
@@ -454,6 +454,28 @@ static uint16_t devices_choose(const struct mu_place *place, const struct mu_pla
     uint16_t devices;
     (void)mu_fragment_worth(place->snapshot, row, &pod, &devices);
     return devices;
+}
+
+/* Which devices such a pod gets on a row where it fits: the best of those that leave nominated pods
+ * theirs, where that can be. */
+static int devices_choose(struct mu_place *place, const struct mu_place_class *known, uint32_t row,
+                          struct mu_device_ask ask, uint16_t *devices)
+{
+    const struct mu_device_row *tracked = &place->snapshot->devices[row];
+    const uint32_t mark = place->log_count;
+    bool chosen = false;
+    if (mu_nominated_to(place, row)) {
+        int error = mu_nominated_occupy(place, row);
+        chosen = error == 0 && mu_device_fits(tracked, ask, mu_device_choose(tracked, ask));
+        if (chosen)
+            *devices = devices_best(place, known, row, ask);
+        mu_place_undo(place, mark);
+        if (error != 0)
+            return error;
+    }
+    if (!chosen)
+        *devices = devices_best(place, known, row, ask);
+    return 0;
 }
 
 static int take(struct mu_place *place, struct mu_place_pod pod, const struct mu_place_class *known,
@@ -466,7 +488,9 @@ static int take(struct mu_place *place, struct mu_place_pod pod, const struct mu
     struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, row);
     place->devices = 0;
     if (ask.count != 0) {
-        place->devices = devices_choose(place, known, row, ask);
+        int error = devices_choose(place, known, row, ask, &place->devices);
+        if (error != 0)
+            return error;
         MU_ASSERT(mu_device_fits(&place->snapshot->devices[row], ask, place->devices));
     }
     return mu_place_change(place, pod, row, place->devices, 1, 0);

@@ -69,7 +69,7 @@ void mu_place_drop_caches(struct mu_place *place);
  * (MU_NONE: none). At the begin: nobody, nothing is kept. */
 void mu_place_whom(struct mu_place *place, int32_t priority, struct mu_gang_ix gang);
 /* A pod's room is taken, and stays so: for the rest of the session its nomination, if it has one,
- * keeps none. Cost: O(nominations). */
+ * keeps none. Cost: O(log nominations). */
 void mu_place_nomination_over(struct mu_place *place, struct mu_pod_ix pod);
 /* Where picks, fits and what follows from them look from now on, until the session's end: at the rows
  * of one domain of topology number `topology` (MU_NONE: of all), less those of a bitmap over all
@@ -84,8 +84,9 @@ bool mu_place_is_within(const struct mu_place *place);
  * not say what has changed. */
 int mu_place_pick(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix *out);
 /* The score of such a pod on one row (engine/score.h: below 2^31), -1 where room or requests refuse
- * it; other rules are not looked at. Errors: MU_ENOMEM. Cost: O(1) once the class is known, O(rows)
- * for the first row where something depends on the pods placed. */
+ * it; other rules are not looked at. What all rows that pass are liked alike for (engine/prefer.h)
+ * is not in it: scores of one pod compare with each other alone. Errors: MU_ENOMEM. Cost: O(1) once
+ * the class is known, O(rows) for the first row where something depends on the pods placed. */
 int mu_place_score(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                    int64_t *score);
 /* Take the room of one such pod on a row where it fits. Errors: MU_ENOMEM. Cost: O(1), and
@@ -205,6 +206,7 @@ struct mu_place_counts {
     uint64_t looks;          /* requirements of node affinity looked at, about 6 ns each, and what
                               * preferences about other pods cost, in as many */
     uint64_t rows_explained; /* one by one, for pods that rules about other pods concern */
+    uint64_t nominations;    /* looked at, to find those to a row */
 };
 void mu_place_counts(const struct mu_place *place, struct mu_place_counts *out);
 

@@ -78,15 +78,9 @@ int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_
 /* Count the rows that refuse, or lack more, only because room is kept there. */
 static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct mu_refusals **out)
 {
-    const struct mu_snapshot *s = place->snapshot;
     bool copied = false;
-    for (uint32_t n = 0; n < s->nominated_count; n++) {
-        uint32_t row = s->nominated[n].node.v, earlier = 0;
+    for (uint32_t at = 0, row; (row = mu_nominated_row(place, &at)) != MU_NONE;) {
         struct mu_verdict alone, with;
-        while (s->nominated[earlier].node.v != row)
-            earlier++;
-        if (earlier < n) /* each row once */
-            continue;
         int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &alone);
         if (error == 0)
             error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &with);

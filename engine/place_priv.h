@@ -165,6 +165,8 @@ struct mu_place {
     int32_t whom_priority; /* of the pods that are being placed, and their gang */
     struct mu_gang_ix whom_gang;
     uint64_t nominations_over[MU_NOMINATIONS_MAX / 64]; /* in this session */
+    /* Nominations by row, and by pod: that and their number, ascending. */
+    uint64_t nominated_rows[MU_NOMINATIONS_MAX], nominated_pods[MU_NOMINATIONS_MAX];
     struct mu_place_reasons_of reasons;
     struct mu_refusals adjusted; /* by what is kept */
     uint64_t digest;             /* MU_VERIFY: of the free columns as they came */
@@ -248,8 +250,15 @@ int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
 int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                            struct mu_verdict *out);
 void mu_nominated_begin(struct mu_place *place);
-/* Whether pods are nominated to a row that count against those being placed. */
-bool mu_nominated_to(const struct mu_place *place, uint32_t row);
+/* Whether pods are nominated to a row that count against those being placed. Cost: O(log
+ * nominations), and those to the row. */
+bool mu_nominated_to(struct mu_place *place, uint32_t row);
+/* The rows that pods are nominated to, each once, ascending: the one of *at, which is moved to the
+ * next; MU_NONE behind the last. *at is 0 before the first. */
+uint32_t mu_nominated_row(const struct mu_place *place, uint32_t *at);
+/* Let the pods that count take what they are nominated to a row for, until mu_place_undo() to where
+ * the log is now. Errors: MU_ENOMEM; the same undo is due. */
+int mu_nominated_occupy(struct mu_place *place, uint32_t row);
 /* The verdict with them; unchanged where there are none. Errors: MU_ENOMEM. */
 int mu_nominated_verdict(struct mu_place *place, struct mu_place_pod pod, uint32_t row,
                          struct mu_verdict *verdict);

@@ -1,6 +1,7 @@
 /* Pods that are expected on a node: what is kept for them, from whom, and until when. */
 #include "tests/mu_test.h"
 
+#include "engine/device.h"
 #include "engine/place.h"
 #include "engine/session.h"
 #include "tests/db_fixture.h"
@@ -366,6 +367,84 @@ static void put_pod(struct mu_db *db, uint32_t number, const char *gang, uint32_
     fixture_put(db, &p, 0);
 }
 
+/* What the profile likes best would take the only device that is left whole, for which another pod
+ * is nominated: it is given the other one. With nobody nominated it gets what is liked best. */
+static void test_nominated__devices_by_fragmentation__leave_the_nominated_theirs(void **state)
+{
+    (void)state;
+    for (uint32_t nominated = 0; nominated < 2; nominated++) {
+        struct rig r = rig_open();
+        struct mu_session *session =
+            mu_session_create(&(const struct mu_session_config){.profile = &mu_profile_gpu_frag});
+        struct fixture_node node;
+        fixture_node(&node, "n1", 1, 8, 2);
+        node.object.device_resource = MU_STR("example.com/gpu");
+        node.object.device_count = 2;
+        node.object.devices_whole = true;
+        assert_int_equal(mu_db_node_upsert(r.db, &node.object, 0, NULL), 0);
+        for (uint32_t n = 0; n < 2 + nominated; n++) {
+            struct fixture_pod p;
+            fixture_pod(&p, n, 1);
+            p.amounts[2] = (struct mu_amount){MU_STR(MU_GPU_SHARE_RESOURCE), n == 0 ? 400 : 500};
+            if (n == 2) /* as many as there are in its amounts: a whole one */
+                p.amounts[2] = (struct mu_amount){MU_STR("example.com/gpu"), 1};
+            p.object.request_count = 3;
+            p.object.scheduler_name = n == 1 ? fixture_scheduler : MU_STR("another");
+            p.object.node_name = n == 0 ? MU_STR("n1") : MU_STR("");
+            p.object.devices = n == 0 ? 1 : 0;
+            p.object.nominated_node = n == 2 ? MU_STR("n1") : MU_STR("");
+            fixture_put(r.db, &p, 0);
+        }
+        fixture_sync(r.db, r.s);
+        assert_int_equal(r.s->nominated_count, nominated);
+        assert_int_equal(r.s->devices[fixture_row(r.db, r.s, "n1")].left[0], 600);
+        /* What is about wants 400: 100 left of one device are lost to it, 500 of the other not. */
+        r.s->typical_count = 1;
+        r.s->typical[0] = (struct mu_typical){.devices = 1, .millis = 400, .permille = 1000};
+        assert_int_equal(mu_session_run(session, r.s, 0, &r.plan), 0);
+        assert_int_equal(r.plan->gang_count, 1);
+        assert_int_equal(r.plan->gangs[0].binds[0].devices, nominated == 0 ? 2 : 1);
+        mu_session_destroy(session);
+        rig_close(&r);
+    }
+}
+
+/* Those to one node are found by it: telling why a pod waits looks at each of a thousand a few
+ * times, not at all of them for each. */
+static void test_nominated__as_many_as_may_be__each_looked_at_a_few_times(void **state)
+{
+    (void)state;
+    enum { NODES = 300, LOOKS_EACH = 12 };
+    struct rig r = rig_open();
+    for (uint32_t n = 0; n < NODES; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        put_node(r.db, name, 4);
+    }
+    for (uint32_t i = 0; i < MU_NOMINATIONS_MAX; i++) {
+        char name[16];
+        struct fixture_pod p;
+        (void)snprintf(name, sizeof name, "n%u", i * 7 % NODES);
+        fixture_pod(&p, i, 1);
+        p.amounts[0].value = 1000;
+        p.object.priority = 9;
+        p.object.scheduler_name = MU_STR("another");
+        p.object.nominated_node = mu_str_of(name);
+        fixture_put(r.db, &p, 0);
+    }
+    put_pod(r.db, MU_NOMINATIONS_MAX, "", 0, 0, 3000, "");
+    fixture_sync(r.db, r.s);
+    assert_int_equal(r.s->nominated_count, MU_NOMINATIONS_MAX);
+    assert_int_equal(mu_session_run(r.session, r.s, 0, &r.plan), 0);
+    assert_int_equal(r.plan->gang_count, 0);
+    assert_int_equal(r.plan->waits[0].nodes_by_verdict[MU_NO_RESOURCE], NODES);
+    struct mu_place_counts counts;
+    mu_session_counts(r.session, &counts);
+    assert_true(counts.nominations >= MU_NOMINATIONS_MAX);
+    assert_true(counts.nominations <= LOOKS_EACH * MU_NOMINATIONS_MAX);
+    rig_close(&r);
+}
+
 /* A gang that runs has a member more, for which there is no room yet. Room is kept for it, by the
  * session as by the database, though its gang is placed. */
 static void test_nominated__member_beyond_the_minimum__room_is_kept(void **state)
@@ -602,6 +681,8 @@ int main(void)
         cmocka_unit_test(test_nominated__two_of_ours__the_first_is_placed),
         cmocka_unit_test(test_nominated__devices__left_for_it),
         cmocka_unit_test(test_db_admit__beside_the_nominated__admitted),
+        cmocka_unit_test(test_nominated__devices_by_fragmentation__leave_the_nominated_theirs),
+        cmocka_unit_test(test_nominated__as_many_as_may_be__each_looked_at_a_few_times),
         cmocka_unit_test(test_nominated__member_beyond_the_minimum__room_is_kept),
         cmocka_unit_test(test_nominated__placed_elsewhere__same_plan_with_and_without_memory),
         cmocka_unit_test(test_nominated__several_wait__each_is_told_its_own_reason),
