@@ -41,7 +41,7 @@ struct rig {
     enum hook_answer budgets; /* what lists of disruption budgets get */
     enum hook_answer groups;  /* what requests for objects of gangs get */
     uint32_t group_requests;
-    uint32_t group_writes; /* of their statuses */
+    uint32_t group_writes;          /* of their statuses */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
     bool audit_by_changes;            /* of the next ring */

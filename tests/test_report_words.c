@@ -421,6 +421,29 @@ static void test_report_words__behind_others__names_them(void **state)
     rig_destroy(&rig);
 }
 
+static void test_report_words__timeout_is_over__said(void **state)
+{
+    struct words_rig rig = rig_create();
+    (void)state;
+    fixture_put_node(rig.db, "a", 1, 1);
+    for (uint32_t i = 1; i <= 2; i++) {
+        struct fixture_pod pod;
+        fixture_pod(&pod, i, 1);
+        fixture_gang(&pod, "g", 2);
+        pod.object.gang.timeout_s = 30;
+        fixture_put(rig.db, &pod, 0);
+    }
+    const char *told =
+        "0/1 nodes are available: 1 Insufficient cpu. gang default/g: 1 of 2 placed; "
+        "the other one needs cpu: 1 free on one node.";
+    assert_nth_told(&rig, 0, 20 * MU_NS_PER_S, told);
+    char late[512];
+    (void)snprintf(late, sizeof late, "%s It has waited for longer than its timeout of 30 s.",
+                   told);
+    assert_nth_told(&rig, 0, 40 * MU_NS_PER_S, late);
+    rig_destroy(&rig);
+}
+
 /* --- from which priority on there would be room ----------------------------------------------- */
 
 /* Bound to a node, with this priority, of a gang of its own unless `gang` names one. */
@@ -578,6 +601,7 @@ int main(void)
         cmocka_unit_test(test_report_words__nobody_has_the_label__none_fits),
         cmocka_unit_test(test_report_words__behind_others__names_them),
         cmocka_unit_test(test_report_words__rules__are_named),
+        cmocka_unit_test(test_report_words__timeout_is_over__said),
         cmocka_unit_test(test_report_words_priority__lowest_that_does),
         cmocka_unit_test(test_report_words_priority__whole_gangs_leave),
         cmocka_unit_test(test_report_words_priority__beyond_a_users__not_said),

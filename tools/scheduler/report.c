@@ -151,6 +151,7 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
     uint64_t told = 0;
     uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
                                 (uint64_t)wait->have << 32 | wait->need);
+    hash = mu_hash_mix(hash, wait->overdue);
     if (wait->class_ix.v == MU_NONE) {
         *full = *shape = hash;
         return;

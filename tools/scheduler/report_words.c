@@ -716,6 +716,9 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
         (void)mu_buf_append_text(&out, " Whether another layout would fit is not decided.");
     if (words != NULL && wait->behind.v != MU_NONE)
         put_kept(&out, db, wait);
+    if (wait->overdue)
+        (void)mu_buf_printf(&out, "%s It has waited for longer than its timeout of %" PRIu32 " s.",
+                            words == NULL ? "." : "", row->timeout_s);
     return text_of(&out, words == NULL && wait->kind == MU_WAIT_UNDECIDED
                              ? MU_REPORT_SCHEDULER_ERROR
                              : MU_REPORT_UNSCHEDULABLE);
