@@ -116,9 +116,10 @@ int mu_evict_check(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_
         return mu_plan_conflict(db, why, plan->binds[0].pod.v, what);
     for (uint32_t i = 0; i < plan->evict_count; i++) {
         uint32_t pod = mu_evict_pod(db, &plan->evicts[i]);
-        if (pod == MU_NONE || (plan->evicts[i].flags & MU_EVICT_LEAVING) != 0)
-            continue; /* gone, or another's victim */
-        what = check_pod(db, plan, &plan->evicts[i], mu_pod_at(db, pod));
+        if (pod == MU_NONE)
+            continue;                                        /* gone */
+        if ((plan->evicts[i].flags & MU_EVICT_LEAVING) == 0) /* else another's victim, if any's */
+            what = check_pod(db, plan, &plan->evicts[i], mu_pod_at(db, pod));
         if (what != NULL)
             return mu_plan_conflict(db, why, pod, what);
         mu_pod_at(db, pod)->flags |= MU_POD_PICKED;

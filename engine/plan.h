@@ -84,6 +84,7 @@ struct mu_plan {
     const struct mu_plan_end *ends;
     uint64_t next_ns; /* when time alone changes the plan: the earliest QUIET until_ns, a deadline;
                        * UINT64_MAX: never */
+    bool evictions_short; /* some gang waits for leave to evict more pods (mu_session_evictions) */
 };
 
 #endif

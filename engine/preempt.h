@@ -102,6 +102,9 @@ void mu_preempt_drop_caches(struct mu_preempt *preempt);
  * candidates * log candidates); any other: a few layouts and one per victim. */
 int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask,
                     struct mu_preempt_found *out);
+/* The first second, since 1970, from which some pod will have run for long enough that has not now;
+ * UINT32_MAX: there is none. Where nobody has looked in this session: the next second. */
+uint32_t mu_preempt_ripe_s(const struct mu_preempt *preempt);
 /* The victims that were found last leave, and the gang's members take their room as found: each by
  * mu_place_charge(). Errors: MU_ENOMEM; nothing has changed. */
 int mu_preempt_commit(struct mu_preempt *preempt, const struct mu_preempt_ask *ask);

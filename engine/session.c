@@ -29,6 +29,7 @@ struct mu_session *mu_session_create(const struct mu_session_config *config)
     session->config.profile = &session->profile;
     if (session->config.gang_step_budget == 0)
         session->config.gang_step_budget = STEPS_DEFAULT;
+    session->evictions_max = config->evictions_max == 0 ? UINT32_MAX : config->evictions_max;
     if (session->config.arena_bytes_max == 0)
         session->config.arena_bytes_max = ARENA_BYTES_DEFAULT;
     session->arena = mu_arena_create(session->config.arena_bytes_max);
@@ -67,6 +68,12 @@ void mu_session_destroy(struct mu_session *session)
 void mu_session_unix(struct mu_session *session, uint32_t now_s)
 {
     session->now_s = now_s;
+}
+
+void mu_session_evictions(struct mu_session *session, uint32_t max, bool any_first)
+{
+    session->evictions_max = max;
+    session->evictions_any_first = any_first;
 }
 
 void mu_session_drop_caches(struct mu_session *session)
@@ -327,8 +334,8 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
     session->model = snapshot->model;
     session->snapshot = snapshot;
     session->now_ns = now_ns;
-    session->evictions_left =
-        session->config.evictions_max == 0 ? UINT32_MAX : session->config.evictions_max;
+    session->evictions_left = session->evictions_max;
+    session->evictions_begun = false;
     mu_place_begin(session->place, snapshot);
     mu_preempt_begin(session->preempt, snapshot, session->now_s);
     int error = run(session);

@@ -88,6 +88,11 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
                    const struct mu_plan **plan);
 /* Seconds since 1970 at the next run: how long pods have run by then. Needed with min_run_s. */
 void mu_session_unix(struct mu_session *session, uint32_t now_s);
+/* From the next run on, a run may evict `max` pods (UINT32_MAX: any number), and for the first gang
+ * that needs more than these, if `any_first`, as many as it needs. They are given out in the order
+ * of the queue: once a gang needs more than are left, those behind it get none, or it would starve
+ * (mu_plan.evictions_short). */
+void mu_session_evictions(struct mu_session *session, uint32_t max, bool any_first);
 /* Forget every cache (tests: the plan must not change). */
 void mu_session_drop_caches(struct mu_session *session);
 /* How picks were answered so far (engine/place.h). */

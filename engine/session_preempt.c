@@ -10,6 +10,8 @@
  * Members beyond the minimum displace nobody.
  */
 
+#define NS_PER_S UINT64_C(1000000000)
+
 struct asking {
     struct mu_session *session;
     const struct mu_attempt *attempt;
@@ -35,6 +37,18 @@ static int lay(void *context, bool *done)
     return error;
 }
 
+/* Pods that have not run for long enough will have, although nothing else changes. */
+static void look_again_when_ripe(struct mu_session *session)
+{
+    uint32_t ripe_s = mu_preempt_ripe_s(session->preempt);
+    if (ripe_s == UINT32_MAX)
+        return;
+    uint64_t wait_s = ripe_s > session->now_s ? ripe_s - session->now_s : 1;
+    uint64_t again_ns = session->now_ns + wait_s * NS_PER_S;
+    if (again_ns < session->plan->next_ns)
+        session->plan->next_ns = again_ns;
+}
+
 int mu_session_preempt(struct mu_session *session, struct mu_attempt *a, bool *done)
 {
     struct asking asking = {.session = session, .attempt = a};
@@ -42,18 +56,29 @@ int mu_session_preempt(struct mu_session *session, struct mu_attempt *a, bool *d
     *done = false;
     if (!session->config.preempts || session->snapshot->occupants == NULL)
         return 0;
+    bool any = session->evictions_any_first && !session->evictions_begun;
+    if (!any && session->evictions_left == 0) {
+        session->plan->evictions_short = true; /* for all that is known: nobody has looked */
+        return 0;
+    }
     asking.mixed = a->block->member_count > 1 && !mu_session_uniform(session, a);
     const struct mu_preempt_ask ask = {.place = session->place,
                                        .snapshot = session->snapshot,
                                        .gang = {a->gang},
                                        .size = a->size,
-                                       .evict_max = session->evictions_left,
+                                       .evict_max = any ? UINT32_MAX : session->evictions_left,
                                        .nodes = session->nodes,
                                        .devices = session->devices,
                                        .lay = lay,
                                        .context = &asking,
                                        .arena = session->arena};
     int error = mu_preempt_find(session->preempt, &ask, &found);
+    if (error == 0 && found.outcome == MU_PREEMPT_LIMIT) {
+        session->evictions_left = 0;
+        session->plan->evictions_short = true;
+    }
+    if (error == 0 && found.outcome != MU_PREEMPT_FOUND)
+        look_again_when_ripe(session);
     if (error != 0 || found.outcome != MU_PREEMPT_FOUND)
         return error;
     error = mu_preempt_commit(session->preempt, &ask);
@@ -62,7 +87,9 @@ int mu_session_preempt(struct mu_session *session, struct mu_attempt *a, bool *d
     a->placed = 0;
     for (uint32_t m = 0; m < a->block->member_count; m++)
         a->placed += session->nodes[m] != MU_NONE;
-    session->evictions_left -= found.cost.pods;
+    session->evictions_begun = true;
+    session->evictions_left -=
+        found.cost.pods < session->evictions_left ? found.cost.pods : session->evictions_left;
     *done = true;
     return mu_session_gang_add(session, a, &found);
 }

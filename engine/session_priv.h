@@ -76,10 +76,13 @@ struct mu_session {
     struct mu_arena *arena;
     struct mu_place *place;
     struct mu_preempt *preempt;
-    uint32_t now_s;          /* since 1970 */
-    uint32_t evictions_left; /* pods, in this run */
-    uint32_t *nodes;         /* scratch: the row of each member of the gang in hand, or MU_NONE */
-    uint16_t *devices;       /* scratch: and which of the row's devices */
+    uint32_t now_s;           /* since 1970 */
+    uint32_t evictions_max;   /* pods, of each run */
+    bool evictions_any_first; /* the first gang of a run may need more */
+    uint32_t evictions_left;  /* pods, in this run */
+    bool evictions_begun;     /* by this run */
+    uint32_t *nodes;          /* scratch: the row of each member of the gang in hand, or MU_NONE */
+    uint16_t *devices;        /* scratch: and which of the row's devices */
     uint32_t *order; /* scratch: its members in the order of the attempt, within sub-groups */
     struct mu_session_memo *memos;
     uint32_t memo_cap;

@@ -21,7 +21,7 @@ struct mu_victim_member {
 
 void mu_victims_init(struct mu_victims *victims)
 {
-    *victims = (struct mu_victims){.lowest = INT32_MAX};
+    *victims = (struct mu_victims){.lowest = INT32_MAX, .ripe_s = UINT32_MAX};
 }
 
 void mu_victims_fini(struct mu_victims *victims)
@@ -105,8 +105,12 @@ static bool is_protected(const struct maker *m, const struct mu_occupant *occupa
 {
     if (m->protected_s == 0)
         return false;
-    return occupant->started == UINT32_MAX ||
-           (uint64_t)occupant->started + m->protected_s > m->now_s;
+    uint64_t ripe_s = (uint64_t)occupant->started + m->protected_s;
+    if (occupant->started == UINT32_MAX)
+        return true;
+    if (ripe_s > m->now_s && ripe_s < m->v->ripe_s)
+        m->v->ripe_s = (uint32_t)ripe_s;
+    return ripe_s > m->now_s;
 }
 
 static int member_add(struct maker *m, uint32_t row, uint32_t at, bool fixed)
@@ -386,6 +390,7 @@ int mu_victims_build(struct mu_victims *victims, struct mu_place *place,
     victims->snapshot = snapshot;
     victims->unit_count = victims->pod_count = victims->leaving_count = 0;
     victims->lowest = INT32_MAX;
+    victims->ripe_s = UINT32_MAX;
     int error = budgets_begin(victims);
     for (uint32_t row = 0; row < snapshot->node_rows && error == 0; row++) {
         const struct mu_occupants *list = snapshot->occupants[row];

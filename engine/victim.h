@@ -58,6 +58,7 @@ struct mu_victims {
     uint32_t leaving_count, leaving_cap;
     uint32_t *leaving; /* pods that are terminating, then those taken, in the order of taking */
     int32_t lowest;    /* priority of any unit that is not leaving; INT32_MAX: there is none */
+    uint32_t ripe_s; /* when the next pod has run for long enough; UINT32_MAX: none is waited for */
     uint32_t budget_cap;
     int32_t *budget_left; /* allowed, less what was taken */
     int32_t *budget_used; /* by the classification in hand; 0 between two */

@@ -26,6 +26,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
+#include "informer/report_priv.h"
 
 #define TIMEOUT_DEFAULT_NS (10 * MU_NS_PER_S)
 #define BACKOFF_FIRST_NS   (100 * MU_NS_PER_MS)
@@ -47,6 +48,7 @@ struct touch {
     bool evict;
     bool marked;      /* the next write of an eviction is the DELETE */
     uint64_t version; /* an eviction's precondition */
+    uint64_t begun_s; /* wall time: the same in each repetition, which is then the same write */
     uint64_t checks;  /* CHECK: begun when it came to wait */
     uint64_t wake_ns;
     struct mu_touch_outcome outcome;
@@ -131,6 +133,11 @@ static void put_json(struct mu_buf *out, struct mu_str text)
     (void)mu_buf_append_text(out, "\"");
 }
 
+void mu_toucher_set_wall(struct mu_toucher *t, uint64_t offset_ns)
+{
+    t->config.wall_offset_ns = offset_ns;
+}
+
 static int put_touch(const struct mu_toucher *t, const struct touch *touch, struct mu_buf *body)
 {
     (void)mu_buf_append_text(body, "{\"metadata\":{\"uid\":");
@@ -156,9 +163,10 @@ static int put_mark(const struct mu_toucher *t, const struct touch *touch, struc
     put_json(body, mu_str_of(touch->uid));
     (void)mu_buf_printf(body, ",\"resourceVersion\":\"%" PRIu64 "\"},", touch->version);
     (void)mu_buf_append_text(body, "\"status\":{\"conditions\":[{\"type\":\"DisruptionTarget\","
-                                   "\"status\":\"True\",");
+                                   "\"status\":\"True\",\"lastTransitionTime\":\"");
+    mu_report_put_time(body, touch->begun_s);
     /* A scheduler's name needs no escape. */
-    return mu_buf_printf(body, "\"reason\":\"%s\",\"message\":\"%s: %s\"}]}}",
+    return mu_buf_printf(body, "Z\",\"reason\":\"%s\",\"message\":\"%s: %s\"}]}}",
                          causes[touch->cause].reason, t->name, causes[touch->cause].message);
 }
 
@@ -258,6 +266,7 @@ int mu_toucher_touch(struct mu_toucher *t, const struct mu_touch *in, uint64_t n
     touch->cause = in->cause;
     touch->marked = false;
     touch->version = in->version;
+    touch->begun_s = (now_ns + t->config.wall_offset_ns) / MU_NS_PER_S;
     touch->outcome = (struct mu_touch_outcome){.id = in->id, .evicted = touch->evict};
     touch->sleeps = 0;
     copy_text(touch->ns, sizeof touch->ns, in->ns);

@@ -8,8 +8,9 @@
  *             of the pod is refused from then on: the condition MU_TOUCH_CONDITION, whose message
  *             is the mark. It names the UID, and no version: it is to land. Whoever touches a pod
  *             for another reason takes another mark.
- *   eviction  the condition DisruptionTarget=True with its cause, then a DELETE with the pod's own
- *             grace period. Both name UID and resourceVersion.
+ *   eviction  the condition DisruptionTarget=True with its cause, which changes when the eviction
+ *             begins, then a DELETE with the pod's own grace period. Both name UID and
+ *             resourceVersion.
  *
  * What is not answered is repeated, until it is. The same write with the same version may be
  * repeated at any time. An eviction that goes on at a version seen later first waits for a check: a
@@ -46,6 +47,7 @@ struct mu_toucher_config {
     struct mu_str mark;           /* letters, digits and "-"; copied; at most MU_TOUCH_MARK_MAX */
     uint64_t token_base;          /* tokens are token_base + [0, 2^48) */
     uint64_t timeout_ns;          /* per request; 0: 10 s */
+    uint64_t wall_offset_ns;      /* wall time is now_ns + offset */
 };
 struct mu_toucher; /* opaque; one thread */
 
@@ -53,6 +55,8 @@ struct mu_toucher; /* opaque; one thread */
 struct mu_toucher *mu_toucher_create(const struct mu_toucher_config *config,
                                      struct mu_random *random);
 void mu_toucher_destroy(struct mu_toucher *toucher);
+/* Wall time is now_ns + offset for what begins from now on. */
+void mu_toucher_set_wall(struct mu_toucher *toucher, uint64_t offset_ns);
 /* Begin a touch or an eviction; the texts are copied. Errors: MU_ELIMIT (MU_TOUCHES_MAX are open), MU_ENOMEM;
  * nothing begun. */
 int mu_toucher_touch(struct mu_toucher *toucher, const struct mu_touch *touch, uint64_t now_ns,

@@ -44,9 +44,11 @@ struct rig {
     uint32_t group_writes;          /* of their statuses */
     struct mu_slot_memory *journal; /* outlives a restart; NULL: each ring has its own */
     uint64_t incarnation;
-    bool audit_by_changes;            /* of the next ring */
-    enum mu_short_policy short_gangs; /* of sessions, from the next start of a ring on */
+    bool audit_by_changes;            /* of the next ring, as are those below */
+    enum mu_short_policy short_gangs; /* of its sessions */
     uint64_t gang_deadline_ns;
+    bool preempts;
+    uint32_t evictions_per_interval;
 };
 
 #define RIG_WALL_NS (UINT64_C(1767225600) * MU_NS_PER_S)
@@ -63,10 +65,13 @@ static inline void rig_start_ring(struct rig *r, const struct mu_profile *score,
                                             .journal_memory = r->journal,
                                             .report_rate = report_rate,
                                             .report_instance = MU_STR("musterd-host"),
+                                            .evictions_per_interval = r->evictions_per_interval,
                                             .wall_offset_ns = RIG_WALL_NS,
                                             .audit_by_changes = r->audit_by_changes};
-    struct mu_session_config session = {
-        .profile = score, .short_gangs = r->short_gangs, .gang_deadline_ns = r->gang_deadline_ns};
+    struct mu_session_config session = {.profile = score,
+                                        .short_gangs = r->short_gangs,
+                                        .gang_deadline_ns = r->gang_deadline_ns,
+                                        .preempts = r->preempts};
     r->scheduler = mu_scheduler_create(&scheduler, &r->random);
     r->session = mu_session_create(&session);
     assert_non_null(r->scheduler);
@@ -257,9 +262,14 @@ static inline void pull_watches(struct rig *r)
 static inline bool run_session(struct rig *r)
 {
     const struct mu_plan *plan;
+    uint32_t evictions;
+    bool any_first;
     struct mu_snapshot *snapshot = mu_scheduler_take_snapshot(r->scheduler, r->now_ns);
     if (snapshot == NULL)
         return false;
+    mu_scheduler_evictions(r->scheduler, r->now_ns, &evictions, &any_first);
+    mu_session_evictions(r->session, evictions, any_first);
+    mu_session_unix(r->session, (uint32_t)((RIG_WALL_NS + r->now_ns) / MU_NS_PER_S));
     assert_int_equal(mu_session_run(r->session, snapshot, r->now_ns, &plan), 0);
     mu_scheduler_give_plan(r->scheduler, snapshot, plan, r->now_ns, &r->outbox);
     return true;

@@ -320,6 +320,24 @@ static void test_db_evict__waiting_pod_goes__its_room_too(void **state)
     mu_db_destroy(w->db);
 }
 
+/* One victim is another gang's: it is waited for all the same, and its room counted on. */
+static void test_db_evict__another_gangs_victim__room_counts(void **state)
+{
+    struct world *w = world_create();
+    (void)state;
+    w->evicts[0].flags = MU_EVICT_LEAVING;
+    assert_int_equal(admit(w), 0);
+    assert_sound(w);
+    assert_int_equal(mu_db_reprove(w->db, &w->plan, &w->why), 0);
+    remove_pod(w, V2);
+    assert_int_equal(mu_db_evict_left(w->db, &w->plan, 0), 0);
+    assert_int_equal(mu_db_waiting_bind(w->db, &w->plan, &w->why), MU_ECONFLICT);
+    remove_pod(w, V1);
+    assert_int_equal(mu_db_waiting_bind(w->db, &w->plan, &w->why), 0);
+    assert_int_equal(state_of(w, P1), MU_LEDGER_IN_FLIGHT);
+    mu_db_destroy(w->db);
+}
+
 static void test_db_evict__refused_while_waiting__held_or_given_up(void **state)
 {
     (void)state;
@@ -508,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_db_evict__victims_gone__bound),
         cmocka_unit_test(test_db_evict__dropped__pending_again),
         cmocka_unit_test(test_db_evict__waiting_pod_goes__its_room_too),
+        cmocka_unit_test(test_db_evict__another_gangs_victim__room_counts),
         cmocka_unit_test(test_db_evict__refused_while_waiting__held_or_given_up),
         cmocka_unit_test(test_db_evict__proved_again__what_moved_refuses_it),
         cmocka_unit_test(test_db_evict__gated_while_waiting__not_bound),

@@ -67,9 +67,37 @@ static void test_options_journal__where_it_is(void **state)
     assert_non_null(strstr(error.text, "expected complete, end or keep"));
 }
 
+static void test_options_preemption__wrong__one_line_says_what(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } bad[] = {
+        {"preemption: true\n", ":1:1: 'preemption': expected a mapping"},
+        {"preemption: {enabled: maybe}\n", "'enabled': 'maybe': expected true or false"},
+        {"preemption: {minRunTime: 90}\n", "'minRunTime': '90': expected a duration"},
+        {"preemption: {evictionsPerInterval: -1}\n", "expected a whole number from 0 to 1000000"},
+        {"preemption:\n  interval: 0s\n", ":2:3: 'interval': '0s': expected more than 0"},
+        {"preemption: {intervall: 1m}\n", "'intervall'"},
+        {"interval: 1m\n", "'interval'"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct mu_daemon_options o = {.eviction_interval_ns = 1};
+        struct mu_error error;
+        assert_int_equal(load(bad[i].text, &o, &error), MU_EINVAL);
+        if (strstr(error.text, bad[i].said) == NULL)
+            fail_msg("%s", error.text);
+        assert_null(strchr(error.text, '\n'));
+    }
+    struct mu_daemon_options o = {.preempts = true};
+    struct mu_error error;
+    assert_int_equal(load("preemption: {}\n", &o, &error), 0);
+    assert_true(o.preempts);
+}
+
 static void test_options_file__every_setting_is_read(void **state)
 {
-    struct mu_daemon_options o = {0};
+    struct mu_daemon_options o = {.preempts = true};
     struct mu_error error;
     (void)state;
     assert_int_equal(load("server: http://10.0.0.1:8080\n"
@@ -82,6 +110,8 @@ static void test_options_file__every_setting_is_read(void **state)
                           "shortGang: end\n"
                           "order: strict\n"
                           "reserveAfter: 10m\n"
+                          "preemption: {enabled: false, minRunTime: 90s,\n"
+                          "             evictionsPerInterval: 50, interval: 2m}\n"
                           "connectTimeout: 7s\n"
                           "drainTimeout: 8s\n"
                           "bindsInFlight: 64\n"
@@ -109,6 +139,10 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.hold_ns, 60 * MU_NS_PER_S);
     assert_true(o.strict);
     assert_int_equal(o.reserve_after_ns, 600 * MU_NS_PER_S);
+    assert_false(o.preempts);
+    assert_int_equal(o.min_run_ns, 90 * MU_NS_PER_S);
+    assert_int_equal(o.evictions_per_interval, 50);
+    assert_int_equal(o.eviction_interval_ns, 120 * MU_NS_PER_S);
     assert_int_equal(o.connect_wait_ns, 7 * MU_NS_PER_S);
     assert_int_equal(o.drain_ns, 8 * MU_NS_PER_S);
     assert_int_equal(o.binds_in_flight, 64);
@@ -120,7 +154,7 @@ static void test_options_file__every_setting_is_read(void **state)
     assert_int_equal(o.report_rate, 0);
     assert_int_equal(o.log_level, MU_LOG_WARN);
     assert_int_equal(o.log_format, MU_LOG_JSON);
-    assert_int_equal(mu_setting_count, 22); /* all of them are above */
+    assert_int_equal(mu_setting_count, 26); /* all of them are above */
 }
 
 /* The documented example is what it says: every setting, with its default. */
@@ -145,6 +179,10 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.quiet_ns, defaults.quiet_ns);
     assert_int_equal(o.batch_window_ns, defaults.batch_window_ns);
     assert_int_equal(o.hold_ns, defaults.hold_ns);
+    assert_true(o.preempts && defaults.preempts);
+    assert_int_equal(o.min_run_ns, defaults.min_run_ns);
+    assert_int_equal(o.evictions_per_interval, defaults.evictions_per_interval);
+    assert_int_equal(o.eviction_interval_ns, defaults.eviction_interval_ns);
     assert_int_equal(o.connect_wait_ns, defaults.connect_wait_ns);
     assert_int_equal(o.drain_ns, defaults.drain_ns);
     assert_int_equal(o.binds_in_flight, defaults.binds_in_flight);
@@ -159,7 +197,7 @@ static void test_options_file__example__holds_the_defaults(void **state)
     assert_int_equal(o.log_format, defaults.log_format);
     assert_string_equal(o.kubeconfig, "");
     assert_string_equal(o.context, "");
-    assert_int_equal(mu_setting_count, 22); /* all of them are above */
+    assert_int_equal(mu_setting_count, 26); /* all of them are above */
 }
 
 static void test_options_file__wrong_input__names_line_and_key(void **state)
@@ -316,6 +354,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_duration__units_and_bounds),
         cmocka_unit_test(test_options_journal__where_it_is),
+        cmocka_unit_test(test_options_preemption__wrong__one_line_says_what),
         cmocka_unit_test(test_options_file__every_setting_is_read),
         cmocka_unit_test(test_options_file__example__holds_the_defaults),
         cmocka_unit_test(test_options_file__wrong_input__names_line_and_key),

@@ -20,14 +20,15 @@ static enum hook_answer on_patch(struct rig *r, const struct mu_request *request
     return ++wire.marks == 1 ? wire.mark : PASS;
 }
 
-static void add_important(struct rig *r, const char *name)
+static void add_important_member(struct rig *r, const char *name, struct mu_gang_ref gang)
 {
     const struct mu_amount request = {MU_STR("cpu"), 1000};
     struct mu_workload_pod pod = {.object = {.ns = MU_STR("default"),
                                              .name = mu_str_of(name),
                                              .requests = &request,
                                              .request_count = 1,
-                                             .priority = 100}};
+                                             .priority = 100,
+                                             .gang = gang}};
     struct mu_buf body = {0};
     struct mu_api_response response;
     assert_int_equal(mu_workload_encode_pod(&pod, MU_STR("muster"), true, r->scratch, &body), 0);
@@ -36,7 +37,13 @@ static void add_important(struct rig *r, const char *name)
     mu_buf_fini(&response.body);
 }
 
-static void setup(struct rig *r)
+static void add_important(struct rig *r, const char *name)
+{
+    add_important_member(r, name, solo);
+}
+
+/* A ring whose sessions preempt, or not: then its plans are made by hand. */
+static void setup_ring(struct rig *r, bool preempts, uint32_t evictions_per_interval)
 {
     struct mu_buf body = {0};
     struct mu_api_response response;
@@ -44,18 +51,25 @@ static void setup(struct rig *r)
     mu_scheduler_destroy(r->scheduler);
     mu_session_destroy(r->session);
     r->journal = mu_slot_memory_create(MU_JOURNAL_SLOTS);
+    r->preempts = preempts;
+    r->evictions_per_interval = evictions_per_interval;
     rig_start_ring(r, &mu_profile_spread, 0);
     assert_int_equal(mu_workload_encode_priority_class(100, r->scratch, &body), 0);
     assert_int_equal(call(r, MU_POST, MU_PRIORITY_CLASSES_PATH, &body, &response), 201);
     mu_buf_fini(&body);
     mu_buf_fini(&response.body);
+    wire.marks = 0;
+    wire.mark = PASS;
+    r->report_hook = on_patch;
+}
+
+static void setup(struct rig *r)
+{
+    setup_ring(r, false, 0);
     add_node(r, "n", 1000);
     add_pod(r, "v", 1000, solo, false);
     start(r);
     assert_int_equal(tally(r).bound, 1);
-    wire.marks = 0;
-    wire.mark = PASS;
-    r->report_hook = on_patch;
 }
 
 static void teardown(struct rig *r)
@@ -103,10 +117,12 @@ static void give_preemption(struct rig *r)
 }
 
 /* The kubelet is done with the pod. */
-static void finish_victim(struct rig *r)
+static void finish(struct rig *r, const char *name)
 {
+    char path[64];
+    (void)snprintf(path, sizeof path, "/api/v1/namespaces/default/pods/%s", name);
     struct mu_api_request request = {.method = MU_DELETE,
-                                     .path = MU_STR("/api/v1/namespaces/default/pods/v"),
+                                     .path = mu_str_of(path),
                                      .content = MU_MEDIA_JSON,
                                      .body = MU_STR("{\"gracePeriodSeconds\":0}")};
     struct mu_api_response response;
@@ -114,6 +130,11 @@ static void finish_victim(struct rig *r)
     assert_int_equal(response.status, 200);
     mu_buf_fini(&response.body);
     mu_buf_fini(&response.warnings);
+}
+
+static void finish_victim(struct rig *r)
+{
+    finish(r, "v");
 }
 
 static bool is_terminating(struct rig *r, const char *name)
@@ -250,6 +271,98 @@ static void test_evict__restart__victim_touched_preemptor_placed(void **state)
     teardown(&r);
 }
 
+/* ---- sessions that preempt ------------------------------------------------------------------ */
+
+/* Nodes n0, n1, ... of one cpu, each with pod v0, v1, ... */
+static void setup_live(struct rig *r, uint32_t nodes, uint32_t evictions_per_interval)
+{
+    setup_ring(r, true, evictions_per_interval);
+    for (uint32_t i = 0; i < nodes; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "n%u", i);
+        add_node(r, name, 1000);
+        (void)snprintf(name, sizeof name, "v%u", i);
+        add_pod(r, name, 1000, solo, false);
+    }
+    start(r);
+    assert_int_equal(tally(r).bound, nodes);
+}
+
+/* The terminating pods end. Returns how many. */
+static uint32_t finish_all(struct rig *r)
+{
+    struct mu_db *db = mu_scheduler_db(r->scheduler);
+    uint32_t ended = 0;
+    for (uint32_t ix = 0; ix < db->pods.high; ix++) {
+        struct mu_pod_view pod;
+        char name[64];
+        if (!mu_db_pod_get(db, (struct mu_pod_ix){ix}, &pod) || !pod.terminating)
+            continue;
+        (void)snprintf(name, sizeof name, "%.*s", MU_STR_ARGS(pod.name));
+        finish(r, name);
+        ended++;
+    }
+    return ended;
+}
+
+static void test_evict_live__gang_finds_no_room__victims_leave_it_is_bound(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).plans_preempting, 1);
+    assert_int_equal(stats_of(&r).victims, 2); /* no more than are needed */
+    assert_int_equal(finish_all(&r), 2);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 3);
+    assert_int_equal(tally(&r).pending, 0);
+    assert_int_equal(stats_of(&r).plans_given_up, 0);
+    teardown(&r);
+}
+
+/* One in a minute; what a gang takes beyond that is paid off first. */
+static void test_evict_live__budget__so_many_in_an_interval(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 5, 1);
+    for (uint32_t i = 0; i < 2; i++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "p%u", i);
+        add_important(&r, name);
+    }
+    run_for(&r, MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 1);
+    assert_int_equal(finish_all(&r), 1);
+    run_for(&r, 58 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 1);
+    run_for(&r, 2 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 2);
+    assert_int_equal(finish_all(&r), 1);
+    add_important_member(&r, "g-0", gang_of("g", 2));
+    add_important_member(&r, "g-1", gang_of("g", 2));
+    run_for(&r, 58 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 2);
+    run_for(&r, 3 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 4); /* whole, or not at all */
+    assert_int_equal(finish_all(&r), 2);
+    add_important(&r, "last");
+    run_for(&r, 116 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 4);
+    run_for(&r, 6 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 5);
+    assert_int_equal(finish_all(&r), 1);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 5);
+    assert_int_equal(tally(&r).pending, 0);
+    /* Between the intervals there was nothing to do. */
+    assert_true(stats_of(&r).sessions < 40);
+    teardown(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -259,6 +372,8 @@ int main(void)
         cmocka_unit_test(test_evict__deadline__given_up_and_room_free),
         cmocka_unit_test(test_evict__preemptor_leaves__given_up),
         cmocka_unit_test(test_evict__restart__victim_touched_preemptor_placed),
+        cmocka_unit_test(test_evict_live__gang_finds_no_room__victims_leave_it_is_bound),
+        cmocka_unit_test(test_evict_live__budget__so_many_in_an_interval),
     };
     struct mu_log_config quiet = {.level = MU_LOG_ERROR};
     mu_log_configure(&quiet);

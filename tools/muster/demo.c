@@ -213,6 +213,8 @@ static int start_musterd(struct demo *d)
                     MU_DEMO_SCHEDULER,
                     "--report-rate",
                     "2000",
+                    "--preemption", /* no controller would create the victims again */
+                    "false",
                     d->options->config != NULL ? "--config" : NULL,
                     (char *)(uintptr_t)d->options->config,
                     NULL};

@@ -38,6 +38,9 @@
 struct session_job {
     struct mu_snapshot *snapshot; /* NULL: the session thread ends */
     uint64_t now_ns;
+    uint32_t unix_s;
+    uint32_t evictions; /* pods that it may evict */
+    bool evictions_any_first;
     const struct mu_plan *plan; /* result; NULL when the session failed */
     uint64_t took_ns;
 };
@@ -96,6 +99,8 @@ static void session_main(void *context)
         if (job->snapshot == NULL)
             return;
         uint64_t begin_ns = now_of(d);
+        mu_session_unix(d->session, job->unix_s);
+        mu_session_evictions(d->session, job->evictions, job->evictions_any_first);
         if (mu_session_run(d->session, job->snapshot, job->now_ns, &job->plan) != 0)
             job->plan = NULL;
         job->took_ns = now_of(d) - begin_ns;
@@ -107,7 +112,11 @@ static void session_main(void *context)
 
 static void session_give(struct daemon *d, struct mu_snapshot *snapshot)
 {
-    d->job = (struct session_job){.snapshot = snapshot, .now_ns = now_of(d)};
+    d->job = (struct session_job){.snapshot = snapshot,
+                                  .now_ns = now_of(d),
+                                  .unix_s = (uint32_t)(d->clock->wall_ns(d->clock) / MU_NS_PER_S)};
+    mu_scheduler_evictions(d->scheduler, d->job.now_ns, &d->job.evictions,
+                           &d->job.evictions_any_first);
     bool pushed = mu_ring_push_spsc(d->to_session, &d->job);
     MU_ASSERT(pushed);
     uv_sem_post(&d->session_wake);
@@ -277,6 +286,8 @@ static void log_summary(struct daemon *d)
            MU_F_U64("session_us_p50", mu_hist_quantile(&d->session_ns, 500) / 1000),
            MU_F_U64("session_us_p99", mu_hist_quantile(&d->session_ns, 990) / 1000),
            MU_F_U64("gangs_admitted", s.plans_admitted), MU_F_U64("overtaken", s.plans_conflicted),
+           MU_F_U64("preemptions", s.plans_preempting), MU_F_U64("victims", s.victims),
+           MU_F_U64("preemptions_given_up", s.plans_given_up),
            MU_F_U64("rolled_back", s.gangs_rolled_back), MU_F_U64("kept_short", s.gangs_kept_short),
            MU_F_U64("bound", s.binder.bound), MU_F_U64("refused", s.binder.refused),
            MU_F_U64("gone", s.binder.gone), MU_F_U64("repeated", s.binder.repeated),
@@ -513,6 +524,8 @@ static int create_parts(struct daemon *d)
                                          .quiet_ns = o->quiet_ns,
                                          .batch_window_ns = o->batch_window_ns,
                                          .hold_ns = o->hold_ns,
+                                         .evictions_per_interval = o->evictions_per_interval,
+                                         .eviction_interval_ns = o->eviction_interval_ns,
                                          .in_flight_max = o->binds_in_flight,
                                          .profile = o->profile,
                                          .report_rate = o->report_rate,
@@ -531,6 +544,8 @@ static int create_parts(struct daemon *d)
         .reserve_after_ns = o->reserve_after_ns,
         .short_gangs = o->short_gangs,
         .gang_deadline_ns = o->gang_deadline_ns,
+        .preempts = o->preempts,
+        .min_run_s = (uint32_t)((o->min_run_ns + MU_NS_PER_S - 1) / MU_NS_PER_S),
     };
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);

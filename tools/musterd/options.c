@@ -139,6 +139,7 @@ DURATION_READER(read_hold, hold_ns)
 DURATION_READER(read_gang_deadline, gang_deadline_ns)
 DURATION_READER(read_connect, connect_wait_ns)
 DURATION_READER(read_drain, drain_ns)
+DURATION_READER(read_eviction_interval, eviction_interval_ns)
 
 static int read_count(const char *value, uint32_t min, uint32_t max, uint32_t *out,
                       struct mu_error *error)
@@ -246,6 +247,35 @@ static int read_short_gang(void *target, const char *value, struct mu_error *err
     return mu_error_set(error, MU_EINVAL, "'%s': expected complete, end or keep", value);
 }
 
+static int read_preempts(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    bool yes = strcmp(value, "true") == 0;
+    if (!yes && strcmp(value, "false") != 0)
+        return mu_error_set(error, MU_EINVAL, "'%s': expected true or false", value);
+    if (o != NULL)
+        o->preempts = yes;
+    return 0;
+}
+
+/* 0s is one of its values, too. */
+static int read_min_run(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint64_t ns = 0;
+    int rc = mu_duration_parse(value, &ns, error);
+    if (rc == 0 && o != NULL)
+        o->min_run_ns = ns;
+    return rc;
+}
+
+static int read_evictions(void *target, const char *value, struct mu_error *error)
+{
+    struct mu_daemon_options *o = target;
+    uint32_t ignored;
+    return read_count(value, 0, 1000000, o != NULL ? &o->evictions_per_interval : &ignored, error);
+}
+
 static int read_log_level(void *target, const char *value, struct mu_error *error)
 {
     struct mu_daemon_options *o = target;
@@ -269,55 +299,64 @@ static int read_log_format(void *target, const char *value, struct mu_error *err
 }
 
 const struct mu_setting mu_settings[] = {
-    {"kubeconfig", "kubeconfig", "FILE",
+    {NULL, "kubeconfig", "kubeconfig", "FILE",
      "API server and credentials ($KUBECONFIG, then those of the pod that it runs in)",
      read_kubeconfig},
-    {"context", "context", "NAME", "of the kubeconfig (its current one)", read_context},
-    {"server", "server", "URL", "instead: an API server in cleartext, http://HOST:PORT",
+    {NULL, "context", "context", "NAME", "of the kubeconfig (its current one)", read_context},
+    {NULL, "server", "server", "URL", "instead: an API server in cleartext, http://HOST:PORT",
      read_server},
-    {"schedulerNames", "scheduler-name", "NAME[,NAME]",
+    {NULL, "schedulerNames", "scheduler-name", "NAME[,NAME]",
      "pods of these schedulerNames are ours (muster)", read_scheduler_names},
-    {"profile", "profile", "NAME",
+    {NULL, "profile", "profile", "NAME",
      "how the best node is chosen: default, binpack, gpu-frag, spread, pack, or the file's "
      "(default)",
      read_profile},
-    {"score", "score", "NAME", "the same as --profile", read_profile},
-    {"quietTime", "quiet-time", "TIME",
+    {NULL, "score", "score", "NAME", "the same as --profile", read_profile},
+    {NULL, "quietTime", "quiet-time", "TIME",
      "a gang without a stated size is complete when no member arrived for so long (1s)",
      read_quiet},
-    {"batchWindow", "batch-window", "TIME", "from the first change to the session (2ms)",
+    {NULL, "batchWindow", "batch-window", "TIME", "from the first change to the session (2ms)",
      read_batch},
-    {"holdTime", "hold-time", "TIME", "room kept for a refused member of a placed gang (30s)",
+    {NULL, "holdTime", "hold-time", "TIME", "room kept for a refused member of a placed gang (30s)",
      read_hold},
-    {"order", "order", "ORDER",
+    {NULL, "order", "order", "ORDER",
      "free: a gang without room lets those behind it go ahead; strict: it blocks them (free)",
      read_order},
-    {"reserveAfter", "reserve-after", "TIME",
+    {NULL, "reserveAfter", "reserve-after", "TIME",
      "nodes are kept for a gang that has waited so long for room, 0s for never (0s)",
      read_reserve_after},
-    {"gangDeadline", "gang-deadline", "TIME",
+    {NULL, "gangDeadline", "gang-deadline", "TIME",
      "given to a gang that runs in part to be completed (5m)", read_gang_deadline},
-    {"shortGang", "short-gang", "POLICY",
+    {NULL, "shortGang", "short-gang", "POLICY",
      "what becomes of it then. complete: what a controller recreates is deleted; end: the same, "
-     "and "
-     "at once where the gang has been whole; keep: nothing (complete)",
+     "and at once where the gang has been whole; keep: nothing (complete)",
      read_short_gang},
-    {"connectTimeout", "connect-timeout", "TIME", "give up without a first list after (30s)",
+    {"preemption", "enabled", "preemption", "BOOL",
+     "true: pods of lower priority leave where a gang finds no room; false: nobody does (true)",
+     read_preempts},
+    {"preemption", "minRunTime", "preemption-min-run-time", "TIME",
+     "no pod leaves before it has run for so long, 0s for any (0s)", read_min_run},
+    {"preemption", "evictionsPerInterval", "preemption-evictions", "N",
+     "pods that are made to leave in one interval, 0 for any number (0)", read_evictions},
+    {"preemption", "interval", "preemption-interval", "TIME", "the interval (1m)",
+     read_eviction_interval},
+    {NULL, "connectTimeout", "connect-timeout", "TIME", "give up without a first list after (30s)",
      read_connect},
-    {"drainTimeout", "drain-timeout", "TIME", "binds in flight may take so long at the end (10s)",
-     read_drain},
-    {"bindsInFlight", "binds-in-flight", "N", "binds under way at once (256)", read_in_flight},
-    {"connections", "connections", "N", "HTTP/2 connections (4)", read_connections},
-    {"reportRate", "report-rate", "N",
+    {NULL, "drainTimeout", "drain-timeout", "TIME",
+     "binds in flight may take so long at the end (10s)", read_drain},
+    {NULL, "bindsInFlight", "binds-in-flight", "N", "binds under way at once (256)",
+     read_in_flight},
+    {NULL, "connections", "connections", "N", "HTTP/2 connections (4)", read_connections},
+    {NULL, "reportRate", "report-rate", "N",
      "conditions and events written to pods a second, 0 for none (100)", read_report_rate},
-    {"journal", "journal", "NS/NAME",
+    {NULL, "journal", "journal", "NS/NAME",
      "ConfigMaps NAME-0 to NAME-63 that keep what is under way, or memory: a restart forgets it "
      "(kube-system/SCHEDULER-journal)",
      read_journal},
-    {"journalRate", "journal-rate", "BYTES", "written to them a second (1000000)",
+    {NULL, "journalRate", "journal-rate", "BYTES", "written to them a second (1000000)",
      read_journal_rate},
-    {"logLevel", "log-level", "LEVEL", "debug, info, warn or error (info)", read_log_level},
-    {"logFormat", "log-format", "FORMAT", "logfmt or json (logfmt)", read_log_format},
+    {NULL, "logLevel", "log-level", "LEVEL", "debug, info, warn or error (info)", read_log_level},
+    {NULL, "logFormat", "log-format", "FORMAT", "logfmt or json (logfmt)", read_log_format},
 };
 const uint32_t mu_setting_count = sizeof mu_settings / sizeof mu_settings[0];
 
@@ -330,6 +369,8 @@ static void set_defaults(struct mu_daemon_options *o)
                                     .batch_window_ns = 2 * MU_NS_PER_MS,
                                     .hold_ns = 30 * MU_NS_PER_S,
                                     .gang_deadline_ns = 300 * MU_NS_PER_S,
+                                    .preempts = true,
+                                    .eviction_interval_ns = 60 * MU_NS_PER_S,
                                     .connect_wait_ns = 30 * MU_NS_PER_S,
                                     .drain_ns = 10 * MU_NS_PER_S,
                                     .binds_in_flight = 256,

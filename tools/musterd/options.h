@@ -28,7 +28,11 @@ struct mu_daemon_options {
     enum mu_short_policy short_gangs;
     bool strict;               /* a gang without room blocks those behind it */
     uint64_t reserve_after_ns; /* nodes are kept for a gang that has waited so long; 0: never */
-    uint64_t connect_wait_ns;  /* how long the first list may take before the daemon gives up */
+    bool preempts;             /* pods of lower priority are evicted where there is no room */
+    uint64_t min_run_ns;       /* a pod that has run for less is no victim */
+    uint32_t evictions_per_interval; /* 0: any number */
+    uint64_t eviction_interval_ns;
+    uint64_t connect_wait_ns; /* how long the first list may take before the daemon gives up */
     uint64_t drain_ns;
     uint32_t binds_in_flight;
     uint32_t connections;

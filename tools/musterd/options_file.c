@@ -56,7 +56,13 @@ int mu_daemon_options_load(struct mu_daemon_options *o, const char *path, struct
     struct mu_config_node *root = mu_config_root(config);
     rc = mu_config_profiles(config, root, &o->profiles, error); /* before one of them is named */
     for (uint32_t i = 0; rc == 0 && i < mu_setting_count; i++) {
-        const struct mu_config_node *node = mu_config_find(config, root, mu_settings[i].key);
+        struct mu_config_node *mapping = root;
+        if (mu_settings[i].group != NULL) {
+            mapping = NULL;
+            rc = mu_config_mapping(config, root, mu_settings[i].group, &mapping, error);
+        }
+        const struct mu_config_node *node =
+            rc == 0 ? mu_config_find(config, mapping, mu_settings[i].key) : NULL;
         if (node != NULL)
             rc = apply(&mu_settings[i], o, config, node, path, error);
     }

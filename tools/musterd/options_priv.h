@@ -4,7 +4,8 @@
 #include "tools/musterd/options.h"
 
 struct mu_setting {
-    const char *key;   /* in the file */
+    const char *group; /* the mapping in the file that has the key; NULL: the root */
+    const char *key;
     const char *flag;  /* without dashes */
     const char *value; /* stands for the value in the help */
     const char *help;  /* ends with the default in parentheses where there is one */

@@ -238,6 +238,21 @@ static bool any_open(const struct mu_scheduler *s, const struct mu_plan_gang *ga
     return false;
 }
 
+int mu_commit_unwritable(struct mu_scheduler *s, const struct mu_plan_gang *gang, uint32_t writes,
+                         int rc)
+{
+    /* An entry that no slot takes, or a gang that not even the empty ring takes, will never do. */
+    bool never = rc == MU_EINVAL || (rc == MU_ELIMIT && mu_journal_open_entries(s->journal) == 0);
+    if (!never)
+        return rc;
+    s->stats.plans_unwritable++;
+    mu_log(MU_LOG_ERROR, "gang too large for the journal",
+           MU_F_STR("namespace", mu_db_gang_ns(s->db, gang->gang)),
+           MU_F_STR("gang", mu_db_gang_name(s->db, gang->gang)), MU_F_U64("writes", writes),
+           MU_F_END);
+    return MU_ECONFLICT;
+}
+
 static int journal_gang(struct mu_scheduler *s, struct mu_commit_group *group,
                         const struct mu_plan_gang *gang)
 {
@@ -248,14 +263,7 @@ static int journal_gang(struct mu_scheduler *s, struct mu_commit_group *group,
     if (gang->bind_count == 1 && gang->size == 1)
         kept = 0; /* a lone pod: its UID says it */
     int rc = group_journal(s, group, (struct mu_str){name, kept});
-    /* An entry that no slot takes, or a gang that not even the empty ring takes, will never do. */
-    bool never = rc == MU_EINVAL || (rc == MU_ELIMIT && mu_journal_open_entries(s->journal) == 0);
-    if (!never)
-        return rc;
-    s->stats.plans_unwritable++;
-    mu_log(MU_LOG_ERROR, "gang too large for the journal", MU_F_TEXT("gang", name),
-           MU_F_U64("binds", gang->bind_count), MU_F_END);
-    return MU_ECONFLICT;
+    return rc == 0 ? 0 : mu_commit_unwritable(s, gang, gang->bind_count, rc);
 }
 
 /* Reserve, journal, then admit: what can fail comes before the ledger is touched, and an entry that
@@ -324,11 +332,36 @@ static void note_conflict(struct mu_scheduler *s)
         s->dirty_ns = s->now_ns;
 }
 
+static void wake_by(struct mu_scheduler *s, uint64_t at_ns)
+{
+    if (at_ns < s->wake_ns)
+        s->wake_ns = at_ns;
+}
+
+/* It waits for victims of another gang of the plan, and that one was not admitted: nobody may ever
+ * delete them. Tried again after a pause, when no change does it before. */
+static bool relies_on_refused(struct mu_scheduler *s, const struct mu_plan_gang *gang)
+{
+    for (uint32_t i = 0; i < gang->evict_count; i++) {
+        struct mu_pod_view pod;
+        if ((gang->evicts[i].flags & MU_EVICT_LEAVING) == 0 ||
+            !mu_db_evict_get(s->db, &gang->evicts[i], &pod) || pod.terminating)
+            continue;
+        wake_by(s, s->now_ns + MU_NS_PER_S);
+        return true;
+    }
+    return false;
+}
+
 void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
                     const struct mu_plan *plan)
 {
+    bool refused = false; /* some gang with victims */
     for (uint32_t i = 0; i < plan->gang_count; i++) {
-        int rc = commit_planned(s, snapshot, &plan->gangs[i]);
+        const struct mu_plan_gang *gang = &plan->gangs[i];
+        int rc = refused && relies_on_refused(s, gang) ? MU_ECONFLICT
+                                                       : commit_planned(s, snapshot, gang);
+        refused = refused || (rc != 0 && gang->evict_count > 0);
         if (rc == MU_ECONFLICT) {
             s->stats.plans_conflicted++;
             note_conflict(s);
@@ -337,7 +370,7 @@ void mu_commit_plan(struct mu_scheduler *s, const struct mu_snapshot *snapshot,
             mu_log(MU_LOG_WARN, "plan cut short", MU_F_U64("admitted", i),
                    MU_F_U64("planned", plan->gang_count), MU_F_TEXT("error", mu_error_text(rc)),
                    MU_F_END);
-            s->wake_ns = s->now_ns + 100 * MU_NS_PER_MS;
+            wake_by(s, s->now_ns + 100 * MU_NS_PER_MS);
             break;
         }
         if (i % 64 == 63)

@@ -41,7 +41,8 @@ int mu_durable_init(struct mu_scheduler *s)
                                          .bytes_per_s = c->journal_bytes_per_s,
                                          .token_base = MU_TOKENS_JOURNAL};
     struct mu_toucher_config toucher = {.scheduler_name = c->scheduler_names[0],
-                                        .token_base = MU_TOKENS_TOUCHER};
+                                        .token_base = MU_TOKENS_TOUCHER,
+                                        .wall_offset_ns = c->wall_offset_ns};
     char mark[24];
     s->durable_ns = UINT64_MAX;
     s->clear_ns = UINT64_MAX;

@@ -21,6 +21,7 @@
 #include "tools/scheduler/scheduler_priv.h"
 
 #define RETRY_NS (10 * MU_NS_PER_MS)
+#define PAUSE_NS MU_NS_PER_S
 
 static void group_free(struct mu_evict_group *g)
 {
@@ -38,6 +39,68 @@ void mu_evict_fini(struct mu_scheduler *s)
     for (uint32_t i = 0; i < s->evict_cap; i++)
         group_free(s->evict_groups[i]);
     mu_mem_free(s->evict_groups);
+}
+
+/* ---- the budget of evictions ------------------------------------------------------------------ */
+
+/* What is spent of the interval that *since_ns is set to the begin of; more than an interval's worth
+ * is a debt. The first interval begins with the first eviction after all is paid off. */
+static uint64_t spent_at(const struct mu_scheduler *s, uint64_t now_ns, uint64_t *since_ns)
+{
+    uint64_t passed = (now_ns - s->evictions_since_ns) / s->config.eviction_interval_ns;
+    uint64_t worth = s->config.evictions_per_interval;
+    if (passed >= (s->evictions_spent + worth - 1) / worth) {
+        *since_ns = now_ns;
+        return 0;
+    }
+    *since_ns = s->evictions_since_ns + passed * s->config.eviction_interval_ns;
+    return s->evictions_spent - passed * worth;
+}
+
+void mu_scheduler_evictions(const struct mu_scheduler *s, uint64_t now_ns, uint32_t *max,
+                            bool *any_first)
+{
+    uint64_t since_ns, worth = s->config.evictions_per_interval;
+    *max = UINT32_MAX;
+    *any_first = false;
+    if (worth == 0)
+        return;
+    uint64_t spent = spent_at(s, now_ns, &since_ns);
+    *max = spent < worth ? (uint32_t)(worth - spent) : 0;
+    *any_first = spent == 0;
+}
+
+uint64_t mu_evict_refill_ns(const struct mu_scheduler *s)
+{
+    uint64_t since_ns;
+    if (s->config.evictions_per_interval == 0)
+        return UINT64_MAX;
+    if (spent_at(s, s->now_ns, &since_ns) == 0)
+        return s->now_ns + PAUSE_NS; /* what was planned was refused: not at once again */
+    return since_ns + s->config.eviction_interval_ns;
+}
+
+static bool may_spend(const struct mu_scheduler *s, uint32_t victims)
+{
+    uint32_t max;
+    bool any_first;
+    mu_scheduler_evictions(s, s->now_ns, &max, &any_first);
+    return any_first || victims <= max;
+}
+
+static void spend(struct mu_scheduler *s, uint32_t victims)
+{
+    if (s->config.evictions_per_interval != 0)
+        s->evictions_spent = spent_at(s, s->now_ns, &s->evictions_since_ns) + victims;
+}
+
+/* They stay after all, or have gone by themselves. */
+static void spare(struct mu_scheduler *s, uint32_t victims)
+{
+    if (s->config.evictions_per_interval == 0)
+        return;
+    uint64_t spent = spent_at(s, s->now_ns, &s->evictions_since_ns);
+    s->evictions_spent = spent > victims ? spent - victims : 0;
 }
 
 /* ---- admitting ------------------------------------------------------------------------------ */
@@ -71,11 +134,9 @@ static struct mu_evict_group *group_create(const struct mu_plan_gang *gang)
     return g;
 }
 
-/* A free slot for one group more. */
+/* A free slot for one group more, of which there are fewer than MU_EVICT_GROUPS_MAX. */
 static int slot_reserve(struct mu_scheduler *s, uint32_t *slot)
 {
-    if (s->evict_count == MU_EVICT_GROUPS_MAX)
-        return MU_ELIMIT;
     for (*slot = 0; *slot < s->evict_cap; ++*slot)
         if (s->evict_groups[*slot] == NULL)
             return 0;
@@ -146,27 +207,52 @@ static int group_journal(struct mu_scheduler *s, struct mu_evict_group *g)
     return 0;
 }
 
-int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim)
+/* Victims from number `from` on that are to be deleted for this plan. */
+static uint32_t victims_of(const struct mu_plan_gang *gang, uint32_t from)
+{
+    uint32_t count = 0;
+    for (uint32_t e = from; e < gang->evict_count; e++)
+        count += (gang->evicts[e].flags & MU_EVICT_LEAVING) == 0;
+    return count;
+}
+
+static int group_admit(struct mu_scheduler *s, struct mu_evict_group *g)
 {
     struct mu_error why = {0};
+    int rc = group_journal(s, g);
+    if (rc != 0)
+        return mu_commit_unwritable(s, &g->plan, g->write_count, rc);
+    rc = mu_db_admit(s->db, &g->plan, &why);
+    if (rc == 0)
+        return 0;
+    settle_entries(s, g, g->write_count);
+    mu_log(MU_LOG_DEBUG, "preemption overtaken", MU_F_TEXT("why", why.text), MU_F_END);
+    return rc;
+}
+
+int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim)
+{
     uint32_t slot = 0;
     MU_ASSERT(gang->bind_count > 0 && gang->evict_count > 0);
+    if (s->evict_count == MU_EVICT_GROUPS_MAX)
+        return MU_ECONFLICT; /* the end of one of them is a change */
+    if (!may_spend(s, victims_of(gang, 0))) {
+        uint64_t refill_ns = mu_evict_refill_ns(s);
+        s->wake_ns = refill_ns < s->wake_ns ? refill_ns : s->wake_ns;
+        return MU_ECONFLICT;
+    }
     int rc = slot_reserve(s, &slot);
     if (rc != 0)
         return rc;
     struct mu_evict_group *g = group_create(gang);
     if (g == NULL)
         return MU_ENOMEM;
-    rc = group_journal(s, g);
-    if (rc == 0) {
-        rc = mu_db_admit(s->db, gang, &why);
-        if (rc != 0)
-            settle_entries(s, g, g->write_count);
-    }
+    rc = group_admit(s, g);
     if (rc != 0) {
         group_free(g);
         return rc;
     }
+    spend(s, victims_of(gang, 0));
     g->claim = claim;
     g->deadline_ns = s->now_ns + s->config.evict_ns;
     s->evict_groups[slot] = g;
@@ -186,6 +272,7 @@ static void give_up(struct mu_scheduler *s, struct mu_evict_group *g, const char
            MU_F_U64("victims", g->plan.evict_count), MU_F_U64("begun", g->sent),
            MU_F_TEXT("why", why), MU_F_END);
     s->stats.plans_given_up++;
+    spare(s, victims_of(&g->plan, g->sent));
     mu_db_waiting_drop(s->db, &g->plan);
     g->phase = MU_EVICT_OVER;
 }
@@ -205,9 +292,13 @@ static void delete_batch(struct mu_scheduler *s, struct mu_evict_group *g, uint3
         struct mu_pod_view victim;
         char uid[MU_UID_BYTES_MAX + 1];
         uint32_t e = g->sent++;
-        if (g->versions[e] == 0 || !mu_db_evict_get(s->db, &g->evicts[e], &victim) ||
-            victim.terminating)
+        if ((g->evicts[e].flags & MU_EVICT_LEAVING) != 0)
             continue;
+        if (g->versions[e] == 0 || !mu_db_evict_get(s->db, &g->evicts[e], &victim) ||
+            victim.terminating) {
+            spare(s, 1);
+            continue;
+        }
         struct mu_touch touch = {.id = (uint64_t)slot << 32 | e,
                                  .ns = victim.ns,
                                  .name = victim.name,
@@ -217,6 +308,7 @@ static void delete_batch(struct mu_scheduler *s, struct mu_evict_group *g, uint3
         MU_ASSERT(rc == 0); /* there was room */
         g->open++;
         s->stats.victims++;
+        mu_report_preempted(s, &victim, &g->plan);
     }
 }
 

@@ -80,6 +80,8 @@ struct mu_scheduler *mu_scheduler_create(const struct mu_scheduler_config *confi
         s->config.hold_ns = 30 * MU_NS_PER_S;
     if (s->config.evict_ns == 0)
         s->config.evict_ns = 60 * MU_NS_PER_S;
+    if (s->config.eviction_interval_ns == 0)
+        s->config.eviction_interval_ns = 60 * MU_NS_PER_S;
     if (s->config.in_flight_max == 0)
         s->config.in_flight_max = 256;
     mu_random_fork(random, &s->random);
@@ -302,6 +304,8 @@ void mu_scheduler_give_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot
         note_waits(s, snapshot, plan);
         mu_commit_plan(s, snapshot, plan);
         mu_rollback_plan(s, plan);
+        if (plan->evictions_short)
+            s->wake_ns = min_ns(s->wake_ns, mu_evict_refill_ns(s));
         mu_report_plan(s, snapshot, plan);
     }
     s->session_out = false;
@@ -321,6 +325,7 @@ void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)
 {
     if (s->reporter != NULL)
         mu_reporter_set_wall(s->reporter, wall_offset_ns);
+    mu_toucher_set_wall(s->toucher, wall_offset_ns);
 }
 
 void mu_scheduler_drain(struct mu_scheduler *s)

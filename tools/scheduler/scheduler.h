@@ -62,9 +62,13 @@ struct mu_scheduler_config {
     uint64_t quiet_ns;                    /* unsized gangs; 0: 1 s */
     uint64_t batch_window_ns;             /* from the first change to the session; 0: 2 ms */
     uint64_t evict_ns;                    /* given to victims beyond their grace period; 0: 60 s */
-    uint64_t hold_ns;       /* room kept for a refused member of a short gang; 0: 30 s */
-    uint32_t in_flight_max; /* binds; 0: 256 */
-    uint32_t page_limit;    /* objects per list page; 0: 500 */
+    uint64_t hold_ns; /* room kept for a refused member of a short gang; 0: 30 s */
+    /* Evictions that plans may begin in one interval; 0: any number. A plan that needs more has to
+     * wait until all that went before is paid off, and is paid off by the intervals after it. */
+    uint32_t evictions_per_interval;
+    uint64_t eviction_interval_ns; /* 0: 60 s */
+    uint32_t in_flight_max;        /* binds; 0: 256 */
+    uint32_t page_limit;           /* objects per list page; 0: 500 */
     uint32_t nodes_hint, pods_hint;
     uint64_t incarnation;             /* new at every start, not 0: part of plan names */
     const struct mu_profile *profile; /* the sessions', for its life; NULL: default */
@@ -143,6 +147,9 @@ uint64_t mu_scheduler_next_ns(const struct mu_scheduler *scheduler);
 
 /* The synced replica if a session is due, else NULL. The caller owns it until give_plan. */
 struct mu_snapshot *mu_scheduler_take_snapshot(struct mu_scheduler *scheduler, uint64_t now_ns);
+/* What the session on it may evict, for mu_session_evictions. */
+void mu_scheduler_evictions(const struct mu_scheduler *scheduler, uint64_t now_ns, uint32_t *max,
+                            bool *any_first);
 /* Take the replica back, with the session's plan (borrowed for the call) or NULL when the session
  * failed (it is tried again after a pause). */
 void mu_scheduler_give_plan(struct mu_scheduler *scheduler, struct mu_snapshot *snapshot,

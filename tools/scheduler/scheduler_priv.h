@@ -191,6 +191,8 @@ struct mu_scheduler {
 
     struct mu_evict_group **evict_groups; /* by slot; NULL: free */
     uint32_t evict_cap, evict_count;      /* slots, groups */
+    uint64_t evictions_since_ns;          /* of what follows; it shrinks with each interval */
+    uint64_t evictions_spent;
 
     struct mu_rollback *rollbacks[MU_ROLLBACKS_MAX]; /* by slot; NULL: free */
     uint32_t rollback_count;
@@ -267,6 +269,10 @@ typedef int (*mu_commit_admit_fn)(struct mu_db *db, const struct mu_plan_gang *g
                                   struct mu_error *why);
 int mu_commit_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
                    mu_commit_admit_fn admit);
+/* What to make of a plan that the journal did not take, with so many writes: MU_ECONFLICT, reported,
+ * when it never will, else rc. */
+int mu_commit_unwritable(struct mu_scheduler *s, const struct mu_plan_gang *gang, uint32_t writes,
+                         int rc);
 /* Begin to write what the journal has to, hand durable groups to the binder. */
 void mu_commit_pump(struct mu_scheduler *s);
 /* The DB's view of this pod has changed (gone: it left). */
@@ -283,6 +289,8 @@ int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool 
 /* Go on with every plan as far as possible. */
 void mu_evict_pump(struct mu_scheduler *s);
 void mu_evict_outcome(struct mu_scheduler *s, const struct mu_touch_outcome *outcome);
+/* When more may be evicted than now; UINT64_MAX: nothing is held back. */
+uint64_t mu_evict_refill_ns(const struct mu_scheduler *s);
 uint64_t mu_evict_next_ns(const struct mu_scheduler *s);
 /* No delete is open. */
 bool mu_evict_drained(const struct mu_scheduler *s);
