@@ -244,6 +244,34 @@ static void test_place__evictions__as_a_table(void **state)
     rig_drop(&rig);
 }
 
+/* Who has no room, and nobody to displace, reads what would help. */
+static void test_place__gang_without_room__says_from_which_priority(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spec, *end;
+    } cases[] = {{"priority: 5, ", " cpu: 3 free on one node, or priority ≥ 101."},
+                 {"priority: 5, preemptionPolicy: Never, ", " cpu: 3 free on one node."}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char text[4096];
+        (void)snprintf(text, sizeof text,
+                       CLASSES NODE("n1") NODE("n2") RUNS("l1", "n1")
+                           POD("g1", GANG("g", "2"), "%s") POD("g2", GANG("g", "2"), "%s"),
+                       cases[i].spec, cases[i].spec);
+        struct offline_rig rig = rig_read("f", text);
+        json_t *answer = rig_place(&rig, &mu_profile_spread);
+        const json_t *pending = json_object_get(answer, "pending");
+        assert_int_equal(json_array_size(pending), 2);
+        const char *message =
+            json_string_value(json_object_get(json_array_get(pending, 0), "message"));
+        size_t len = strlen(message), end = strlen(cases[i].end);
+        assert_true(len > end);
+        assert_string_equal(message + len - end, cases[i].end);
+        json_decref(answer);
+        rig_drop(&rig);
+    }
+}
+
 /* ---- who is no victim, and who does not preempt -------------------------------------------- */
 
 #define MARKED(name, node, mark) POD(name, mark, LOW ON(node))
@@ -369,6 +397,7 @@ int main(void)
         cmocka_unit_test(test_place__half_arrived_gang__takes_nobodys_room),
         cmocka_unit_test(test_place__evictions__say_who_and_for_whom),
         cmocka_unit_test(test_place__evictions__as_a_table),
+        cmocka_unit_test(test_place__gang_without_room__says_from_which_priority),
         cmocka_unit_test(test_place__marked_in_its_dialect__is_no_victim),
         cmocka_unit_test(test_place__group_says_non_preemptible__nobody_of_it_goes),
         cmocka_unit_test(test_place__never_preempts__waits_by_whatever_says_so),

@@ -4,6 +4,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "tools/answer/words.h"
+#include "tools/scheduler/report_priority.h"
 #include "tools/scheduler/report_words.h"
 
 struct settler {
@@ -108,10 +109,20 @@ static int apply_gang(struct settler *s, const struct mu_plan_gang *gang)
     return rc;
 }
 
+/* From which priority a gang would be placed is told of clusters up to a size. It needs to be seen
+ * who is where, also by those that could make nobody leave. */
+static void ask_occupants(struct settler *s)
+{
+    struct mu_db_counts counts;
+    mu_db_counts(s->db, &counts);
+    mu_db_occupants_ask(s->db, counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
+}
+
 /* One session; *again: it decided something, or time has moved to where it may. */
 static int step(struct settler *s, const struct mu_plan **plan, bool *again)
 {
     int rc;
+    ask_occupants(s);
     do
         rc = mu_db_replica_sync(s->db, s->snapshot, 0);
     while (rc == 1);
@@ -229,8 +240,10 @@ static int note_all_pending(struct settler *s, const struct mu_plan *plan)
 {
     struct mu_report_words *words = mu_report_words_create(s->config->session.profile);
     int rc = words == NULL ? MU_ENOMEM : 0;
-    if (rc == 0)
+    if (rc == 0) {
+        mu_report_words_preemption(words, true, 0, 0);
         mu_report_words_begin(words, s->snapshot, plan);
+    }
     for (uint32_t i = 0; i < plan->wait_count && rc == 0; i++)
         rc = note_gang(s, words, &plan->waits[i]);
     if (rc == 0)
