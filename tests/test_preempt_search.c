@@ -87,14 +87,17 @@ static void draw_cluster(struct preempt_rig *rig, struct mu_test_run *run, bool 
     draw_pods(rig, run, gangs, nodes, below(run, UNITS_MAX + 1));
 }
 
-/* A gang of some members of a class or two. */
+/* A gang of some members of a class, or of up to three. */
 static uint32_t draw_gang(struct preempt_rig *rig, struct mu_test_run *run, uint32_t members,
                           bool mixed)
 {
-    struct mu_cluster_member list[4];
-    struct mu_class_ix classes[2] = {draw_class(rig, run), draw_class(rig, run)};
+    struct mu_cluster_member list[8];
+    struct mu_class_ix classes[3] = {draw_class(rig, run), draw_class(rig, run),
+                                     draw_class(rig, run)};
+    const uint32_t kinds = 2 + below(run, 2);
+    assert_true(members <= 8);
     for (uint32_t m = 0; m < members; m++)
-        list[m] = (struct mu_cluster_member){classes[mixed ? m % 2 : 0], MU_NONE, 0};
+        list[m] = (struct mu_cluster_member){classes[mixed ? m % kinds : 0], MU_NONE, 0};
     const struct mu_cluster_subgroup subgroup = {members, 0, members, list};
     const struct mu_cluster_gang gang = {.flags = MU_GANG_SETTLED,
                                          .priority = (int32_t)below(run, 4),
@@ -253,8 +256,10 @@ static void run_search(uint64_t seed, uint32_t steps, bool mixed, struct gap *ga
     struct mu_test_run run = mu_test_run_begin(seed);
     for (run.step = 0; run.step < steps; run.step++) {
         struct preempt_rig rig;
-        draw_cluster(&rig, &run, true);
-        uint32_t gang = draw_gang(&rig, &run, 2 + below(&run, 3), mixed);
+        draw_pods(&rig, &run, true, 1 + below(&run, 7), below(&run, UNITS_MAX + 1));
+        uint32_t gang = draw_gang(&rig, &run, 2 + below(&run, mixed ? 5 : 3), mixed);
+        if (below(&run, 2) == 0) /* many may be evicted */
+            rig.cluster.snapshot.gangs[gang].priority = 3;
         rig_open(&rig);
         check(&run, &rig, gang, !mixed, gap);
         rig_close(&rig);
@@ -280,13 +285,14 @@ static void test_preempt_find__one_class__the_best_of_all_sets(void **state)
     assert_true(gap.found > 100);
 }
 
-static void test_preempt_find__two_classes__places_and_spares(void **state)
+static void test_preempt_find__several_classes__places_and_spares(void **state)
 {
     (void)state;
     struct gap gap = {0};
-    run_search(2, 1000, true, &gap);
-    gap_print("two classes", &gap);
+    run_search(2, 2000, true, &gap);
+    gap_print("two and three classes", &gap);
     assert_true(gap.found > 100);
+    assert_true(gap.best * 100 >= gap.found * 98);
 }
 
 /* ---- one pod, as kube-scheduler does it ---------------------------------------------------- */
@@ -548,7 +554,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_preempt_find__one_class__the_best_of_all_sets),
-        cmocka_unit_test(test_preempt_find__two_classes__places_and_spares),
+        cmocka_unit_test(test_preempt_find__several_classes__places_and_spares),
         cmocka_unit_test(test_preempt_find__lone_pod__kube_schedulers_choice),
         cmocka_unit_test(test_preempt_find__lone_pod_many_nodes__never_worse_than_kube_scheduler),
         cmocka_unit_test(test_preempt_find__caches_dropped__the_same_answers),
