@@ -287,8 +287,9 @@ const char *mu_db_gang_object_unknown(const struct mu_db *db, struct mu_gang_ix 
  * time. Returns the drift found by this call: 0 most likely. Cost: O(rows and their pods). */
 uint32_t mu_db_audit_step(struct mu_db *db, uint32_t rows);
 /* Order-independent digest of nodes (names, uids, versions, images), pods (names, uids, versions,
- * binding, the nominations that are held), namespaces (names, labels) and budgets (names, uids,
- * versions): equal content, equal digest (I7). Cost: O(objects). */
+ * binding, the nominations that are held), namespaces (names, labels), budgets (names, uids,
+ * versions) and group objects (names, versions): equal content, equal digest (I7). Cost:
+ * O(objects). */
 uint64_t mu_db_digest(const struct mu_db *db);
 
 #endif

@@ -131,6 +131,13 @@ static uint64_t digest_namespace(const struct mu_db *db, struct mu_symbol name,
     return mu_hash_mix(mu_hash_str(mu_symbol_str(db->symbols, name), MU_DB_NAMESPACES), sum);
 }
 
+static uint64_t digest_group(const struct mu_db *db, const struct mu_group_rec *g)
+{
+    uint64_t hash = mu_hash_str(mu_symbol_str(db->symbols, g->ns), MU_DB_KINDS + 1u + g->source);
+    hash = mu_hash_mix(hash, mu_hash_str(mu_symbol_str(db->symbols, g->name), 0));
+    return mu_hash_mix(hash, g->version);
+}
+
 uint64_t mu_db_digest(const struct mu_db *db)
 {
     uint64_t digest = 0;
@@ -146,5 +153,8 @@ uint64_t mu_db_digest(const struct mu_db *db)
         if (mu_model_namespace_at(db->model, at, &name, &labels))
             digest += digest_namespace(db, name, &labels);
     }
+    for (uint32_t group = 0; group < db->groups.high; group++)
+        if ((mu_group_at(db, group)->flags & MU_GROUP_PRESENT) != 0)
+            digest += digest_group(db, mu_group_at(db, group));
     return digest + mu_cover_digest(db);
 }

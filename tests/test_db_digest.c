@@ -139,6 +139,41 @@ static void test_db_digest__nominations__by_pod_and_node(void **state)
     mu_db_destroy(right);
 }
 
+static void put_group(struct mu_db *db, enum mu_gang_source source, const char *name,
+                      uint64_t version)
+{
+    const struct mu_group_object object = {.ns = MU_STR("default"),
+                                           .name = mu_str_of(name),
+                                           .source = source,
+                                           .version = version,
+                                           .min = 1};
+    assert_int_equal(mu_db_group_upsert(db, &object, NULL), 0);
+}
+
+static void test_db_digest__groups__by_source_name_and_version(void **state)
+{
+    (void)state;
+    struct mu_db *left = fixture_create(0);
+    struct mu_db *right = fixture_create(0);
+    const uint64_t empty = mu_db_digest(left);
+    put_group(left, MU_GANG_VOLCANO, "a", 3);
+    put_group(left, MU_GANG_KAI, "b", 4);
+    put_group(right, MU_GANG_KAI, "b", 4);
+    assert_true(mu_db_digest(left) != empty);
+    put_group(right, MU_GANG_VOLCANO, "a", 2);
+    assert_true(mu_db_digest(left) != mu_db_digest(right));
+    put_group(right, MU_GANG_VOLCANO, "a", 3);
+    assert_true(mu_db_digest(left) == mu_db_digest(right));
+    mu_db_group_remove(right, MU_GANG_KAI, MU_STR("default"), MU_STR("b"));
+    put_group(right, MU_GANG_GODEL, "b", 4);
+    assert_true(mu_db_digest(left) != mu_db_digest(right));
+    mu_db_group_remove(left, MU_GANG_VOLCANO, MU_STR("default"), MU_STR("a"));
+    mu_db_group_remove(left, MU_GANG_KAI, MU_STR("default"), MU_STR("b"));
+    assert_true(mu_db_digest(left) == empty);
+    mu_db_destroy(left);
+    mu_db_destroy(right);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -146,6 +181,7 @@ int main(void)
         cmocka_unit_test(test_db_digest__namespaces__by_their_labels),
         cmocka_unit_test(test_db_digest__images__by_name_and_size),
         cmocka_unit_test(test_db_digest__nominations__by_pod_and_node),
+        cmocka_unit_test(test_db_digest__groups__by_source_name_and_version),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
