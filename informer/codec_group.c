@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include "engine/base/assert.h"
 #include "engine/limits.h"
 #include "informer/json_read.h"
 #include "informer/names.h"
@@ -244,6 +245,9 @@ static void read_workload(struct reader *r, const json_t *spec)
         parts[i].single = parts[i].min == 0;
         if (parts[i].name.len == 0)
             bad(r, "spec.podGroups.name", "expected a name");
+        for (size_t k = 0; k < i; k++)
+            if (mu_str_equal(parts[k].name, parts[i].name))
+                bad(r, "spec.podGroups.name", "'%.*s' comes twice", WORD_MAX, parts[i].name.data);
     }
 }
 
@@ -311,27 +315,107 @@ static void read_volcano(struct reader *r, const json_t *spec)
         not_built(r, "spec.networkTopology", MU_RULE_GANG_DIALECT);
 }
 
+/*
+ * KAI's sub-groups form a tree, whose leaves have the pods. All children of a sub-group have to run
+ * (minSubGroup may ask for fewer, which is not built), so that the gang needs the minima of all
+ * leaves, and the tree adds nothing, unless a sub-group above asks for more than those below it do
+ * together: which of them gives more is left open, and not built.
+ */
+struct kai_subgroup {
+    struct mu_str name;
+    uint32_t parent;   /* NO_PARENT: the gang itself */
+    uint32_t children; /* that name it as their parent */
+    uint32_t min;
+    uint32_t below; /* the sum of its leaves' minima */
+    int64_t wanted; /* minSubGroup; -1: all of the children */
+};
+#define NO_PARENT UINT32_MAX
+
+static void read_kai_subgroup(struct reader *r, const json_t *value, struct kai_subgroup *out)
+{
+    *out = (struct kai_subgroup){
+        .name = text_of(r, value, "name", "spec.subGroups.name"),
+        .parent = NO_PARENT,
+        .min = count_of(r, value, "minMember", "spec.subGroups.minMember", 0),
+        .wanted =
+            number_of(r, value, "minSubGroup", "spec.subGroups.minSubGroup", 0, MU_SUBGROUPS_MAX)};
+    if (out->name.len == 0)
+        bad(r, "spec.subGroups.name", "expected a name");
+    if (says_something(json_object_get(value, "topologyConstraint")))
+        not_built(r, "spec.subGroups.topologyConstraint", MU_RULE_GANG_DIALECT);
+}
+
+/* Names to numbers. A name that is not there, comes twice, or leads round in a circle is wrong. */
+static void link_kai_subgroups(struct reader *r, const json_t *list, struct kai_subgroup *all,
+                               uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_str parent =
+            text_of(r, json_array_get(list, i), "parent", "spec.subGroups.parent");
+        for (uint32_t k = 0; k < count; k++) {
+            if (k < i && mu_str_equal(all[k].name, all[i].name))
+                bad(r, "spec.subGroups.name", "'%.*s' comes twice", WORD_MAX, all[i].name.data);
+            if (parent.len > 0 && mu_str_equal(all[k].name, parent))
+                all[i].parent = k;
+        }
+        if (parent.len > 0 && all[i].parent == NO_PARENT)
+            bad(r, "spec.subGroups.parent", "'%.*s' is no sub-group", WORD_MAX, parent.data);
+        else if (parent.len > 0)
+            all[all[i].parent].children++;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t steps = 0;
+        for (uint32_t at = all[i].parent; at != NO_PARENT && steps <= count; at = all[at].parent)
+            steps++;
+        if (steps > count)
+            bad(r, "spec.subGroups.parent", "'%.*s' is below itself", WORD_MAX, all[i].name.data);
+    }
+}
+
+/* The leaves, into the object. */
+static void flatten_kai_subgroups(struct reader *r, struct kai_subgroup *all, uint32_t count,
+                                  struct mu_group_subgroup *leaves)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (all[i].children > 0)
+            continue;
+        leaves[r->out->object.subgroup_count++] =
+            (struct mu_group_subgroup){.name = all[i].name, .min = all[i].min};
+        for (uint32_t at = all[i].parent; at != NO_PARENT; at = all[at].parent)
+            all[at].below += all[i].min;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (all[i].children > 0 && all[i].min > all[i].below)
+            not_built(r, "spec.subGroups.minMember", MU_RULE_GANG_DIALECT);
+        if (all[i].wanted >= 0 && all[i].wanted != all[i].children)
+            not_built(r, "spec.subGroups.minSubGroup", MU_RULE_GANG_DIALECT);
+    }
+}
+
 static void read_kai_subgroups(struct reader *r, const json_t *spec)
 {
     const json_t *list = json_object_get(spec, "subGroups");
-    struct mu_group_subgroup *subgroups =
-        make_subgroups(r, json_array_size(list), "spec.subGroups");
-    size_t i;
-    json_t *value;
-    if (subgroups == NULL)
+    const uint32_t count = (uint32_t)json_array_size(list);
+    const int64_t wanted =
+        number_of(r, spec, "minSubGroup", "spec.minSubGroup", 1, MU_SUBGROUPS_MAX);
+    struct mu_group_subgroup *leaves = make_subgroups(r, json_array_size(list), "spec.subGroups");
+    struct kai_subgroup all[MU_SUBGROUPS_MAX];
+    uint32_t roots = 0;
+    if (leaves == NULL)
         return;
-    r->out->object.subgroup_count = (uint32_t)json_array_size(list);
-    json_array_foreach(list, i, value)
-    {
-        uint32_t min = count_of(r, value, "minMember", "spec.subGroups.minMember", 0);
-        subgroups[i] = (struct mu_group_subgroup){
-            .name = text_of(r, value, "name", "spec.subGroups.name"), .min = min};
-        if (subgroups[i].name.len == 0)
-            bad(r, "spec.subGroups.name", "expected a name");
-        if (says_something(json_object_get(value, "parent")) ||
-            says_something(json_object_get(value, "topologyConstraint")))
-            not_built(r, "spec.subGroups", MU_RULE_GANG_DIALECT);
-    }
+    MU_ASSERT(count <= MU_SUBGROUPS_MAX);
+    for (uint32_t i = 0; i < count; i++)
+        read_kai_subgroup(r, json_array_get(list, i), &all[i]);
+    link_kai_subgroups(r, list, all, count);
+    if (r->error != 0)
+        return;
+    flatten_kai_subgroups(r, all, count, leaves);
+    for (uint32_t i = 0; i < count; i++)
+        roots += all[i].parent == NO_PARENT;
+    if (wanted > 0 && wanted != roots)
+        not_built(r, "spec.minSubGroup", MU_RULE_GANG_DIALECT);
+    if (wanted > 0 && count_of(r, spec, "minMember", "spec.minMember", 0) > 0)
+        bad(r, "spec.minSubGroup", "expected it or minMember, not both");
 }
 
 static void read_kai(struct reader *r, const json_t *spec)

@@ -117,6 +117,9 @@ static void test_codec_group__workload__table(void **state)
         {"{}", "ns/g@7 min=0"},
         {"{\"podGroups\":[{\"policy\":{\"basic\":{}}}]}",
          "ns/g@7 min=0 !spec.podGroups.name: expected a name"},
+        {"{\"podGroups\":[{\"name\":\"a\",\"policy\":{\"basic\":{}}},"
+         "{\"name\":\"a\",\"policy\":{\"gang\":{\"minCount\":2}}}]}",
+         "ns/g@7 min=0 !spec.podGroups.name: 'a' comes twice"},
         {"{\"podGroups\":[{\"name\":\"a\"}]}",
          "ns/g@7 min=0 !spec.podGroups.policy: expected one of basic and gang"},
     };
@@ -155,7 +158,36 @@ static void test_codec_group__custom_resources__table(void **state)
          "ns/g@7 min=3 pack=rack!"},
         {"{\"minMember\":3,\"topologyConstraint\":{\"preferredTopologyLevel\":\"host\"}}",
          "ns/g@7 min=3 pack=host"},
-        {"{\"subGroups\":[{\"name\":\"a\",\"parent\":\"b\"}]}", "ns/g@7 min=1 a:0 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\"},{\"name\":\"b\",\"parent\":\"a\",\"minMember\":2},"
+         "{\"name\":\"c\",\"parent\":\"a\",\"minMember\":3},{\"name\":\"d\",\"minMember\":4}]}",
+         "ns/g@7 min=1 b:2 c:3 d:4"},
+        {"{\"subGroups\":[{\"name\":\"c\",\"parent\":\"b\",\"minMember\":3},{\"name\":\"b\","
+         "\"parent\":\"a\",\"minMember\":3,\"minSubGroup\":1},{\"name\":\"a\",\"minMember\":2}],"
+         "\"minSubGroup\":1}",
+         "ns/g@7 min=1 c:3"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"minMember\":3},{\"name\":\"b\",\"parent\":\"a\","
+         "\"minMember\":2}]}",
+         "ns/g@7 min=1 b:2 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"minSubGroup\":1},{\"name\":\"b\",\"parent\":\"a\"},"
+         "{\"name\":\"c\",\"parent\":\"a\"}]}",
+         "ns/g@7 min=1 b:0 c:0 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"minSubGroup\":0},{\"name\":\"b\",\"parent\":\"a\"}]}",
+         "ns/g@7 min=1 b:0 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\"},{\"name\":\"b\"}],\"minSubGroup\":1}",
+         "ns/g@7 min=1 a:0 b:0 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"topologyConstraint\":{\"requiredTopologyLevel\":"
+         "\"rack\"}}]}",
+         "ns/g@7 min=1 a:0 unbuilt"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"parent\":\"b\"}]}",
+         "ns/g@7 min=0 !spec.subGroups.parent: 'b' is no sub-group"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"parent\":\"a\"}]}",
+         "ns/g@7 min=0 !spec.subGroups.parent: 'a' is below itself"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"parent\":\"b\"},{\"name\":\"b\",\"parent\":\"a\"}]}",
+         "ns/g@7 min=0 !spec.subGroups.parent: 'a' is below itself"},
+        {"{\"subGroups\":[{\"name\":\"a\",\"minMember\":1},{\"name\":\"a\",\"minMember\":2}]}",
+         "ns/g@7 min=0 !spec.subGroups.name: 'a' comes twice"},
+        {"{\"minMember\":3,\"minSubGroup\":1,\"subGroups\":[{\"name\":\"a\"}]}",
+         "ns/g@7 min=0 !spec.minSubGroup: expected it or minMember, not both"},
         {"{\"subGroups\":[{}]}", "ns/g@7 min=0 !spec.subGroups.name: expected a name"},
         {"{\"topologyConstraint\":{\"requiredTopologyLevel\":\"a b\"}}",
          "ns/g@7 min=0 !spec.topologyConstraint: expected the key of a node label"},
