@@ -51,6 +51,7 @@ struct mu_plan_wait {
     uint64_t until_ns; /* QUIET: when it counts as complete */
     bool overdue; /* it states a timeout and has waited for longer than that since its last member
                    * came, with nobody bound. It goes on waiting */
+    bool kept;    /* it is bound in part past its deadline, and nobody of it is deleted */
     struct mu_gang_ix behind;    /* BEHIND: the gang that blocks it. NO_FIT: the last one for which
                                   * nodes were kept from it; MU_NONE: none were */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */

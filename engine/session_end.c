@@ -50,6 +50,10 @@ static int end_add(struct mu_session *session, uint32_t gang, bool keep)
             return MU_ENOMEM;
         session->plan->ends = session->ends;
     }
+    const bool kept = keep || row->controlled_count == 0;
+    struct mu_plan_wait *wait = &session->waits[session->plan->wait_count - 1];
+    MU_ASSERT(wait->gang.v == gang); /* what was just decided of it */
+    wait->kept = kept;
     MU_ASSERT(session->plan->end_count < session->snapshot->pending_gangs);
     session->ends[session->plan->end_count++] =
         (struct mu_plan_end){.gang = {gang},
@@ -57,7 +61,7 @@ static int end_add(struct mu_session *session, uint32_t gang, bool keep)
                              .have = row->bound_count,
                              .need = row->size,
                              .since_ns = row->short_ns,
-                             .kept = keep || row->controlled_count == 0};
+                             .kept = kept};
     return 0;
 }
 

@@ -12,10 +12,16 @@
 static const uint32_t no_counts[MU_RESOURCES_MAX];
 _Static_assert(MU_VERDICT_KINDS <= MU_RESOURCES_MAX, "no_counts serves all");
 
-static bool is_overdue(const struct mu_session *session, const struct mu_gang_row *row)
+/* Whether it has waited for longer than it states; if not yet, the plan says when. */
+static bool is_overdue(struct mu_session *session, const struct mu_gang_row *row)
 {
-    return row->timeout_s != 0 && row->bound_count == 0 && session->now_ns > row->settle_ns &&
-           session->now_ns - row->settle_ns > row->timeout_s * UINT64_C(1000000000);
+    const uint64_t timeout_ns = row->timeout_s * UINT64_C(1000000000);
+    if (timeout_ns == 0 || row->bound_count != 0 || row->settle_ns > UINT64_MAX - timeout_ns)
+        return false;
+    const uint64_t at_ns = row->settle_ns + timeout_ns;
+    if (session->now_ns < at_ns && at_ns < session->plan->next_ns)
+        session->plan->next_ns = at_ns;
+    return session->now_ns >= at_ns;
 }
 
 struct mu_plan_wait *mu_session_wait(struct mu_session *session, uint32_t gang,

@@ -9,13 +9,14 @@
 #include "tools/scheduler/scheduler_priv.h"
 
 #define DEADLINE (60 * MU_NS_PER_S)
+#define REPORTS  100 /* conditions and events a second */
 
 /* What the toucher's writes get, and which they were. */
 static struct {
     uint32_t marks, deletes;
     enum hook_answer mark, delete; /* what becomes of the first one */
     enum hook_answer later;        /* and of each further mark */
-    bool cause_told;
+    bool cause_told, kept_told;
     uint32_t endings; /* told to the observer */
     uint32_t have;
 } wire;
@@ -23,6 +24,8 @@ static struct {
 static enum hook_answer on_patch(struct rig *r, const struct mu_request *request)
 {
     (void)r;
+    wire.kept_told |=
+        memmem(request->body.data, request->body.len, "that run are kept", 17) != NULL;
     if (memmem(request->body.data, request->body.len, "DisruptionTarget", 16) == NULL)
         return PASS;
     wire.cause_told = memmem(request->body.data, request->body.len, "GangBelowMinimum", 16) != NULL;
@@ -35,7 +38,7 @@ static void start_ring(struct rig *r, enum mu_short_policy policy)
     mu_session_destroy(r->session);
     r->short_gangs = policy;
     r->gang_deadline_ns = DEADLINE;
-    rig_start_ring(r, &mu_profile_spread, 0);
+    rig_start_ring(r, &mu_profile_spread, REPORTS);
 }
 
 static void setup(struct rig *r, enum mu_short_policy policy)
@@ -222,7 +225,8 @@ static void test_rollback__nobody_to_delete__kept_and_told_once(void **state)
         setup_fallen(&r, cases[i].policy, cases[i].owned);
         run_for(&r, 2 * DEADLINE);
         assert_int_equal(stats_of(&r).gangs_kept_short, 1);
-        add_node(&r, "small", 100); /* another session */
+        assert_true(wire.kept_told); /* to whoever waits */
+        add_node(&r, "small", 100);  /* another session */
         run_for(&r, DEADLINE);
         assert_int_equal(stats_of(&r).gangs_kept_short, 1);
         assert_int_equal(stats_of(&r).gangs_rolled_back, 0);
@@ -341,7 +345,7 @@ static void test_rollback__restart__touched_then_forward_then_back(void **state)
     wire.mark = PARK;
     run_for(&r, DEADLINE + MU_NS_PER_S);
     assert_int_equal(wire.marks, 1);
-    rig_restart(&r, &mu_profile_spread, 0);
+    rig_restart(&r, &mu_profile_spread, REPORTS);
     start(&r);
     assert_int_equal(stats_of(&r).recovered.entries, 1);
     assert_int_equal(stats_of(&r).recovered.touched, 1); /* although it is bound */
@@ -355,6 +359,53 @@ static void test_rollback__restart__touched_then_forward_then_back(void **state)
     teardown(&r);
 }
 
+/* It ends with one member gone and one to go: the one that is left is no less a part of a gang. */
+static void test_rollback__restart_halfway__the_rest_is_ended(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r, MU_SHORT_COMPLETE);
+    for (uint32_t n = 1; n <= 3; n++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        add_node(&r, name, 1000);
+    }
+    for (uint32_t m = 0; m < 3; m++) {
+        char name[8];
+        (void)snprintf(name, sizeof name, "g-%u", m);
+        add_member(&r, name, 3, true);
+    }
+    start(&r);
+    ask_to_go(&r, "g-2");
+    run_for(&r, MU_NS_PER_S);
+    finish(&r, "g-2");
+    run_for(&r, MU_NS_PER_S);
+    add_sized(&r, "g-2", 3, true, 9000); /* its successor has become too large */
+    wire.later = PARK;
+    run_for(&r, DEADLINE + 5 * MU_NS_PER_S);
+    assert_int_equal(wire.marks, 2);
+    assert_int_equal(is_terminating(&r, "g-0") + is_terminating(&r, "g-1"), 1);
+    const char *gone = is_terminating(&r, "g-0") ? "g-0" : "g-1";
+    const char *left = gone[2] == '0' ? "g-1" : "g-0";
+    rig_restart(&r, &mu_profile_spread, REPORTS);
+    wire.later = PASS;
+    finish(&r, gone);
+    add_member(&r, gone, 3, true);
+    start(&r);
+    assert_int_equal(tally(&r).bound, 1);
+    run_for(&r, DEADLINE + 5 * MU_NS_PER_S);
+    assert_true(is_terminating(&r, left));
+    assert_int_equal(stats_of(&r).members_ended, 1);
+    finish(&r, left);
+    finish(&r, "g-2");
+    add_member(&r, left, 3, true);
+    add_member(&r, "g-2", 3, true);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 3);
+    expect_at_rest(&r);
+    teardown(&r);
+}
+
 /* The same, and there is room by then: it is completed, and nobody dies for a plan of before. */
 static void test_rollback__restart_with_room__rolled_forward(void **state)
 {
@@ -363,7 +414,7 @@ static void test_rollback__restart_with_room__rolled_forward(void **state)
     setup_fallen(&r, MU_SHORT_COMPLETE, true);
     wire.mark = PARK;
     run_for(&r, DEADLINE + MU_NS_PER_S);
-    rig_restart(&r, &mu_profile_spread, 0);
+    rig_restart(&r, &mu_profile_spread, REPORTS);
     add_node(&r, "n3", 1000);
     start(&r);
     run_for(&r, 2 * DEADLINE);
@@ -493,6 +544,7 @@ int main(void)
         cmocka_unit_test(test_rollback__replies_lost__deleted_once),
         cmocka_unit_test(test_rollback__journal_closed_before_the_check__member_lives),
         cmocka_unit_test(test_rollback__restart__touched_then_forward_then_back),
+        cmocka_unit_test(test_rollback__restart_halfway__the_rest_is_ended),
         cmocka_unit_test(test_rollback__restart_with_room__rolled_forward),
         cmocka_unit_test(test_rollback__completed_by_another_before_the_delete__given_up),
         cmocka_unit_test(test_rollback__late_member_without_room__waits_alone),

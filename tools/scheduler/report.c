@@ -141,6 +141,12 @@ static int stories_reserve(struct mu_scheduler *s, uint32_t rows)
     return rc;
 }
 
+/* The time that it was given has passed. */
+static bool is_late(const struct mu_plan_wait *wait)
+{
+    return wait->overdue || wait->kept;
+}
+
 /* Digests of what there is to tell: with its numbers, and without those that move with the
  * cluster rather than with the gang. By what is told: verdicts that preemption tells apart (no room
  * now, no room ever) are told alike. */
@@ -151,7 +157,7 @@ static void digest(const struct mu_snapshot *snapshot, const struct mu_plan_wait
     uint64_t told = 0;
     uint64_t hash = mu_hash_mix((uint64_t)wait->kind << 32 | wait->rules,
                                 (uint64_t)wait->have << 32 | wait->need);
-    hash = mu_hash_mix(hash, wait->overdue);
+    hash = mu_hash_mix(hash, is_late(wait));
     if (wait->class_ix.v == MU_NONE) {
         *full = *shape = hash;
         return;
@@ -276,7 +282,8 @@ static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *sna
         story->look_ns = story->due_ns = first_ns; /* it waits in earnest now */
         story->kind = (uint8_t)wait->kind;
     }
-    bool changed = story->seen != snapshot->generation || story->kind != wait->kind;
+    bool changed = story->seen != snapshot->generation || story->kind != wait->kind ||
+                   story->late != is_late(wait);
     if (s->now_ns < story->look_ns || (!changed && s->now_ns < story->due_ns))
         return changed && story->look_ns < story->due_ns ? story->look_ns : story->due_ns;
     story->due_ns = story_look(s, snapshot, wait, story, left);
@@ -286,6 +293,7 @@ static uint64_t story_step(struct mu_scheduler *s, const struct mu_snapshot *sna
     if (story->due_ns < story->look_ns)
         story->look_ns = story->due_ns;
     story->seen = snapshot->generation;
+    story->late = is_late(wait);
     story->kind = (uint8_t)wait->kind;
     return story->due_ns;
 }

@@ -719,6 +719,9 @@ struct mu_report_text *mu_report_words_gang(struct mu_report_words *w, struct mu
     if (wait->overdue)
         (void)mu_buf_printf(&out, "%s It has waited for longer than its timeout of %" PRIu32 " s.",
                             words == NULL ? "." : "", row->timeout_s);
+    if (wait->kept)
+        (void)mu_buf_printf(&out, "%s It is past its deadline; those of it that run are kept.",
+                            words == NULL ? "." : "");
     return text_of(&out, words == NULL && wait->kind == MU_WAIT_UNDECIDED
                              ? MU_REPORT_SCHEDULER_ERROR
                              : MU_REPORT_UNSCHEDULABLE);

@@ -122,6 +122,7 @@ struct mu_story {
     uint64_t seen;       /* generation of the snapshot at the last look */
     uint32_t generation; /* of the row's occupant */
     uint8_t kind;        /* enum mu_wait_kind at the last look */
+    bool late;           /* its time had come by then */
 };
 
 /* What the sink of one reflector is given back. */
