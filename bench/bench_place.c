@@ -12,12 +12,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <time.h>
 
+#include "bench/times.h"
 #include "engine/base/assert.h"
-#include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "engine/base/random.h"
@@ -127,37 +124,12 @@ static bool hundredth_right(const struct shape *whole)
     return right;
 }
 
-static int by_value(const void *a, const void *b)
+static void latency_report(struct mu_bench *bench, struct mu_bench_times *times)
 {
-    uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
-    return (x > y) - (x < y);
-}
-
-#define ROUNDS_KEPT 65536u
-
-/* Times of rounds: on the wall, and what the thread itself ran, which other processes that share
- * the core do not lengthen. */
-struct times {
-    uint64_t wall_ns[ROUNDS_KEPT], own_ns[ROUNDS_KEPT];
-};
-
-static uint64_t own_now_ns(void)
-{
-    struct timespec now;
-    int error = clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    MU_ASSERT(error == 0);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
-
-static void latency_report(struct mu_bench *bench, struct times *times, uint32_t rounds)
-{
-    const uint32_t middle = rounds / 2, late = (uint32_t)((uint64_t)rounds * 99 / 100);
-    qsort(times->wall_ns, rounds, sizeof times->wall_ns[0], by_value);
-    qsort(times->own_ns, rounds, sizeof times->own_ns[0], by_value);
-    mu_bench_counter(bench, "p50_ms", (double)times->wall_ns[middle] / 1e6);
-    mu_bench_counter(bench, "p99_ms", (double)times->wall_ns[late] / 1e6);
-    mu_bench_counter(bench, "p50_own_ms", (double)times->own_ns[middle] / 1e6);
-    mu_bench_counter(bench, "p99_own_ms", (double)times->own_ns[late] / 1e6);
+    mu_bench_counter(bench, "p50_ms", mu_bench_times_ms(times, false, 500));
+    mu_bench_counter(bench, "p99_ms", mu_bench_times_ms(times, false, 990));
+    mu_bench_counter(bench, "p50_own_ms", mu_bench_times_ms(times, true, 500));
+    mu_bench_counter(bench, "p99_own_ms", mu_bench_times_ms(times, true, 990));
 }
 
 static void body(struct mu_bench *bench, const void *argument)
@@ -166,29 +138,26 @@ static void body(struct mu_bench *bench, const void *argument)
     struct mu_cluster cluster;
     cluster_make(&cluster, shape);
     struct mu_session *session = session_make(shape);
-    struct times *times = mu_mem_zalloc(sizeof *times);
-    MU_ASSERT(times != NULL);
-    const struct mu_clock *clock = mu_clock_real();
+    struct mu_bench_times *times = mu_bench_times_create();
     const struct mu_plan *plan = NULL;
-    uint64_t placed = 0, rounds = 0;
+    uint64_t placed = 0;
     while (mu_bench_running(bench)) {
-        uint64_t begin_ns = clock->now_ns(clock), own_ns = own_now_ns();
+        mu_bench_times_begin(times);
         int error = mu_session_run(session, &cluster.snapshot, 0, &plan);
-        times->own_ns[rounds % ROUNDS_KEPT] = own_now_ns() - own_ns;
-        times->wall_ns[rounds++ % ROUNDS_KEPT] = clock->now_ns(clock) - begin_ns;
+        mu_bench_times_end(times);
         if (error != 0) {
             mu_bench_fail(bench, "the session ran out of memory");
             break;
         }
         placed += plan->gang_count * (shape->gang > 1 && !shape->latency ? 1 : shape->gang);
     }
-    if (shape->latency && rounds > 0)
-        latency_report(bench, times, (uint32_t)(rounds < ROUNDS_KEPT ? rounds : ROUNDS_KEPT));
+    if (shape->latency && times->rounds > 0)
+        latency_report(bench, times);
     if (plan != NULL)
         MU_BENCH_CHECK(bench, plan_right(&cluster, shape, plan));
     MU_BENCH_CHECK(bench, hundredth_right(shape));
     mu_bench_items(bench, placed);
-    mu_mem_free(times);
+    mu_bench_times_destroy(times);
     mu_session_destroy(session);
     mu_cluster_fini(&cluster);
 }
@@ -229,5 +198,5 @@ PLACE_SMALL(5000, 1000, default)
 BENCH(gang_1000, "gang/nodes:100000/size:1000", 100000, 1, 1000, 1000, &mu_profile_spread, true)
 BENCH(gang_1000_small, "gang/nodes:100000/size:1000/small", 1000, 1, 100, 100, &mu_profile_spread,
       true)
-BENCH(gangs_4, "gangs/nodes:5000/size:4", 5000, 16, 100000, 4, &mu_profile_spread, false)
-BENCH(gangs_4_small, "gangs/nodes:5000/size:4/small", 200, 16, 3000, 4, &mu_profile_spread, false)
+BENCH(gangs_4, "gang/nodes:5000/size:4", 5000, 16, 100000, 4, &mu_profile_spread, false)
+BENCH(gangs_4_small, "gang/nodes:5000/size:4/small", 200, 16, 3000, 4, &mu_profile_spread, false)

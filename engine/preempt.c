@@ -1,5 +1,6 @@
 #include "engine/preempt_priv.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
@@ -298,6 +299,21 @@ static int prove(struct mu_preempt *p, const struct mu_preempt_gang *gang, uint3
     return error;
 }
 
+/* One pod that was found a row in numbers, with all that placing would look at: the rules that no
+ * pod's leaving changes are in the class's mask, amounts are the numbers. Where devices are chosen
+ * one by one, placing says which. */
+static int prove_lone(struct mu_preempt *p, const struct mu_preempt_gang *gang, uint32_t row,
+                      bool *done)
+{
+    const struct mu_snapshot *s = p->snapshot;
+    if (MU_VERIFY_ON || (s->devices != NULL && s->devices[row].count > 0))
+        return prove(p, gang, row, done);
+    gang->ask->nodes[0] = row;
+    gang->ask->devices[0] = 0;
+    *done = true;
+    return 0;
+}
+
 static int search(struct mu_preempt *p, struct mu_preempt_gang *gang,
                   enum mu_preempt_outcome *outcome)
 {
@@ -313,11 +329,14 @@ static int search(struct mu_preempt *p, struct mu_preempt_gang *gang,
     if (gang->member == MU_NONE || (gang->row->flags & MU_GANG_PACK_REQUIRED) != 0)
         row = MU_NONE;
     if (error == 0 && (lone || gang->uniform)) {
-        if (*outcome == MU_PREEMPT_FOUND)
+        if (*outcome == MU_PREEMPT_FOUND && row != MU_NONE && !concerned)
+            error = prove_lone(p, gang, row, &proved);
+        else if (*outcome == MU_PREEMPT_FOUND)
             error = prove(p, gang, row, &proved);
         else
             proved = *outcome == MU_PREEMPT_WAIT || !concerned || gang->member == 0;
     }
+    MU_VERIFY(error != 0 || proved || concerned || row == MU_NONE);
     if (error != 0 || proved)
         return error;
     error = mu_preempt_mixed(p, gang, outcome);
@@ -341,89 +360,133 @@ static struct mu_plan_evict evict_of(const struct mu_victims *v, uint32_t pod, u
                                   .flags = flags};
 }
 
-/* What the gang asks of each row that somebody leaves already, less what is free there without
- * them: where that is more than nothing, it waits for them. */
+/* Where the gang goes to a row that somebody leaves already, and would not fit there without that
+ * one's room, it waits for who leaves. */
 struct reliance {
-    uint32_t *index;  /* by row: place in the two below, MU_NONE: nobody leaves it */
-    int64_t *lacking; /* by resource */
-    bool *devices;    /* some of its devices are asked for: who has which is not looked at */
-    bool *used;       /* some member goes there */
+    uint32_t count;
+    uint32_t *pods; /* that leave, by number, in the order in which they do */
 };
 
-static int reliance_open(struct mu_preempt *p, const struct mu_preempt_gang *gang,
-                         struct reliance *r)
+/* A member on its row. */
+struct seat {
+    uint32_t row, member;
+};
+
+static int compare_seats(const void *left, const void *right)
+{
+    const struct seat *a = left, *b = right;
+    if (a->row != b->row)
+        return a->row < b->row ? -1 : 1;
+    return (a->member > b->member) - (a->member < b->member);
+}
+
+static bool is_leaving(const struct mu_victims *v, uint32_t pod)
+{
+    return (v->units[v->pods[pod].unit].flags & MU_VICTIM_LEAVING) != 0;
+}
+
+/* Whether these members, all on one row, need more of it than is free once the victims have left.
+ * Who has which devices is not looked at: who asks for some of a row that tracks them relies on
+ * all that leave it. */
+static bool seats_rely(const struct mu_preempt *p, const struct mu_preempt_gang *gang,
+                       const struct seat *seats, uint32_t count)
 {
     const struct mu_snapshot *s = p->snapshot;
     const struct mu_victims *v = &p->victims;
-    const struct mu_gang_block *block = gang->row->block;
-    const uint32_t width = s->resource_count;
-    size_t rows = (size_t)v->leaving_count + 1;
-    r->index = mu_arena_alloc(p->arena, ((size_t)s->node_rows + 1) * sizeof *r->index);
-    r->lacking = mu_arena_calloc(p->arena, rows * (width + 1), sizeof *r->lacking);
-    r->devices = mu_arena_calloc(p->arena, rows, sizeof *r->devices);
-    r->used = mu_arena_calloc(p->arena, rows, sizeof *r->used);
-    if (r->index == NULL || r->lacking == NULL || r->devices == NULL || r->used == NULL)
-        return MU_ENOMEM;
-    memset(r->index, 0xff, ((size_t)s->node_rows + 1) * sizeof *r->index);
-    for (uint32_t i = 0, used = 0; i < v->leaving_count; i++) {
-        uint32_t row = v->pods[v->leaving[i]].row;
-        if (r->index[row] != MU_NONE)
-            continue;
-        r->index[row] = used++;
-        for (uint32_t d = 0; d < width; d++)
-            r->lacking[r->index[row] * width + d] = -s->free[d][row];
+    const uint32_t row = seats[0].row;
+    bool tracked = s->devices != NULL && s->devices[row].count > 0;
+    int64_t lacking[MU_RESOURCES_MAX];
+    for (uint32_t d = 0; d < s->resource_count; d++)
+        lacking[d] = -s->free[d][row];
+    for (uint32_t i = v->row_begin[row]; i < v->row_begin[row + 1]; i++) {
+        const struct mu_victim_pod *pod = &v->pods[v->row_pods[i]];
+        const struct mu_class *class_ =
+            mu_model_get_class(s->model, mu_victim_occupant(v, pod)->class_ix);
+        for (uint32_t d = 0; p->picked[pod->unit] != 0 && d < s->resource_count; d++)
+            lacking[d] -= mu_row_amount(class_, d);
     }
-    for (uint32_t i = 0; i < p->chosen_count; i++) {
-        const struct mu_victim_unit *u = &v->units[p->chosen[i]];
-        for (uint32_t n = u->begin; n < u->begin + u->count; n++) {
-            uint32_t at = r->index[v->pods[n].row];
-            const struct mu_class *class_ =
-                mu_model_get_class(s->model, mu_victim_occupant(v, &v->pods[n])->class_ix);
-            for (uint32_t d = 0; at != MU_NONE && d < width; d++)
-                r->lacking[at * width + d] -= mu_row_amount(class_, d);
-        }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_class *class_ =
+            mu_model_get_class(s->model, gang->row->block->members[seats[i].member].class_ix);
+        for (uint32_t d = 0; d < s->resource_count; d++)
+            lacking[d] += mu_row_amount(class_, d);
+        if (tracked && mu_device_ask(&s->devices[row], s->share_resource, class_).count > 0)
+            return true;
     }
-    for (uint32_t m = 0; m < block->member_count; m++) {
-        uint32_t row = gang->ask->nodes[m], at = row == MU_NONE ? MU_NONE : r->index[row];
-        const struct mu_class *class_ = mu_model_get_class(s->model, block->members[m].class_ix);
-        for (uint32_t d = 0; at != MU_NONE && d < width; d++)
-            r->lacking[at * width + d] += mu_row_amount(class_, d);
-        if (at == MU_NONE)
-            continue;
-        r->used[at] = true;
-        if (s->devices != NULL && s->devices[row].count > 0)
-            r->devices[at] = r->devices[at] ||
-                             mu_device_ask(&s->devices[row], s->share_resource, class_).count > 0;
-    }
-    return 0;
+    bool relies = false;
+    for (uint32_t d = 0; d < s->resource_count; d++)
+        relies = relies || lacking[d] > 0;
+    return relies;
 }
 
-static bool relies_on(const struct mu_preempt *p, const struct reliance *r, uint32_t row)
+static int compare_order_of_leaving(const void *left, const void *right, void *context)
 {
-    const uint32_t width = p->snapshot->resource_count, at = r->index[row];
-    bool lacking = r->devices[at];
-    for (uint32_t d = 0; d < width; d++)
-        lacking = lacking || r->lacking[at * width + d] > 0;
-    return r->used[at] && lacking;
+    const struct mu_victims *v = context;
+    uint32_t a = v->pods[*(const uint32_t *)left].left, b = v->pods[*(const uint32_t *)right].left;
+    return (a > b) - (a < b);
+}
+
+/* The members that have a row, by row. */
+static uint32_t seats_list(const struct mu_preempt_gang *gang, struct seat *seats)
+{
+    uint32_t count = 0;
+    for (uint32_t m = 0; m < gang->row->block->member_count; m++)
+        if (gang->ask->nodes[m] != MU_NONE)
+            seats[count++] = (struct seat){gang->ask->nodes[m], m};
+    if (count > 1)
+        qsort(seats, count, sizeof *seats, compare_seats);
+    return count;
+}
+
+/* Cost: O(members * log members + pods of their rows). */
+static int reliance_find(struct mu_preempt *p, const struct mu_preempt_gang *gang,
+                         struct reliance *r)
+{
+    struct mu_victims *v = &p->victims;
+    struct seat *seats = mu_arena_alloc(p->arena, gang->row->block->member_count * sizeof *seats);
+    if (seats == NULL)
+        return MU_ENOMEM;
+    const uint32_t seat_count = seats_list(gang, seats);
+    uint32_t most = 0;
+    for (uint32_t i = 0; i < seat_count; i++)
+        if (i == 0 || seats[i].row != seats[i - 1].row)
+            most += v->row_begin[seats[i].row + 1] - v->row_begin[seats[i].row];
+    r->count = 0;
+    r->pods = mu_arena_alloc(p->arena, ((size_t)most + 1) * sizeof *r->pods);
+    if (r->pods == NULL)
+        return MU_ENOMEM;
+    for (uint32_t begin = 0, end; begin < seat_count; begin = end) {
+        const uint32_t row = seats[begin].row, before = r->count;
+        for (end = begin + 1; end < seat_count && seats[end].row == row;)
+            end++;
+        for (uint32_t i = v->row_begin[row]; i < v->row_begin[row + 1]; i++)
+            if (is_leaving(v, v->row_pods[i]))
+                r->pods[r->count++] = v->row_pods[i];
+        if (r->count > before && !seats_rely(p, gang, seats + begin, end - begin))
+            r->count = before;
+    }
+    if (r->count > 1)
+        qsort_r(r->pods, r->count, sizeof *r->pods, compare_order_of_leaving, v);
+    return 0;
 }
 
 static int answer(struct mu_preempt *p, const struct mu_preempt_gang *gang,
                   struct mu_preempt_found *out)
 {
     const struct mu_victims *v = &p->victims;
-    struct reliance r = {.index = NULL};
+    struct reliance r = {.count = 0};
     out->cost = p->cost;
     if (p->cost.pods > gang->ask->evict_max) {
         out->outcome = MU_PREEMPT_LIMIT;
         return 0;
     }
-    struct mu_plan_evict *evicts = mu_arena_alloc(
-        gang->ask->arena, ((size_t)p->cost.pods + v->leaving_count + 1) * sizeof *evicts);
-    int error = evicts == NULL ? MU_ENOMEM : 0;
-    if (error == 0 && v->leaving_count > 0)
-        error = reliance_open(p, gang, &r);
+    int error = v->leaving_count > 0 ? reliance_find(p, gang, &r) : 0;
     if (error != 0)
         return error;
+    struct mu_plan_evict *evicts =
+        mu_arena_alloc(gang->ask->arena, ((size_t)p->cost.pods + r.count) * sizeof *evicts);
+    if (evicts == NULL)
+        return MU_ENOMEM;
     uint32_t count = 0;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         const struct mu_victim_unit *u = &v->units[p->chosen[i]];
@@ -431,9 +494,8 @@ static int answer(struct mu_preempt *p, const struct mu_preempt_gang *gang,
             evicts[count++] = evict_of(v, n, 0);
     }
     MU_ASSERT(count == p->cost.pods);
-    for (uint32_t i = 0; i < v->leaving_count; i++)
-        if (relies_on(p, &r, v->pods[v->leaving[i]].row))
-            evicts[count++] = evict_of(v, v->leaving[i], MU_EVICT_LEAVING);
+    for (uint32_t i = 0; i < r.count; i++)
+        evicts[count++] = evict_of(v, r.pods[i], MU_EVICT_LEAVING);
     out->outcome = MU_PREEMPT_FOUND;
     out->evict_count = count;
     out->evicts = evicts;
@@ -542,22 +604,23 @@ int mu_preempt_commit(struct mu_preempt *preempt, const struct mu_preempt_ask *a
     uint32_t pods = 0;
     for (uint32_t i = 0; i < p->chosen_count; i++)
         pods += v->units[p->chosen[i]].count;
-    int error = mu_mem_grow(&array, &p->touched_cap, p->touched_count + pods, UINT32_MAX / 8,
-                            sizeof *p->touched);
-    if (error == 0)
-        p->touched = array;
-    if (error == 0)
-        error = mu_victims_reserve(v, pods);
+    if (mu_mem_grow(&array, &p->touched_cap, p->touched_count + pods, UINT32_MAX / 8,
+                    sizeof *p->touched) != 0)
+        return MU_ENOMEM;
+    p->touched = array;
+    int error = mu_victims_reserve(v, pods);
     if (error == 0)
         error = charge(ask);
     if (error != 0)
         return error;
+    const uint32_t before = p->touched_count;
     bool covered = false;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
         const struct mu_victim_unit *u = &v->units[p->chosen[i]];
         covered = mu_victims_take(v, p->chosen[i]) || covered;
         for (uint32_t n = u->begin; n < u->begin + u->count; n++)
-            p->touched[p->touched_count++] = v->pods[n].row;
+            if (p->touched_count == before || p->touched[p->touched_count - 1] != v->pods[n].row)
+                p->touched[p->touched_count++] = v->pods[n].row;
     }
     /* With less of a budget left other pods violate it, and others are spared in their place, on
      * any row. */

@@ -85,9 +85,10 @@ static int unit_add(struct mu_victims *v, uint32_t row, uint32_t at)
     if (mu_mem_grow(&array, &v->pod_cap, v->pod_count + 1, MU_PODS_MAX, sizeof *v->pods) != 0)
         return MU_ENOMEM;
     v->pods = array;
+    uint32_t left = v->leaving_count;
     if ((unit->flags & MU_VICTIM_LEAVING) != 0 && leaving_add(v, v->pod_count) != 0)
         return MU_ENOMEM;
-    v->pods[v->pod_count++] = (struct mu_victim_pod){row, at, v->unit_count - 1};
+    v->pods[v->pod_count++] = (struct mu_victim_pod){row, at, v->unit_count - 1, left};
     unit->count++;
     unit->weight += occupant->priority + WEIGHT_ZERO;
     if (occupant->started < unit->started)
@@ -424,6 +425,7 @@ bool mu_victims_take(struct mu_victims *victims, uint32_t unit)
     for (uint32_t i = 0; i < u->count; i++) {
         const struct mu_occupant *o = mu_victim_occupant(v, &v->pods[u->begin + i]);
         const struct mu_kin_budgets *of = budgets_of(v->snapshot, o->kin);
+        v->pods[u->begin + i].left = v->leaving_count;
         v->leaving[v->leaving_count++] = u->begin + i;
         for (uint32_t b = 0; of != NULL && b < of->count; b++) {
             covered = true;

@@ -43,6 +43,7 @@ struct mu_victim_pod {
     uint32_t row;
     uint32_t at; /* in the row's list of occupants */
     uint32_t unit;
+    uint32_t left; /* of a leaving unit: its place in the list of leaving pods */
 };
 
 struct mu_victims {
