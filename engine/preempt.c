@@ -361,7 +361,8 @@ static struct mu_plan_evict evict_of(const struct mu_victims *v, uint32_t pod, u
 }
 
 /* Where the gang goes to a row that somebody leaves already, and would not fit there without that
- * one's room, it waits for who leaves. */
+ * one's room, it waits for who leaves. Where rules about other pods concern it, any pod that they
+ * count can be what kept it out, on whatever row. */
 struct reliance {
     uint32_t count;
     uint32_t *pods; /* that leave, by number, in the order in which they do */
@@ -421,8 +422,8 @@ static bool seats_rely(const struct mu_preempt *p, const struct mu_preempt_gang 
 
 static int compare_order_of_leaving(const void *left, const void *right, void *context)
 {
-    const struct mu_victims *v = context;
-    uint32_t a = v->pods[*(const uint32_t *)left].left, b = v->pods[*(const uint32_t *)right].left;
+    const struct mu_victim_pod *pods = context;
+    uint32_t a = pods[*(const uint32_t *)left].left, b = pods[*(const uint32_t *)right].left;
     return (a > b) - (a < b);
 }
 
@@ -438,7 +439,30 @@ static uint32_t seats_list(const struct mu_preempt_gang *gang, struct seat *seat
     return count;
 }
 
-/* Cost: O(members * log members + pods of their rows). */
+static bool is_concerned(const struct mu_preempt *p, const struct mu_preempt_gang *gang,
+                         const struct seat *seats, uint32_t count)
+{
+    const struct mu_gang_member *members = gang->row->block->members;
+    bool concerned = false;
+    for (uint32_t i = 0; i < count && !concerned; i++)
+        concerned = mu_terms_concern(p->snapshot, members[seats[i].member].class_ix,
+                                     members[seats[i].member].kin);
+    return concerned;
+}
+
+/* In the order of leaving, each once. */
+static void reliance_sort(const struct mu_victims *v, struct reliance *r)
+{
+    uint32_t kept = 0;
+    if (r->count > 1)
+        qsort_r(r->pods, r->count, sizeof *r->pods, compare_order_of_leaving, v->pods);
+    for (uint32_t i = 0; i < r->count; i++)
+        if (i == 0 || r->pods[i] != r->pods[i - 1])
+            r->pods[kept++] = r->pods[i];
+    r->count = kept;
+}
+
+/* Cost: O(members * log members + pods of their rows); where it is concerned, and all who leave. */
 static int reliance_find(struct mu_preempt *p, const struct mu_preempt_gang *gang,
                          struct reliance *r)
 {
@@ -451,8 +475,9 @@ static int reliance_find(struct mu_preempt *p, const struct mu_preempt_gang *gan
     for (uint32_t i = 0; i < seat_count; i++)
         if (i == 0 || seats[i].row != seats[i - 1].row)
             most += v->row_begin[seats[i].row + 1] - v->row_begin[seats[i].row];
-    r->count = 0;
-    r->pods = mu_arena_alloc(p->arena, ((size_t)most + 1) * sizeof *r->pods);
+    const bool concerned = is_concerned(p, gang, seats, seat_count);
+    const size_t bound = (size_t)most + (concerned ? v->leaving_count : 0);
+    r->pods = mu_arena_alloc(p->arena, (bound + 1) * sizeof *r->pods);
     if (r->pods == NULL)
         return MU_ENOMEM;
     for (uint32_t begin = 0, end; begin < seat_count; begin = end) {
@@ -465,8 +490,12 @@ static int reliance_find(struct mu_preempt *p, const struct mu_preempt_gang *gan
         if (r->count > before && !seats_rely(p, gang, seats + begin, end - begin))
             r->count = before;
     }
-    if (r->count > 1)
-        qsort_r(r->pods, r->count, sizeof *r->pods, compare_order_of_leaving, v);
+    for (uint32_t i = 0; concerned && i < v->leaving_count; i++) {
+        const struct mu_occupant *o = mu_victim_occupant(v, &v->pods[v->leaving[i]]);
+        if (mu_terms_counted(p->snapshot, o->class_ix, o->kin))
+            r->pods[r->count++] = v->leaving[i];
+    }
+    reliance_sort(v, r);
     return 0;
 }
 

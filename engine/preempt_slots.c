@@ -26,18 +26,42 @@
 
 /* ---- the set ------------------------------------------------------------------------------ */
 
+static int64_t *row_of(const struct mu_slots *s, uint32_t at)
+{
+    return s->table + (size_t)at * (s->need.count + 1);
+}
+
+/* How many pods fit into these amounts, at most as many as are wanted. Mostly none or one do. */
+static int64_t slots_in(const struct mu_slots *s, const int64_t *room)
+{
+    int64_t most = s->want;
+    for (uint32_t d = 0; d < s->need.count && most > 0; d++) {
+        int64_t amount = s->need.amounts[d], slots = 0;
+        if (room[d] >= amount)
+            slots = room[d] - amount < amount ? 1 : room[d] / amount;
+        most = slots < most ? slots : most;
+    }
+    return most;
+}
+
 static void unit_move(struct mu_slots *s, uint32_t unit, int sign)
 {
-    const struct mu_victims *v = &s->p->victims;
-    const struct mu_victim_unit *u = &v->units[unit];
-    for (uint32_t i = u->begin; i < u->begin + u->count; i++) {
-        uint32_t at = s->index[v->pods[i].row];
-        if (at == MU_NONE)
-            continue;
-        mu_row_room_move(s->p, &s->need, &s->rooms[at], &v->pods[i], sign);
-        int64_t slots = mu_row_room_slots(&s->need, &s->rooms[at], s->want);
-        s->sum += slots - s->slots[at];
-        s->slots[at] = slots;
+    const struct mu_slots_part *part = s->parts + s->of[unit].begin,
+                               *end = part + s->of[unit].count;
+    for (; part < end; part++) {
+        int64_t *row = row_of(s, part->at), slots;
+        if (s->p->snapshot->devices != NULL && s->rooms[part->at].tracked) {
+            mu_row_room_move(s->p, &s->need, &s->rooms[part->at], &s->p->victims.pods[part->pod],
+                             sign);
+            slots = mu_row_room_slots(&s->need, &s->rooms[part->at], s->want);
+        } else {
+            const int64_t *amounts = s->kinds + (size_t)part->kind * s->need.count;
+            for (uint32_t d = 0; d < s->need.count; d++)
+                row[1 + d] += sign * amounts[d];
+            slots = slots_in(s, row + 1);
+        }
+        s->sum += slots - row[0];
+        row[0] = slots;
     }
 }
 
@@ -124,32 +148,37 @@ static struct mu_unit_key weight_of(const struct mu_slots *s, uint32_t unit)
                                 (uint32_t)((int64_t)u->priority - INT32_MIN), unit};
 }
 
-/* What part of a slot the unit contributes, in 2^-16, by what is short where it is. */
+/* a / b in 2^-16, at most 2^20. The amounts are shifted together until nothing overflows. */
+static uint64_t ratio(int64_t a, int64_t b)
+{
+    unsigned bits = 64 - (unsigned)__builtin_clzll((uint64_t)a | (uint64_t)b | 1);
+    unsigned shift = bits > 47 ? bits - 47 : 0;
+    uint64_t part = ((uint64_t)a >> shift << 16) / (((uint64_t)b >> shift) | (b >> shift == 0));
+    return part < UINT64_C(1) << 20 ? part : UINT64_C(1) << 20;
+}
+
+/* What part of a slot the unit contributes, by what is short where it is. */
 static uint64_t share_of(const struct mu_slots *s, uint32_t unit)
 {
-    const struct mu_victims *v = &s->p->victims;
-    const struct mu_victim_unit *u = &v->units[unit];
+    const struct mu_slots_range of = s->of[unit];
     uint64_t share = 1;
-    for (uint32_t i = u->begin; i < u->begin + u->count; i++) {
-        uint32_t at = s->index[v->pods[i].row];
+    for (uint32_t i = of.begin; i < of.begin + of.count; i++) {
+        const int64_t *room = row_of(s, s->parts[i].at) + 1;
+        const int64_t *amounts = s->kinds + (size_t)s->parts[i].kind * s->need.count;
         uint64_t least = UINT64_C(1) << 20;
-        if (at == MU_NONE)
-            continue;
-        const struct mu_class *class_ =
-            mu_model_get_class(s->p->snapshot->model, mu_victim_occupant(v, &v->pods[i])->class_ix);
         for (uint32_t d = 0; d < s->need.count; d++) {
-            int64_t amount = mu_row_amount(class_, s->need.resources[d]);
-            if (s->rooms[at].room[d] >= s->need.amounts[d])
-                continue;
-            /* Doubles are exact to a part in 2^52, and only the order of tries is at stake. */
-            uint64_t part = (uint64_t)((double)amount / (double)s->need.amounts[d] * 65536.0);
-            least = part < least ? part : least;
+            uint64_t part = ratio(amounts[d], s->need.amounts[d]);
+            if (room[d] < s->need.amounts[d] && part < least)
+                least = part;
         }
         share += least;
     }
     return share;
 }
 
+/* A unit is a pod or the members of one gang. */
+_Static_assert(((UINT64_C(1) << 32) * MU_GANG_MEMBERS_MAX) << 14 < UINT64_C(1) << 63,
+               "a unit's weight can be divided by its share");
 static struct mu_unit_key price_of(const struct mu_slots *s, uint32_t unit)
 {
     struct mu_unit_key key = weight_of(s, unit);
@@ -177,10 +206,10 @@ static bool next_slot(struct mu_slots *s, uint32_t at, bool keep, struct mu_pree
 {
     const struct mu_victims *v = &s->p->victims;
     uint32_t row = s->rooms[at].row, begin = v->row_begin[row], end = v->row_begin[row + 1];
-    int64_t before = s->slots[at];
+    int64_t before = row_of(s, at)[0];
     uint32_t put[256], count = 0;
     for (int pass = 0; pass < 2; pass++) {
-        for (uint32_t i = end; i-- > begin && s->slots[at] == before && count < 256;) {
+        for (uint32_t i = end; i-- > begin && row_of(s, at)[0] == before && count < 256;) {
             uint32_t unit = v->pods[v->row_pods[i]].unit;
             bool below = mu_victim_below(&v->units[unit], s->gang->row->priority);
             if (!below || mu_slots_has(s, unit) || (s->p->violations[unit] > 0) != (pass == 1))
@@ -189,11 +218,11 @@ static bool next_slot(struct mu_slots *s, uint32_t at, bool keep, struct mu_pree
             put[count++] = unit;
         }
     }
-    bool done = s->slots[at] > before;
+    bool done = row_of(s, at)[0] > before;
     mu_cost_init(cost);
     for (uint32_t i = count; i-- > 0;) {
         mu_slots_drop(s, put[i]);
-        if (done && s->slots[at] == before) {
+        if (done && row_of(s, at)[0] == before) {
             mu_slots_put(s, put[i]);
             mu_cost_add(cost, &v->units[put[i]], s->p->violations[put[i]]);
         } else {
@@ -272,67 +301,129 @@ static int try_rows(struct mu_slots *s)
 
 /* ---- swaps -------------------------------------------------------------------------------- */
 
-/* Exchange one victim for another unit where that is better. The set is the best one. */
-static void swap(struct mu_slots *s)
+static void put_best(struct mu_slots *s)
 {
-    bool better = true;
-    while (better) {
+    for (uint32_t b = 0; b < s->best_count; b++)
+        mu_slots_put(s, s->best[b]);
+}
+
+/* The set is the best one. Whether it is better with `in` for `out`: it is the best one then too.
+ * `added`: room for units. */
+static bool swap_try(struct mu_slots *s, uint32_t out, uint32_t in, uint32_t *added)
+{
+    const struct mu_victims *v = &s->p->victims;
+    const struct mu_victim_unit *u = &v->units[in];
+    const struct mu_preempt_cost before = s->best_cost;
+    uint32_t count = 0;
+    mu_slots_drop(s, out);
+    mu_slots_put(s, added[count++] = in);
+    for (uint32_t i = 0; (u->flags & MU_VICTIM_WHOLE) != 0 && i < u->surplus_count; i++)
+        if (!mu_slots_has(s, u->whole + i) && mu_victim_below(&v->units[u->whole + i], INT32_MAX))
+            mu_slots_put(s, added[count++] = u->whole + i);
+    if (s->sum < s->want) {
+        while (count > 0)
+            mu_slots_drop(s, added[--count]);
+        if (!mu_slots_has(s, out))
+            mu_slots_put(s, out);
+        return false;
+    }
+    spare(s);
+    mu_slots_offer(s);
+    bool better = mu_preempt_cheaper(&s->best_cost, &before);
+    if (!better) {
+        (void)mu_preempt_step(s->gang, s->count);
+        clear(s);
+        put_best(s);
+    }
+    return better;
+}
+
+/* Units that are not in the set, as places in the list of them. */
+static uint32_t others_list(const struct mu_slots *s, uint32_t *others)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        if (!mu_slots_has(s, s->units[i]))
+            others[count++] = i;
+    return count;
+}
+
+/* Exchange one victim for another unit where that is better, the most important victim first. The
+ * set is the best one. */
+static int swap(struct mu_slots *s)
+{
+    uint32_t *others = mu_arena_alloc(s->p->arena, ((size_t)s->count + 1) * sizeof *others);
+    uint32_t *added = mu_arena_alloc(s->p->arena, ((size_t)s->count + 1) * sizeof *added);
+    if (others == NULL || added == NULL)
+        return MU_ENOMEM;
+    for (bool better = true; better;) {
+        const uint32_t other_count = others_list(s, others);
         better = false;
         for (uint32_t i = s->count; i-- > 0 && !better;) {
             uint32_t out = s->units[i];
             if (!mu_slots_has(s, out) || is_bound(s, out))
                 continue;
-            for (uint32_t j = 0; j < i && !better; j++) {
-                uint32_t in = s->units[j];
-                if (mu_slots_has(s, in))
-                    continue;
+            for (uint32_t j = 0; j < other_count && others[j] < i && !better; j++) {
+                uint32_t in = s->units[others[j]];
                 if (!mu_preempt_step(s->gang, 2 + s->p->victims.units[in].count +
                                                   (uint64_t)s->p->victims.units[out].count))
-                    return;
-                struct mu_preempt_cost before = s->best_cost;
-                mu_slots_drop(s, out);
-                put_along(s, in);
-                if (s->sum >= s->want) {
-                    spare(s);
-                    mu_slots_offer(s);
-                    better = mu_preempt_cheaper(&s->best_cost, &before);
-                }
-                clear(s);
-                for (uint32_t b = 0; b < s->best_count; b++)
-                    mu_slots_put(s, s->best[b]);
+                    return 0;
+                better = swap_try(s, out, in, added);
             }
         }
     }
+    return 0;
 }
 
 /* ---- one set of rows ---------------------------------------------------------------------- */
+
+/* How often the class fits a row that nobody leaves, nor could. */
+static int64_t slots_free(const struct mu_slots *s, uint32_t row)
+{
+    const struct mu_snapshot *snapshot = s->p->snapshot;
+    int64_t room[MU_RESOURCES_MAX + 1];
+    struct mu_row_room r;
+    if (snapshot->devices != NULL && snapshot->devices[row].count > 0) {
+        mu_row_room_open(s->p, &s->need, row, room, &r);
+        return mu_row_room_slots(&s->need, &r, s->want);
+    }
+    for (uint32_t d = 0; d < s->need.count; d++) {
+        room[d] = snapshot->free[s->need.resources[d]][row];
+        if (room[d] < s->need.amounts[d])
+            return 0;
+    }
+    return slots_in(s, room);
+}
 
 /* The rows as they are, those that leave gone, and the units that could leave one of them. */
 static int rows_open(struct mu_slots *s, const uint32_t *rows, uint32_t count)
 {
     const struct mu_victims *v = &s->p->victims;
-    int64_t *amounts =
-        mu_arena_alloc(s->p->arena, ((size_t)count + 1) * s->need.count * sizeof *amounts);
+    const int32_t priority = s->gang->row->priority;
+    const uint32_t stride = s->need.count + 1;
+    uint32_t wanted = 0;
+    for (uint32_t i = 0; i < count; i++)
+        wanted += mu_victims_matter(v, rows[i], priority);
     s->row_count = s->count = s->best_count = 0;
     s->sum = 0;
     s->found = false;
-    s->rooms = mu_arena_alloc(s->p->arena, ((size_t)count + 1) * sizeof *s->rooms);
-    s->slots = mu_arena_alloc(s->p->arena, ((size_t)count + 1) * sizeof *s->slots);
-    if (amounts == NULL || s->rooms == NULL || s->slots == NULL)
+    s->rooms = mu_arena_alloc(s->p->arena, ((size_t)wanted + 1) * sizeof *s->rooms);
+    s->table = mu_arena_alloc(s->p->arena, ((size_t)wanted + 1) * stride * sizeof *s->table);
+    if (s->table == NULL || s->rooms == NULL)
         return MU_ENOMEM;
     for (uint32_t i = 0; i < count; i++) {
         uint32_t at = s->row_count, begin = v->row_begin[rows[i]], end = v->row_begin[rows[i] + 1];
-        mu_row_room_open(s->p, &s->need, rows[i], amounts + (size_t)at * s->need.count,
-                         &s->rooms[at]);
-        s->slots[at] = mu_row_room_slots(&s->need, &s->rooms[at], s->want);
-        s->sum += s->slots[at];
-        if (begin == end)
+        if (!mu_victims_matter(v, rows[i], priority)) {
+            s->sum += slots_free(s, rows[i]);
             continue;
+        }
+        mu_row_room_open(s->p, &s->need, rows[i], row_of(s, at) + 1, &s->rooms[at]);
+        row_of(s, at)[0] = mu_row_room_slots(&s->need, &s->rooms[at], s->want);
+        s->sum += row_of(s, at)[0];
         s->index[rows[i]] = s->row_count++;
         for (uint32_t u = begin; u < end; u++) {
             uint32_t unit = v->pods[v->row_pods[u]].unit;
-            if (!mu_victim_below(&v->units[unit], s->gang->row->priority) ||
-                s->p->violations[unit] == UINT32_MAX)
+            if (!mu_victim_below(&v->units[unit], priority) || s->p->violations[unit] == UINT32_MAX)
                 continue;
             s->p->violations[unit] = UINT32_MAX; /* listed */
             s->units[s->count++] = unit;
@@ -356,6 +447,48 @@ static void along_open(struct mu_slots *s)
             s->units[s->count++] = surplus;
         }
     }
+}
+
+#define KINDS_KEPT 64u /* a power of two */
+
+/* What each listed unit has on the rows. Pods of one class have the same; of many classes some are
+ * written down more than once. */
+static int parts_open(struct mu_slots *s)
+{
+    const struct mu_victims *v = &s->p->victims;
+    const struct mu_model *model = s->p->snapshot->model;
+    uint32_t kept_class[KINDS_KEPT], kept_kind[KINDS_KEPT], part_count = 0, kind_count = 0;
+    size_t pods = 0;
+    for (uint32_t i = 0; i < s->count; i++)
+        pods += v->units[s->units[i]].count;
+    s->parts = mu_arena_alloc(s->p->arena, (pods + 1) * sizeof *s->parts);
+    s->kinds = mu_arena_alloc(s->p->arena, (pods + 1) * s->need.count * sizeof *s->kinds);
+    if (s->parts == NULL || s->kinds == NULL)
+        return MU_ENOMEM;
+    memset(kept_class, 0xff, sizeof kept_class);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct mu_victim_unit *u = &v->units[s->units[i]];
+        struct mu_slots_range *of = &s->of[s->units[i]];
+        of->begin = part_count;
+        for (uint32_t pod = u->begin; pod < u->begin + u->count; pod++) {
+            uint32_t at = s->index[v->pods[pod].row];
+            if (at == MU_NONE)
+                continue;
+            struct mu_class_ix ix = mu_victim_occupant(v, &v->pods[pod])->class_ix;
+            uint32_t k = ix.v % KINDS_KEPT;
+            if (kept_class[k] != ix.v) {
+                const struct mu_class *class_ = mu_model_get_class(model, ix);
+                kept_class[k] = ix.v;
+                kept_kind[k] = kind_count++;
+                for (uint32_t d = 0; d < s->need.count; d++)
+                    s->kinds[(size_t)kept_kind[k] * s->need.count + d] =
+                        mu_row_amount(class_, s->need.resources[d]);
+            }
+            s->parts[part_count++] = (struct mu_slots_part){at, kept_kind[k], pod};
+        }
+        of->count = part_count - of->begin;
+    }
+    return 0;
 }
 
 /* Orders beyond the first, while the budget lasts. */
@@ -384,10 +517,10 @@ static int improve(struct mu_slots *s)
     }
     if (error == 0 && mu_preempt_step(s->gang, 16 * pods))
         error = try_rows(s);
-    for (uint32_t b = 0; b < s->best_count && error == 0; b++)
-        mu_slots_put(s, s->best[b]);
-    if (error == 0)
-        swap(s);
+    if (error != 0)
+        return error;
+    put_best(s);
+    error = swap(s);
     clear(s);
     return error;
 }
@@ -399,6 +532,9 @@ static int rows_solve(struct mu_slots *s, const uint32_t *rows, uint32_t count, 
     *enough = error == 0 && s->sum >= s->want;
     if (error == 0 && !*enough) {
         along_open(s);
+        error = parts_open(s);
+    }
+    if (error == 0 && !*enough) {
         error = mu_preempt_order(s->p, s->units, s->count);
     }
     for (uint32_t i = 0; error == 0 && !*enough && i < s->count && s->sum < s->want; i++)
@@ -451,8 +587,7 @@ static int rows_list(struct mu_slots *s, uint32_t *rows, uint32_t *ends, uint32_
             return error;
         for (; bits != 0; bits &= bits - 1) {
             uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
-            if ((domains != NULL && domains[row] == MU_NONE) ||
-                mu_nominated_to(s->gang->ask->place, row))
+            if (domains != NULL && domains[row] == MU_NONE)
                 continue;
             found[count++] = row;
             ends[domains == NULL ? 0 : domains[row]]++;
@@ -489,7 +624,10 @@ int mu_preempt_slots(struct mu_preempt *p, struct mu_preempt_gang *gang,
     s.index = mu_arena_alloc(p->arena, ((size_t)node_rows + 1) * sizeof *s.index);
     s.units = mu_arena_alloc(p->arena, ((size_t)p->victims.unit_count + 1) * sizeof *s.units);
     s.best = mu_arena_alloc(p->arena, ((size_t)p->victims.unit_count + 1) * sizeof *s.best);
-    if (rows == NULL || ends == NULL || s.index == NULL || s.units == NULL || s.best == NULL)
+    s.of = mu_arena_alloc(p->arena, ((size_t)p->victims.unit_count + 1) * sizeof *s.of);
+    MU_ASSERT(p->snapshot->nominated_count == 0); /* nobody else's room is kept on any row */
+    if (rows == NULL || ends == NULL || s.index == NULL || s.units == NULL || s.best == NULL ||
+        s.of == NULL)
         return MU_ENOMEM;
     memset(s.index, 0xff, ((size_t)node_rows + 1) * sizeof *s.index);
     int error = rows_list(&s, rows, ends, &groups);

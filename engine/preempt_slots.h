@@ -5,21 +5,36 @@
 
 #define MU_PREEMPT_EXACT_MAX 24u
 
+struct mu_slots_range {
+    uint32_t begin, count;
+};
+struct mu_slots_part {
+    uint32_t at;   /* row, as the search has them */
+    uint32_t kind; /* amounts */
+    uint32_t pod;  /* number in the index of victims */
+};
+
 struct mu_slots {
     struct mu_preempt *p;
     struct mu_preempt_gang *gang;
     struct mu_row_need need;
     int64_t want; /* slots */
     int64_t sum;  /* of them on all rows, with the units in the set gone */
-    /* Rows that somebody leaves, or could. */
+    /* Rows that somebody leaves, or could. Of each its slots, then the amounts that it has, all one
+     * behind the other: units are taken in an order that has nothing to do with rows. */
     uint32_t row_count;
     struct mu_row_room *rooms;
-    int64_t *slots;
+    int64_t *table;
     uint32_t *index; /* by row of the snapshot: of the two above, MU_NONE: none */
     /* Units that could leave one of them, least important first; those that violate a budget are
      * the most important. */
     uint32_t count;
     uint32_t *units;
+    /* Their pods on these rows: parts[of[unit].begin .. + count), and what such a pod has of the
+     * demands, by kind. */
+    struct mu_slots_range *of; /* by number of unit */
+    struct mu_slots_part *parts;
+    int64_t *kinds;
     /* The best set so far. */
     bool found;
     uint32_t best_count;

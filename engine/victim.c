@@ -30,6 +30,7 @@ void mu_victims_fini(struct mu_victims *victims)
     mu_mem_free(victims->pods);
     mu_mem_free(victims->row_begin);
     mu_mem_free(victims->row_pods);
+    mu_mem_free(victims->row_least);
     mu_mem_free(victims->leaving);
     mu_mem_free(victims->budget_left);
     mu_mem_free(victims->budget_used);
@@ -276,6 +277,11 @@ static int rows_fill(struct mu_victims *v)
                     sizeof *v->row_pods) != 0)
         return MU_ENOMEM;
     v->row_pods = of_rows;
+    void *least = v->row_least;
+    if (mu_mem_grow(&least, &v->row_least_cap, rows + 1, MU_NODES_MAX + 1, sizeof *v->row_least) !=
+        0)
+        return MU_ENOMEM;
+    v->row_least = least;
     memset(v->row_begin, 0, (rows + 1) * sizeof *v->row_begin);
     for (uint32_t p = 0; p < v->pod_count; p++)
         v->row_begin[v->pods[p].row]++;
@@ -286,6 +292,12 @@ static int rows_fill(struct mu_victims *v)
     for (uint32_t row = 0; row < rows; row++) {
         uint32_t *list = v->row_pods + v->row_begin[row];
         uint32_t count = v->row_begin[row + 1] - v->row_begin[row];
+        v->row_least[row] = INT32_MAX;
+        for (uint32_t i = 0; i < count; i++) {
+            const struct mu_victim_unit *unit = &v->units[v->pods[list[i]].unit];
+            int32_t bound = (unit->flags & MU_VICTIM_LEAVING) != 0 ? INT32_MIN : unit->priority;
+            v->row_least[row] = bound < v->row_least[row] ? bound : v->row_least[row];
+        }
         for (uint32_t i = 1; i < count; i++) {
             uint32_t pod = list[i], at = i;
             for (; at > 0 &&
@@ -426,6 +438,7 @@ bool mu_victims_take(struct mu_victims *victims, uint32_t unit)
         const struct mu_occupant *o = mu_victim_occupant(v, &v->pods[u->begin + i]);
         const struct mu_kin_budgets *of = budgets_of(v->snapshot, o->kin);
         v->pods[u->begin + i].left = v->leaving_count;
+        v->row_least[v->pods[u->begin + i].row] = INT32_MIN;
         v->leaving[v->leaving_count++] = u->begin + i;
         for (uint32_t b = 0; of != NULL && b < of->count; b++) {
             covered = true;

@@ -56,6 +56,10 @@ struct mu_victims {
     uint32_t *row_begin; /* rows + 1: pods of a row are row_pods[row_begin[row] .. [row + 1]) */
     uint32_t row_pod_cap;
     uint32_t *row_pods; /* most important first */
+    /* By row: INT32_MIN where somebody leaves it, else at most the least priority of a unit that
+     * has pods there, INT32_MAX for none. */
+    uint32_t row_least_cap;
+    int32_t *row_least;
     uint32_t leaving_count, leaving_cap;
     uint32_t *leaving; /* pods that are terminating, then those taken, in the order of taking */
     int32_t lowest;    /* priority of any unit that is not leaving; INT32_MAX: there is none */
@@ -90,6 +94,12 @@ static inline const struct mu_occupant *mu_victim_occupant(const struct mu_victi
 static inline bool mu_victim_below(const struct mu_victim_unit *unit, int32_t priority)
 {
     return (unit->flags & MU_VICTIM_LEAVING) == 0 && unit->priority < priority;
+}
+/* False: nobody leaves this row, nor could for a preemptor of this priority. */
+static inline bool mu_victims_matter(const struct mu_victims *victims, uint32_t row,
+                                     int32_t priority)
+{
+    return victims->row_least[row] < priority || victims->row_least[row] == INT32_MIN;
 }
 /* Whether unit a is more important than unit b. */
 bool mu_victim_more_important(const struct mu_victims *victims, uint32_t a, uint32_t b);
