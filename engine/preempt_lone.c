@@ -154,11 +154,29 @@ static int row_judge(struct mu_preempt *p, const struct mu_row_need *need, int32
 
 /* ---- the heap ----------------------------------------------------------------------------- */
 
+/* As mu_preempt_cheaper() compares: the lower the better. */
+static struct mu_lone_row lone_row(const struct mu_preempt *p, const struct mu_preempt_cost *cost,
+                                   uint32_t row, uint32_t stamp)
+{
+    MU_ASSERT(cost->weight >= 0);
+    return (struct mu_lone_row){
+        .key = {(uint64_t)cost->violations << 32 | (uint32_t)((int64_t)cost->priority - INT32_MIN),
+                (uint64_t)cost->weight, (uint64_t)cost->pods << 32 | (UINT32_MAX - cost->started),
+                (uint64_t)p->snapshot->nodes[row].tie << 32 | row},
+        .stamp = stamp};
+}
+
+static uint32_t row_of(const struct mu_lone_row *entry)
+{
+    return (uint32_t)entry->key[MU_LONE_COST_WORDS];
+}
+
 static bool comes_first(const struct mu_lone_row *a, const struct mu_lone_row *b)
 {
-    if (mu_preempt_cheaper(&a->cost, &b->cost) || mu_preempt_cheaper(&b->cost, &a->cost))
-        return mu_preempt_cheaper(&a->cost, &b->cost);
-    return a->tie != b->tie ? a->tie < b->tie : a->row < b->row;
+    uint32_t i = 0;
+    while (i < MU_LONE_COST_WORDS && a->key[i] == b->key[i])
+        i++;
+    return a->key[i] < b->key[i];
 }
 
 static void sift_down(struct mu_lone_heap *heap, uint32_t at)
@@ -202,11 +220,12 @@ static void heap_pop(struct mu_lone_heap *heap)
 static int heap_add(struct mu_preempt *p, struct mu_lone_heap *heap, const struct mu_row_need *need,
                     uint32_t row)
 {
-    struct mu_lone_row entry = {.row = row, .tie = p->snapshot->nodes[row].tie};
+    struct mu_preempt_cost cost;
     bool fits;
-    int error = row_judge(p, need, heap->priority, row, &fits, &entry.cost);
-    entry.stamp = heap->stamps[row];
-    return error != 0 || !fits ? error : heap_push(heap, entry);
+    int error = row_judge(p, need, heap->priority, row, &fits, &cost);
+    if (error != 0 || !fits)
+        return error;
+    return heap_push(heap, lone_row(p, &cost, row, heap->stamps[row]));
 }
 
 /* All rows that no static rule refuses. */
@@ -283,27 +302,30 @@ static int by_numbers(struct mu_preempt *p, struct mu_preempt_gang *gang,
     int error = heap_get(p, gang, &need, &heap);
     *outcome = MU_PREEMPT_NONE;
     while (error == 0 && heap->count > 0) {
-        struct mu_lone_row *first = &heap->rows[0];
+        const struct mu_lone_row first = heap->rows[0];
+        const uint32_t at = row_of(&first);
         struct mu_preempt_cost cost;
         bool fits;
-        if (first->stamp != heap->stamps[first->row]) {
+        if (first.stamp != heap->stamps[at]) {
             heap_pop(heap);
             continue;
         }
-        error = row_judge(p, &need, heap->priority, first->row, &fits, &cost);
+        error = row_judge(p, &need, heap->priority, at, &fits, &cost);
         if (error != 0)
             break;
         if (!fits) {
             heap_pop(heap);
-        } else if (mu_preempt_cheaper(&first->cost, &cost)) {
-            first->cost = cost;
-            sift_down(heap, 0);
-        } else {
-            *row = first->row;
-            p->cost = cost;
-            *outcome = cost.pods == 0 ? MU_PREEMPT_WAIT : MU_PREEMPT_FOUND;
-            return units_choose(p);
+            continue;
         }
+        heap->rows[0] = lone_row(p, &cost, at, first.stamp);
+        if (comes_first(&first, &heap->rows[0])) {
+            sift_down(heap, 0);
+            continue;
+        }
+        *row = at;
+        p->cost = cost;
+        *outcome = cost.pods == 0 ? MU_PREEMPT_WAIT : MU_PREEMPT_FOUND;
+        return units_choose(p);
     }
     return error;
 }
@@ -382,10 +404,11 @@ static int row_try(struct mu_preempt *p, struct mu_preempt_gang *gang, uint32_t 
 static int rows_try(struct mu_preempt *p, struct mu_preempt_gang *gang,
                     enum mu_preempt_outcome *outcome, uint32_t *best)
 {
-    struct mu_lone_row first = {.row = MU_NONE};
+    struct mu_lone_row first = {.stamp = 0};
+    struct mu_preempt_cost cost;
     int error = 0;
+    *best = MU_NONE;
     for (uint32_t row = 0; row < p->snapshot->node_rows && error == 0; row++) {
-        struct mu_lone_row one = {.row = row, .tie = p->snapshot->nodes[row].tie};
         uint32_t pods = p->victims.row_begin[row + 1] - p->victims.row_begin[row];
         uint64_t bits = 0;
         bool fits = false;
@@ -400,18 +423,18 @@ static int rows_try(struct mu_preempt *p, struct mu_preempt_gang *gang,
             break;
         }
         mu_place_trial(gang->ask->place);
-        error = row_try(p, gang, row, &fits, &one.cost);
+        error = row_try(p, gang, row, &fits, &cost);
         mu_place_rollback(gang->ask->place);
-        if (error == 0 && fits && (first.row == MU_NONE || comes_first(&one, &first))) {
+        const struct mu_lone_row one = lone_row(p, &cost, row, 0);
+        if (error == 0 && fits && (*best == MU_NONE || comes_first(&one, &first))) {
             first = one;
+            *best = row;
+            p->cost = cost;
             error = units_choose(p);
         }
     }
-    if (error == 0 && first.row != MU_NONE) {
+    if (error == 0 && *best != MU_NONE)
         *outcome = MU_PREEMPT_FOUND;
-        *best = first.row;
-        p->cost = first.cost;
-    }
     return error;
 }
 

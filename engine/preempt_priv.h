@@ -33,11 +33,11 @@ struct mu_row_need {
     int64_t amounts[MU_RESOURCES_MAX + 1];
 };
 
-/* A row as one pod's candidate. */
+/* A row as one pod's candidate. The key is its cost, then the node's tie and the row: of two the
+ * lower one, number by number, comes first. */
+#define MU_LONE_COST_WORDS 3u
 struct mu_lone_row {
-    struct mu_preempt_cost cost;
-    uint32_t tie;
-    uint32_t row;
+    uint64_t key[MU_LONE_COST_WORDS + 1];
     uint32_t stamp; /* of the row when this was found: another one, and it is outdated */
 };
 /* All rows for one class and priority. */
