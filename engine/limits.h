@@ -59,6 +59,12 @@
  * not disrupted yet. */
 #define MU_BUDGETS_MAX   (1u << 14)
 #define MU_DISRUPTED_MAX 4096u
+/* Steps of looking for victims, each about a pod that leaves or a member that is placed: of one
+ * search, beyond a first answer; and of a run, beyond which no other search is begun, once for
+ * gangs in the order of the queue, and once more for those that went without before. About 20 and
+ * 200 ms. */
+#define MU_PREEMPT_SEARCH_STEPS (1u << 18)
+#define MU_PREEMPT_RUN_STEPS    (1u << 21)
 /* Syncs after the last one that could preempt: so long is kept what is known of who is where. */
 #define MU_OCCUPANTS_IDLE_MAX 256u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
@@ -69,6 +75,7 @@
 _Static_assert(MU_GANG_MEMBERS_MAX <= MU_PODS_MAX, "a gang fits the pod table");
 _Static_assert(MU_NODES_MAX <= (1u << 31), "indexes stay below the 32-bit sentinel");
 _Static_assert(MU_RESOURCES_FOR_NODES + 4 < MU_RESOURCES_MAX, "pods can name resources too");
+_Static_assert(MU_PREEMPT_SEARCH_STEPS <= MU_PREEMPT_RUN_STEPS, "a run has room for a search");
 _Static_assert(MU_RESOURCES_MAX <= 64, "a resource set is one 64-bit word");
 
 #endif

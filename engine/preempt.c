@@ -6,8 +6,6 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 
-/* Some tens of milliseconds: a step is about a pod that leaves or a member that is placed. */
-#define STEPS_DEFAULT   (1u << 18)
 #define ARENA_BYTES_MAX ((size_t)4 << 30)
 
 /* ---- lifetime ----------------------------------------------------------------------------- */
@@ -19,7 +17,9 @@ struct mu_preempt *mu_preempt_create(const struct mu_preempt_config *config)
         return NULL;
     p->config = *config;
     if (p->config.steps_max == 0)
-        p->config.steps_max = STEPS_DEFAULT;
+        p->config.steps_max = MU_PREEMPT_SEARCH_STEPS;
+    if (p->config.run_steps == 0)
+        p->config.run_steps = MU_PREEMPT_RUN_STEPS;
     mu_victims_init(&p->victims);
     p->arena = mu_arena_create(ARENA_BYTES_MAX);
     if (p->arena == NULL) {
@@ -61,12 +61,19 @@ void mu_preempt_begin(struct mu_preempt *preempt, const struct mu_snapshot *snap
     preempt->built = false;
     preempt->touched_count = 0;
     preempt->chosen_count = 0;
+    preempt->spent = preempt->spent_in_turn = 0;
+    preempt->turn = preempt->next_turn;
+    preempt->asked = preempt->next_turn = 0;
 }
 
 void mu_preempt_drop_caches(struct mu_preempt *preempt)
 {
-    if (preempt->memos != NULL)
-        memset(preempt->memos, 0, preempt->memo_cap * sizeof *preempt->memos);
+    for (uint32_t g = 0; g < preempt->memo_cap; g++)
+        preempt->memos[g].none = false;
+    for (uint32_t n = 0; n < MU_PREEMPT_NONES; n++)
+        preempt->nones[n].session = 0;
+    for (uint32_t h = 0; h < MU_PREEMPT_HEAPS; h++)
+        preempt->heaps[h].session = 0;
 }
 
 void mu_preempt_counts(const struct mu_preempt *preempt, struct mu_preempt_counts *out)
@@ -177,29 +184,45 @@ static bool memo_recall(const struct mu_preempt *p, const struct mu_preempt_gang
            mu_place_untouched(gang->ask->place);
 }
 
+static struct mu_preempt_none *none_of(struct mu_preempt *p, const struct mu_preempt_gang *gang)
+{
+    return &p->nones[gang->pod.class_ix.v % MU_PREEMPT_NONES];
+}
+
+/* The gang's memo, NULL: there is no memory for it. */
+static struct mu_preempt_memo *memo_get(struct mu_preempt *p, const struct mu_preempt_gang *gang)
+{
+    const uint32_t ix = gang->ask->gang.v;
+    void *array = p->memos;
+    uint32_t cap = p->memo_cap;
+    if (mu_mem_grow(&array, &cap, ix + 1, MU_GANGS_MAX, sizeof *p->memos) != 0)
+        return NULL;
+    p->memos = array;
+    if (cap > p->memo_cap)
+        memset(&p->memos[p->memo_cap], 0, (cap - p->memo_cap) * sizeof *p->memos);
+    p->memo_cap = cap;
+    return &p->memos[ix];
+}
+
 /* Best effort: without memory it is not remembered. */
 static void memo_remember(struct mu_preempt *p, const struct mu_preempt_gang *gang)
 {
     const struct mu_snapshot *s = p->snapshot;
-    void *array = p->memos;
-    uint32_t cap = p->memo_cap;
     if (gang->uniform)
-        p->last_none = (struct mu_preempt_none){.session = p->session,
-                                                .class_ix = gang->pod.class_ix.v,
-                                                .touched = p->touched_count,
-                                                .need = gang->need,
-                                                .pack_key = gang->row->pack_key.v,
-                                                .flags = gang->row->flags & MU_GANG_PACK_REQUIRED,
-                                                .priority = gang->row->priority};
-    if (!mu_place_untouched(gang->ask->place) || p->touched_count > 0 ||
-        mu_mem_grow(&array, &cap, gang->ask->gang.v + 1, MU_GANGS_MAX, sizeof *p->memos) != 0)
+        *none_of(p, gang) =
+            (struct mu_preempt_none){.session = p->session,
+                                     .class_ix = gang->pod.class_ix.v,
+                                     .touched = p->touched_count,
+                                     .need = gang->need,
+                                     .pack_key = gang->row->pack_key.v,
+                                     .flags = gang->row->flags & MU_GANG_PACK_REQUIRED,
+                                     .priority = gang->row->priority};
+    struct mu_preempt_memo *memo = memo_get(p, gang);
+    if (memo == NULL || !mu_place_untouched(gang->ask->place) || p->touched_count > 0)
         return;
-    p->memos = array;
-    for (; p->memo_cap < cap; p->memo_cap++)
-        p->memos[p->memo_cap].none = false;
-    p->memos[gang->ask->gang.v] = (struct mu_preempt_memo){
+    *memo = (struct mu_preempt_memo){
         .none = true,
-        .shrinks = gang->uniform,
+        .shrinks = gang->uniform || p->refuted,
         .generation = gang->row->generation,
         .revision = gang->row->revision,
         .static_generation = s->static_generation,
@@ -211,17 +234,41 @@ static void memo_remember(struct mu_preempt *p, const struct mu_preempt_gang *ga
     };
 }
 
-/* A gang of one class asks for no less than the last one that nobody could help in this session,
- * and may do no more. Room only shrinks in a session, but for what victims leave to those of a
- * priority that could not have made them leave. */
-static bool none_recall(const struct mu_preempt *p, const struct mu_preempt_gang *gang)
+/* A gang of one class asks for no less than one that nobody could help in this session, and may do
+ * no more. Room only shrinks in a session, but for what victims leave to those of a priority that
+ * could not have made them leave: for one pod their rows are looked at. */
+static bool none_recall(struct mu_preempt *p, const struct mu_preempt_gang *gang)
 {
-    const struct mu_preempt_none *last = &p->last_none;
-    return gang->uniform && last->session == p->session && last->touched == p->touched_count &&
-           last->class_ix == gang->pod.class_ix.v && last->need <= gang->need &&
-           last->pack_key == gang->row->pack_key.v &&
-           last->flags == (gang->row->flags & MU_GANG_PACK_REQUIRED) &&
-           last->priority >= gang->row->priority;
+    struct mu_preempt_none *last = none_of(p, gang);
+    bool same = gang->uniform && last->session == p->session &&
+                last->class_ix == gang->pod.class_ix.v && last->need <= gang->need &&
+                last->pack_key == gang->row->pack_key.v &&
+                last->flags == (gang->row->flags & MU_GANG_PACK_REQUIRED) &&
+                last->priority >= gang->row->priority;
+    if (!same || last->touched == p->touched_count)
+        return same;
+    if (last->need != 1 || last->priority != gang->row->priority ||
+        !mu_preempt_lone_none(p, gang, last->touched))
+        return false;
+    last->touched = p->touched_count;
+    return true;
+}
+
+/* Whether the run has steps for one more search; *in_turn: of those that are for gangs which went
+ * without. */
+static bool turn_comes(struct mu_preempt *p, bool *in_turn)
+{
+    const uint32_t half = p->config.run_steps / 2, number = p->asked++;
+    *in_turn = p->spent >= half;
+    if (!*in_turn)
+        return true;
+    if (number < p->turn)
+        return false;
+    if (p->spent_in_turn < half)
+        return true;
+    if (p->next_turn == 0)
+        p->next_turn = number;
+    return false;
 }
 
 /* ---- which way ---------------------------------------------------------------------------- */
@@ -322,6 +369,13 @@ static int search(struct mu_preempt *p, struct mu_preempt_gang *gang,
     bool concerned = lone && (p->snapshot->nominated_count > 0 ||
                               mu_terms_concern(p->snapshot, gang->pod.class_ix, gang->pod.kin));
     int error = 0;
+    bool enough = true;
+    *outcome = MU_PREEMPT_NONE;
+    if (!lone && gang->uniform)
+        error =
+            mu_row_enough(p, gang->ask->place, gang->pod, gang->row->priority, gang->need, &enough);
+    if (error != 0 || !enough)
+        return error;
     if (lone)
         error = mu_preempt_lone(p, gang, outcome, &row);
     else if (gang->uniform)
@@ -576,8 +630,14 @@ int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask
         (p->snapshot->gangs[ask->gang.v].flags & MU_GANG_NEVER) != 0 || !gang_see(p, ask, &gang))
         return 0;
     p->counts.searches++;
+    bool in_turn, its_turn = turn_comes(p, &in_turn);
     if (memo_recall(p, &gang) || none_recall(p, &gang)) {
         p->counts.recalled++;
+        return 0;
+    }
+    if (!its_turn) {
+        p->counts.postponed++;
+        out->outcome = MU_PREEMPT_LATER;
         return 0;
     }
     mu_arena_reset(p->arena);
@@ -585,9 +645,14 @@ int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask
     if (error != 0)
         return error;
     mu_preempt_choose_none(p);
+    p->refuted = false;
     enum mu_preempt_outcome outcome = MU_PREEMPT_NONE;
+    const uint64_t before = p->counts.steps;
+    mu_preempt_walk(p, 1);
     if (p->victims.lowest < gang.row->priority || p->victims.leaving_count > 0)
         error = search(p, &gang, &outcome);
+    mu_preempt_walk(p, p->config.steps_max - gang.steps);
+    *(in_turn ? &p->spent_in_turn : &p->spent) += p->counts.steps - before;
     if (error != 0)
         return error;
     out->outcome = outcome;
@@ -624,16 +689,35 @@ static int charge(const struct mu_preempt_ask *ask)
     return error;
 }
 
+static void rows_touch(struct mu_preempt *p, uint32_t unit, uint32_t from)
+{
+    const struct mu_victims *v = &p->victims;
+    const struct mu_victim_unit *u = &v->units[unit];
+    for (uint32_t n = u->begin; n < u->begin + u->count; n++)
+        if (p->touched_count == from || p->touched[p->touched_count - 1] != v->pods[n].row)
+            p->touched[p->touched_count++] = v->pods[n].row;
+}
+
+/* The unit that has less surplus to take along when this one leaves; MU_NONE: none. */
+static uint32_t whole_of(const struct mu_victims *v, uint32_t unit)
+{
+    return (v->units[unit].flags & MU_VICTIM_SURPLUS) != 0 ? v->units[unit].whole : MU_NONE;
+}
+
 int mu_preempt_commit(struct mu_preempt *preempt, const struct mu_preempt_ask *ask)
 {
     struct mu_preempt *p = preempt;
     struct mu_victims *v = &p->victims;
     MU_ASSERT(p->built && p->chosen_count > 0);
     void *array = p->touched;
-    uint32_t pods = 0;
-    for (uint32_t i = 0; i < p->chosen_count; i++)
+    uint32_t pods = 0, others = 0, last = MU_NONE;
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        uint32_t whole = whole_of(v, p->chosen[i]);
         pods += v->units[p->chosen[i]].count;
-    if (mu_mem_grow(&array, &p->touched_cap, p->touched_count + pods, UINT32_MAX / 8,
+        others += whole == MU_NONE || whole == last ? 0 : v->units[whole].count;
+        last = whole;
+    }
+    if (mu_mem_grow(&array, &p->touched_cap, p->touched_count + pods + others, UINT32_MAX / 8,
                     sizeof *p->touched) != 0)
         return MU_ENOMEM;
     p->touched = array;
@@ -642,14 +726,19 @@ int mu_preempt_commit(struct mu_preempt *preempt, const struct mu_preempt_ask *a
         error = charge(ask);
     if (error != 0)
         return error;
-    const uint32_t before = p->touched_count;
+    const uint32_t from = p->touched_count;
     bool covered = false;
     for (uint32_t i = 0; i < p->chosen_count; i++) {
-        const struct mu_victim_unit *u = &v->units[p->chosen[i]];
         covered = mu_victims_take(v, p->chosen[i]) || covered;
-        for (uint32_t n = u->begin; n < u->begin + u->count; n++)
-            if (p->touched_count == before || p->touched[p->touched_count - 1] != v->pods[n].row)
-                p->touched[p->touched_count++] = v->pods[n].row;
+        rows_touch(p, p->chosen[i], from);
+    }
+    last = MU_NONE;
+    /* To evict a gang that has less surplus costs less, wherever it is. */
+    for (uint32_t i = 0; i < p->chosen_count; i++) {
+        uint32_t whole = whole_of(v, p->chosen[i]);
+        if (whole != MU_NONE && whole != last)
+            rows_touch(p, whole, from);
+        last = whole;
     }
     /* With less of a budget left other pods violate it, and others are spared in their place, on
      * any row. */

@@ -32,7 +32,10 @@
  * What a run of the session has decided stands: victims of one gang leave, for all that come after
  * it in that session (mu_preempt_commit), and are nobody's victims again.
  *
- * "Nobody helps" is remembered: for the session, and for a gang as long as nothing moved.
+ * "Nobody helps" is remembered: for the session, and for a gang as long as nothing moved. Where
+ * things move all the time and many gangs ask in vain, a run looks at as many as its steps are for,
+ * in the order of asking, and then at as many of those that the runs before have not come to: each
+ * has its turn. The others are told to come again.
  */
 #include "engine/base/arena.h"
 #include "engine/place.h"
@@ -40,15 +43,16 @@
 
 struct mu_preempt_config {
     uint32_t min_run_s; /* pods that have run for less are no victims */
-    uint32_t steps_max; /* about how many units, rows or members one search may look at beyond its
-                         * first answer, 0: default */
+    uint32_t steps_max; /* of one search, 0: MU_PREEMPT_SEARCH_STEPS */
+    uint32_t run_steps; /* 0: MU_PREEMPT_RUN_STEPS */
 };
 
 enum mu_preempt_outcome {
     MU_PREEMPT_NONE,  /* nobody's leaving helps */
     MU_PREEMPT_WAIT,  /* those who leave already make room */
     MU_PREEMPT_FOUND, /* the victims below */
-    MU_PREEMPT_LIMIT  /* there are some, more than may be evicted now */
+    MU_PREEMPT_LIMIT, /* there are some, more than may be evicted now */
+    MU_PREEMPT_LATER  /* it was not looked at: the run has no more steps */
 };
 
 /* What is asked. The placement works on the snapshot, for the gang (mu_place_whom), with nothing
@@ -95,9 +99,9 @@ void mu_preempt_destroy(struct mu_preempt *preempt);
 /* A session over this snapshot begins, at now_s seconds since 1970. Cost: O(1). */
 void mu_preempt_begin(struct mu_preempt *preempt, const struct mu_snapshot *snapshot,
                       uint32_t now_s);
-/* Forget what is known of gangs; answers do not change. */
+/* Forget all that is known, in a session or over sessions; answers do not change. */
 void mu_preempt_drop_caches(struct mu_preempt *preempt);
-/* Find victims. Everything is as before on return. Errors: MU_ENOMEM. Cost: O(occupants) the first
+/* Find victims for a gang that was laid out in vain. Everything is as before on return. Errors: MU_ENOMEM. Cost: O(occupants) the first
  * time in a session; one pod: O(rows + victims of the rows that changed); one class: O(rows +
  * candidates * log candidates); any other: a few layouts and one per victim. */
 int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask,
@@ -115,6 +119,8 @@ struct mu_preempt_counts {
     uint64_t recalled;    /* known to find nobody */
     uint64_t rows_judged; /* by the way for one pod */
     uint64_t unproved;    /* victims kept because the steps ran out */
+    uint64_t steps;       /* taken by all searches */
+    uint64_t postponed;   /* told to come again */
 };
 void mu_preempt_counts(const struct mu_preempt *preempt, struct mu_preempt_counts *out);
 

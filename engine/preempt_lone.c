@@ -131,6 +131,7 @@ static int row_judge(struct mu_preempt *p, const struct mu_row_need *need, int32
     int64_t room[MU_RESOURCES_MAX + 1];
     struct mu_row_room r;
     p->counts.rows_judged++;
+    mu_preempt_walk(p, 1 + p->victims.row_begin[row + 1] - p->victims.row_begin[row]);
     mu_cost_init(cost);
     mu_row_room_open(p, need, row, room, &r);
     p->row_unit_count = 0;
@@ -228,7 +229,8 @@ static int heap_add(struct mu_preempt *p, struct mu_lone_heap *heap, const struc
     return heap_push(heap, lone_row(p, &cost, row, heap->stamps[row]));
 }
 
-/* All rows that no static rule refuses. */
+/* All rows that no static rule refuses, and that somebody leaves or could: on others the pod has
+ * been found not to fit. */
 static int heap_fill(struct mu_preempt *p, const struct mu_preempt_gang *gang,
                      struct mu_lone_heap *heap, const struct mu_row_need *need)
 {
@@ -243,8 +245,12 @@ static int heap_fill(struct mu_preempt *p, const struct mu_preempt_gang *gang,
     for (uint32_t begin = 0; begin < p->snapshot->node_rows; begin += MU_NODE_CHUNK) {
         uint64_t bits;
         int error = mu_place_may(gang->ask->place, gang->pod, begin, &bits);
-        for (; error == 0 && bits != 0; bits &= bits - 1)
-            error = heap_add(p, heap, need, begin + (uint32_t)__builtin_ctzll(bits));
+        mu_preempt_walk(p, 4);
+        for (; error == 0 && bits != 0; bits &= bits - 1) {
+            uint32_t row = begin + (uint32_t)__builtin_ctzll(bits);
+            if (mu_victims_matter(&p->victims, row, heap->priority))
+                error = heap_add(p, heap, need, row);
+        }
         if (error != 0)
             return error;
     }
@@ -290,6 +296,25 @@ static int heap_get(struct mu_preempt *p, const struct mu_preempt_gang *gang,
     }
     heap->session = error == 0 ? p->session : 0; /* what has failed halfway starts anew */
     return error;
+}
+
+bool mu_preempt_lone_none(struct mu_preempt *p, const struct mu_preempt_gang *gang,
+                          uint32_t touched)
+{
+    struct mu_row_need need;
+    struct mu_preempt_cost cost;
+    bool fits = false;
+    int error = 0;
+    mu_row_need_of(p->snapshot, gang->pod.class_ix, &need);
+    for (uint32_t i = touched; i < p->touched_count && !fits && error == 0; i++) {
+        uint32_t row = p->touched[i];
+        uint64_t bits;
+        error =
+            mu_place_may(gang->ask->place, gang->pod, row / MU_NODE_CHUNK * MU_NODE_CHUNK, &bits);
+        if (error == 0 && (bits >> row % MU_NODE_CHUNK & 1) != 0)
+            error = row_judge(p, &need, gang->row->priority, row, &fits, &cost);
+    }
+    return error == 0 && !fits;
 }
 
 /* The best row, judged as it is now. */

@@ -16,6 +16,7 @@
 #include "engine/victim.h"
 
 #define MU_PREEMPT_HEAPS 16u
+#define MU_PREEMPT_NONES 256u
 
 /* The amounts of a class that one row has, as pods leave it and come back. */
 struct mu_row_room {
@@ -69,6 +70,7 @@ struct mu_preempt_memo {
     uint64_t static_generation, capacity_generation, term_generation, occupant_generation;
     uint64_t snapshot_generation;
     uint32_t now_s;
+    uint32_t resume; /* row at which a search that ran out of steps goes on; 0: from the start */
 };
 
 struct mu_preempt_none {
@@ -106,9 +108,14 @@ struct mu_preempt {
     uint8_t *picked; /* in `chosen` */
     uint32_t *violations;
     uint32_t mark_cap;
-    /* The last gang of one class for which nobody helped in this session: nor for one that asks for
-     * as much and may do no more. */
-    struct mu_preempt_none last_none;
+    /* By class: a gang of one class for which nobody helped in this session. Nor for one that asks
+     * for as much and may do no more. */
+    struct mu_preempt_none nones[MU_PREEMPT_NONES];
+    /* Steps of this run, of gangs in their order and of those whose turn it is; who asked so far;
+     * from which one on it is their turn, in this run and the next (0: in the order). */
+    uint64_t spent, spent_in_turn;
+    uint32_t asked, turn, next_turn;
+    bool refuted; /* the search in hand: there is not room enough, whoever leaves */
 };
 
 /* What a gang asks for, seen once for all ways. */
@@ -141,6 +148,12 @@ static inline bool mu_preempt_step(struct mu_preempt_gang *gang, uint64_t steps)
     return enough;
 }
 
+/* Steps that are taken whether there are any left or not. */
+static inline void mu_preempt_walk(struct mu_preempt *p, uint64_t steps)
+{
+    p->counts.steps += steps;
+}
+
 /* ---- preempt_order.c ---- */
 
 /* Sort keys by (high, low), ascending and stable. `room`: as many again. Cost: O(count) a digit
@@ -171,10 +184,19 @@ void mu_row_room_move(const struct mu_preempt *p, const struct mu_row_need *need
 int64_t mu_row_room_slots(const struct mu_row_need *need, const struct mu_row_room *r,
                           int64_t most);
 
+/* Whether there would be room for `want` pods of the class, each by itself, if all units below this
+ * priority left: what rules about other pods say is not asked. Errors: MU_ENOMEM. Cost: O(rows +
+ * pods of rows that somebody could leave), less where there is. */
+int mu_row_enough(struct mu_preempt *p, struct mu_place *place, struct mu_place_pod pod,
+                  int32_t priority, uint32_t want, bool *enough);
+
 /* ---- the ways: the answer is in p->chosen, p->cost; *outcome says which ---- */
 
 int mu_preempt_lone(struct mu_preempt *p, struct mu_preempt_gang *gang,
                     enum mu_preempt_outcome *outcome, uint32_t *row);
+/* Whether nobody still helps a lone pod for which nobody helped when `touched` rows were. */
+bool mu_preempt_lone_none(struct mu_preempt *p, const struct mu_preempt_gang *gang,
+                          uint32_t touched);
 int mu_preempt_slots(struct mu_preempt *p, struct mu_preempt_gang *gang,
                      enum mu_preempt_outcome *outcome);
 int mu_preempt_mixed(struct mu_preempt *p, struct mu_preempt_gang *gang,

@@ -87,3 +87,42 @@ int64_t mu_row_room_slots(const struct mu_row_need *need, const struct mu_row_ro
     }
     return most;
 }
+
+/* How often the class fits the row with all units below the priority gone. */
+static int64_t slots_at_most(struct mu_preempt *p, const struct mu_row_need *need, uint32_t row,
+                             int32_t priority, int64_t most)
+{
+    const struct mu_victims *v = &p->victims;
+    int64_t room[MU_RESOURCES_MAX + 1];
+    struct mu_row_room r;
+    mu_row_room_open(p, need, row, room, &r);
+    if (!mu_victims_matter(v, row, priority))
+        return mu_row_room_slots(need, &r, most);
+    for (uint32_t i = v->row_begin[row]; i < v->row_begin[row + 1]; i++) {
+        const struct mu_victim_pod *pod = &v->pods[v->row_pods[i]];
+        if (mu_victim_below(&v->units[pod->unit], priority))
+            mu_row_room_move(p, need, &r, pod, 1);
+    }
+    mu_preempt_walk(p, v->row_begin[row + 1] - v->row_begin[row]);
+    return mu_row_room_slots(need, &r, most);
+}
+
+int mu_row_enough(struct mu_preempt *p, struct mu_place *place, struct mu_place_pod pod,
+                  int32_t priority, uint32_t want, bool *enough)
+{
+    struct mu_row_need need;
+    int64_t left = want;
+    mu_row_need_of(p->snapshot, pod.class_ix, &need);
+    for (uint32_t begin = 0; left > 0 && begin < p->snapshot->node_rows; begin += MU_NODE_CHUNK) {
+        uint64_t bits;
+        int error = mu_place_may(place, pod, begin, &bits);
+        if (error != 0)
+            return error;
+        mu_preempt_walk(p, 4);
+        for (; bits != 0 && left > 0; bits &= bits - 1)
+            left -=
+                slots_at_most(p, &need, begin + (uint32_t)__builtin_ctzll(bits), priority, left);
+    }
+    *enough = left <= 0;
+    return 0;
+}

@@ -8,9 +8,13 @@
  * are left, and an answer has to hold when it is asked for again.
  *
  * Members beyond the minimum displace nobody.
+ *
+ * A run that has no steps left to ask for all of them is followed by another soon, though nothing
+ * may have moved: those that went without have their turn in it (engine/preempt.h).
  */
 
 #define NS_PER_S UINT64_C(1000000000)
+#define LATER_NS UINT64_C(100000000)
 
 struct asking {
     struct mu_session *session;
@@ -79,6 +83,9 @@ int mu_session_preempt(struct mu_session *session, struct mu_attempt *a, bool *d
     }
     if (error == 0 && found.outcome != MU_PREEMPT_FOUND)
         look_again_when_ripe(session);
+    if (error == 0 && found.outcome == MU_PREEMPT_LATER &&
+        session->now_ns + LATER_NS < session->plan->next_ns)
+        session->plan->next_ns = session->now_ns + LATER_NS;
     if (error != 0 || found.outcome != MU_PREEMPT_FOUND)
         return error;
     error = mu_preempt_commit(session->preempt, &ask);

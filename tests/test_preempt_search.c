@@ -510,11 +510,14 @@ static uint64_t answers(struct preempt_rig *rig, const uint32_t *gangs, uint32_t
     uint64_t hash = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct mu_preempt_found found;
-        for (uint32_t h = 0; anew && h < MU_PREEMPT_HEAPS; h++)
-            rig->preempt->heaps[h].session = 0;
-        rig->preempt->last_none.session = anew ? 0 : rig->preempt->last_none.session;
+        bool done;
         if (anew)
             mu_preempt_drop_caches(rig->preempt);
+        (void)rig_ask(rig, gangs[i]);
+        assert_int_equal(rig_lay(rig, &done), 0);
+        hash = hash * 31 + done;
+        if (done) /* it stays placed */
+            continue;
         assert_int_equal(rig_find(rig, gangs[i], &found), 0);
         hash = hash * 31 + found.outcome;
         for (uint32_t e = 0; e < found.evict_count; e++)
