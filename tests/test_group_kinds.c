@@ -28,6 +28,7 @@ static int ask(struct site *s, enum mu_method method, const char *path, const ch
                                            .body = mu_str_of(body)};
     struct mu_api_response response = {0};
     mu_apiserver_handle(s->server, &request, MU_NS_PER_S, &response);
+    mu_buf_fini(&response.warnings);
     assert_int_equal(mu_buf_append(&response.body, "", 1), 0);
     if (out != NULL)
         *out = response;
