@@ -199,6 +199,13 @@ enum mu_ledger_state {
  * gangs, pods on the nodes of the binds). */
 int mu_db_admit(struct mu_db *db, const struct mu_plan_gang *gang, struct mu_error *why);
 
+/* A plan of which a journal has kept who goes where: the pods' UIDs and the nodes of `binds`, which
+ * are the gang's, and the evictions. All else is filled in as it is now, devices as the evictions
+ * leave them; it is admitted by mu_db_admit. Returns 0, MU_ENOMEM, or MU_ECONFLICT: the pods are not
+ * members of one gang, a node is gone or has no room. Cost: as mu_db_admit. */
+int mu_db_plan_again(struct mu_db *db, struct mu_plan_gang *gang, struct mu_plan_bind *binds,
+                     struct mu_error *why);
+
 /* Prove a plan again whose binds are WAITING, on the present: before its first eviction, and before
  * each batch of them. As mu_db_admit checks it, but versions and the revision may have moved. Changes
  * nothing. Returns 0, MU_ECONFLICT, MU_ENOMEM. */
@@ -272,6 +279,8 @@ bool mu_db_evict_get(const struct mu_db *db, const struct mu_plan_evict *evict,
 bool mu_db_gang_member(const struct mu_db *db, struct mu_gang_ix gang, struct mu_pod_ix *pod);
 /* "canonical UUID" or the raw text; buf has MU_UID_BYTES_MAX + 1 bytes. Returns the length. */
 uint32_t mu_db_uid_text(const struct mu_db *db, struct mu_uid uid, char *buf);
+/* The row of a name, also of an absent node that pods name; MU_NONE: there is none. */
+struct mu_node_ix mu_db_node_find(const struct mu_db *db, struct mu_str name);
 /* Name of a node row, also of an absent node that pods name; empty where there is none. */
 struct mu_str mu_db_node_name(const struct mu_db *db, struct mu_node_ix ix);
 struct mu_str mu_db_gang_ns(const struct mu_db *db, struct mu_gang_ix ix);

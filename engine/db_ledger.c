@@ -169,7 +169,7 @@ static int check(struct mu_db *db, const struct mu_plan_gang *plan, bool waits,
     if (rc == 0 && plan->evict_count != 0)
         rc = mu_evict_check(db, plan, why);
     if (rc == 0)
-        rc = mu_trial_room(db, plan, why);
+        rc = mu_trial_room(db, plan, NULL, why);
     for (uint32_t i = 0; i < picked; i++)
         mu_pod_at(db, plan->binds[i].pod.v)->flags &= (uint16_t)~MU_POD_PICKED;
     mu_evict_unpick(db, plan);

@@ -56,6 +56,11 @@ static uint32_t node_find(const struct mu_db *db, struct mu_str name)
     return mu_node_row(db, symbol);
 }
 
+struct mu_node_ix mu_db_node_find(const struct mu_db *db, struct mu_str name)
+{
+    return (struct mu_node_ix){node_find(db, name)};
+}
+
 /* --- pods on a node ------------------------------------------------------------------------ */
 
 void mu_node_attach(struct mu_db *db, uint32_t row, uint32_t pod)

@@ -626,9 +626,10 @@ uint64_t mu_pod_name_hash(const void *context, uint32_t value);
 /* Sets *why: "pod ns/name: what". Returns MU_ECONFLICT. */
 int mu_plan_conflict(struct mu_db *db, struct mu_error *why, uint32_t pod, const char *what);
 /* Room for all binds at once; their pods were checked. Room that these hold themselves is theirs.
- * With victims: once those are gone; all binds and victims have MU_POD_PICKED. The sums are as
- * before. Errors: MU_ECONFLICT, MU_ENOMEM. */
-int mu_trial_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why);
+ * With victims: once those are gone; all binds and victims have MU_POD_PICKED. `choose`, the plan's
+ * binds, are given devices; NULL: they have theirs. The sums are as before. Errors: MU_ECONFLICT, MU_ENOMEM. */
+int mu_trial_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_plan_bind *choose,
+                  struct mu_error *why);
 /* Whether the plan's victims may be its victims, those of them that are still there; sets
  * MU_POD_PICKED of these, which the caller takes off again (mu_evict_unpick), also after an error.
  * Errors: MU_ECONFLICT. Cost: O(victims and members of their gangs). */

@@ -68,14 +68,27 @@ static void shift_holds(struct mu_db *db, const struct mu_plan_gang *plan, int s
     }
 }
 
+/* The devices that the bind had best have of its row, as the row is. */
+static uint64_t devices_for(struct mu_db *db, const struct mu_plan_bind *bind,
+                            const struct mu_class *c)
+{
+    const struct mu_device_row *devices = mu_row_devices(db, bind->node.v);
+    if (devices == NULL)
+        return 0;
+    struct mu_device_ask ask = mu_device_ask(devices, db->share_resource, c);
+    return ask.count == 0 ? 0 : mu_device_choose(devices, ask);
+}
+
 /* Take the binds off one after another, as long as they fit. *taken: how many did. */
-static int take_binds(struct mu_db *db, const struct mu_plan_gang *plan, uint32_t *taken,
-                      struct mu_error *why)
+static int take_binds(struct mu_db *db, const struct mu_plan_gang *plan,
+                      struct mu_plan_bind *choose, uint32_t *taken, struct mu_error *why)
 {
     for (*taken = 0; *taken < plan->bind_count; ++*taken) {
         const struct mu_plan_bind *bind = &plan->binds[*taken];
         const struct mu_class *c =
             mu_model_get_class(db->model, mu_pod_at(db, bind->pod.v)->class_ix);
+        if (choose != NULL)
+            choose[*taken].devices = devices_for(db, bind, c);
         if (!fits(db, bind, c))
             return mu_plan_conflict(db, why, bind->pod.v, "its node has no room for it");
         if (db->nomination_count > 0 && !mu_nominated_leave_room(db, bind->node.v, c, plan->gang.v))
@@ -86,11 +99,12 @@ static int take_binds(struct mu_db *db, const struct mu_plan_gang *plan, uint32_
     return 0;
 }
 
-static int check_present(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
+static int check_present(struct mu_db *db, const struct mu_plan_gang *plan,
+                         struct mu_plan_bind *choose, struct mu_error *why)
 {
     uint32_t taken;
     shift_holds(db, plan, 1);
-    int rc = take_binds(db, plan, &taken, why);
+    int rc = take_binds(db, plan, choose, &taken, why);
     while (taken-- > 0) {
         const struct mu_plan_bind *bind = &plan->binds[taken];
         const struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
@@ -141,7 +155,8 @@ static void put_back(struct mu_db *db, const struct saved *saved)
         *mu_row_devices(db, saved->row) = saved->devices;
 }
 
-static int check_vacated(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
+static int check_vacated(struct mu_db *db, const struct mu_plan_gang *plan,
+                         struct mu_plan_bind *choose, struct mu_error *why)
 {
     struct saved *rows = mu_mem_calloc(plan->bind_count, sizeof *rows);
     uint32_t count = 0;
@@ -156,14 +171,16 @@ static int check_vacated(struct mu_db *db, const struct mu_plan_gang *plan, stru
             rows[count++].row = rows[i].row;
     for (uint32_t i = 0; i < count; i++)
         vacate(db, &rows[i]);
-    int rc = take_binds(db, plan, &taken, why);
+    int rc = take_binds(db, plan, choose, &taken, why);
     for (uint32_t i = 0; i < count; i++)
         put_back(db, &rows[i]);
     mu_mem_free(rows);
     return rc;
 }
 
-int mu_trial_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_error *why)
+int mu_trial_room(struct mu_db *db, const struct mu_plan_gang *plan, struct mu_plan_bind *choose,
+                  struct mu_error *why)
 {
-    return plan->evict_count == 0 ? check_present(db, plan, why) : check_vacated(db, plan, why);
+    return plan->evict_count == 0 ? check_present(db, plan, choose, why)
+                                  : check_vacated(db, plan, choose, why);
 }

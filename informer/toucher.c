@@ -387,6 +387,7 @@ static void judge_pod(struct mu_toucher *t, struct touch *touch, const struct mu
         touch->outcome.grace_s = pod->grace_s;
         finish(touch, pod->version);
     } else if (!touch->evict && touch->step == STEP_PATCH) {
+        touch->outcome.grace_s = pod->terminating ? pod->grace_s : 0;
         finish(touch, pod->version);
     } else if (touch->evict && touch->step == STEP_PATCH) {
         touch->marked = true;

@@ -39,7 +39,7 @@ struct mu_touch_outcome {
     uint64_t id;
     bool evicted;
     uint64_t version; /* of the pod, touched or terminating; 0: it is gone */
-    uint32_t grace_s; /* evicted: how long it may take to go */
+    uint32_t grace_s; /* of a terminating pod: how long it may take to go */
 };
 
 struct mu_toucher_config {

@@ -349,6 +349,43 @@ int mu_recovery_next(struct mu_recovery *r, struct mu_recovery_step *step, struc
     return 0;
 }
 
+struct telling {
+    int (*entry)(void *context, uint64_t incarnation, const struct mu_journal_entry *entry);
+    void *context;
+    uint64_t incarnation;
+};
+
+static int tell_entry(void *context, const struct mu_journal_entry *entry)
+{
+    const struct telling *telling = context;
+    return telling->entry(telling->context, telling->incarnation, entry);
+}
+
+int mu_recovery_entries(const struct mu_recovery *r,
+                        int (*entry)(void *context, uint64_t incarnation,
+                                     const struct mu_journal_entry *entry),
+                        void *context)
+{
+    MU_ASSERT(r->phase == PHASE_DONE);
+    for (uint32_t i = 0; i < MU_JOURNAL_SLOTS; i++) {
+        const struct mu_buf *slot = &r->slots[i].content;
+        struct mu_str content = {(const char *)slot->data, (uint32_t)slot->len};
+        struct telling telling = {.entry = entry, .context = context};
+        struct mu_journal_slot_head head;
+        struct mu_error error;
+        int rc = 0;
+        if (content.len > 0)
+            rc = mu_journal_slot_read(content, &head, NULL, NULL, &error);
+        if (rc == 0 && content.len > 0) {
+            telling.incarnation = head.incarnation;
+            rc = mu_journal_slot_read(content, &head, tell_entry, &telling, &error);
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 void mu_recovery_stats(const struct mu_recovery *r, struct mu_recovery_stats *out)
 {
     *out = r->stats;

@@ -69,6 +69,13 @@ struct mu_recovery_stats {
     uint32_t rivals; /* how often somebody else's close was met */
 };
 void mu_recovery_stats(const struct mu_recovery *recovery, struct mu_recovery_stats *out);
+/* DONE: call `entry` for each entry of the journal that was taken over, as mu_journal_slot_read
+ * does; with its number of a plan, `incarnation` names the plan. A non-zero return ends it and is
+ * returned. Errors: MU_ENOMEM. */
+int mu_recovery_entries(const struct mu_recovery *recovery,
+                        int (*entry)(void *context, uint64_t incarnation,
+                                     const struct mu_journal_entry *entry),
+                        void *context);
 /* The epoch of the closes; 0 before. */
 uint64_t mu_recovery_epoch(const struct mu_recovery *recovery);
 

@@ -35,6 +35,8 @@ struct rig {
     void (*before_binding)(struct rig *r);
     /* Judges the requests of the reporter, of which there were so many; NULL: all pass. */
     enum hook_answer (*report_hook)(struct rig *r, const struct mu_request *request);
+    /* Judges everything that is written, whoever writes it; NULL: nobody does. */
+    enum hook_answer (*write_hook)(const struct mu_api_request *request);
     uint32_t conditions, events, series;
     char parked[128];         /* path of the last parked request */
     bool namespaces_lost;     /* lists of namespaces get no answer */
@@ -205,6 +207,8 @@ static inline void serve(struct rig *r, struct mu_request *request)
         answer = r->groups;
         r->group_requests++;
     }
+    if (request->method != MU_GET && r->write_hook != NULL)
+        answer = r->write_hook(&api);
     if (answer == LOSE_REQUEST) {
         lose(r, token);
         return;

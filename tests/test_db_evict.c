@@ -446,6 +446,61 @@ static void test_db_evict__devices_of_a_victim__taken_over(void **state)
     mu_db_destroy(w->db);
 }
 
+/* Of a plan only pods and nodes are known: all else is as it is now, its device that of the victim. */
+static void test_db_plan_again__pods_and_nodes__the_plan_as_of_now(void **state)
+{
+    struct world *w = world_create();
+    struct fixture_node n;
+    (void)state;
+    fixture_node(&n, "g", 1, 8, 2);
+    n.object.device_resource = MU_STR("example.com/gpu");
+    n.object.device_count = 2;
+    n.object.devices_whole = true;
+    assert_int_equal(mu_db_node_upsert(w->db, &n.object, 0, NULL), 0);
+    for (uint32_t i = 0; i < 3; i++) { /* 50 and 51 have a device each, 52 wants one */
+        struct fixture_pod p = pod_of(w, 50 + i, i == 2 ? 10 : 0);
+        p.amounts[2].value = 1;
+        p.object.request_count = 3;
+        p.object.node_name = i == 2 ? MU_STR("") : MU_STR("g");
+        p.object.devices = i == 2 ? 0 : 1u << i;
+        put(w, &p);
+    }
+    fixture_sync(w->db, w->s);
+    assert_int_equal(mu_db_node_find(w->db, MU_STR("g")).v, fixture_row(w->db, w->s, "g"));
+    assert_int_equal(mu_db_node_find(w->db, MU_STR("nowhere")).v, MU_NONE);
+    w->plan = (struct mu_plan_gang){.size = 0};
+    add_bind(w, 52, "g");
+    add_evict(w, 51);
+    struct mu_plan_bind full = w->binds[0], *bind = &w->binds[0];
+    struct mu_plan_gang known = w->plan;
+    w->plan = (struct mu_plan_gang){
+        .bind_count = 1, .binds = bind, .evict_count = 1, .evicts = w->evicts};
+    *bind = (struct mu_plan_bind){.uid = full.uid, .node = full.node};
+    assert_int_equal(mu_db_plan_again(w->db, &w->plan, bind, &w->why), 0);
+    assert_sound(w);
+    assert_int_equal(bind->devices, 1u << 1);
+    assert_int_equal(bind->version, full.version);
+    assert_int_equal(w->plan.gang.v, known.gang.v);
+    assert_int_equal(w->plan.size, 1);
+    assert_int_equal(admit(w), 0);
+    mu_db_waiting_drop(w->db, &w->plan);
+    /* Whom it does not place: a pod that is gone, on no node, with nobody gone, two gangs. */
+    bind->uid.lo ^= 1;
+    assert_int_equal(mu_db_plan_again(w->db, &w->plan, bind, &w->why), MU_ECONFLICT);
+    bind->uid = full.uid;
+    bind->node.v = MU_NONE;
+    assert_int_equal(mu_db_plan_again(w->db, &w->plan, bind, &w->why), MU_ECONFLICT);
+    bind->node = full.node;
+    w->plan.evict_count = 0;
+    assert_int_equal(mu_db_plan_again(w->db, &w->plan, bind, &w->why), MU_ECONFLICT);
+    w->plan.evict_count = 1;
+    w->plan.bind_count = 2;
+    w->binds[1] = (struct mu_plan_bind){.uid = fixture_find(w->db, P1).uid, .node = full.node};
+    assert_int_equal(mu_db_plan_again(w->db, &w->plan, w->binds, &w->why), MU_ECONFLICT);
+    assert_sound(w);
+    mu_db_destroy(w->db);
+}
+
 static void test_db_evict__rules_about_the_victims__do_not_count(void **state)
 {
     (void)state;
@@ -531,6 +586,7 @@ int main(void)
         cmocka_unit_test(test_db_evict__proved_again__what_moved_refuses_it),
         cmocka_unit_test(test_db_evict__gated_while_waiting__not_bound),
         cmocka_unit_test(test_db_evict__devices_of_a_victim__taken_over),
+        cmocka_unit_test(test_db_plan_again__pods_and_nodes__the_plan_as_of_now),
         cmocka_unit_test(test_db_evict__rules_about_the_victims__do_not_count),
         cmocka_unit_test(test_db_evict__no_memory__nothing_changed),
     };

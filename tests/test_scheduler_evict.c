@@ -91,8 +91,9 @@ static struct mu_pod_view find(struct rig *r, const char *name)
     return pod;
 }
 
-/* What a session would say: p in the place of v. */
-static void give_preemption(struct rig *r)
+/* What a session would say: p in the place of v. `leans`: first comes a gang that is refused, and p
+ * counts on that one's victim. */
+static void give_plan(struct rig *r, bool leans)
 {
     pull_watches(r); /* p arrives, and no other session looks at it */
     r->now_ns += 3 * MU_NS_PER_MS;
@@ -103,7 +104,8 @@ static void give_preemption(struct rig *r)
     struct mu_pod_view p = find(r, "p"), v = find(r, "v");
     const struct mu_plan_bind bind = {p.ix, p.uid, p.version, v.node, s->nodes[v.node.v].generation,
                                       0};
-    const struct mu_plan_evict evict = {v.ix, mu_uid_check(v.uid), v.node, v.gang, 0};
+    const struct mu_plan_evict evict = {v.ix, mu_uid_check(v.uid), v.node, v.gang,
+                                        leans ? MU_EVICT_LEAVING : 0};
     const struct mu_plan_gang gang = {.gang = p.gang,
                                       .gang_generation = s->gangs[p.gang.v].generation,
                                       .gang_revision = s->gangs[p.gang.v].revision,
@@ -112,8 +114,16 @@ static void give_preemption(struct rig *r)
                                       .binds = &bind,
                                       .evict_count = 1,
                                       .evicts = &evict};
-    const struct mu_plan plan = {.gang_count = 1, .gangs = &gang, .next_ns = UINT64_MAX};
+    struct mu_plan_gang gangs[2] = {gang, gang};
+    gangs[0].gang_generation++;
+    const struct mu_plan plan = {
+        .gang_count = leans ? 2 : 1, .gangs = leans ? gangs : &gang, .next_ns = UINT64_MAX};
     mu_scheduler_give_plan(r->scheduler, s, &plan, r->now_ns, &r->outbox);
+}
+
+static void give_preemption(struct rig *r)
+{
+    give_plan(r, false);
 }
 
 /* The kubelet is done with the pod. */
@@ -271,6 +281,25 @@ static void test_evict__restart__victim_touched_preemptor_placed(void **state)
     teardown(&r);
 }
 
+/* Nobody would ever delete the victim: the plan is not taken up, and not for long put off. */
+static void test_evict__counts_on_a_refused_plan__again_after_a_pause(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup(&r);
+    add_important(&r, "p");
+    give_plan(&r, true);
+    uint64_t sessions = stats_of(&r).sessions;
+    assert_int_equal(stats_of(&r).plans_conflicted, 2);
+    assert_int_equal(stats_of(&r).preempting, 0);
+    assert_int_equal(stats_of(&r).db.ledger, 0);
+    run_for(&r, 900 * MU_NS_PER_MS);
+    assert_int_equal(stats_of(&r).sessions, sessions);
+    run_for(&r, 60 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).sessions, sessions + 1);
+    teardown(&r);
+}
+
 /* ---- sessions that preempt ------------------------------------------------------------------ */
 
 /* Nodes n0, n1, ... of one cpu, each with pod v0, v1, ... */
@@ -363,6 +392,228 @@ static void test_evict_live__budget__so_many_in_an_interval(void **state)
     teardown(&r);
 }
 
+/* Controllers make every victim anew, at once: they wait, and nobody else has to leave. */
+static void test_evict_live__victims_come_back__displace_nobody(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    run_for(&r, MU_NS_PER_S);
+    add_pod(&r, "again-0", 1000, solo, false);
+    add_pod(&r, "again-1", 1000, solo, false);
+    run_for(&r, MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).victims, 2);
+    /* One victim is gone for a while before the other: its room is nobody else's. */
+    finish(&r, is_terminating(&r, "v0") ? "v0" : "v1");
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).preempting, 1);
+    assert_int_equal(tally(&r).bound, 2);
+    assert_int_equal(finish_all(&r), 1);
+    run_for(&r, 600 * MU_NS_PER_S);
+    assert_int_not_equal(find(&r, "p-0").node.v, MU_NONE);
+    assert_int_not_equal(find(&r, "p-1").node.v, MU_NONE);
+    assert_int_equal(find(&r, "again-0").node.v, MU_NONE);
+    assert_int_equal(find(&r, "again-1").node.v, MU_NONE);
+    assert_int_equal(stats_of(&r).victims, 2);
+    assert_int_equal(stats_of(&r).plans_preempting, 1);
+    assert_true(stats_of(&r).sessions < 30);
+    teardown(&r);
+}
+
+/* ---- ends in the middle --------------------------------------------------------------------- */
+
+/* The process ends at its nth write, which is never sent, or lands with nobody to hear of it: at
+ * once, when the next start has not begun, or when that is over. */
+enum kill { UNSENT, UNHEARD, BEFORE_THE_START, AFTER_THE_START, KILLS };
+
+static struct {
+    uint32_t nth, count; /* 0: nothing is killed */
+    enum kill kill;
+    bool dead, late;
+    struct mu_api_request request;
+    char path[256], body[1024];
+} victim_of;
+
+static enum hook_answer kill_at(const struct mu_api_request *request)
+{
+    if (victim_of.nth == 0)
+        return PASS;
+    if (++victim_of.count < victim_of.nth)
+        return PASS;
+    if (victim_of.dead)
+        return PARK;
+    victim_of.dead = true;
+    if (victim_of.kill == UNHEARD)
+        return LOSE_REPLY;
+    if (victim_of.kill == UNSENT)
+        return PARK;
+    assert_true(request->path.len < sizeof victim_of.path);
+    assert_true(request->body.len < sizeof victim_of.body);
+    victim_of.request = *request;
+    memcpy(victim_of.path, request->path.data, request->path.len);
+    memcpy(victim_of.body, request->body.data, request->body.len);
+    victim_of.request.path.data = victim_of.path;
+    victim_of.request.body.data = victim_of.body;
+    victim_of.request.query = MU_STR("");
+    victim_of.late = true;
+    return PARK;
+}
+
+static void land_late(struct rig *r, enum kill kill)
+{
+    struct mu_api_response response;
+    if (!victim_of.late || victim_of.kill != kill)
+        return;
+    mu_apiserver_handle(r->server, &victim_of.request, r->now_ns, &response);
+    mu_buf_fini(&response.body);
+    mu_buf_fini(&response.warnings);
+}
+
+static void arm(struct rig *r, uint32_t nth, enum kill kill)
+{
+    memset(&victim_of, 0, sizeof victim_of);
+    victim_of.nth = nth;
+    victim_of.kill = kill;
+    r->write_hook = kill_at;
+}
+
+static void restart(struct rig *r)
+{
+    r->write_hook = NULL;
+    rig_restart(r, &mu_profile_spread, 0);
+    land_late(r, BEFORE_THE_START);
+    start(r);
+    land_late(r, AFTER_THE_START);
+    run_for(r, 5 * MU_NS_PER_S);
+}
+
+/* A gang of two and three that could leave for it. Returns whether the process was killed. */
+static bool live_through(uint32_t nth, enum kill kill)
+{
+    struct rig r;
+    uint32_t ended;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    arm(&r, nth, kill);
+    run_for(&r, 500 * MU_NS_PER_MS);
+    ended = finish_all(&r);
+    run_for(&r, 500 * MU_NS_PER_MS);
+    bool dead = victim_of.dead;
+    restart(&r);
+    for (int i = 0; i < 3; i++) {
+        ended += finish_all(&r);
+        run_for(&r, 5 * MU_NS_PER_S);
+    }
+    bool right = ended == 2 && tally(&r).bound == 3 && tally(&r).pending == 0 &&
+                 find(&r, "p-0").node.v != MU_NONE && find(&r, "p-1").node.v != MU_NONE &&
+                 stats_of(&r).db.ledger == 0 && stats_of(&r).journal_open == 0;
+    if (!right)
+        fail_msg("write %u, way %d: %u victims, %u bound, %u wait", nth, (int)kill, ended,
+                 tally(&r).bound, tally(&r).pending);
+    teardown(&r);
+    return dead;
+}
+
+static void test_evict_killed__at_each_write__two_victims_and_the_gang_is_bound(void **state)
+{
+    (void)state;
+    for (enum kill kill = UNSENT; kill < KILLS; kill++) {
+        uint32_t writes = 1;
+        while (live_through(writes, kill))
+            writes++;
+        assert_in_range(writes, 7, 30); /* two marks, two deletes, two binds at least */
+    }
+}
+
+/* Both victims are on their way out: the room is held from the first moment on. */
+static void test_evict_killed__victims_terminating__room_is_held_and_bound(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    run_for(&r, 500 * MU_NS_PER_MS);
+    add_pod(&r, "again", 1000, solo, false);
+    restart(&r);
+    assert_int_equal(stats_of(&r).plans_resumed, 1);
+    assert_int_equal(stats_of(&r).preempting, 1);
+    assert_int_equal(stats_of(&r).db.ledger, 2);
+    finish(&r, is_terminating(&r, "v0") ? "v0" : "v1");
+    run_for(&r, 40 * MU_NS_PER_S); /* their grace period is in the deadline */
+    assert_int_equal(find(&r, "again").node.v, MU_NONE);
+    run_for(&r, 40 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).preempting, 1);
+    assert_int_equal(finish_all(&r), 1);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_not_equal(find(&r, "p-0").node.v, MU_NONE);
+    assert_int_not_equal(find(&r, "p-1").node.v, MU_NONE);
+    assert_int_equal(stats_of(&r).victims, 0); /* of this start */
+    assert_int_equal(stats_of(&r).plans_given_up, 0);
+    teardown(&r);
+}
+
+/* They were gone before the next start: it is bound where they were, with no session in between. */
+static void test_evict_killed__victims_gone__bound(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    run_for(&r, 500 * MU_NS_PER_MS);
+    arm(&r, 1, UNSENT);
+    assert_int_equal(finish_all(&r), 2);
+    restart(&r);
+    assert_int_equal(stats_of(&r).plans_resumed, 1);
+    assert_int_equal(stats_of(&r).plans_preempting, 0);
+    assert_int_equal(tally(&r).bound, 3);
+    teardown(&r);
+}
+
+/* One was begun: it alone makes no room, so one more has to leave, by a proof of now. */
+static void test_evict_killed__half_begun__proved_again(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 3, 0);
+    add_important_member(&r, "p-0", gang_of("p", 2));
+    add_important_member(&r, "p-1", gang_of("p", 2));
+    arm(&r, 4, UNSENT); /* two marks and a delete were sent */
+    run_for(&r, 500 * MU_NS_PER_MS);
+    assert_true(victim_of.dead);
+    restart(&r);
+    assert_int_equal(stats_of(&r).plans_resumed, 0);
+    assert_int_equal(stats_of(&r).plans_preempting, 1);
+    assert_int_equal(stats_of(&r).victims, 1);
+    assert_int_equal(finish_all(&r), 2);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 3);
+    teardown(&r);
+}
+
+/* Nobody was begun, and a node came while it was down: nobody leaves. */
+static void test_evict_killed__nobody_begun__dropped(void **state)
+{
+    struct rig r;
+    (void)state;
+    setup_live(&r, 1, 0);
+    add_important(&r, "p");
+    arm(&r, 2, AFTER_THE_START); /* marked; the delete is late */
+    run_for(&r, 500 * MU_NS_PER_MS);
+    assert_true(victim_of.late);
+    add_node(&r, "fresh", 1000);
+    restart(&r);
+    run_for(&r, 60 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 2);
+    assert_false(is_terminating(&r, "v0"));
+    assert_int_equal(stats_of(&r).plans_resumed + stats_of(&r).plans_preempting, 0);
+    teardown(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -374,6 +625,13 @@ int main(void)
         cmocka_unit_test(test_evict__restart__victim_touched_preemptor_placed),
         cmocka_unit_test(test_evict_live__gang_finds_no_room__victims_leave_it_is_bound),
         cmocka_unit_test(test_evict_live__budget__so_many_in_an_interval),
+        cmocka_unit_test(test_evict_live__victims_come_back__displace_nobody),
+        cmocka_unit_test(test_evict__counts_on_a_refused_plan__again_after_a_pause),
+        cmocka_unit_test(test_evict_killed__at_each_write__two_victims_and_the_gang_is_bound),
+        cmocka_unit_test(test_evict_killed__victims_terminating__room_is_held_and_bound),
+        cmocka_unit_test(test_evict_killed__victims_gone__bound),
+        cmocka_unit_test(test_evict_killed__half_begun__proved_again),
+        cmocka_unit_test(test_evict_killed__nobody_begun__dropped),
     };
     struct mu_log_config quiet = {.level = MU_LOG_ERROR};
     mu_log_configure(&quiet);

@@ -126,6 +126,19 @@ static void test_recovery__nothing_written_before__epoch_one(void **state)
     world_fini(&w);
 }
 
+/* Writes of the entries that are told, and where it was enough. */
+struct told {
+    uint32_t entries, writes, enough;
+};
+static int told_entry(void *context, uint64_t incarnation, const struct mu_journal_entry *entry)
+{
+    struct told *told = context;
+    assert_int_equal(incarnation, 5);
+    told->entries++;
+    told->writes += entry->count;
+    return told->entries == told->enough ? MU_ELIMIT : 0;
+}
+
 static void test_recovery__entries__closed_listed_touched_seen(void **state)
 {
     (void)state;
@@ -168,6 +181,12 @@ static void test_recovery__entries__closed_listed_touched_seen(void **state)
     assert_int_equal(stats.slots_closed, 2);
     assert_int_equal(stats.writes, 3);
     assert_int_equal(stats.touched, 2);
+    struct told all = {.enough = 0}, first = {.enough = 1};
+    assert_int_equal(mu_recovery_entries(r, told_entry, &all), 0);
+    assert_int_equal(all.entries, 2);
+    assert_int_equal(all.writes, 5);
+    assert_int_equal(mu_recovery_entries(r, told_entry, &first), MU_ELIMIT);
+    assert_int_equal(first.entries, 1);
     mu_recovery_destroy(r);
     mu_journal_destroy(old);
     world_fini(&w);

@@ -315,7 +315,7 @@ static int commit_planned(struct mu_scheduler *s, const struct mu_snapshot *snap
         return MU_ECONFLICT;
     /* The session lets nobody follow an open claim, so what is placed already is bound. */
     bool claim = row->bound_count == 0 && gang->bind_count > 1;
-    int rc = gang->evict_count > 0 ? mu_evict_gang(s, gang, claim)
+    int rc = gang->evict_count > 0 ? mu_evict_gang(s, gang, claim, 0)
                                    : mu_commit_gang(s, gang, claim, mu_db_admit);
     if (rc == 0 && (row->flags & MU_GANG_SHORT) != 0)
         s->stats.plans_completing++;
@@ -473,10 +473,13 @@ void mu_commit_pump(struct mu_scheduler *s)
 {
     mu_durable_run(s);
     s->pump_ns = UINT64_MAX;
-    if (mu_durable_open(s))
+    if (mu_durable_open(s)) {
+        mu_resume_run(s);
+        mu_durable_run(s); /* what has just been appended is written within the same call */
         mu_evict_pump(s);
-    if (mu_durable_open(s))
         mu_rollback_pump(s);
+        mu_durable_run(s);
+    }
     while (s->commit_head != NULL && mu_durable_open(s)) {
         struct mu_commit_group *group = s->commit_head;
         if (!group_durable(s, group))

@@ -65,6 +65,7 @@ int mu_durable_init(struct mu_scheduler *s)
 void mu_durable_fini(struct mu_scheduler *s)
 {
     mu_recovery_destroy(s->recovery);
+    mu_recovery_destroy(s->former);
     mu_toucher_destroy(s->toucher);
     mu_slot_store_destroy(s->store);
     mu_slot_memory_destroy(s->journal_memory);
@@ -81,9 +82,8 @@ static void fail(struct mu_scheduler *s, const struct mu_error *error)
     mu_log(MU_LOG_ERROR, "journal not taken over", MU_F_TEXT("problem", error->text), MU_F_END);
 }
 
-/* The pod of a write, in our view. */
-static bool find_pod(const struct mu_scheduler *s, const struct mu_journal_write *write,
-                     struct mu_pod_view *pod)
+bool mu_durable_find_pod(const struct mu_scheduler *s, const struct mu_journal_write *write,
+                         struct mu_pod_view *pod)
 {
     struct mu_uid uid = write->uid;
     if (write->uid_text.len > 0 && mu_db_uid_parse(s->db, write->uid_text, &uid) != 0)
@@ -95,7 +95,7 @@ static void touch(struct mu_scheduler *s, const struct mu_recovery_step *step)
 {
     struct mu_pod_view pod;
     char uid[MU_UID_BYTES_MAX + 1];
-    if (!find_pod(s, step->write, &pod) ||
+    if (!mu_durable_find_pod(s, step->write, &pod) ||
         (pod.node.v != MU_NONE && step->write->kind != MU_JOURNAL_DELETE)) {
         mu_recovery_touched(s->recovery, step->number, 0);
         return;
@@ -104,6 +104,13 @@ static void touch(struct mu_scheduler *s, const struct mu_recovery_step *step)
     in.uid = (struct mu_str){uid, mu_db_uid_text(s->db, pod.uid, uid)};
     int rc = mu_toucher_touch(s->toucher, &in, s->now_ns, s->out);
     MU_ASSERT(rc == 0); /* a recovery has fewer under way than the toucher takes */
+}
+
+static void touch_answered(struct mu_scheduler *s, const struct mu_touch_outcome *touched)
+{
+    mu_recovery_touched(s->recovery, (uint32_t)touched->id, touched->version);
+    if (s->leaving_grace_s < touched->grace_s)
+        s->leaving_grace_s = touched->grace_s;
 }
 
 /* Everything that was asked has been answered: the journal is ours. */
@@ -119,7 +126,7 @@ static void open_journal(struct mu_scheduler *s)
     mu_log(MU_LOG_INFO, "journal open", MU_F_U64("epoch", epoch),
            MU_F_U64("old_entries", s->recovered.entries), MU_F_U64("pods", s->recovered.writes),
            MU_F_U64("touched", s->recovered.touched), MU_F_END);
-    mu_recovery_destroy(s->recovery);
+    s->former = s->recovery; /* resume.c asks it once more */
     s->recovery = NULL;
 }
 
@@ -153,7 +160,7 @@ static bool recover(struct mu_scheduler *s)
         touch(s, &step);
         return true;
     case MU_RECOVERY_SEE:
-        if (find_pod(s, step.write, &pod) && pod.version < step.version)
+        if (mu_durable_find_pod(s, step.write, &pod) && pod.version < step.version)
             return false;
         mu_recovery_seen(s->recovery, step.number);
         return true;
@@ -285,7 +292,7 @@ void mu_durable_run(struct mu_scheduler *s)
             commit_result(s, &result);
         if (mu_toucher_take(s->toucher, &touched)) {
             if (!touched.evicted)
-                mu_recovery_touched(s->recovery, (uint32_t)touched.id, touched.version);
+                touch_answered(s, &touched);
             else if (!mu_rollback_outcome(s, &touched))
                 mu_evict_outcome(s, &touched);
             more = true;

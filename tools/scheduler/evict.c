@@ -230,7 +230,8 @@ static int group_admit(struct mu_scheduler *s, struct mu_evict_group *g)
     return rc;
 }
 
-int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim)
+int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
+                  uint64_t extra_ns)
 {
     uint32_t slot = 0;
     MU_ASSERT(gang->bind_count > 0 && gang->evict_count > 0);
@@ -254,7 +255,7 @@ int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool 
     }
     spend(s, victims_of(gang, 0));
     g->claim = claim;
-    g->deadline_ns = s->now_ns + s->config.evict_ns;
+    g->deadline_ns = s->now_ns + s->config.evict_ns + extra_ns;
     s->evict_groups[slot] = g;
     s->evict_count++;
     s->stats.plans_preempting++;

@@ -139,7 +139,7 @@ static void set_pace(struct mu_scheduler *s)
                          binds.queued > 0 || binds.in_flight > s->config.in_flight_max / 2);
 }
 
-static bool synced(const struct mu_scheduler *s)
+bool mu_scheduler_synced(const struct mu_scheduler *s)
 {
     bool all = mu_budgets_feed_settled(s) && s->groups_settled;
     for (int kind = 0; kind < MU_DB_KINDS; kind++) {
@@ -161,7 +161,7 @@ static void leave(struct mu_scheduler *s)
     if (counts.generation != s->seen_generation && s->dirty_ns == UINT64_MAX)
         s->dirty_ns = s->now_ns;
     mu_audit_note(s, &counts);
-    if (s->audit_ns == UINT64_MAX && synced(s))
+    if (s->audit_ns == UINT64_MAX && mu_scheduler_synced(s))
         mu_audit_wake(s, counts.generation);
     set_pace(s);
     s->out = NULL;
@@ -197,7 +197,7 @@ bool mu_scheduler_reply(struct mu_scheduler *s, const struct mu_reply *reply, ui
 static uint64_t session_due_ns(const struct mu_scheduler *s)
 {
     struct mu_db_counts counts;
-    if (s->session_out || s->draining || !mu_durable_open(s) || !synced(s))
+    if (s->session_out || s->draining || !mu_durable_open(s) || !mu_scheduler_synced(s))
         return UINT64_MAX;
     mu_db_counts(s->db, &counts);
     if (counts.pods_ours_pending == 0)
@@ -374,5 +374,5 @@ void mu_scheduler_stats(const struct mu_scheduler *s, struct mu_scheduler_stats 
         out->journal_fenced = mu_journal_fenced(s->journal);
         out->journal_epoch = mu_journal_epoch(s->journal);
     }
-    out->synced = synced(s) && s->journal != NULL;
+    out->synced = mu_scheduler_synced(s) && s->journal != NULL;
 }

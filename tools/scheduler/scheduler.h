@@ -104,6 +104,7 @@ struct mu_scheduler_stats {
     uint64_t sessions, plans_admitted, plans_conflicted, binds_planned;
     uint64_t plans_completing; /* of those admitted: for a gang that was partly placed */
     uint64_t plans_preempting; /* admitted with victims */
+    uint64_t plans_resumed;    /* of a former incarnation: admitted for its victims' room */
     uint64_t plans_given_up;   /* of those: the proof did not hold any more, or the deadline came */
     uint64_t victims;          /* deletes begun */
     uint64_t gangs_rolled_back; /* bound in part, and ended: their first delete was begun */

@@ -1,8 +1,9 @@
 #ifndef MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 #define MU_TOOLS_SCHEDULER_SCHEDULER_PRIV_H
 /* Shared by the ring's rooms: scheduler.c (life and time), feed.c (objects in), commit.c (plans
- * out), evict.c (plans with victims), rollback.c (gangs that are ended), durable.c (the journal's slots, and its taking over at the
- * start), report.c (reasons out), audit.c (what the DB has summed up, summed up again). */
+ * out), evict.c (plans with victims), resume.c (those of a former incarnation), rollback.c (gangs
+ * that are ended), durable.c (the journal's slots, and its taking over at the start), report.c
+ * (reasons out), audit.c (what the DB has summed up, summed up again). */
 #include "engine/base/arena.h"
 #include "engine/base/index.h"
 #include "informer/toucher.h"
@@ -159,6 +160,8 @@ struct mu_scheduler {
     struct mu_slot_store *store;
     struct mu_slot_memory *journal_memory; /* our own; NULL: another's, or none */
     struct mu_recovery *recovery;          /* NULL once the journal is ours */
+    struct mu_recovery *former;            /* then it, until its plans have been looked at */
+    uint32_t leaving_grace_s;              /* the longest that one of its victims may take to go */
     struct mu_toucher *toucher;
     struct mu_recovery_stats recovered;
     struct mu_error journal_failure;
@@ -285,8 +288,10 @@ void mu_commit_expire(struct mu_scheduler *s);
 uint64_t mu_commit_next_ns(const struct mu_scheduler *s);
 void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome);
 
-/* evict.c. Journal and admit a gang that has victims. Returns as mu_commit_gang. */
-int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim);
+/* evict.c. Journal and admit a gang that has victims; extra_ns: what is added to its deadline.
+ * Returns as mu_commit_gang. */
+int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
+                  uint64_t extra_ns);
 /* Go on with every plan as far as possible. */
 void mu_evict_pump(struct mu_scheduler *s);
 void mu_evict_outcome(struct mu_scheduler *s, const struct mu_touch_outcome *outcome);
@@ -306,6 +311,15 @@ bool mu_rollback_outcome(struct mu_scheduler *s, const struct mu_touch_outcome *
 /* No delete is open. */
 bool mu_rollback_drained(const struct mu_scheduler *s);
 void mu_rollback_fini(struct mu_scheduler *s);
+
+/* resume.c. Plans with victims that the former incarnation had under way go on, once all is known
+ * that they need: before the first session. */
+void mu_resume_run(struct mu_scheduler *s);
+/* durable.c. The pod of a journaled write, in our view. */
+bool mu_durable_find_pod(const struct mu_scheduler *s, const struct mu_journal_write *write,
+                         struct mu_pod_view *pod);
+/* scheduler.c. All first lists are in. */
+bool mu_scheduler_synced(const struct mu_scheduler *s);
 
 /* audit.c. After a batch: begin a round where something has changed since the last one began. */
 void mu_audit_wake(struct mu_scheduler *s, uint64_t generation);
