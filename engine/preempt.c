@@ -189,8 +189,7 @@ static struct mu_preempt_none *none_of(struct mu_preempt *p, const struct mu_pre
     return &p->nones[gang->pod.class_ix.v % MU_PREEMPT_NONES];
 }
 
-/* The gang's memo, NULL: there is no memory for it. */
-static struct mu_preempt_memo *memo_get(struct mu_preempt *p, const struct mu_preempt_gang *gang)
+struct mu_preempt_memo *mu_preempt_memo(struct mu_preempt *p, const struct mu_preempt_gang *gang)
 {
     const uint32_t ix = gang->ask->gang.v;
     void *array = p->memos;
@@ -217,7 +216,7 @@ static void memo_remember(struct mu_preempt *p, const struct mu_preempt_gang *ga
                                      .pack_key = gang->row->pack_key.v,
                                      .flags = gang->row->flags & MU_GANG_PACK_REQUIRED,
                                      .priority = gang->row->priority};
-    struct mu_preempt_memo *memo = memo_get(p, gang);
+    struct mu_preempt_memo *memo = mu_preempt_memo(p, gang);
     if (memo == NULL || !mu_place_untouched(gang->ask->place) || p->touched_count > 0)
         return;
     *memo = (struct mu_preempt_memo){
@@ -645,7 +644,7 @@ int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask
     if (error != 0)
         return error;
     mu_preempt_choose_none(p);
-    p->refuted = false;
+    p->refuted = p->ran_out = false;
     enum mu_preempt_outcome outcome = MU_PREEMPT_NONE;
     const uint64_t before = p->counts.steps;
     mu_preempt_walk(p, 1);
@@ -656,7 +655,9 @@ int mu_preempt_find(struct mu_preempt *preempt, const struct mu_preempt_ask *ask
     if (error != 0)
         return error;
     out->outcome = outcome;
-    if (outcome == MU_PREEMPT_NONE)
+    if (outcome == MU_PREEMPT_NONE && p->ran_out)
+        out->outcome = MU_PREEMPT_LATER;
+    else if (outcome == MU_PREEMPT_NONE)
         memo_remember(p, &gang);
     return outcome == MU_PREEMPT_FOUND ? answer(p, &gang, out) : 0;
 }

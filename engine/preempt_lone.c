@@ -425,39 +425,67 @@ static int row_try(struct mu_preempt *p, struct mu_preempt_gang *gang, uint32_t 
     return error;
 }
 
-/* The best of all rows. Those who leave already are gone in the trial around this. */
+/* What the row costs, by placing; rows that do not have the amounts are not tried. */
+static int row_look(struct mu_preempt *p, struct mu_preempt_gang *gang,
+                    const struct mu_row_need *need, uint32_t row, bool *fits,
+                    struct mu_preempt_cost *cost)
+{
+    uint64_t bits = 0;
+    *fits = false;
+    if (!mu_victims_matter(&p->victims, row, gang->row->priority))
+        return 0;
+    int error =
+        mu_place_may(gang->ask->place, gang->pod, row / MU_NODE_CHUNK * MU_NODE_CHUNK, &bits);
+    if (error == 0 && (bits >> row % MU_NODE_CHUNK & 1) != 0)
+        error = row_judge(p, need, gang->row->priority, row, fits, cost);
+    if (error != 0 || !*fits)
+        return error;
+    *fits = false;
+    uint32_t pods = p->victims.row_begin[row + 1] - p->victims.row_begin[row];
+    p->ran_out = !mu_preempt_step(gang, 4 + 4 * (uint64_t)pods);
+    if (p->ran_out)
+        return 0;
+    mu_place_trial(gang->ask->place);
+    error = row_try(p, gang, row, fits, cost);
+    mu_place_rollback(gang->ask->place);
+    return error;
+}
+
+/* The best of all rows. Those who leave already are gone in the trial around this. A search that
+ * runs out of steps with nobody found goes on from there the next time. */
 static int rows_try(struct mu_preempt *p, struct mu_preempt_gang *gang,
                     enum mu_preempt_outcome *outcome, uint32_t *best)
 {
+    struct mu_row_need need;
     struct mu_lone_row first = {.stamp = 0};
-    struct mu_preempt_cost cost;
+    struct mu_preempt_memo *memo = mu_preempt_memo(p, gang);
+    bool goes_on = memo != NULL && !memo->none && memo->generation == gang->row->generation &&
+                   memo->resume < p->snapshot->node_rows;
+    uint32_t row = goes_on ? memo->resume : 0;
     int error = 0;
     *best = MU_NONE;
-    for (uint32_t row = 0; row < p->snapshot->node_rows && error == 0; row++) {
-        uint32_t pods = p->victims.row_begin[row + 1] - p->victims.row_begin[row];
-        uint64_t bits = 0;
-        bool fits = false;
-        if (pods == 0)
-            continue;
-        error =
-            mu_place_may(gang->ask->place, gang->pod, row / MU_NODE_CHUNK * MU_NODE_CHUNK, &bits);
-        if (error != 0 || (bits >> row % MU_NODE_CHUNK & 1) == 0)
-            continue;
-        if (!mu_preempt_step(gang, 4 + 4 * (uint64_t)pods)) {
-            p->counts.unproved++;
+    mu_row_need_of(p->snapshot, gang->pod.class_ix, &need);
+    for (; row < p->snapshot->node_rows && error == 0; row++) {
+        struct mu_preempt_cost cost;
+        bool fits;
+        error = row_look(p, gang, &need, row, &fits, &cost);
+        if (p->ran_out)
             break;
-        }
-        mu_place_trial(gang->ask->place);
-        error = row_try(p, gang, row, &fits, &cost);
-        mu_place_rollback(gang->ask->place);
+        if (error != 0 || !fits)
+            continue;
         const struct mu_lone_row one = lone_row(p, &cost, row, 0);
-        if (error == 0 && fits && (*best == MU_NONE || comes_first(&one, &first))) {
+        if (*best == MU_NONE || comes_first(&one, &first)) {
             first = one;
             *best = row;
             p->cost = cost;
             error = units_choose(p);
         }
     }
+    p->counts.unproved += p->ran_out;
+    if (memo != NULL)
+        *memo = (struct mu_preempt_memo){.generation = gang->row->generation,
+                                         .resume = p->ran_out && *best == MU_NONE ? row : 0};
+    p->ran_out = p->ran_out && memo != NULL;
     if (error == 0 && *best != MU_NONE)
         *outcome = MU_PREEMPT_FOUND;
     return error;

@@ -9,8 +9,11 @@
  * caller's layout places it, which is not monotone: more room can lead a greedy layout astray, a
  * pod that leaves lowers a spread's minimum. So nothing is concluded from sets that were not tried.
  *
+ *     0. without rules about other pods there has to be room for each class by itself once all who
+ *        could leave have left, or nobody is of use (with such rules too). Counting is cheap
  *     1. units leave in the order of importance, the least first: how many of them have to is found
- *        by halving, so that nobody more important is touched
+ *        by doubling and halving, so that nobody more important is touched. Where no rule about
+ *        other pods has a say only units that are on a node which some member can use count
  *     2. with the gang where it was laid out then, units that nobody needs come back, most
  *        important first. Where no rule about other pods has a say that is a matter of the node
  *        that a unit is on; else every member has to pass on its node again
@@ -23,6 +26,16 @@
 /* As many candidates are tried in every combination, if the steps suffice. */
 #define FEW_MAX 10u
 
+/* So many of the least important leave at first. */
+#define FIRST_PREFIX 8u
+
+/* Steps of laying out row by row, if that may be done (engine/session_layout.c). */
+#define LOOKS_MAX      (1u << 18)
+#define LOOKS_PER_STEP 20u
+
+/* Members are looked at by the first so many of their classes. */
+#define CLASSES_MAX 16u
+
 struct mixed {
     struct mu_preempt *p;
     struct mu_preempt_gang *gang;
@@ -32,8 +45,9 @@ struct mixed {
     uint32_t count;
     uint32_t *units;
     uint32_t set_count;
-    uint32_t *nodes; /* the layout in hand */
-    uint64_t *asked; /* by row of the snapshot: resources that the layout asks for there */
+    uint32_t *nodes;    /* the layout in hand */
+    uint64_t lay_steps; /* of laying the gang out, about */
+    uint64_t *asked;    /* by row of the snapshot: resources that the layout asks for there */
 };
 
 /* ---- the set ------------------------------------------------------------------------------ */
@@ -76,7 +90,7 @@ static int try_set(struct mixed *x, bool *done)
 
 static uint64_t try_steps(const struct mixed *x)
 {
-    return (uint64_t)x->set_count + 8 * (uint64_t)x->block->member_count + 16;
+    return x->set_count + x->lay_steps;
 }
 
 /* ---- 1. by importance ---------------------------------------------------------------------- */
@@ -97,19 +111,29 @@ static int prefix_try(struct mixed *x, uint32_t count, bool *done)
     return try_set(x, done);
 }
 
-/* As few as possible of the least important, as far as halving finds it. */
+/* As few as possible of the least important, as far as doubling and halving find it. More room can
+ * lead a layout astray: then less is found than there is, or more taken. */
 static int by_importance(struct mixed *x, bool *found)
 {
-    uint32_t low = 0, good = x->count;
+    uint32_t low = 0, good = 0;
     bool done = false;
+    int error = 0;
     *found = false;
-    int error = x->count > 0 ? prefix_try(x, good, found) : 0;
-    /* More room has led the layout astray, or nothing helps: less may. */
-    for (uint32_t part = x->count / 2; error == 0 && !*found && part > 0; part /= 2)
-        error = prefix_try(x, good = part, found);
+    while (error == 0 && !*found && good < x->count) {
+        low = good;
+        good = good < FIRST_PREFIX / 2 ? FIRST_PREFIX : 2 * good;
+        good = good < x->count ? good : x->count;
+        if (!mu_preempt_step(x->gang, good + x->lay_steps)) {
+            x->p->counts.unproved++;
+            return 0;
+        }
+        error = prefix_try(x, good, found);
+    }
     done = *found;
     while (error == 0 && *found && low + 1 < good) {
         uint32_t middle = low + (good - low) / 2;
+        if (!mu_preempt_step(x->gang, middle + x->lay_steps))
+            break;
         error = prefix_try(x, middle, &done);
         if (done)
             good = middle;
@@ -372,13 +396,96 @@ static int every_set(struct mixed *x, bool *found)
 
 /* ---- all ---------------------------------------------------------------------------------- */
 
-static int candidates_list(struct mixed *x)
+/* The classes of members that hold no room, and how many members each has; those beyond
+ * CLASSES_MAX are not among them. */
+struct kinds {
+    uint32_t count;
+    bool all; /* none is left out */
+    struct mu_place_pod pods[CLASSES_MAX];
+    uint32_t members[CLASSES_MAX];
+};
+
+static void kinds_list(const struct mixed *x, struct kinds *kinds)
+{
+    *kinds = (struct kinds){.all = true};
+    for (uint32_t m = 0; m < x->block->member_count; m++) {
+        const struct mu_place_pod pod = pod_of(x, m);
+        uint32_t k = 0;
+        while (k < kinds->count && kinds->pods[k].class_ix.v != pod.class_ix.v)
+            k++;
+        kinds->all = kinds->all && k < CLASSES_MAX && x->block->members[m].held.v == MU_NONE;
+        if (k == CLASSES_MAX || x->block->members[m].held.v != MU_NONE)
+            continue;
+        if (k == kinds->count) {
+            kinds->pods[k] = pod;
+            kinds->members[kinds->count++] = 0;
+        }
+        kinds->members[k]++;
+    }
+}
+
+/* Whether some class has too few places for those of its members that have to be placed, whoever
+ * leaves. */
+static int refute(struct mixed *x, const struct kinds *kinds, bool *refuted)
+{
+    const uint32_t spare = x->block->member_count - x->gang->need;
+    bool enough = true;
+    int error = 0;
+    for (uint32_t k = 0; k < kinds->count && enough && error == 0; k++)
+        if (kinds->members[k] > spare)
+            error = mu_row_enough(x->p, x->gang->ask->place, kinds->pods[k], x->gang->row->priority,
+                                  kinds->members[k] - spare, &enough);
+    *refuted = error == 0 && !enough;
+    return error;
+}
+
+/* Rows that some member can use: a bit each. */
+static int useful_mark(const struct mixed *x, const struct kinds *kinds, uint64_t *useful)
+{
+    const bool any = x->concerned || !kinds->all;
+    int error = 0;
+    for (uint32_t begin = 0; begin < x->p->snapshot->node_rows && error == 0;
+         begin += MU_NODE_CHUNK) {
+        uint64_t all = any ? UINT64_MAX : 0, bits = 0;
+        for (uint32_t k = 0; k < kinds->count && !any && error == 0; k++) {
+            error = mu_place_may(x->gang->ask->place, kinds->pods[k], begin, &bits);
+            all |= bits;
+        }
+        useful[begin / MU_NODE_CHUNK] = all;
+    }
+    return error;
+}
+
+static bool is_useful(const struct mixed *x, const uint64_t *useful, uint32_t unit)
 {
     const struct mu_victims *v = &x->p->victims;
+    const struct mu_victim_unit *u = &v->units[unit];
+    bool is = false;
+    for (uint32_t i = u->begin; i < u->begin + u->count && !is; i++)
+        is = (useful[v->pods[i].row / MU_NODE_CHUNK] >> v->pods[i].row % MU_NODE_CHUNK & 1) != 0;
+    return is;
+}
+
+static int candidates_list(struct mixed *x, const struct kinds *kinds)
+{
+    const struct mu_victims *v = &x->p->victims;
+    const size_t chunks = x->p->snapshot->node_rows / MU_NODE_CHUNK + 1;
+    uint64_t *useful = mu_arena_alloc(x->p->arena, chunks * sizeof *useful);
+    int error = useful == NULL ? MU_ENOMEM : useful_mark(x, kinds, useful);
+    if (error != 0)
+        return error;
+    uint32_t last = MU_NONE; /* a gang that was looked at last: its surplus goes with it */
+    bool last_useful = false;
     for (uint32_t u = 0; u < v->unit_count; u++) {
+        const bool surplus = (v->units[u].flags & MU_VICTIM_SURPLUS) != 0;
         if (!mu_victim_below(&v->units[u], x->gang->row->priority))
             continue;
-        x->units[x->count++] = u;
+        if (surplus && v->units[u].whole != last) {
+            last = v->units[u].whole;
+            last_useful = is_useful(x, useful, last);
+        }
+        if ((surplus && last_useful) || is_useful(x, useful, u))
+            x->units[x->count++] = u;
     }
     return mu_preempt_order(x->p, x->units, x->count);
 }
@@ -386,12 +493,19 @@ static int candidates_list(struct mixed *x)
 static int solve(struct mixed *x, enum mu_preempt_outcome *outcome)
 {
     bool done;
+    struct kinds kinds;
+    mu_preempt_walk(x->p, x->lay_steps);
     int error = try_set(x, &done);
     if (error == 0 && done)
         *outcome = MU_PREEMPT_WAIT;
     if (error != 0 || done)
         return error;
-    error = candidates_list(x);
+    kinds_list(x, &kinds);
+    error = refute(x, &kinds, &x->p->refuted);
+    if (error != 0 || x->p->refuted)
+        return error;
+    error = candidates_list(x, &kinds);
+    mu_preempt_walk(x->p, x->count);
     bool few = x->count <= FEW_MAX &&
                mu_preempt_step(x->gang, ((uint64_t)1 << x->count) * (try_steps(x) + x->count));
     if (error == 0)
@@ -425,6 +539,10 @@ int mu_preempt_mixed(struct mu_preempt *p, struct mu_preempt_gang *gang,
         x.concerned = x.concerned || mu_terms_concern(p->snapshot, x.block->members[m].class_ix,
                                                       x.block->members[m].kin);
     x.concerned = x.concerned || p->snapshot->nominated_count > 0;
+    /* A layout that fails is tried in other ways, row by row, where they are few. */
+    uint64_t looks = (uint64_t)x.block->member_count * p->snapshot->node_rows;
+    x.lay_steps = 16 + 8 * (uint64_t)x.block->member_count + p->victims.leaving_count +
+                  (x.block->member_count > 1 && looks <= LOOKS_MAX ? looks / LOOKS_PER_STEP : 0);
     int error = solve(&x, outcome);
     for (uint32_t i = 0; i < x.count; i++) {
         p->marks[x.units[i]] = 0;

@@ -115,7 +115,8 @@ struct mu_preempt {
      * from which one on it is their turn, in this run and the next (0: in the order). */
     uint64_t spent, spent_in_turn;
     uint32_t asked, turn, next_turn;
-    bool refuted; /* the search in hand: there is not room enough, whoever leaves */
+    bool refuted; /* the search in hand: there is not room enough, whoever leaves; */
+    bool ran_out; /* some rows are left for another time */
 };
 
 /* What a gang asks for, seen once for all ways. */
@@ -148,6 +149,8 @@ static inline bool mu_preempt_step(struct mu_preempt_gang *gang, uint64_t steps)
     return enough;
 }
 
+/* The gang's memo, of whoever was in its row last; NULL: there is no memory for it. */
+struct mu_preempt_memo *mu_preempt_memo(struct mu_preempt *p, const struct mu_preempt_gang *gang);
 /* Steps that are taken whether there are any left or not. */
 static inline void mu_preempt_walk(struct mu_preempt *p, uint64_t steps)
 {

@@ -534,6 +534,7 @@ static int rows_solve(struct mu_slots *s, const uint32_t *rows, uint32_t count, 
         along_open(s);
         error = parts_open(s);
     }
+    mu_preempt_walk(s->p, count / 16 + 4 * (uint64_t)s->count);
     if (error == 0 && !*enough) {
         error = mu_preempt_order(s->p, s->units, s->count);
     }
