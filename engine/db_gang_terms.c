@@ -233,15 +233,12 @@ bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining)
     return all >= (terms.min != 0 ? terms.min : g->frozen);
 }
 
-uint32_t mu_gang_lacks(const struct mu_db *db, const struct mu_gang_rec *g,
-                       const struct mu_gang_terms *terms, bool bound)
+/* How many members its sub-groups lack for their minima, all together. */
+static uint32_t subgroups_lack(const struct mu_db *db, const struct mu_gang_rec *g,
+                               const struct mu_gang_terms *terms, bool bound)
 {
-    const uint32_t all = bound ? g->row.bound_count : g->row.placed_count;
-    const uint32_t lacks = g->row.size > all ? g->row.size - all : 0;
     uint32_t counted[MU_SUBGROUPS_MAX] = {0};
     uint32_t sum = 0;
-    if (!g->split || terms->subgroup_count == 0)
-        return lacks;
     for (uint32_t pod = g->members; pod != MU_NONE; pod = mu_pod_at(db, pod)->gang_next) {
         const struct mu_pod_rec *p = mu_pod_at(db, pod);
         const bool is_bound = (p->flags & (MU_POD_BOUND | MU_POD_CONFIRMED)) != 0;
@@ -254,6 +251,17 @@ uint32_t mu_gang_lacks(const struct mu_db *db, const struct mu_gang_rec *g,
     for (uint32_t i = 0; i < terms->subgroup_count; i++)
         if (counted[i] < terms->subgroups[i].min)
             sum += terms->subgroups[i].min - counted[i];
+    return sum;
+}
+
+uint32_t mu_gang_lacks(const struct mu_db *db, const struct mu_gang_rec *g,
+                       const struct mu_gang_terms *terms, bool bound)
+{
+    const uint32_t all = bound ? g->row.bound_count : g->row.placed_count;
+    const uint32_t lacks = g->row.size > all ? g->row.size - all : 0;
+    if (!g->split || terms->subgroup_count == 0)
+        return lacks;
+    const uint32_t sum = subgroups_lack(db, g, terms, bound);
     return sum > lacks ? sum : lacks;
 }
 

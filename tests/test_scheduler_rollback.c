@@ -5,6 +5,7 @@
 #include "tests/scheduler_rig.h"
 
 #include "engine/base/log.h"
+#include "engine/base/mem.h"
 #include "engine/db_priv.h"
 #include "tools/scheduler/scheduler_priv.h"
 
@@ -71,15 +72,16 @@ static int call_json(struct rig *r, enum mu_method method, const char *path, con
     return response.status;
 }
 
-/* A pod of a gang of `size` (0: of none); owned: by a controller. */
+/* A pod of a gang of `size` (0: of none), which is named as the pod up to the "-"; owned: by a
+ * controller. */
 static void add_sized(struct rig *r, const char *name, uint32_t size, bool owned, uint32_t millis)
 {
     char body[1024], gang[160] = "", owner[160] = "";
     if (size > 0)
         (void)snprintf(gang, sizeof gang,
-                       "\"annotations\":{\"muster.dev/pod-group\":\"g\","
+                       "\"annotations\":{\"muster.dev/pod-group\":\"%.*s\","
                        "\"muster.dev/pod-group-size\":\"%u\"},",
-                       size);
+                       (int)strcspn(name, "-"), name, size);
     if (owned)
         (void)snprintf(owner, sizeof owner,
                        "\"ownerReferences\":[{\"apiVersion\":\"batch/v1\",\"kind\":\"Job\","
@@ -424,27 +426,62 @@ static void test_rollback__restart_with_room__rolled_forward(void **state)
     teardown(&r);
 }
 
-/* The member leaves by itself while its delete waits for the journal. */
-static void test_rollback__completed_by_another_before_the_delete__given_up(void **state)
+/* What a session says now. */
+static struct mu_snapshot *decide(struct rig *r, const struct mu_plan **plan)
+{
+    mu_scheduler_tick(r->scheduler, r->now_ns, &r->outbox);
+    struct mu_snapshot *s = mu_scheduler_take_snapshot(r->scheduler, r->now_ns);
+    for (uint32_t i = 0; s == NULL && i < 100; i++) /* the replica follows in slices */
+        s = mu_scheduler_take_snapshot(r->scheduler, r->now_ns);
+    assert_non_null(s);
+    assert_int_equal(mu_session_run(r->session, s, r->now_ns, plan), 0);
+    return s;
+}
+
+/* The member leaves by itself before its end is admitted. */
+static void test_rollback__member_leaves_meanwhile__given_up(void **state)
 {
     struct rig r;
+    const struct mu_plan *plan;
     (void)state;
     setup_fallen(&r, MU_SHORT_COMPLETE, true);
-    const struct mu_plan *plan;
     r.now_ns += DEADLINE + MU_NS_PER_S;
-    mu_scheduler_tick(r.scheduler, r.now_ns, &r.outbox);
-    struct mu_snapshot *s = mu_scheduler_take_snapshot(r.scheduler, r.now_ns);
-    for (uint32_t i = 0; s == NULL && i < 100; i++)
-        s = mu_scheduler_take_snapshot(r.scheduler, r.now_ns);
-    assert_non_null(s);
-    assert_int_equal(mu_session_run(r.session, s, r.now_ns, &plan), 0);
+    struct mu_snapshot *s = decide(&r, &plan);
     assert_int_equal(plan->end_count, 1);
-    finish(&r, "g-0"); /* meanwhile */
+    finish(&r, "g-0");
     pull_watches(&r);
     mu_scheduler_give_plan(r.scheduler, s, plan, r.now_ns, &r.outbox);
     run_for(&r, 5 * MU_NS_PER_S);
     assert_int_equal(stats_of(&r).gangs_rolled_back, 0);
     assert_int_equal(wire.marks, 0);
+    expect_at_rest(&r);
+    teardown(&r);
+}
+
+/* Memory is short at each allocation in turn: nothing is begun, and a later session says it again. */
+static void test_rollback__out_of_memory__begun_by_a_later_session(void **state)
+{
+    struct rig r;
+    const struct mu_plan *plan;
+    uint32_t failed = 0;
+    (void)state;
+    setup_fallen(&r, MU_SHORT_COMPLETE, true);
+    r.now_ns += DEADLINE + MU_NS_PER_S;
+    for (uint64_t nth = 1; r.scheduler->rollback_count == 0; nth++) {
+        assert_true(nth < 100);
+        struct mu_snapshot *s = decide(&r, &plan);
+        assert_int_equal(plan->end_count, 1);
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = nth});
+        mu_scheduler_give_plan(r.scheduler, s, plan, r.now_ns, &r.outbox);
+        mu_mem_debug_set((struct mu_mem_debug){.fail_nth = 0});
+        assert_int_equal(stats_of(&r).gangs_rolled_back, 0);
+        failed += r.scheduler->rollback_count == 0;
+        r.now_ns += MU_NS_PER_S;
+    }
+    assert_true(failed >= 3); /* the plan, its pods, its entries */
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).gangs_rolled_back, 1);
+    assert_true(is_terminating(&r, "g-0"));
     expect_at_rest(&r);
     teardown(&r);
 }
@@ -479,6 +516,42 @@ static void test_rollback__late_member_without_room__waits_alone(void **state)
     add_member(&r, "g-4", 2, true);
     run_for(&r, MU_NS_PER_S);
     assert_int_equal(tally(&r).bound, 2);
+    teardown(&r);
+}
+
+/* More gangs than are ended at a time. */
+static void test_rollback__many_gangs__one_after_another(void **state)
+{
+    enum { GANGS = MU_ROLLBACKS_MAX + 40 };
+    struct rig r;
+    char name[16];
+    (void)state;
+    setup(&r, MU_SHORT_COMPLETE);
+    for (uint32_t n = 0; n < 2 * GANGS / 100 + 1; n++) {
+        (void)snprintf(name, sizeof name, "n%u", n);
+        add_node(&r, name, 100000);
+    }
+    for (uint32_t m = 0; m < 2 * GANGS; m++) {
+        (void)snprintf(name, sizeof name, "a%u-%u", m / 2, m % 2);
+        add_member(&r, name, 2, true);
+    }
+    start(&r);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_int_equal(tally(&r).bound, 2 * GANGS);
+    for (uint32_t g = 0; g < GANGS; g++) {
+        (void)snprintf(name, sizeof name, "a%u-1", g);
+        ask_to_go(&r, name);
+    }
+    run_for(&r, MU_NS_PER_S);
+    for (uint32_t g = 0; g < GANGS; g++) {
+        (void)snprintf(name, sizeof name, "a%u-1", g);
+        finish(&r, name);
+        add_sized(&r, name, 2, true, 900000);
+    }
+    run_for(&r, DEADLINE + 30 * MU_NS_PER_S);
+    assert_int_equal(stats_of(&r).gangs_rolled_back, GANGS);
+    assert_int_equal(stats_of(&r).members_ended, GANGS);
+    expect_at_rest(&r);
     teardown(&r);
 }
 
@@ -546,8 +619,10 @@ int main(void)
         cmocka_unit_test(test_rollback__restart__touched_then_forward_then_back),
         cmocka_unit_test(test_rollback__restart_halfway__the_rest_is_ended),
         cmocka_unit_test(test_rollback__restart_with_room__rolled_forward),
-        cmocka_unit_test(test_rollback__completed_by_another_before_the_delete__given_up),
+        cmocka_unit_test(test_rollback__member_leaves_meanwhile__given_up),
+        cmocka_unit_test(test_rollback__out_of_memory__begun_by_a_later_session),
         cmocka_unit_test(test_rollback__late_member_without_room__waits_alone),
+        cmocka_unit_test(test_rollback__many_gangs__one_after_another),
         cmocka_unit_test(test_rollback__ten_thousand_of_mixed_classes__in_batches),
     };
     return cmocka_run_group_tests(tests, quiet, NULL);
