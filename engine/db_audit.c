@@ -11,6 +11,8 @@
  * holds so that it can be compared with another DB, or with one fed from the server's own list.
  */
 
+enum { PODS_PER_ROW = 16 /* pods of a row summed up for the cost of a copied row */ };
+
 static bool audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
 {
     int64_t sums[MU_RESOURCES_MAX];
@@ -18,9 +20,8 @@ static bool audit_row(struct mu_db *db, uint32_t row, uint32_t *spent)
     db->audit_behind |= mu_census_backlog(db) != 0;
     bool others_wrong = mu_census_audit_row(db, row, spent) != 0;
     others_wrong |= mu_occupants_audit_row(db, row) != 0;
-    *spent += 1;
     struct mu_device_row devices;
-    mu_row_sum(db, row, 0, sums, &devices);
+    *spent += 1 + mu_row_sum(db, row, 0, sums, &devices) / PODS_PER_ROW;
     if (memcmp(sums, mu_row_free(db, row), bytes) == 0 &&
         (devices.count == 0 || memcmp(&devices, mu_row_devices(db, row), sizeof devices) == 0))
         return others_wrong;

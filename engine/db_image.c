@@ -10,8 +10,10 @@
  *
  * Nothing is allocated until a node lists an image. A chunk has the numbers of its rows' sets once
  * one of them lists any; nodes are counted by the symbols of names, in pages. A page's `moved` is
- * the image generation at which it changed last, so that a replica copies what has changed since it
- * was shown, at the end of its sync: what it then shows is of one moment.
+ * the image generation at which it changed last: a replica copies those that it has another `moved`
+ * of, in slices, since the names of a large cluster's images are in thousands of pages. A pass over
+ * them brings it to the generation at which the pass began; a sync ends when that is the present one,
+ * so that what is shown is of one moment.
  *
  * A row's set is a reference of the row's; it is counted while the node is present.
  *
@@ -197,6 +199,9 @@ void mu_images_destroy(struct mu_db *db)
 
 /* --- replicas -------------------------------------------------------------------------------- */
 
+/* In one step of a sync, some 50 us; more where changes outrun it, as with rows. */
+enum { COPIES_PER_STEP = 64, LOOKS_PER_STEP = 4096 };
+
 int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r)
 {
     struct mu_snapshot *s = &r->shown;
@@ -214,27 +219,56 @@ int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r)
             return MU_ENOMEM;
         s->image_pages = r->image_pages;
     }
-    for (uint32_t page = 0; page < db->image_page_bound; page++) {
-        if (db->image_pages[page] == NULL || r->image_pages[page] != NULL)
-            continue;
-        r->image_pages[page] = mu_mem_zalloc(sizeof **r->image_pages);
+    return 0;
+}
+
+static int page_copy(const struct mu_db *db, struct mu_replica *r, uint32_t page)
+{
+    const struct mu_image_page *from = db->image_pages[page];
+    if (r->image_pages[page] == NULL) {
+        r->image_pages[page] = mu_mem_alloc(sizeof *from);
         if (r->image_pages[page] == NULL)
             return MU_ENOMEM;
         r->image_page_bound = page >= r->image_page_bound ? page + 1 : r->image_page_bound;
     }
+    memcpy(r->image_pages[page], from, sizeof *from);
     return 0;
+}
+
+int mu_images_copy(const struct mu_db *db, struct mu_replica *r)
+{
+    uint32_t copies = COPIES_PER_STEP << r->effort, looks = LOOKS_PER_STEP << r->effort;
+    for (; r->image_copied != db->image_generation && copies > 0 && looks > 0; looks--) {
+        uint32_t page = r->image_page_next;
+        MU_ASSERT(page < db->image_page_bound);
+        if (page == 0)
+            r->image_goal = db->image_generation;
+        const struct mu_image_page *from = db->image_pages[page], *copy = r->image_pages[page];
+        if (from != NULL && (copy == NULL || copy->moved != from->moved)) {
+            int rc = page_copy(db, r, page);
+            if (rc != 0)
+                return rc;
+            copies--;
+        }
+        r->image_page_next = page + 1 < db->image_page_bound ? page + 1 : 0;
+        if (r->image_page_next == 0)
+            r->image_copied = r->image_goal;
+    }
+    return 0;
+}
+
+uint32_t mu_images_backlog(const struct mu_db *db, const struct mu_replica *r)
+{
+    bool behind = r->image_copied != db->image_generation;
+    return behind ? db->image_page_bound - r->image_page_next : 0;
 }
 
 void mu_images_show(const struct mu_db *db, struct mu_replica *r)
 {
     struct mu_snapshot *s = &r->shown;
+    MU_ASSERT(r->image_copied == db->image_generation);
     s->image_base = s->image_generation;
     s->image_generation = db->image_generation;
-    for (uint32_t page = 0; page < db->image_page_bound; page++) {
-        const struct mu_image_page *from = db->image_pages[page];
-        if (from != NULL && from->moved > s->image_base)
-            memcpy(r->image_pages[page], from, sizeof *from);
-    }
 }
 
 void mu_images_replica_fini(struct mu_replica *r)

@@ -266,6 +266,8 @@ struct mu_replica {
     uint32_t nominated_cap;
     struct mu_image_page **image_pages; /* its own copy of the DB's */
     uint32_t image_page_bound;
+    uint32_t image_page_next;          /* to look at in this pass */
+    uint64_t image_goal, image_copied; /* generations: of this pass, of the last one */
     struct mu_rowset occupants_dirty;
     const struct mu_occupants **occupants; /* by row; NULL: nobody has asked for it lately */
     uint32_t occupants_cap;
@@ -443,9 +445,10 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
  * that is over-committed. */
 bool mu_row_floored(const struct mu_db *db, uint32_t row);
 /* The true sums of a row from its pods, but those with a flag of `without`: MU_RESOURCES_MAX values,
- * and its devices where they are tracked (count 0: not). Cost: O(its pods). */
-void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
-                struct mu_device_row *devices);
+ * and its devices where they are tracked (count 0: not). Returns how many pods it looked at. Cost:
+ * O(these). */
+uint32_t mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
+                    struct mu_device_row *devices);
 /* Make them the row's. */
 void mu_row_restore(struct mu_db *db, uint32_t row);
 void mu_row_mark_free(struct mu_db *db, uint32_t row);
@@ -498,6 +501,9 @@ void mu_images_destroy(struct mu_db *db);
 uint32_t mu_images_audit(struct mu_db *db, uint32_t budget, bool *whole);
 /* The part of a replica: room; what is shown at the end of a sync. */
 int mu_images_replica_reserve(struct mu_db *db, struct mu_replica *r);
+/* Copy what has changed, as much as is for one step; pages left to look at. Errors: MU_ENOMEM. */
+int mu_images_copy(const struct mu_db *db, struct mu_replica *r);
+uint32_t mu_images_backlog(const struct mu_db *db, const struct mu_replica *r);
 void mu_images_show(const struct mu_db *db, struct mu_replica *r);
 void mu_images_replica_fini(struct mu_replica *r);
 

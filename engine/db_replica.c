@@ -326,7 +326,7 @@ static uint64_t backlog_of(const struct mu_db *db, const struct mu_replica *r)
 {
     return (uint64_t)r->free_dirty.count + r->static_dirty.count + r->gang_dirty.count +
            db->gang_stale.count + mu_census_backlog(db) + mu_census_replica_backlog(r) +
-           mu_occupants_backlog(db, r);
+           mu_occupants_backlog(db, r) + mu_images_backlog(db, r);
 }
 
 static void show(struct mu_db *db, struct mu_replica *r)
@@ -393,6 +393,8 @@ int mu_db_replica_sync(struct mu_db *db, struct mu_snapshot *replica, uint32_t r
         rc = mu_census_copy(db, r, budget, &spent);
     if (rc == 0)
         rc = mu_occupants_sync(db, r, budget, &spent);
+    if (rc == 0)
+        rc = mu_images_copy(db, r);
     if (rc != 0)
         return rc;
     if (spent < budget)

@@ -309,10 +309,11 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
 
 __extension__ typedef __int128 wide; /* GNU extension: sums of hostile requests */
 
-void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
-                struct mu_device_row *devices)
+uint32_t mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t *out,
+                    struct mu_device_row *devices)
 {
     const struct mu_node_rec *rec = mu_row_rec(db, row);
+    uint32_t pods = 0;
     wide sums[MU_RESOURCES_MAX] = {0};
     if ((rec->flags & MU_NODE_PRESENT) != 0) {
         const struct mu_capacity *capacity = mu_model_get_capacity(db->model, rec->capacity);
@@ -328,22 +329,24 @@ void mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int64_t 
                 sums[c->demands[i].resource.v] -= c->demands[i].amount;
             sums[MU_RES_PODS]--;
         }
+        pods++;
         pod = p->node_next;
     }
     for (uint32_t r = 0; r < MU_RESOURCES_MAX; r++)
         out[r] = sums[r] < MU_FREE_MIN ? MU_FREE_MIN : (int64_t)sums[r];
     *devices = (struct mu_device_row){.count = 0};
-    if (mu_row_devices(db, row) == NULL)
-        return;
-    mu_row_devices_sum(db, row, without, devices);
-    mu_row_devices_derive(db, devices, MU_RESOURCES_MAX, out);
+    if (mu_row_devices(db, row) != NULL) {
+        mu_row_devices_sum(db, row, without, devices);
+        mu_row_devices_derive(db, devices, MU_RESOURCES_MAX, out);
+    }
+    return pods;
 }
 
 void mu_row_restore(struct mu_db *db, uint32_t row)
 {
     int64_t sums[MU_RESOURCES_MAX];
     struct mu_device_row devices;
-    mu_row_sum(db, row, 0, sums, &devices);
+    (void)mu_row_sum(db, row, 0, sums, &devices);
     memcpy(mu_row_free(db, row), sums, mu_row_chunk(db, row)->stride * sizeof *sums);
     if (devices.count != 0)
         *mu_row_devices(db, row) = devices;

@@ -137,7 +137,7 @@ static void vacate(struct mu_db *db, struct saved *saved)
     struct mu_device_row *tracked = mu_row_devices(db, saved->row);
     int64_t *free = mu_row_free(db, saved->row);
     size_t bytes = mu_row_chunk(db, saved->row)->stride * sizeof *free;
-    mu_row_sum(db, saved->row, MU_POD_PICKED, sums, &devices);
+    (void)mu_row_sum(db, saved->row, MU_POD_PICKED, sums, &devices);
     memcpy(saved->sums, free, bytes);
     memcpy(free, sums, bytes);
     saved->devices.count = 0;

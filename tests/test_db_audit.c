@@ -272,6 +272,41 @@ static void test_db_audit__nominations_wrong__dropped(void **state)
     mu_db_destroy(db);
 }
 
+/* Nodes with hundreds of pods each: a slice looks at fewer of them. */
+static void test_db_audit__many_pods_a_node__slices_of_fewer_nodes(void **state)
+{
+    (void)state;
+    enum { NODES = 40, PODS_EACH = 320, SLICE = 64 };
+    struct mu_db *db = fixture_create(0);
+    struct mu_db_counts before, after;
+    for (uint32_t n = 0; n < NODES; n++)
+        put_host(db, n);
+    mu_db_counts(db, &before);
+    assert_int_equal(mu_db_audit_step(db, SLICE), 0);
+    mu_db_counts(db, &after);
+    assert_true(after.audit_rows - before.audit_rows >= NODES); /* empty ones: all at once */
+    for (uint32_t p = 0; p < NODES * PODS_EACH; p++) {
+        struct fixture_pod pod;
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", p % NODES);
+        fixture_pod(&pod, p, 1);
+        pod.object.node_name = mu_str_of(name);
+        fixture_put(db, &pod, 0);
+    }
+    /* The round in hand may have begun without them. */
+    const uint64_t rounds = after.audit_rounds + 1;
+    for (; after.audit_rounds < rounds; mu_db_counts(db, &after))
+        assert_int_equal(mu_db_audit_step(db, SLICE), 0);
+    for (uint32_t step = 0; step < NODES / 8; step++) {
+        before = after;
+        assert_int_equal(mu_db_audit_step(db, SLICE), 0);
+        mu_db_counts(db, &after);
+        assert_true(after.audit_rows > before.audit_rows); /* and it goes on */
+        assert_true(after.audit_rows - before.audit_rows <= SLICE / (PODS_EACH / 16) + 1);
+    }
+    mu_db_destroy(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -282,6 +317,7 @@ int main(void)
         cmocka_unit_test(test_db_audit__images_change_meanwhile__no_drift),
         cmocka_unit_test(test_db_audit__no_memory_for_images__left_out),
         cmocka_unit_test(test_db_audit__nominations_wrong__dropped),
+        cmocka_unit_test(test_db_audit__many_pods_a_node__slices_of_fewer_nodes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

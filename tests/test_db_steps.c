@@ -214,6 +214,78 @@ static void test_db_steps__census_of_many_domains__is_cleared_in_slices(void **s
     mu_db_destroy(db);
 }
 
+enum { IMAGE_NODES = 800, IMAGES_EACH = 256, PAGES_A_STEP = 64 };
+
+/* Node `number` lists images that no other node lists, or none. */
+static void put_images(struct mu_db *db, uint32_t number, uint64_t version, bool any)
+{
+    static char names[IMAGES_EACH][32];
+    static struct mu_image images[IMAGES_EACH];
+    char name[16];
+    for (uint32_t i = 0; i < IMAGES_EACH; i++) {
+        (void)snprintf(names[i], sizeof names[i], "image-%u-%u", number, i);
+        images[i] = (struct mu_image){mu_str_of(names[i]), 1 << 20};
+    }
+    (void)snprintf(name, sizeof name, "n%u", number);
+    struct fixture_node n;
+    fixture_node(&n, name, version, 64, 0);
+    n.object.images = images;
+    n.object.image_count = any ? IMAGES_EACH : 0;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+}
+
+static uint32_t pages_behind(const struct mu_db *db, const struct mu_snapshot *s)
+{
+    const struct mu_replica *r = (const struct mu_replica *)s; /* its first member */
+    uint32_t behind = 0;
+    for (uint32_t page = 0; page < db->image_page_bound; page++) {
+        const struct mu_image_page *from = db->image_pages[page], *copy = r->image_pages[page];
+        behind += from != NULL && (copy == NULL || copy->moved != from->moved);
+    }
+    return behind;
+}
+
+static void check_images(const struct mu_db *db, const struct mu_snapshot *s)
+{
+    assert_int_equal(pages_behind(db, s), 0);
+    for (uint32_t page = 0; page < db->image_page_bound; page++)
+        for (uint32_t i = 0; db->image_pages[page] != NULL && i < MU_IMAGE_PAGE; i++)
+            assert_int_equal(
+                mu_snapshot_image_nodes(s, (struct mu_symbol){page * MU_IMAGE_PAGE + i}),
+                db->image_pages[page]->nodes[i]);
+}
+
+/* Which nodes have which image is shown a few pages at a time, also while it changes. */
+static void test_db_steps__images_of_many_names__are_shown_in_slices(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    for (uint32_t n = 0; n < IMAGE_NODES; n++)
+        put_images(db, n, 1, true);
+    fixture_sync(db, s);
+    check_images(db, s);
+    for (uint32_t n = 0; n < IMAGE_NODES; n++)
+        put_images(db, n, 2, n % 4 == 0);
+    uint32_t behind = pages_behind(db, s), steps = 0;
+    assert_true(behind > 2 * PAGES_A_STEP);
+    for (int more = 1; more == 1; steps++) {
+        more = mu_db_replica_sync(db, s, 0);
+        assert_true(more >= 0 && steps < 1000);
+        uint32_t left = pages_behind(db, s);
+        assert_true(behind <= left + PAGES_A_STEP);
+        behind = left;
+        if (steps == 1) { /* one that the pass has come by, most likely */
+            put_images(db, 0, 3, false);
+            behind = pages_behind(db, s);
+        }
+    }
+    assert_true(steps > 2);
+    check_images(db, s);
+    mu_db_replica_destroy(db, s);
+    mu_db_destroy(db);
+}
+
 /* The least count, kept along, against one that is looked for. */
 static void test_db_steps__least_of_a_spread__is_that_of_a_scan(void **state)
 {
@@ -278,6 +350,7 @@ int main(void)
         cmocka_unit_test(test_db_steps__matcher_of_many_kins__goes_in_slices),
         cmocka_unit_test(test_db_steps__kins_among_many_matchers__enter_in_slices),
         cmocka_unit_test(test_db_steps__census_of_many_domains__is_cleared_in_slices),
+        cmocka_unit_test(test_db_steps__images_of_many_names__are_shown_in_slices),
         cmocka_unit_test(test_db_steps__least_of_a_spread__is_that_of_a_scan),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
