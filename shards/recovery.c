@@ -371,7 +371,7 @@ int mu_recovery_entries(const struct mu_recovery *r,
         const struct mu_buf *slot = &r->slots[i].content;
         struct mu_str content = {(const char *)slot->data, (uint32_t)slot->len};
         struct telling telling = {.entry = entry, .context = context};
-        struct mu_journal_slot_head head;
+        struct mu_journal_slot_head head = {.epoch = 0};
         struct mu_error error;
         int rc = 0;
         if (content.len > 0)
