@@ -154,6 +154,20 @@ static void test_cli__offline__answers_on_stdout_and_notes_on_stderr(void **stat
     place_drop(&p);
 }
 
+/* Limits of a daemon's pace have no say in who goes where. */
+static void test_cli__place_with_a_daemons_limits__evicts_all_the_same(void **state)
+{
+    struct place p = place_make();
+    (void)state;
+    write_file(p.file, "preemption: {minRunTime: 10m, evictionsPerInterval: 1, interval: 1m}\n");
+    struct result r =
+        run("muster", (const char *const[]){"place", "--config", p.file, "-f",
+                                            MU_SOURCE_DIR "/tests/data/scenarios/5.yaml", NULL});
+    assert_int_equal(r.status, 0);
+    assert_non_null(strstr(r.out, "\n1 placed, 3 evicted, 0 pending\n"));
+    place_drop(&p);
+}
+
 static void test_cli__bad_files__one_line_with_file_and_line(void **state)
 {
     struct place p = place_make();
@@ -528,6 +542,7 @@ int main(void)
         cmocka_unit_test(test_cli__offline_wrong_input__one_line_and_status_2),
         cmocka_unit_test(test_cli__example_of_the_readme__prints_what_it_says),
         cmocka_unit_test(test_cli__offline__answers_on_stdout_and_notes_on_stderr),
+        cmocka_unit_test(test_cli__place_with_a_daemons_limits__evicts_all_the_same),
         cmocka_unit_test(test_cli__bad_files__one_line_with_file_and_line),
         cmocka_unit_test(test_cli__help_and_version__status_0),
         cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),

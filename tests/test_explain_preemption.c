@@ -210,8 +210,9 @@ static void draw_running(struct drawing *d, uint32_t p)
         "", "", ", annotations: {muster.dev/pod-group: ga, muster.dev/pod-group-size: '2'}",
         ", annotations: {muster.dev/pod-group: gb, muster.dev/pod-group-size: '1'}",
         ", annotations: {volcano.sh/preemptable: 'false'}"};
-    draw(d, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: r%u, labels: {app: %s}%s}\n", p,
-         below(d->run, 2) ? "x" : "z", gangs[below(d->run, 5)]);
+    draw(d, "---\napiVersion: v1\nkind: Pod\nmetadata: {name: r%u, labels: {app: %s}%s%s}\n", p,
+         below(d->run, 2) ? "x" : "z", gangs[below(d->run, 5)],
+         below(d->run, 12) == 0 ? ", deletionTimestamp: '2026-01-01T00:00:00Z'" : "");
     draw(d, "status: {phase: Running, startTime: '2026-01-01T00:00:0%uZ'}\n", below(d->run, 4));
     draw(d, "spec: {nodeName: n%u, priority: %u, ", below(d->run, d->nodes), below(d->run, 4));
     draw_rules(d);

@@ -161,18 +161,19 @@ int mu_command_place(int argc, char **argv)
                                      .parse = mu_offline_file}};
     int status = read_command(
         "muster place",
-        "Where the pods of manifests would go, and why the others would wait: sessions "
-        "until\nnothing changes. No cluster is needed.\n\n"
+        "Where the pods of manifests would go, who would be evicted for them, and why the "
+        "others\nwould wait: sessions until nothing changes. No cluster is needed. Who is evicted "
+        "is gone at\nonce, and nobody creates it again.\n\n"
         "Manifests are YAML or JSON, written by hand or printed by kubectl: several "
         "documents,\nLists, '-f -' for standard input. Nodes, pods, namespaces, priority "
         "classes, disruption\nbudgets and PodGroups are read, with the defaults of an API server; "
         "other kinds are\nskipped with a line on standard error. A pod with a nodeName runs "
-        "already. Pods arrive by creationTimestamp,\nthen in the order of the "
+        "already. Pods arrive\nby creationTimestamp, then in the order of the "
         "input.\n\n"
         "Exit status: 0, also when pods wait; 2 when a flag or a manifest is wrong, "
         "which is one\nline each (file:line: Kind ns/name: field: problem); 1 when "
         "something else fails.\n\n"
-        "  kubectl get nodes,pods,namespaces,priorityclasses -A -o yaml >now.yaml\n"
+        "  kubectl get nodes,pods,namespaces,priorityclasses,pdb -A -o yaml >now.yaml\n"
         "  muster place -f now.yaml -f new-job.yaml",
         flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     return status >= 0 ? status : mu_place_command_run(&o);
@@ -198,7 +199,9 @@ int mu_command_explain(int argc, char **argv)
         "given.\n\n"
         "The table tells each reason once, with the change that the nearest node needs; "
         "'-o json'\ntells every node and all of its changes. Scores are larger where "
-        "better, and compare\nwithin one answer.\n\n"
+        "better, and compare\nwithin one answer. Last comes who would have to be evicted for the "
+        "pod, "
+        "with its gang, to\nbe placed, where there is no room without.\n\n"
         "  muster explain team-a/trainer-0 -f now.yaml -f new-job.yaml",
         flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     return status >= 0 ? status : mu_explain_command_run(&o);
