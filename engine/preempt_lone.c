@@ -499,6 +499,7 @@ static int by_placing(struct mu_preempt *p, struct mu_preempt_gang *gang,
     *outcome = MU_PREEMPT_NONE;
     mu_place_trial(place);
     int error = mu_preempt_evict_leaving(p, place);
+    p->leaving_gone = true;
     if (error == 0 && p->victims.leaving_count > 0)
         error = mu_place_pick(place, gang->pod, &node);
     if (error == 0 && node.v != MU_NONE)
@@ -506,6 +507,7 @@ static int by_placing(struct mu_preempt *p, struct mu_preempt_gang *gang,
     else if (error == 0)
         error = rows_try(p, gang, outcome, row);
     mu_place_rollback(place);
+    p->leaving_gone = false;
     return error;
 }
 

@@ -87,7 +87,8 @@ struct mu_preempt {
     const struct mu_model *model; /* of the memos */
     uint64_t session;
     uint32_t now_s;
-    bool built; /* the index is of this session */
+    bool built;        /* the index is of this session */
+    bool leaving_gone; /* a trial is open in which those who leave already are gone */
     struct mu_victims victims;
     struct mu_arena *arena; /* of the search in hand */
     struct mu_preempt_memo *memos;

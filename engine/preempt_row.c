@@ -66,7 +66,7 @@ void mu_row_room_open(const struct mu_preempt *p, const struct mu_row_need *need
         out->tracked = mu_device_ask(&s->devices[row], s->share_resource, need->class_).count > 0;
         out->devices = s->devices[row];
     }
-    for (uint32_t i = v->row_begin[row]; i < v->row_begin[row + 1]; i++) {
+    for (uint32_t i = v->row_begin[row]; i < v->row_begin[row + 1] && !p->leaving_gone; i++) {
         const struct mu_victim_pod *pod = &v->pods[v->row_pods[i]];
         if ((v->units[pod->unit].flags & MU_VICTIM_LEAVING) != 0)
             mu_row_room_move(p, need, out, pod, 1);
