@@ -311,6 +311,170 @@ static void test_status__node_comes_to_many_gangs__only_what_changed(void **stat
     rig_fini(&r);
 }
 
+/* --- preemption ------------------------------------------------------------------------------- */
+
+static void post_priority_class(struct rig *r, const char *name, int value)
+{
+    char text[128];
+    (void)snprintf(text, sizeof text, "{\"metadata\":{\"name\":\"%s\"},\"value\":%d}", name, value);
+    assert_int_equal(
+        send(r, MU_POST, "/apis/scheduling.k8s.io/v1/priorityclasses", MU_MEDIA_JSON, text), 201);
+}
+
+/* A pod of two cpus with this class, of a gang of `size` if it has one (of Muster's own dialect). */
+static void post_classed(struct rig *r, const char *name, const char *class_, const char *gang,
+                         uint32_t size)
+{
+    char text[768], link[160] = "";
+    if (gang[0] != '\0')
+        (void)snprintf(link, sizeof link,
+                       ",\"annotations\":{\"muster.dev/pod-group\":\"%s\","
+                       "\"muster.dev/pod-group-size\":\"%u\"}",
+                       gang, size);
+    (void)snprintf(text, sizeof text,
+                   "{\"metadata\":{\"name\":\"%s\"%s},\"spec\":{\"schedulerName\":\"muster\","
+                   "\"priorityClassName\":\"%s\",\"containers\":[{\"name\":\"c\",\"image\":\"i\","
+                   "\"resources\":{\"requests\":{\"cpu\":\"2\"}}}]}}",
+                   name, link, class_);
+    assert_int_equal(send(r, MU_POST, "/api/v1/namespaces/default/pods", MU_MEDIA_JSON, text), 201);
+}
+
+static json_t *get_json(struct rig *r, const char *path, const char *query)
+{
+    const struct mu_api_request request = {.method = MU_GET,
+                                           .path = mu_str_of(path),
+                                           .query = mu_str_of(query),
+                                           .accept = MU_STR("application/json")};
+    struct mu_api_response response = {0};
+    mu_apiserver_handle(r->server, &request, r->now_ns, &response);
+    assert_int_equal(response.status, 200);
+    json_t *tree = json_loadb((const char *)response.body.data, response.body.len, 0, NULL);
+    assert_non_null(tree);
+    mu_buf_fini(&response.body);
+    return tree;
+}
+
+static void assert_pod_told(struct rig *r, const char *pod, const char *type, const char *reason,
+                            const char *message)
+{
+    char path[128];
+    size_t i;
+    json_t *condition;
+    bool found = false;
+    (void)snprintf(path, sizeof path, "/api/v1/namespaces/default/pods/%s", pod);
+    json_t *tree = get_json(r, path, "");
+    json_array_foreach(json_object_get(json_object_get(tree, "status"), "conditions"), i, condition)
+    {
+        if (strcmp(text_at(condition, "type"), type) != 0)
+            continue;
+        found = true;
+        assert_string_equal(text_at(condition, "reason"), reason);
+        assert_string_equal(text_at(condition, "message"), message);
+    }
+    assert_true(found);
+    json_decref(tree);
+}
+
+/* The messages of a pod's events of one reason; how many there are. */
+static uint32_t events_of(struct rig *r, const char *pod, const char *reason, char *message,
+                          size_t size)
+{
+    char query[160];
+    uint32_t count = 0;
+    size_t i;
+    json_t *event;
+    (void)snprintf(query, sizeof query, "fieldSelector=involvedObject.name%%3D%s", pod);
+    json_t *tree = get_json(r, "/api/v1/namespaces/default/events", query);
+    json_array_foreach(json_object_get(tree, "items"), i, event)
+    {
+        if (strcmp(text_at(event, "reason"), reason) != 0)
+            continue;
+        count++;
+        (void)snprintf(message, size, "%s", text_at(event, "message"));
+    }
+    json_decref(tree);
+    return count;
+}
+
+/* Two nodes with a pod "v1" of class low on the first and "m2" of class mid on the second. */
+static void start_full(struct rig *r)
+{
+    rig_init_reporting(r, &mu_profile_spread, RATE);
+    r->preempts = true;
+    rig_restart(r, &mu_profile_spread, RATE);
+    post_priority_class(r, "low", 100);
+    post_priority_class(r, "mid", 500);
+    post_priority_class(r, "high", 1000);
+    add_node(r, "n1", 2000);
+    start(r);
+    post_classed(r, "v1", "low", "", 0);
+    run_for(r, MU_NS_PER_S);
+    add_node(r, "n2", 2000);
+    post_classed(r, "m2", "mid", "", 0);
+    run_for(r, MU_NS_PER_S);
+    assert_int_equal(tally(r).bound, 2);
+}
+
+static void test_status_preemption__victim_and_gang__both_are_told(void **state)
+{
+    struct rig r;
+    char text[512];
+    (void)state;
+    start_full(&r);
+    post_classed(&r, "big-0", "high", "big", 2);
+    post_classed(&r, "big-1", "high", "big", 2);
+    run_for(&r, 3 * MU_NS_PER_S); /* nobody plays the kubelet: victims take their time */
+    assert_int_equal(stats_of(&r).victims, 2);
+    assert_pod_told(&r, "v1", "DisruptionTarget", "PreemptionByScheduler",
+                    "muster: preempting to accommodate a higher priority pod");
+    assert_int_equal(events_of(&r, "v1", "Preempted", text, sizeof text), 1);
+    assert_string_equal(text, "Preempted by gang default/big on node n1");
+    assert_int_equal(events_of(&r, "m2", "Preempted", text, sizeof text), 1);
+    assert_string_equal(text, "Preempted by gang default/big on node n2");
+    assert_pod_told(&r, "big-1", "PodScheduled", "Unschedulable",
+                    "gang default/big: preempting 2 pods of lower priority on n1, n2.");
+    uint32_t told = r.conditions;
+    run_for(&r, 20 * MU_NS_PER_S);
+    assert_int_equal(r.conditions, told);
+    rig_fini(&r);
+}
+
+static void test_status_preemption__lone_pod__named_by_its_uid(void **state)
+{
+    struct rig r;
+    char text[512], expected[512];
+    (void)state;
+    start_full(&r);
+    post_classed(&r, "p", "high", "", 0);
+    run_for(&r, 3 * MU_NS_PER_S);
+    json_t *pod = get_json(&r, "/api/v1/namespaces/default/pods/p", "");
+    (void)snprintf(expected, sizeof expected, "Preempted by pod %s on node n1",
+                   text_at(json_object_get(pod, "metadata"), "uid"));
+    json_decref(pod);
+    assert_int_equal(events_of(&r, "v1", "Preempted", text, sizeof text), 1);
+    assert_string_equal(text, expected);
+    assert_int_equal(events_of(&r, "m2", "Preempted", text, sizeof text), 0);
+    assert_pod_told(&r, "p", "PodScheduled", "Unschedulable",
+                    "preempting 1 pod of lower priority on n1.");
+    rig_fini(&r);
+}
+
+/* No pending gang could preempt anybody; what would help is told all the same. */
+static void test_status_preemption__unimportant_gang__told_from_which_priority_on(void **state)
+{
+    struct rig r;
+    (void)state;
+    start_full(&r);
+    post_classed(&r, "g-0", "low", "g", 2);
+    post_classed(&r, "g-1", "low", "g", 2);
+    run_for(&r, 5 * MU_NS_PER_S);
+    assert_pod_told(&r, "g-1", "PodScheduled", "Unschedulable",
+                    "0/2 nodes are available: 2 Insufficient cpu. gang default/g: 0 of 2 placed; "
+                    "the other 2 need cpu: 2 free on one node, or priority ≥ 501.");
+    assert_int_equal(stats_of(&r).victims, 0);
+    rig_fini(&r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +485,9 @@ int main(void)
         cmocka_unit_test(test_status__own_writes__start_no_session),
         cmocka_unit_test(test_status__restart__says_nothing_again),
         cmocka_unit_test(test_status__node_comes_to_many_gangs__only_what_changed),
+        cmocka_unit_test(test_status_preemption__victim_and_gang__both_are_told),
+        cmocka_unit_test(test_status_preemption__lone_pod__named_by_its_uid),
+        cmocka_unit_test(test_status_preemption__unimportant_gang__told_from_which_priority_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

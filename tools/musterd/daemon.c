@@ -519,20 +519,23 @@ static int create_parts(struct daemon *d)
     mu_random_init_kernel(&random);
     for (uint32_t i = 0; i < o->scheduler_name_count; i++)
         names[i] = mu_str_of(o->scheduler_names[i]);
-    struct mu_scheduler_config config = {.scheduler_names = names,
-                                         .scheduler_name_count = o->scheduler_name_count,
-                                         .quiet_ns = o->quiet_ns,
-                                         .batch_window_ns = o->batch_window_ns,
-                                         .hold_ns = o->hold_ns,
-                                         .evictions_per_interval = o->evictions_per_interval,
-                                         .eviction_interval_ns = o->eviction_interval_ns,
-                                         .in_flight_max = o->binds_in_flight,
-                                         .profile = o->profile,
-                                         .report_rate = o->report_rate,
-                                         .report_instance = mu_str_of(instance),
-                                         .wall_offset_ns = wall_offset_ns(d),
-                                         .journal_bytes_per_s = o->journal_rate,
-                                         .incarnation = mu_random_u64(&random) | 1};
+    struct mu_scheduler_config config = {
+        .scheduler_names = names,
+        .scheduler_name_count = o->scheduler_name_count,
+        .quiet_ns = o->quiet_ns,
+        .batch_window_ns = o->batch_window_ns,
+        .hold_ns = o->hold_ns,
+        .evictions_per_interval = o->evictions_per_interval,
+        .eviction_interval_ns = o->eviction_interval_ns,
+        .preempts = o->preempts,
+        .min_run_s = (uint32_t)((o->min_run_ns + MU_NS_PER_S - 1) / MU_NS_PER_S),
+        .in_flight_max = o->binds_in_flight,
+        .profile = o->profile,
+        .report_rate = o->report_rate,
+        .report_instance = mu_str_of(instance),
+        .wall_offset_ns = wall_offset_ns(d),
+        .journal_bytes_per_s = o->journal_rate,
+        .incarnation = mu_random_u64(&random) | 1};
     char journal[MU_JOURNAL_NAME_MAX + 1];
     if (!o->journal_memory) {
         config.journal_ns = journal_ns(o);
@@ -545,7 +548,7 @@ static int create_parts(struct daemon *d)
         .short_gangs = o->short_gangs,
         .gang_deadline_ns = o->gang_deadline_ns,
         .preempts = o->preempts,
-        .min_run_s = (uint32_t)((o->min_run_ns + MU_NS_PER_S - 1) / MU_NS_PER_S),
+        .min_run_s = config.min_run_s,
     };
     d->to_session = mu_ring_create(2);
     d->from_session = mu_ring_create(2);

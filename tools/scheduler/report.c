@@ -359,6 +359,8 @@ void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
         return;
     if (stories_reserve(s, snapshot->gang_rows) != 0)
         return; /* nothing is told until there is memory: the next plan says it all again */
+    mu_report_words_preemption(s->words, s->config.preempts, s->config.min_run_s,
+                               (uint32_t)((s->now_ns + s->config.wall_offset_ns) / MU_NS_PER_S));
     mu_report_words_begin(s->words, snapshot, plan);
     for (uint32_t i = 0; i < plan->gang_count; i++)
         s->stories[plan->gangs[i].gang.v].look_ns = 0;
@@ -371,5 +373,6 @@ void mu_report_plan(struct mu_scheduler *s, struct mu_snapshot *snapshot,
     tell_leaving(s, snapshot, &left);
     mu_report_words_end(s->words);
     mu_db_counts(s->db, &counts);
-    mu_db_occupants_ask(s->db, ask && counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
+    mu_db_occupants_ask(s->db, ask && s->config.preempts &&
+                                   counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
 }

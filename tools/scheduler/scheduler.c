@@ -323,6 +323,7 @@ void mu_scheduler_retry(struct mu_scheduler *s, uint64_t now_ns)
 
 void mu_scheduler_set_wall(struct mu_scheduler *s, uint64_t wall_offset_ns)
 {
+    s->config.wall_offset_ns = wall_offset_ns;
     if (s->reporter != NULL)
         mu_reporter_set_wall(s->reporter, wall_offset_ns);
     mu_toucher_set_wall(s->toucher, wall_offset_ns);

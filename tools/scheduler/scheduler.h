@@ -72,10 +72,12 @@ struct mu_scheduler_config {
     uint32_t nodes_hint, pods_hint;
     uint64_t incarnation;             /* new at every start, not 0: part of plan names */
     const struct mu_profile *profile; /* the sessions', for its life; NULL: default */
-    uint32_t report_rate;             /* conditions and events written a second; 0: none are */
-    uint32_t report_burst;            /* written at once after a pause; 0: twice the rate */
-    struct mu_str report_instance;    /* reportingInstance of events; copied */
-    uint64_t wall_offset_ns;          /* wall time is now_ns + offset (timestamps) */
+    bool preempts;         /* whether sessions preempt, and that they spare who has run for less: */
+    uint32_t min_run_s;    /* for what is told of them alone */
+    uint32_t report_rate;  /* conditions and events written a second; 0: none are */
+    uint32_t report_burst; /* written at once after a pause; 0: twice the rate */
+    struct mu_str report_instance; /* reportingInstance of events; copied */
+    uint64_t wall_offset_ns;       /* wall time is now_ns + offset (timestamps) */
     /* The journal: ConfigMaps NAME-0, NAME-1, ... of the namespace; copied. No name: in memory. */
     struct mu_str journal_ns, journal_name;
     uint32_t journal_bytes_per_s; /* 0: 1,000,000 */
