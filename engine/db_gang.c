@@ -430,14 +430,11 @@ static void settle_row(const struct mu_db *db, struct mu_gang_rec *g,
 {
     struct mu_gang_row *row = &g->row;
     row->flags |= g->split ? MU_GANG_PARTS : 0;
-    /* With nobody left of those that a size was frozen for, a new generation begins; with fewer
-     * left than that, nobody waits for those that have ended. */
-    uint32_t frozen = g->frozen < row->member_count ? g->frozen : row->member_count;
     if (row->placed_count == 0) {
-        frozen = g->ended = 0;
+        g->ended = 0;
         g->whole = g->found = false;
     }
-    row->size = terms->min != 0 ? terms->min : frozen;
+    row->size = terms->min != 0 ? terms->min : mu_gang_frozen(g);
     row->flags |= row->size != 0 ? MU_GANG_SETTLED : 0;
     if (row->placed_count < row->member_count)
         row->flags |= MU_GANG_PENDING;

@@ -205,6 +205,13 @@ static bool counts(const struct mu_pod_rec *p, bool joining)
                    : !picked && mu_pod_role(p) == MU_ROLE_PLACED;
 }
 
+uint32_t mu_gang_frozen(const struct mu_gang_rec *g)
+{
+    if (g->row.placed_count == 0)
+        return 0;
+    return g->frozen < g->row.member_count ? g->frozen : g->row.member_count;
+}
+
 bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining)
 {
     const struct mu_gang_rec *g = mu_gang_at(db, gang);
@@ -230,7 +237,7 @@ bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining)
     /* Sub-groups without stated minima run whole. */
     if (g->split && terms.subgroup_count == 0 && all < g->row.member_count)
         return false;
-    return all >= (terms.min != 0 ? terms.min : g->frozen);
+    return all >= (terms.min != 0 ? terms.min : mu_gang_frozen(g));
 }
 
 /* How many members its sub-groups lack for their minima, all together. */

@@ -723,6 +723,10 @@ uint32_t mu_gang_terms_find(const struct mu_gang_terms *t, struct mu_symbol name
 /* The sub-group that a member counts for, under these terms. */
 struct mu_symbol mu_gang_subgroup_of(const struct mu_db *db, const struct mu_gang_rec *g,
                                      const struct mu_gang_terms *t, const struct mu_pod_rec *p);
+/* The size that was frozen, of a gang whose members are summed up. With nobody left of those it was
+ * frozen for, a new generation begins; with fewer left than that, nobody waits for those that have
+ * ended. */
+uint32_t mu_gang_frozen(const struct mu_gang_rec *g);
 /* Whether the minimum of the gang and of each sub-group is met by the members that are placed:
  * `joining`: and those that have MU_POD_PICKED; else without those. Cost: O(live members). */
 bool mu_gang_minimum_met(const struct mu_db *db, uint32_t gang, bool joining);

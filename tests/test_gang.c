@@ -406,6 +406,38 @@ static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(
     mu_db_destroy(db);
 }
 
+/* Found in a model test: all binds were refused, and of a gang in parts the size stayed frozen for an
+ * admission, though not for sessions. */
+static void test_gang_freeze__binds_refused_and_fewer_left__the_rest_is_admitted(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct fixture_plan plan;
+    struct fixture_pod p;
+    struct mu_error why = {0};
+    fixture_put_node(db, "a", 1, 8);
+    for (uint32_t i = 1; i <= 3; i++) {
+        fixture_pod(&p, i, 1);
+        fixture_gang(&p, "g", 0);
+        p.object.gang.subgroup = i == 1 ? MU_STR("leader") : MU_STR("workers");
+        fixture_put(db, &p, 0);
+    }
+    uint32_t gang = fixture_find(db, 1).gang.v;
+    fixture_sync(db, s);
+    fixture_plan(&plan, s, gang, fixture_row(db, s, "a"));
+    assert_int_equal(mu_db_admit(db, &plan.gang, NULL), 0);
+    for (uint32_t i = 1; i <= 3; i++)
+        mu_db_bind_refused(db, fixture_find(db, i).uid, false);
+    fixture_pod(&p, 3, 0);
+    mu_db_pod_remove(db, p.object.ns, p.object.name, MU_STR(""), 0);
+    assert_int_equal(only_gang(db, s)->size, 0);
+    fixture_plan(&plan, s, gang, fixture_row(db, s, "a"));
+    assert_int_equal(plan.gang.size, 2);
+    assert_int_equal(mu_db_admit(db, &plan.gang, &why), 0);
+    mu_db_destroy(db);
+}
+
 static void test_gang_version__pending_member_renewed__shown_in_silence(void **state)
 {
     (void)state;
@@ -509,6 +541,7 @@ int main(void)
         cmocka_unit_test(test_gang_freeze__first_admit__late_members_are_surplus),
         cmocka_unit_test(test_gang_freeze__some_members_end__the_rest_do_not_wait_for_them),
         cmocka_unit_test(test_gang_freeze__placed_members_end__the_rest_are_a_new_generation),
+        cmocka_unit_test(test_gang_freeze__binds_refused_and_fewer_left__the_rest_is_admitted),
         cmocka_unit_test(test_gang_version__pending_member_renewed__shown_in_silence),
         cmocka_unit_test(test_gang_member__walk__finds_each_once),
         cmocka_unit_test(test_gang_short__some_placed__flag_follows),
