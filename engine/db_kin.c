@@ -12,7 +12,9 @@
  * would be the product of two large numbers, so matchers hang on anchors, something that a kin must
  * have to be matched: a label (key, value) that some part asks for, else the only namespace of some
  * part, else nothing. A kin looks at the matchers of its labels, of its namespace, and at those
- * without an anchor. With Kubernetes' own selectors (app = x) that is about one for each match.
+ * without an anchor. With Kubernetes' own selectors (app = x) that is about one for each match. Of
+ * an anchor the newest matcher comes first, so that a kin which knows the older ones looks at the
+ * new ones alone.
  *
  * Labels of namespaces can turn a matcher with a namespace selector either way. The kins of the
  * namespaces that changed look at those matchers again. Where a kin that is counted turns, the
@@ -273,6 +275,8 @@ static int look_bucket(struct mu_db *db, uint32_t kin, struct mu_anchor anchor,
     struct mu_books *b = db->books;
     for (uint32_t matcher = b->anchors[bucket_of(&anchor)]; matcher != MU_NONE;) {
         const struct mu_matcher_rec *m = mu_matcher_at(b, matcher);
+        if (!look->namespaces && m->seq <= look->seq)
+            return 0; /* the newest come first: the kin knows all from here on */
         if (m->anchor.kind == anchor.kind && m->anchor.key == anchor.key &&
             m->anchor.value == anchor.value) {
             int rc = look_at(db, kin, matcher, look);

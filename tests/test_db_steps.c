@@ -66,6 +66,19 @@ static uint32_t settle(struct mu_db *db)
     return steps;
 }
 
+/* The same without a bound on a step. Returns what it cost. */
+static uint32_t settle_all(struct mu_db *db)
+{
+    uint32_t all = 0;
+    for (uint32_t steps = 0; mu_census_backlog(db) != 0; steps++) {
+        uint32_t spent = 0;
+        assert_int_equal(mu_census_refresh(db, UINT32_MAX / 2, &spent), 0);
+        assert_true(steps < 1000);
+        all += spent;
+    }
+    return all;
+}
+
 /* MATCH and CARRY censuses that each of the kins is shown with. */
 static void check_shown(struct mu_db *db, struct mu_snapshot *s, uint32_t match, uint32_t carry)
 {
@@ -137,31 +150,36 @@ static void test_db_steps__matcher_of_many_kins__goes_in_slices(void **state)
     }
 }
 
+/* A pending pod of this number, with a matcher that looks at a key of its own: one without a label
+ * to go by. */
+static void put_asking(struct mu_db *db, uint32_t i)
+{
+    static const struct mu_str space = {"default", 7};
+    char key[16];
+    (void)snprintf(key, sizeof key, "key-%u", i);
+    const struct mu_requirement has_key = {mu_str_of(key), MU_OP_EXISTS, NULL, 0};
+    const struct mu_pod_term term = {.kind = MU_TERM_PREFERRED_ANTI,
+                                     .weight = 1,
+                                     .topology_key = MU_STR("zone"),
+                                     .selector = {.requirements = &has_key, .requirement_count = 1},
+                                     .namespaces = &space,
+                                     .namespace_count = 1};
+    struct fixture_pod p;
+    fixture_pod(&p, i, 1);
+    p.object.terms = &term;
+    p.object.term_count = 1;
+    fixture_put(db, &p, 0);
+}
+
 /* A kin that comes looks at every matcher without a label to go by: that counts, too. */
 static void test_db_steps__kins_among_many_matchers__enter_in_slices(void **state)
 {
     (void)state;
     enum { MATCHERS = 2 * BUDGET, COMING = 50 };
-    static const struct mu_str space = {"default", 7};
     struct mu_db *db = fixture_create(0);
     put_zoned(db, "n0", "z0");
-    for (uint32_t i = 0; i < MATCHERS; i++) {
-        char key[16];
-        (void)snprintf(key, sizeof key, "key-%u", i);
-        const struct mu_requirement has_key = {mu_str_of(key), MU_OP_EXISTS, NULL, 0};
-        const struct mu_pod_term term = {
-            .kind = MU_TERM_PREFERRED_ANTI,
-            .weight = 1,
-            .topology_key = MU_STR("zone"),
-            .selector = {.requirements = &has_key, .requirement_count = 1},
-            .namespaces = &space,
-            .namespace_count = 1};
-        struct fixture_pod p;
-        fixture_pod(&p, i, 1);
-        p.object.terms = &term;
-        p.object.term_count = 1;
-        fixture_put(db, &p, 0);
-    }
+    for (uint32_t i = 0; i < MATCHERS; i++)
+        put_asking(db, i);
     while (mu_census_backlog(db) != 0) {
         uint32_t spent = 0;
         assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
@@ -172,6 +190,25 @@ static void test_db_steps__kins_among_many_matchers__enter_in_slices(void **stat
     assert_int_equal(mu_census_refresh(db, BUDGET, &spent), 0);
     assert_int_equal(db->books->pods_dirty.count, COMING - 1); /* one has looked at all of them */
     assert_true(spent >= MATCHERS);
+    mu_db_destroy(db);
+}
+
+/* Kins that know many matchers look at the one that is new, and not at the others again. */
+static void test_db_steps__one_matcher_more__is_all_that_is_looked_at(void **state)
+{
+    (void)state;
+    enum { MATCHERS = 200, THERE = 60 };
+    struct mu_db *db = fixture_create(0);
+    put_zoned(db, "n0", "z0");
+    for (uint32_t i = 0; i < MATCHERS; i++)
+        put_asking(db, i);
+    for (uint32_t i = 0; i < THERE; i++)
+        put_pod(db, MATCHERS + i, 1, "n0", 0);
+    (void)settle_all(db);
+    put_asking(db, MATCHERS + THERE);
+    uint32_t spent = settle_all(db);
+    assert_true(spent > 0);
+    assert_true(spent < THERE * MATCHERS / 8); /* each look is one */
     mu_db_destroy(db);
 }
 
@@ -349,6 +386,7 @@ int main(void)
         cmocka_unit_test(test_db_steps__census_of_many_kins__is_shown_in_slices),
         cmocka_unit_test(test_db_steps__matcher_of_many_kins__goes_in_slices),
         cmocka_unit_test(test_db_steps__kins_among_many_matchers__enter_in_slices),
+        cmocka_unit_test(test_db_steps__one_matcher_more__is_all_that_is_looked_at),
         cmocka_unit_test(test_db_steps__census_of_many_domains__is_cleared_in_slices),
         cmocka_unit_test(test_db_steps__images_of_many_names__are_shown_in_slices),
         cmocka_unit_test(test_db_steps__least_of_a_spread__is_that_of_a_scan),
