@@ -369,6 +369,29 @@ static void test_db_occupant__nobody_could_preempt__no_column(void **state)
     mu_db_destroy(db);
 }
 
+/* Somebody wants to see them although no gang could preempt. */
+static void test_db_occupant__asked_for__shown_to_whom_nobody_is_a_victim(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_put_node(db, "n", 1, 8);
+    put_bound(db, 1, 1, "n", 5);
+    put_pending(db, 2, 2, 5);
+    mu_db_occupants_ask(db, true);
+    fixture_sync(db, s);
+    assert_non_null(s->occupants);
+    assert_int_equal(s->occupants[fixture_row(db, s, "n")]->count, 1);
+    put_bound(db, 3, 3, "n", 9); /* kept up */
+    fixture_sync(db, s);
+    assert_int_equal(s->occupants[fixture_row(db, s, "n")]->count, 2);
+    mu_db_occupants_ask(db, false);
+    put_pending(db, 4, 4, 5);
+    fixture_sync(db, s);
+    assert_null(s->occupants);
+    mu_db_destroy(db);
+}
+
 static void test_db_occupant__never_preempts__no_column(void **state)
 {
     (void)state;
@@ -626,6 +649,7 @@ int main(int argc, char **argv)
         seed_count = 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_db_occupant__nobody_could_preempt__no_column),
+        cmocka_unit_test(test_db_occupant__asked_for__shown_to_whom_nobody_is_a_victim),
         cmocka_unit_test(test_db_occupant__never_preempts__no_column),
         cmocka_unit_test(test_db_occupant__idle_for_long__given_up),
         cmocka_unit_test(test_db_occupant__wanted_again_while_given_up__whole),

@@ -444,6 +444,44 @@ static void test_report_words__timeout_is_over__said(void **state)
     rig_destroy(&rig);
 }
 
+static void assert_leaving(struct words_rig *rig, const struct mu_plan_gang *gang,
+                           const char *expected)
+{
+    struct mu_report_text *text = mu_report_words_leaving(rig->db, gang);
+    assert_non_null(text);
+    assert_true(mu_str_equal((struct mu_str){text->data, text->len}, mu_str_of(expected)));
+    mu_report_text_unref(text);
+}
+
+/* Nodes are named once each, and not too many of them; who leaves by itself is no victim. */
+static void test_report_words__victims_leave__nodes_are_named(void **state)
+{
+    struct words_rig rig = rig_create();
+    struct mu_plan_evict evicts[6];
+    (void)state;
+    for (uint32_t i = 0; i < 6; i++) {
+        char name[2] = {(char)('a' + i), '\0'};
+        fixture_put_node(rig.db, name, 1, 1);
+        evicts[i] = (struct mu_plan_evict){.node = {i}};
+    }
+    put_member(&rig, 1, 2, 1000, NULL, "");
+    put_member(&rig, 2, 2, 1000, NULL, "");
+    const struct mu_gang_ix g = fixture_find(rig.db, 1).gang;
+    struct mu_plan_gang gang = {.gang = g, .size = 2, .evict_count = 6, .evicts = evicts};
+    assert_leaving(&rig, &gang,
+                   "gang default/g: preempting 6 pods of lower priority on a, b, c, d and other "
+                   "nodes.");
+    evicts[2].node.v = 0;
+    gang.evict_count = 3;
+    assert_leaving(&rig, &gang, "gang default/g: preempting 3 pods of lower priority on a, b.");
+    gang.size = 1;
+    gang.evict_count = 1;
+    assert_leaving(&rig, &gang, "preempting 1 pod of lower priority on a.");
+    evicts[0].flags = MU_EVICT_LEAVING;
+    assert_leaving(&rig, &gang, "waiting for pods to leave a.");
+    rig_destroy(&rig);
+}
+
 /* --- from which priority on there would be room ----------------------------------------------- */
 
 /* Bound to a node, with this priority, of a gang of its own unless `gang` names one. */
@@ -602,6 +640,7 @@ int main(void)
         cmocka_unit_test(test_report_words__behind_others__names_them),
         cmocka_unit_test(test_report_words__rules__are_named),
         cmocka_unit_test(test_report_words__timeout_is_over__said),
+        cmocka_unit_test(test_report_words__victims_leave__nodes_are_named),
         cmocka_unit_test(test_report_words_priority__lowest_that_does),
         cmocka_unit_test(test_report_words_priority__whole_gangs_leave),
         cmocka_unit_test(test_report_words_priority__beyond_a_users__not_said),
