@@ -3,7 +3,13 @@
  * syncs, spread at random over the rows. A round is one sync, in steps of the DB's own bound; the
  * changes before it are not timed.
  *
- * Checked: after the last round the replica's free columns are those of a replica made anew.
+ * With `pods` the nodes run so many besides, in turn. With `occupants` a gang of higher priority than
+ * theirs is pending, which fits nowhere: then the snapshot lists who is on each node (engine/
+ * db_occupant.c), and a sync makes the lists of changed nodes anew. `first_ms` is the sync after it
+ * came: all lists are made.
+ *
+ * Checked: after the last round the replica's free columns, and who is on each row, are those of a
+ * replica made anew.
  */
 #include "bench/bench.h"
 
@@ -11,6 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bench/times.h"
 #include "engine/base/assert.h"
 #include "engine/base/random.h"
 #include "engine/db.h"
@@ -18,6 +25,8 @@
 struct shape {
     uint32_t nodes;
     uint32_t dirty_permille;
+    uint32_t pods;
+    bool occupants;
 };
 
 static void node_upsert(struct mu_db *db, uint32_t number, uint64_t version, int64_t pods)
@@ -73,6 +82,30 @@ static void pod_toggle(struct mu_db *db, uint32_t number, uint64_t version, bool
     MU_ASSERT(error == 0);
 }
 
+/* A pod that stays: bound, or, on no node, one that waits for room that no node has. */
+static void pod_stay(struct mu_db *db, uint32_t number, uint32_t node_number, bool bound)
+{
+    char name[32], node[32], uid[40];
+    int name_len = snprintf(name, sizeof name, "stays-%" PRIu32, number);
+    int node_len = snprintf(node, sizeof node, "node-%" PRIu32, node_number);
+    int uid_len = snprintf(uid, sizeof uid, "00000000-0000-4000-8001-%012" PRIx32, number);
+    const struct mu_amount request = {MU_STR("cpu"), bound ? 100 : 1000000};
+    const struct mu_pod_object pod = {
+        .ns = MU_STR("bench"),
+        .name = {name, (uint32_t)name_len},
+        .uid = {uid, (uint32_t)uid_len},
+        .version = 1,
+        .scheduler_name = MU_STR("muster"),
+        .node_name = {node, bound ? (uint32_t)node_len : 0},
+        .phase = bound ? MU_POD_RUNNING : MU_POD_PENDING,
+        .priority = bound ? 0 : 10,
+        .requests = &request,
+        .request_count = 1,
+    };
+    int error = mu_db_pod_upsert(db, &pod, 0, NULL);
+    MU_ASSERT(error == 0);
+}
+
 static void sync_whole(struct mu_db *db, struct mu_snapshot *replica)
 {
     int more;
@@ -82,12 +115,24 @@ static void sync_whole(struct mu_db *db, struct mu_snapshot *replica)
     } while (more == 1);
 }
 
+/* Whether both list the same pods, or none, on a row. */
+static bool occupants_equal(const struct mu_snapshot *a, const struct mu_snapshot *b, uint32_t row)
+{
+    const struct mu_occupants *x = a->occupants[row], *y = b->occupants[row];
+    if (x == NULL || y == NULL)
+        return x == y;
+    return x->count == y->count && memcmp(x->pods, y->pods, x->count * sizeof x->pods[0]) == 0;
+}
+
 static bool replicas_equal(const struct mu_snapshot *a, const struct mu_snapshot *b)
 {
     bool equal = a->generation == b->generation && a->node_rows == b->node_rows &&
                  a->resource_count == b->resource_count;
     for (uint32_t r = 0; equal && r < a->resource_count; r++)
         equal = memcmp(a->free[r], b->free[r], a->node_rows * sizeof(int64_t)) == 0;
+    equal = equal && (a->occupants == NULL) == (b->occupants == NULL);
+    for (uint32_t row = 0; equal && a->occupants != NULL && row < a->node_rows; row++)
+        equal = occupants_equal(a, b, row);
     return equal;
 }
 
@@ -99,16 +144,27 @@ static void body(struct mu_bench *bench, const void *argument)
         .scheduler_names = &ours,
         .scheduler_name_count = 1,
         .nodes_hint = shape->nodes,
-        .pods_hint = shape->nodes / 8,
+        .pods_hint = shape->nodes / 8 + shape->pods,
     };
     struct mu_db *db = mu_db_create(&config);
     MU_ASSERT(db != NULL);
     for (uint32_t n = 0; n < shape->nodes; n++)
         node_upsert(db, n, 1, 110);
+    for (uint32_t i = 0; i < shape->pods; i++)
+        pod_stay(db, i, i % shape->nodes, true);
     mu_db_batch_end(db);
     struct mu_snapshot *replica = mu_db_replica_create(db);
     MU_ASSERT(replica != NULL);
     sync_whole(db, replica);
+    if (shape->occupants) {
+        pod_stay(db, shape->pods, 0, false);
+        mu_db_batch_end(db);
+        uint64_t begin_ns = mu_bench_now_ns(CLOCK_THREAD_CPUTIME_ID);
+        sync_whole(db, replica);
+        uint64_t ns = mu_bench_now_ns(CLOCK_THREAD_CPUTIME_ID) - begin_ns;
+        mu_bench_counter(bench, "first_ms", (double)ns / 1e6);
+        MU_BENCH_CHECK(bench, replica->occupants != NULL);
+    }
 
     uint32_t dirty = (uint32_t)((uint64_t)shape->nodes * shape->dirty_permille / 1000);
     struct mu_random random;
@@ -144,11 +200,20 @@ static void body(struct mu_bench *bench, const void *argument)
     mu_db_destroy(db);
 }
 
-static const struct shape shape_1 = {1000000, 1};
-static const struct shape shape_10 = {1000000, 10};
-static const struct shape shape_100 = {1000000, 100};
-static const struct shape shape_small = {2000, 10};
+static const struct shape shape_1 = {1000000, 1, 0, false};
+static const struct shape shape_10 = {1000000, 10, 0, false};
+static const struct shape shape_100 = {1000000, 100, 0, false};
+static const struct shape shape_pods = {100000, 10, 400000, false};
+static const struct shape shape_occupants = {100000, 10, 400000, true};
+static const struct shape shape_occupants_small = {1000, 10, 4000, true};
+static const struct shape shape_small = {2000, 10, 0, false};
 MU_BENCH(snapshot_1, "snapshot/nodes:1000000/dirty_permille:1", body, &shape_1)
 MU_BENCH(snapshot_10, "snapshot/nodes:1000000/dirty_permille:10", body, &shape_10)
 MU_BENCH(snapshot_100, "snapshot/nodes:1000000/dirty_permille:100", body, &shape_100)
 MU_BENCH(snapshot_small, "snapshot/nodes:1000000/dirty_permille:10/small", body, &shape_small)
+MU_BENCH(snapshot_pods, "snapshot/nodes:100000/pods:400000/dirty_permille:10", body, &shape_pods)
+MU_BENCH(snapshot_occupants, "snapshot/nodes:100000/pods:400000/dirty_permille:10/occupants:1",
+         body, &shape_occupants)
+MU_BENCH(snapshot_occupants_small,
+         "snapshot/nodes:100000/pods:400000/dirty_permille:10/occupants:1/small", body,
+         &shape_occupants_small)

@@ -528,27 +528,32 @@ static uint64_t answers(struct preempt_rig *rig, const uint32_t *gangs, uint32_t
     return hash;
 }
 
-/* Many preemptors in one session get the same with everything that is known forgotten in between;
- * nobody is evicted twice. */
+/* Many preemptors of several classes, alone and in gangs, of one class or of two, get the same in one
+ * session with everything that is known forgotten in between. */
 static void test_preempt_find__caches_dropped__the_same_answers(void **state)
 {
     (void)state;
     struct mu_test_run run = mu_test_run_begin(4);
     for (run.step = 0; run.step < 3000; run.step++) {
         struct preempt_rig rig;
-        uint32_t gangs[8];
+        uint32_t gangs[12];
         draw_cluster(&rig, &run, true);
-        struct mu_class_ix classes[2] = {draw_class(&rig, &run), draw_class(&rig, &run)};
-        for (uint32_t i = 0; i < 8; i++)
+        struct mu_class_ix classes[4];
+        for (uint32_t c = 0; c < 4; c++)
+            classes[c] = draw_class(&rig, &run);
+        for (uint32_t i = 0; i < 12; i++) {
+            uint32_t members = below(&run, 3) > 0 ? 1 : 1 + below(&run, 3);
             gangs[i] =
-                rig_gang(&rig, classes[below(&run, 2)], below(&run, 3) > 0 ? 1 : 1 + below(&run, 2),
-                         1 + (int32_t)below(&run, 3));
+                members > 1 && below(&run, 2) == 0
+                    ? draw_gang(&rig, &run, members, true)
+                    : rig_gang(&rig, classes[below(&run, 4)], members, 1 + (int32_t)below(&run, 3));
+        }
         rig_open(&rig);
-        uint64_t first = answers(&rig, gangs, 8, false);
+        uint64_t first = answers(&rig, gangs, 12, false);
         mu_place_end(rig.place);
         mu_place_begin(rig.place, &rig.cluster.snapshot);
         mu_preempt_begin(rig.preempt, &rig.cluster.snapshot, 0);
-        MU_TEST_CHECK(&run, answers(&rig, gangs, 8, true) == first);
+        MU_TEST_CHECK(&run, answers(&rig, gangs, 12, true) == first);
         rig_close(&rig);
     }
 }
