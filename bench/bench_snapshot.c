@@ -147,11 +147,13 @@ static void body(struct mu_bench *bench, const void *argument)
         .pods_hint = shape->nodes / 8 + shape->pods,
     };
     struct mu_db *db = mu_db_create(&config);
-    MU_ASSERT(db != NULL);
+    MU_ASSERT(db != NULL && shape->nodes > 0);
     for (uint32_t n = 0; n < shape->nodes; n++)
         node_upsert(db, n, 1, 110);
-    for (uint32_t i = 0; i < shape->pods; i++)
-        pod_stay(db, i, i % shape->nodes, true);
+    for (uint32_t i = 0, node = 0; i < shape->pods; i++) {
+        pod_stay(db, i, node, true);
+        node = node + 1 < shape->nodes ? node + 1 : 0;
+    }
     mu_db_batch_end(db);
     struct mu_snapshot *replica = mu_db_replica_create(db);
     MU_ASSERT(replica != NULL);

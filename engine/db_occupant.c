@@ -38,6 +38,9 @@
  * its record is cold, and is sorted. */
 enum { BLOCK_ROWS = 8, VISIT_ROWS = 2, BATCH_ROWS = 16 };
 
+/* Rows whose pods are loaded together, and how many of each. */
+enum { AHEAD_ROWS = 16, AHEAD_PODS = 32 };
+
 enum state { OFF, ON, DRAINING };
 
 struct priority {
@@ -393,10 +396,35 @@ uint32_t mu_occupants_audit_row(struct mu_db *db, uint32_t row)
     return wrong;
 }
 
+/* The pods of a row are a list, whose records lie anywhere: those of the next rows are loaded side
+ * by side, as far as rows mostly have pods. */
+static void load_ahead(const struct mu_db *db)
+{
+    const struct mu_rowset *stale = &db->occupancy->stale;
+    uint32_t pods[AHEAD_ROWS], count = 0;
+    for (uint32_t row = mu_rowset_next(stale, 0); row != UINT32_MAX && count < AHEAD_ROWS;
+         row = mu_rowset_next(stale, row + 1)) {
+        pods[count] = mu_row_rec(db, row)->pods;
+        if (pods[count] != MU_NONE)
+            __builtin_prefetch(mu_pod_at(db, pods[count++]));
+    }
+    for (uint32_t depth = 1; count > 0 && depth < AHEAD_PODS; depth++) {
+        uint32_t kept = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            pods[kept] = mu_pod_at(db, pods[i])->node_next;
+            if (pods[kept] != MU_NONE)
+                __builtin_prefetch(mu_pod_at(db, pods[kept++]));
+        }
+        count = kept;
+    }
+}
+
 static int refresh(struct mu_db *db, uint32_t budget, uint32_t *spent)
 {
     struct mu_rowset *stale = &db->occupancy->stale;
-    while (stale->count != 0 && *spent < budget) {
+    for (uint32_t done = 0; stale->count != 0 && *spent < budget; done++) {
+        if (done % AHEAD_ROWS == 0)
+            load_ahead(db);
         uint32_t row = mu_rowset_next(stale, 0);
         int rc = row_refresh(db, row, spent);
         if (rc != 0)
