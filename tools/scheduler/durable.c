@@ -328,8 +328,8 @@ uint64_t mu_durable_next_ns(const struct mu_scheduler *s)
     if (s->durable_ns < next_ns)
         next_ns = s->durable_ns;
     if (s->journal != NULL && mu_journal_stale(s->journal) && !mu_journal_fenced(s->journal) &&
-        !mu_journal_writing(s->journal) && s->clear_ns < next_ns)
-        next_ns = s->clear_ns;
+        !mu_journal_writing(s->journal) && !s->checking && s->clear_ns < next_ns)
+        next_ns = s->clear_ns; /* a check ends with a reply, and that goes on with it */
     return next_ns;
 }
 
