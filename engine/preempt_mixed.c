@@ -512,8 +512,8 @@ static int solve(struct mixed *x, enum mu_preempt_outcome *outcome)
         error = few ? every_set(x, &done) : by_importance(x, &done);
     if (error != 0 || !done)
         return error;
-    if (!few)
-        error = spare(x);
+    error =
+        spare(x); /* also of few: greedy finds no way for less, but this layout may do with it */
     if (error == 0 && !few)
         error = lay_anew(x);
     *outcome = MU_PREEMPT_FOUND;
