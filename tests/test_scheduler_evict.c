@@ -54,7 +54,7 @@ static void setup_ring(struct rig *r, bool preempts, uint32_t evictions_per_inte
     r->preempts = preempts;
     r->evictions_per_interval = evictions_per_interval;
     rig_start_ring(r, &mu_profile_spread, 0);
-    assert_int_equal(mu_workload_encode_priority_class(100, r->scratch, &body), 0);
+    assert_int_equal(mu_workload_encode_priority_class(100, false, r->scratch, &body), 0);
     assert_int_equal(call(r, MU_POST, MU_PRIORITY_CLASSES_PATH, &body, &response), 201);
     mu_buf_fini(&body);
     mu_buf_fini(&response.body);

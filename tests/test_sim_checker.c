@@ -7,6 +7,8 @@
 #include "informer/codec.h"
 #include "informer/dialect.h"
 #include "informer/proto/core.pb-c.h"
+#include "shards/journal.h"
+#include "tools/kubesim/wire.h"
 #include "tools/sim/checker.h"
 
 #define MINUTE_NS (UINT64_C(60) * 1000000000)
@@ -23,8 +25,10 @@ struct pod_spec {
     const char *ns;        /* NULL: default */
     const char *app;       /* label; NULL: none */
     const char *apart;     /* no pod of that app on its node, in namespaces of team=a */
+    const char *plan;      /* annotation of its binding; NULL: none */
     int32_t port;          /* host port; 0: none */
-    bool gated;
+    int32_t priority;
+    bool gated, terminating, never;
     int version;
 };
 
@@ -157,6 +161,16 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
         metadata.annotations = annotations;
         metadata.n_annotations = 1;
     }
+    if (spec.plan != NULL) {
+        gang.key = text(s, MU_PLAN_ANNOTATION);
+        gang.value = text(s, spec.plan);
+        metadata.annotations = annotations;
+        metadata.n_annotations = 1;
+    }
+    Kube__Time now = KUBE__TIME__INIT;
+    now.has_seconds = true;
+    now.seconds = 1;
+    metadata.deletiontimestamp = spec.terminating ? &now : NULL;
     Kube__Quantity amount = KUBE__QUANTITY__INIT;
     amount.string = text(s, spec.cpu);
     Kube__QuantityEntry cpu = KUBE__QUANTITY_ENTRY__INIT;
@@ -186,6 +200,9 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     ps.schedulername = text(s, spec.scheduler != NULL ? spec.scheduler : "muster");
     ps.schedulinggates = gates;
     ps.n_schedulinggates = spec.gated;
+    ps.has_priority = true;
+    ps.priority = spec.priority;
+    ps.preemptionpolicy = spec.never ? text(s, "Never") : NULL;
     ps.affinity = spec.apart != NULL ? apart_from(s, spec.apart) : NULL;
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
@@ -303,6 +320,17 @@ static void found(struct scene *s, const char *invariant)
         assert_string_equal(violations[i].invariant, invariant);
     }
     assert_int_equal(count > 0, invariant != NULL);
+}
+
+/* One of the violations is of this invariant. */
+static void found_among(struct scene *s, const char *invariant)
+{
+    const struct mu_violation *violations;
+    uint32_t count = mu_checker_violations(s->checker, &violations);
+    bool is_there = false;
+    for (uint32_t i = 0; i < count; i++)
+        is_there = is_there || strcmp(violations[i].invariant, invariant) == 0;
+    assert_true(is_there);
 }
 
 /* ---- decisions ---------------------------------------------------------------------------- */
@@ -473,7 +501,7 @@ static void test_checker_server__devices__each_on_its_own(void **state)
     } cases[] = {
         {{SHARE("a", "600", "0"), SHARE("b", "600", "1")}, NULL},
         {{SHARE("a", "600", "0"), SHARE("b", "400", "0")}, NULL},
-        {{SHARE("a", "600", "0"), SHARE("b", "600", "0")}, "I2"}, /* the sums would do */
+        {{SHARE("a", "600", "0"), SHARE("b", "600", "0")}, "I2"},  /* the sums would do */
         {{SHARE("a", "600", "0"), SHARE("b", "400", "2")}, "I11"}, /* no such device */
         {{SHARE("a", "600", "0"), SHARE("b", "400", NULL)}, "I11"},
         {{SHARE("a", "600", "0"), SHARE("b", "100", "0,1")}, "I11"},
@@ -553,6 +581,241 @@ static void test_checker_rest__namespace_lags__i7(void **state)
     }
 }
 
+/* ---- victims ------------------------------------------------------------------------------ */
+
+/* A plan that has the pod on the first node row once the victims are gone: as its session has made
+ * it, or as it is admitted. */
+static void preempt(struct scene *s, bool session, const char *name, uint32_t count,
+                    const char *const *victims)
+{
+    struct mu_plan_bind bind = {.node = {0}};
+    struct mu_plan_evict evicts[4];
+    assert_int_equal(mu_db_uid_parse(s->db, mu_str_of(uid_of(name)), &bind.uid), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        struct mu_pod_view victim;
+        struct mu_uid uid;
+        assert_int_equal(mu_db_uid_parse(s->db, mu_str_of(uid_of(victims[i])), &uid), 0);
+        assert_true(mu_db_pod_find(s->db, uid, &victim));
+        evicts[i] = (struct mu_plan_evict){.pod = victim.ix, .check = mu_uid_check(uid)};
+    }
+    struct mu_plan_gang gang = {
+        .size = 1, .bind_count = 1, .binds = &bind, .evict_count = count, .evicts = evicts};
+    struct mu_plan plan = {.gang_count = 1, .gangs = &gang};
+    if (session)
+        mu_checker_plan(s->checker, s->db, &plan);
+    else
+        mu_checker_preemption(s->checker, s->db, &gang);
+}
+#define PREEMPT(s, session, name, ...)                                                             \
+    preempt(s, session, name, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),        \
+            (const char *const[]){__VA_ARGS__})
+
+/* A node of 4 with v and w, of 2 each, and p, which waits. */
+static struct scene victims_make(struct pod_spec v, struct pod_spec w, struct pod_spec p)
+{
+    struct scene s = scene_make();
+    v.name = "v";
+    w.name = "w";
+    p.name = "p";
+    v.node = w.node = "n";
+    v.cpu = w.cpu = "2";
+    v.version = w.version = p.version = 1;
+    see_node(&s, node(&s, "n", "4", false));
+    see_pod(&s, pod(&s, v));
+    see_pod(&s, pod(&s, w));
+    see_pod(&s, pod(&s, p));
+    mu_db_batch_end(s.db);
+    return s;
+}
+
+static void test_checker_victims__sound__nothing_found(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, true, "p", "v");
+    PREEMPT(&s, false, "p", "v");
+    found(&s, NULL);
+    scene_drop(&s);
+}
+
+static void test_checker_victims__one_too_many__i6(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, true, "p", "v", "w");
+    found(&s, "I6");
+    scene_drop(&s);
+}
+
+static void test_checker_victims__same_priority__i6(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 10}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, "I6");
+    scene_drop(&s);
+}
+
+static void test_checker_victims__part_of_a_gang__i6(void **state)
+{
+    (void)state;
+    const struct pod_spec member = {.gang = "g", .size = "2"};
+    struct scene s = victims_make(member, member, (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, "I6");
+    scene_drop(&s);
+    s = victims_make(member, member, (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, true, "p", "v", "w");
+    PREEMPT(&s, false, "p", "v", "w");
+    found(&s, NULL);
+    scene_drop(&s);
+    const struct pod_spec surplus = {.gang = "g", .size = "1"};
+    s = victims_make(surplus, surplus, (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, NULL);
+    scene_drop(&s);
+}
+
+static void test_checker_victims__never_preempts__i6(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "2", .priority = 10, .never = true});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, "I6");
+    scene_drop(&s);
+}
+
+static void test_checker_victims__not_enough__i5(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "4", .priority = 10});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, "I5");
+    scene_drop(&s);
+}
+
+static void test_checker_victims__bound_while_one_is_there__i5(void **state)
+{
+    (void)state;
+    struct scene s =
+        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
+                     (struct pod_spec){.cpu = "2", .priority = 10});
+    PREEMPT(&s, false, "p", "v");
+    found(&s, NULL);
+    DECIDE(&s, 1, "p");
+    found_among(&s, "I5");
+    scene_drop(&s);
+}
+
+static void test_checker_rest__could_preempt__i8(void **state)
+{
+    static const struct pod_spec pods[] = {{.name = "v", .cpu = "3", .node = "n", .version = 1},
+                                           {.name = "p", .cpu = "2", .priority = 10, .version = 1}};
+    (void)state;
+    struct scene s = scene_make();
+    serve(&s, 0, node(&s, "n", "4", false), 2, pods);
+    mu_checker_rest(s.checker, 0);
+    found_among(&s, "I8");
+    scene_drop(&s);
+}
+
+/* ---- the journal -------------------------------------------------------------------------- */
+
+/* A slot with one write for the pod on n, by plan 1 of incarnation 5; name NULL: an empty one. */
+static void serve_slot(struct scene *s, enum mu_journal_kind kind, const char *name)
+{
+    struct mu_journal *journal = mu_journal_create(1, 5);
+    struct mu_buf content = {0}, map = {0};
+    const struct mu_journal_write write = {.kind = kind,
+                                           .uid_text = mu_str_of(name != NULL ? uid_of(name) : "x"),
+                                           .version = 1,
+                                           .node = MU_STR("n")};
+    const struct mu_journal_entry entry = {.plan = 1, .parts = 1, .count = 1, .writes = &write};
+    uint64_t id;
+    uint32_t slot;
+    assert_int_equal(mu_journal_append(journal, &entry, &id), 0);
+    assert_true(mu_journal_commit(journal, false, &slot, &content));
+    struct mu_str bytes = {(const char *)content.data, (uint32_t)content.len};
+    mu_pb_put_head(&map, 3, mu_pb_bytes_size(1, 4) + mu_pb_bytes_size(2, bytes.len));
+    mu_pb_put_bytes(&map, 1, MU_STR("slot"));
+    mu_pb_put_bytes(&map, 2, bytes);
+    mu_checker_server_map(s->checker, (struct mu_str){(const char *)map.data, (uint32_t)map.len});
+    mu_buf_fini(&content);
+    mu_buf_fini(&map);
+    mu_journal_destroy(journal);
+}
+
+/* Pod a on node n, with what the journal has of it. */
+static struct scene landed(struct pod_spec a, enum mu_journal_kind kind, const char *name,
+                           uint64_t opened)
+{
+    struct scene s = scene_make();
+    a.name = "a";
+    a.node = "n";
+    a.cpu = "1";
+    a.version = 1;
+    if (opened != 0)
+        mu_checker_opened(s.checker, 5, 1);
+    if (opened > 1)
+        mu_checker_opened(s.checker, 6, opened);
+    mu_checker_step(s.checker, 1);
+    mu_checker_server_begin(s.checker);
+    assert_int_equal(mu_checker_server_object(s.checker, MU_DB_NODES, node(&s, "n", "4", false)),
+                     0);
+    assert_int_equal(mu_checker_server_object(s.checker, MU_DB_PODS, pod(&s, a)), 0);
+    serve_slot(&s, kind, name);
+    mu_checker_server_end(s.checker, 0);
+    return s;
+}
+
+static void test_checker_journal__bind_lands__it_has_it(void **state)
+{
+    (void)state;
+    struct scene s = landed((struct pod_spec){.plan = "5-1"}, MU_JOURNAL_BIND, "a", 1);
+    found(&s, NULL);
+    scene_drop(&s);
+    s = landed((struct pod_spec){.plan = "5-1"}, MU_JOURNAL_BIND, "b", 1);
+    found(&s, "I3");
+    scene_drop(&s);
+    s = landed((struct pod_spec){.plan = "5-2"}, MU_JOURNAL_BIND, "a", 1); /* of another plan */
+    found(&s, "I3");
+    scene_drop(&s);
+    s = landed((struct pod_spec){.plan = NULL}, MU_JOURNAL_BIND, "a", 1);
+    found(&s, "I3");
+    scene_drop(&s);
+}
+
+static void test_checker_journal__taken_over__nothing_lands(void **state)
+{
+    (void)state;
+    struct scene s = landed((struct pod_spec){.plan = "5-1"}, MU_JOURNAL_BIND, "a", 2);
+    found(&s, "I3");
+    scene_drop(&s);
+}
+
+static void test_checker_journal__delete_lands__it_has_it(void **state)
+{
+    (void)state;
+    /* The pod is seen for the first time: bound and deleted at once. */
+    struct scene s =
+        landed((struct pod_spec){.plan = "5-1", .terminating = true}, MU_JOURNAL_BIND, "a", 1);
+    found(&s, "I5");
+    scene_drop(&s);
+    s = landed((struct pod_spec){.plan = "5-1", .terminating = true}, MU_JOURNAL_DELETE, "a", 1);
+    found(&s, "I3"); /* the bind this time */
+    scene_drop(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -570,6 +833,17 @@ int main(void)
         cmocka_unit_test(test_checker_rest__pod_that_fits__i8),
         cmocka_unit_test(test_checker_rest__db_lags__i7),
         cmocka_unit_test(test_checker_rest__namespace_lags__i7),
+        cmocka_unit_test(test_checker_victims__sound__nothing_found),
+        cmocka_unit_test(test_checker_victims__one_too_many__i6),
+        cmocka_unit_test(test_checker_victims__same_priority__i6),
+        cmocka_unit_test(test_checker_victims__part_of_a_gang__i6),
+        cmocka_unit_test(test_checker_victims__never_preempts__i6),
+        cmocka_unit_test(test_checker_victims__not_enough__i5),
+        cmocka_unit_test(test_checker_victims__bound_while_one_is_there__i5),
+        cmocka_unit_test(test_checker_rest__could_preempt__i8),
+        cmocka_unit_test(test_checker_journal__bind_lands__it_has_it),
+        cmocka_unit_test(test_checker_journal__taken_over__nothing_lands),
+        cmocka_unit_test(test_checker_journal__delete_lands__it_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

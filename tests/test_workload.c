@@ -300,7 +300,7 @@ static void test_workload_encode_priority_class__reads_back(void **state)
     (void)state;
     struct mu_arena *arena = mu_arena_create(1 << 20);
     struct mu_buf body = {0};
-    assert_int_equal(mu_workload_encode_priority_class(INT32_MIN, arena, &body), 0);
+    assert_int_equal(mu_workload_encode_priority_class(INT32_MIN, false, arena, &body), 0);
     struct mu_envelope envelope;
     struct mu_str bytes = {(const char *)body.data, (uint32_t)body.len};
     assert_int_equal(mu_envelope_open(bytes, &envelope, NULL), 0);

@@ -249,8 +249,9 @@ static int encode_node(void *context, uint32_t i, struct mu_buf *path, struct mu
     const struct mu_workload *w = d->workload;
     if (i < w->priority_count) {
         int bad = mu_buf_append_text(path, MU_PRIORITY_CLASSES_PATH);
-        return bad != 0 ? bad
-                        : mu_workload_encode_priority_class(w->priorities[i], d->scratch, body);
+        return bad != 0
+                   ? bad
+                   : mu_workload_encode_priority_class(w->priorities[i], false, d->scratch, body);
     }
     i -= w->priority_count;
     int rc = mu_buf_append_text(path, "/api/v1/nodes");

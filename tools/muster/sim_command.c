@@ -155,7 +155,8 @@ static void write_violation(struct mu_buf *out, const struct mu_violation *v, ui
 /* What a range of seeds came to. */
 struct seeds_sum {
     uint64_t steps, hash, violations;
-    uint64_t kills, touches, roll_forwards, preemptions, victims, given_up, late_writes;
+    uint64_t kills, pauses, touches, roll_forwards, rollbacks, late_writes;
+    uint64_t preemptions, victims, given_up;
     struct mu_buf text; /* of the violations */
 };
 
@@ -163,10 +164,13 @@ static void add_result(struct seeds_sum *sum, const struct mu_sim_result *result
 {
     sum->steps += result->steps;
     sum->hash = mu_hash_mix(sum->hash, result->trace_hash);
-    for (int step = 0; step < MU_KILL_STEPS; step++)
+    for (int step = 0; step < MU_KILL_STEPS; step++) {
         sum->kills += (uint64_t)result->kills[step][0] + result->kills[step][1];
+        sum->pauses += (uint64_t)result->pauses[step][0] + result->pauses[step][1];
+    }
     sum->touches += result->touches;
     sum->roll_forwards += result->roll_forwards;
+    sum->rollbacks += result->rollbacks;
     sum->preemptions += result->preemptions;
     sum->victims += result->victims;
     sum->given_up += result->given_up;
@@ -182,22 +186,23 @@ static int print_seeds(const struct seeds_sum *sum, uint64_t count, bool json,
                             mu_error_text(sum->text.failed));
     int len;
     if (json)
-        len = printf(
-            "{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"kills\":%" PRIu64
-            ",\"touches\":%" PRIu64 ",\"roll_forwards\":%" PRIu64 ",\"late_writes\":%" PRIu64
-            ",\"preemptions\":%" PRIu64 ",\"victims\":%" PRIu64 ",\"given_up\":%" PRIu64
-            ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
-            count, sum->steps, sum->kills, sum->touches, sum->roll_forwards, sum->late_writes,
-            sum->preemptions, sum->victims, sum->given_up, MU_STR_ARGS(text), sum->hash);
+        len = printf("{\"seeds\":%" PRIu64 ",\"steps\":%" PRIu64 ",\"kills\":%" PRIu64
+                     ",\"pauses\":%" PRIu64 ",\"touches\":%" PRIu64 ",\"roll_forwards\":%" PRIu64
+                     ",\"rollbacks\":%" PRIu64 ",\"late_writes\":%" PRIu64
+                     ",\"preemptions\":%" PRIu64 ",\"victims\":%" PRIu64 ",\"given_up\":%" PRIu64
+                     ",\"violations\":[%.*s],\"trace_hash\":\"%016" PRIx64 "\"}\n",
+                     count, sum->steps, sum->kills, sum->pauses, sum->touches, sum->roll_forwards,
+                     sum->rollbacks, sum->late_writes, sum->preemptions, sum->victims,
+                     sum->given_up, MU_STR_ARGS(text), sum->hash);
     else
-        len =
-            printf("%.*s%" PRIu64 " kills, %" PRIu64 " pods touched, %" PRIu64
-                   " roll-forwards, %" PRIu64 " late writes, %" PRIu64 " preemptions with %" PRIu64
-                   " victims, %" PRIu64 " given up\n%" PRIu64 " seed%s, %" PRIu64 " steps, %" PRIu64
-                   " violations, trace hash %016" PRIx64 "\n",
-                   MU_STR_ARGS(text), sum->kills, sum->touches, sum->roll_forwards,
-                   sum->late_writes, sum->preemptions, sum->victims, sum->given_up, count,
-                   count == 1 ? "" : "s", sum->steps, sum->violations, sum->hash);
+        len = printf(
+            "%.*s%" PRIu64 " kills, %" PRIu64 " pauses, %" PRIu64 " pods touched, %" PRIu64
+            " roll-forwards, %" PRIu64 " rollbacks, %" PRIu64 " late writes\n%" PRIu64
+            " preemptions with %" PRIu64 " victims, %" PRIu64 " given up\n%" PRIu64
+            " seed%s, %" PRIu64 " steps, %" PRIu64 " violations, trace hash %016" PRIx64 "\n",
+            MU_STR_ARGS(text), sum->kills, sum->pauses, sum->touches, sum->roll_forwards,
+            sum->rollbacks, sum->late_writes, sum->preemptions, sum->victims, sum->given_up, count,
+            count == 1 ? "" : "s", sum->steps, sum->violations, sum->hash);
     if (len < 0 || fflush(stdout) != 0)
         return mu_error_set(error, MU_EIO, "report: %s", mu_error_text(MU_EIO));
     return 0;

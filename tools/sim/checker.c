@@ -13,30 +13,7 @@
 #include "engine/base/mem.h"
 #include "informer/codec.h"
 
-/* Where each pod was first seen bound (I1), and since when a gang is partly bound (I4). */
-struct seen_bind {
-    char uid[MU_UID_BYTES_MAX + 1];
-    char node[MU_NAME_BYTES_MAX + 1];
-    uint64_t partly_since_ns; /* of its gang; kept by the gang's first bound member */
-    bool partly;
-};
-
-struct mu_checker {
-    struct mu_checker_config config;
-    uint64_t step;
-    struct mu_arena *arena;
-    struct mu_naive_list view[MU_DB_KINDS];
-    struct mu_naive_list server[MU_DB_KINDS];
-    struct mu_naive_decision *decisions;
-    uint32_t decision_count, decision_cap;
-    struct seen_bind *seen;
-    uint32_t seen_count, seen_cap;
-    struct mu_violation violations[MU_CHECKER_VIOLATIONS_MAX];
-    uint32_t violation_count;
-};
-
-static void __attribute__((format(printf, 3, 4)))
-violate(struct mu_checker *c, const char *invariant, const char *format, ...)
+void mu_checker_violate(struct mu_checker *c, const char *invariant, const char *format, ...)
 {
     if (c->violation_count == MU_CHECKER_VIOLATIONS_MAX)
         return;
@@ -87,6 +64,13 @@ void mu_checker_destroy(struct mu_checker *c)
         mu_mem_free(c->view[kind].objects);
         mu_mem_free(c->server[kind].objects);
     }
+    list_clear(&c->budgets);
+    list_clear(&c->slots);
+    mu_mem_free(c->budgets.objects);
+    mu_mem_free(c->slots.objects);
+    mu_checker_plans_clear(c);
+    mu_mem_free(c->plans);
+    mu_mem_free(c->epochs);
     mu_mem_free(c->decisions);
     mu_mem_free(c->seen);
     mu_arena_destroy(c->arena);
@@ -96,6 +80,7 @@ void mu_checker_destroy(struct mu_checker *c)
 void mu_checker_step(struct mu_checker *c, uint64_t step)
 {
     c->step = step;
+    c->opened_before = c->opened;
 }
 
 /* ---- lists -------------------------------------------------------------------------------- */
@@ -173,14 +158,15 @@ static int compare_nodes(const void *left, const void *right)
 }
 
 /* Pods in canonical order, nodes by name. */
-static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list lists[MU_DB_KINDS])
+struct mu_naive_world mu_checker_world(struct mu_checker *c,
+                                       struct mu_naive_list lists[MU_DB_KINDS])
 {
     struct mu_naive_list *nodes = &lists[MU_DB_NODES], *pods = &lists[MU_DB_PODS];
     struct mu_naive_list *spaces = &lists[MU_DB_NAMESPACES];
     struct mu_naive_world w = {0};
     struct mu_error warn;
     w.nodes = must(mu_arena_calloc(c->arena, nodes->count + 1, sizeof *w.nodes));
-    w.pods = must(mu_arena_calloc(c->arena, pods->count + 1, sizeof *w.pods));
+    w.pods = must(mu_arena_calloc(c->arena, 2 * pods->count + 1, sizeof *w.pods));
     for (uint32_t i = 0; i < nodes->count; i++)
         if (mu_node_decode(raw_of(&nodes->objects[i]), c->arena, &w.nodes[w.node_count], &warn,
                            NULL) == 0)
@@ -196,12 +182,13 @@ static struct mu_naive_world world_of(struct mu_checker *c, struct mu_naive_list
             w.namespaces[w.namespace_count++] =
                 (struct mu_rules_namespace){ns.name, ns.labels, ns.label_count};
     }
+    w.rules = mu_rules_any(w.pods, w.pod_count);
     qsort(w.nodes, w.node_count, sizeof *w.nodes, compare_nodes);
     qsort(w.pods, w.pod_count, sizeof *w.pods, compare_pods);
     return w;
 }
 
-static struct mu_pod_object *find_pod(struct mu_naive_world *w, const char *uid)
+struct mu_pod_object *mu_naive_find_pod(const struct mu_naive_world *w, const char *uid)
 {
     for (uint32_t i = 0; i < w->pod_count; i++)
         if (mu_str_equal(w->pods[i].uid, mu_str_of(uid)))
@@ -209,7 +196,7 @@ static struct mu_pod_object *find_pod(struct mu_naive_world *w, const char *uid)
     return NULL;
 }
 
-static const struct mu_node_object *find_node(const struct mu_naive_world *w, struct mu_str name)
+const struct mu_node_object *mu_naive_find_node(const struct mu_naive_world *w, struct mu_str name)
 {
     for (uint32_t i = 0; i < w->node_count; i++)
         if (mu_str_equal(w->nodes[i].name, name))
@@ -221,18 +208,18 @@ static const struct mu_node_object *find_node(const struct mu_naive_world *w, st
 
 /* Charge every decision that the view does not show yet; forget those that it shows. Node names are
  * copied: the world outlives the list's storage, which moves when a decision is added. */
-static void apply_decisions(struct mu_checker *c, struct mu_naive_world *w)
+void mu_checker_apply_decisions(struct mu_checker *c, struct mu_naive_world *w)
 {
     for (uint32_t i = c->decision_count; i-- > 0;) {
-        struct mu_pod_object *pod = find_pod(w, c->decisions[i].uid);
+        struct mu_pod_object *pod = mu_naive_find_pod(w, c->decisions[i].uid);
         if (pod == NULL || pod->node_name.len > 0)
             c->decisions[i] = c->decisions[--c->decision_count];
     }
     for (uint32_t i = 0; i < c->decision_count; i++) {
         struct mu_str node = mu_arena_str(c->arena, mu_str_of(c->decisions[i].node));
         MU_ASSERT(node.data != NULL);
-        find_pod(w, c->decisions[i].uid)->node_name = node;
-        find_pod(w, c->decisions[i].uid)->devices = c->decisions[i].devices;
+        mu_naive_find_pod(w, c->decisions[i].uid)->node_name = node;
+        mu_naive_find_pod(w, c->decisions[i].uid)->devices = c->decisions[i].devices;
     }
 }
 
@@ -255,12 +242,12 @@ static void check_devices(struct mu_checker *c, const struct mu_naive_world *w,
     if (node->device_count == 0)
         return;
     if (!mu_naive_devices_left(w, node, &left))
-        violate(c, "I11", "%s: node %.*s: a pod without the devices that it asks for", who,
-                MU_STR_ARGS(node->name));
+        mu_checker_violate(c, "I11", "%s: node %.*s: a pod without the devices that it asks for",
+                           who, MU_STR_ARGS(node->name));
     for (uint32_t d = 0; d < MU_DEVICES_PER_NODE; d++)
         if (left.millis[d] < 0)
-            violate(c, "I2", "%s: node %.*s: device %u has %" PRId64 " thousandths left", who,
-                    MU_STR_ARGS(node->name), d, left.millis[d]);
+            mu_checker_violate(c, "I2", "%s: node %.*s: device %u has %" PRId64 " thousandths left",
+                               who, MU_STR_ARGS(node->name), d, left.millis[d]);
 }
 
 static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w,
@@ -271,9 +258,9 @@ static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w
         struct mu_str resource = node->allocatable[i].resource;
         int64_t used = mu_naive_used(w, node->name, resource);
         if (used > node->allocatable[i].value)
-            violate(c, "I2", "%s: node %.*s: %.*s %" PRId64 " of %" PRId64, who,
-                    MU_STR_ARGS(node->name), MU_STR_ARGS(resource), used,
-                    node->allocatable[i].value);
+            mu_checker_violate(c, "I2", "%s: node %.*s: %.*s %" PRId64 " of %" PRId64, who,
+                               MU_STR_ARGS(node->name), MU_STR_ARGS(resource), used,
+                               node->allocatable[i].value);
     }
 }
 
@@ -281,32 +268,32 @@ static void check_node_room(struct mu_checker *c, const struct mu_naive_world *w
 static struct mu_pod_object *check_bind(struct mu_checker *c, struct mu_naive_world *w,
                                         const char *uid, struct mu_str node_name, uint64_t devices)
 {
-    struct mu_pod_object *pod = find_pod(w, uid);
-    const struct mu_node_object *node = find_node(w, node_name);
+    struct mu_pod_object *pod = mu_naive_find_pod(w, uid);
+    const struct mu_node_object *node = mu_naive_find_node(w, node_name);
     if (pod == NULL || node == NULL) {
-        violate(c, pod == NULL ? "I9" : "I11", "bind of %s to %.*s: no such %s in view", uid,
-                MU_STR_ARGS(node_name), pod == NULL ? "pod" : "node");
+        mu_checker_violate(c, pod == NULL ? "I9" : "I11", "bind of %s to %.*s: no such %s in view",
+                           uid, MU_STR_ARGS(node_name), pod == NULL ? "pod" : "node");
         return NULL;
     }
     if (!mu_naive_wants_node(pod, c->config.scheduler_name))
-        violate(c, "I9",
-                "pod %.*s must not be bound (gated %d, terminating %d, rules %x, node %.*s)",
-                MU_STR_ARGS(pod->name), pod->gated, pod->terminating, pod->unbuilt,
-                MU_STR_ARGS(pod->node_name));
+        mu_checker_violate(
+            c, "I9", "pod %.*s must not be bound (gated %d, terminating %d, rules %x, node %.*s)",
+            MU_STR_ARGS(pod->name), pod->gated, pod->terminating, pod->unbuilt,
+            MU_STR_ARGS(pod->node_name));
     enum mu_verdict_kind broken = mu_rules_static(node, pod);
     if (broken != MU_FITS)
-        violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name), MU_STR_ARGS(node_name),
-                mu_verdict_text(broken));
+        mu_checker_violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name),
+                           MU_STR_ARGS(node_name), mu_verdict_text(broken));
     for (uint32_t i = 0; i < pod->request_count; i++)
         if (pod->requests[i].value > 0 && !mu_devices_tell(node, pod->requests[i].resource) &&
             mu_naive_amount(node->allocatable, node->allocatable_count,
                             pod->requests[i].resource) == 0)
-            violate(c, "I2", "pod %.*s: node %.*s has no %.*s", MU_STR_ARGS(pod->name),
-                    MU_STR_ARGS(node_name), MU_STR_ARGS(pod->requests[i].resource));
+            mu_checker_violate(c, "I2", "pod %.*s: node %.*s has no %.*s", MU_STR_ARGS(pod->name),
+                               MU_STR_ARGS(node_name), MU_STR_ARGS(pod->requests[i].resource));
     if (!node->devices_whole && node->device_count > 0 &&
         mu_naive_amount(pod->requests, pod->request_count, node->device_resource) > 0)
-        violate(c, "I11", "pod %.*s: node %.*s takes no whole devices", MU_STR_ARGS(pod->name),
-                MU_STR_ARGS(node_name));
+        mu_checker_violate(c, "I11", "pod %.*s: node %.*s takes no whole devices",
+                           MU_STR_ARGS(pod->name), MU_STR_ARGS(node_name));
     pod->node_name = node_name;
     pod->devices = devices;
     return pod;
@@ -318,19 +305,19 @@ static void check_others(struct mu_checker *c, const struct mu_naive_world *w,
                          const struct mu_pod_object *pod)
 {
     const struct mu_rules_world rules = mu_naive_rules(w);
-    const struct mu_node_object *node = find_node(w, pod->node_name);
+    const struct mu_node_object *node = mu_naive_find_node(w, pod->node_name);
     enum mu_verdict_kind broken = node == NULL ? MU_FITS : mu_rules_others(&rules, node, pod);
     if (broken != MU_FITS)
-        violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name),
-                MU_STR_ARGS(pod->node_name), mu_verdict_text(broken));
+        mu_checker_violate(c, "I11", "pod %.*s on %.*s: %s", MU_STR_ARGS(pod->name),
+                           MU_STR_ARGS(pod->node_name), mu_verdict_text(broken));
 }
 
 void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu_plan_gang *gang)
 {
     mu_arena_reset(c->arena);
-    struct mu_naive_world w = world_of(c, c->view);
+    struct mu_naive_world w = mu_checker_world(c, c->view);
     const struct mu_pod_object *first = NULL;
-    apply_decisions(c, &w);
+    mu_checker_apply_decisions(c, &w);
     for (uint32_t i = 0; i < gang->bind_count; i++) {
         char uid[MU_UID_BYTES_MAX + 1];
         struct mu_str node = mu_db_node_name(db, gang->binds[i].node);
@@ -339,29 +326,37 @@ void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu
         if (pod == NULL)
             continue;
         if (first != NULL && !mu_naive_same_gang(first, pod))
-            violate(c, "I9", "pods %.*s and %.*s bound as one gang", MU_STR_ARGS(first->name),
-                    MU_STR_ARGS(pod->name));
+            mu_checker_violate(c, "I9", "pods %.*s and %.*s bound as one gang",
+                               MU_STR_ARGS(first->name), MU_STR_ARGS(pod->name));
         first = pod;
+        mu_checker_plan_bound(c, &w, uid);
         decision_add(c, uid, node, gang->binds[i].devices);
     }
-    for (uint32_t i = 0; i < gang->bind_count && mu_rules_any(w.pods, w.pod_count); i++) {
-        char uid[MU_UID_BYTES_MAX + 1];
-        uid[mu_db_uid_text(db, gang->binds[i].uid, uid)] = '\0';
-        const struct mu_pod_object *pod = find_pod(&w, uid);
-        if (pod != NULL)
-            check_others(c, &w, pod);
-    }
     for (uint32_t i = 0; i < gang->bind_count; i++) {
-        const struct mu_node_object *node = find_node(&w, mu_db_node_name(db, gang->binds[i].node));
+        const struct mu_node_object *node =
+            mu_naive_find_node(&w, mu_db_node_name(db, gang->binds[i].node));
         if (node != NULL)
             check_node_room(c, &w, node, "decision");
     }
+    /* For rules about others pods count that are only expected: the scheduler cannot know better
+     * than of any decision. */
+    mu_checker_apply_plans(c, db, &w);
+    mu_checker_apply_held(db, &w);
+    for (uint32_t i = 0; i < gang->bind_count && w.rules; i++) {
+        char uid[MU_UID_BYTES_MAX + 1];
+        uid[mu_db_uid_text(db, gang->binds[i].uid, uid)] = '\0';
+        const struct mu_pod_object *pod = mu_naive_find_pod(&w, uid);
+        if (pod != NULL)
+            check_others(c, &w, pod);
+    }
     if (first != NULL && first->gang.source != MU_GANG_SOLO) {
         struct mu_naive_gang g = mu_naive_gang_of(&w, first, c->config.scheduler_name);
-        uint32_t size = g.size != 0 ? g.size : gang->size;
-        if (g.bound < size)
-            violate(c, "I9", "gang %.*s: %u of %u placed by a decision",
-                    MU_STR_ARGS(first->gang.name), g.bound, size);
+        uint32_t left = g.members < gang->size ? g.members : gang->size;
+        uint32_t size = g.size != 0 ? g.size : left; /* nobody waits for members that have ended */
+        if (g.bound < size || g.parted)
+            mu_checker_violate(c, "I9", "gang %.*s: %u of %u placed by a decision%s",
+                               MU_STR_ARGS(first->gang.name), g.bound, size,
+                               g.parted ? ", a sub-group without its minimum" : "");
     }
 }
 
@@ -379,6 +374,7 @@ void mu_checker_restart(struct mu_checker *c)
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         list_clear(&c->view[kind]);
     c->decision_count = 0;
+    mu_checker_plans_clear(c);
 }
 
 /* ---- the server's truth ------------------------------------------------------------------- */
@@ -387,6 +383,18 @@ void mu_checker_server_begin(struct mu_checker *c)
 {
     for (int kind = 0; kind < MU_DB_KINDS; kind++)
         list_clear(&c->server[kind]);
+    list_clear(&c->budgets);
+    list_clear(&c->slots);
+}
+
+void mu_checker_server_budget(struct mu_checker *c, struct mu_str raw)
+{
+    list_add(&c->budgets, raw);
+}
+
+void mu_checker_server_map(struct mu_checker *c, struct mu_str raw)
+{
+    list_add(&c->slots, raw);
 }
 
 int mu_checker_server_object(struct mu_checker *c, enum mu_db_kind kind, struct mu_str raw)
@@ -395,15 +403,16 @@ int mu_checker_server_object(struct mu_checker *c, enum mu_db_kind kind, struct 
     return 0;
 }
 
-static struct seen_bind *seen_of(struct mu_checker *c, const struct mu_pod_object *pod)
+static struct mu_naive_seen *seen_of(struct mu_checker *c, const struct mu_pod_object *pod)
 {
     for (uint32_t i = 0; i < c->seen_count; i++)
         if (mu_str_equal(mu_str_of(c->seen[i].uid), pod->uid))
             return &c->seen[i];
     MU_ASSERT(mu_mem_grow((void **)&c->seen, &c->seen_cap, c->seen_count + 1,
                           MU_CHECKER_OBJECTS_MAX, sizeof *c->seen) == 0);
-    struct seen_bind *seen = &c->seen[c->seen_count++];
-    *seen = (struct seen_bind){0};
+    struct mu_naive_seen *seen = &c->seen[c->seen_count++];
+    *seen = (struct mu_naive_seen){0};
+    mu_checker_landed(c, pod, false);
     (void)snprintf(seen->uid, sizeof seen->uid, "%.*s", MU_STR_ARGS(pod->uid));
     (void)snprintf(seen->node, sizeof seen->node, "%.*s", MU_STR_ARGS(pod->node_name));
     return seen;
@@ -415,33 +424,37 @@ static bool partly_bound(struct mu_checker *c, struct mu_naive_world *w,
                          const struct mu_pod_object *pod)
 {
     struct mu_naive_gang g = mu_naive_gang_of(w, pod, c->config.scheduler_name);
-    return g.size > 0 && g.bound < g.size && g.bound + g.waiting >= g.size &&
-           mu_naive_gang_fits(w, pod, c->config.scheduler_name);
+    return g.size > 0 && (g.bound < g.size || g.parted) && g.bound + g.waiting >= g.size &&
+           !g.lacking && mu_naive_gang_fits(w, pod, c->config.scheduler_name);
 }
 
 void mu_checker_server_end(struct mu_checker *c, uint64_t now_ns)
 {
     mu_arena_reset(c->arena);
-    struct mu_naive_world w = world_of(c, c->server);
+    struct mu_naive_world w = mu_checker_world(c, c->server);
     for (uint32_t i = 0; i < w.pod_count; i++) {
         struct mu_pod_object *pod = &w.pods[i];
         if (pod->node_name.len == 0 || !mu_str_equal(pod->scheduler_name, c->config.scheduler_name))
             continue;
-        struct seen_bind *seen = seen_of(c, pod);
+        struct mu_naive_seen *seen = seen_of(c, pod);
         if (!mu_str_equal(mu_str_of(seen->node), pod->node_name))
-            violate(c, "I1", "pod %.*s moved from %s to %.*s", MU_STR_ARGS(pod->name), seen->node,
-                    MU_STR_ARGS(pod->node_name));
+            mu_checker_violate(c, "I1", "pod %.*s moved from %s to %.*s", MU_STR_ARGS(pod->name),
+                               seen->node, MU_STR_ARGS(pod->node_name));
+        if (pod->terminating && !seen->terminating)
+            mu_checker_landed(c, pod, true);
+        seen->terminating = pod->terminating;
         if (pod->gated || pod->unbuilt != 0)
-            violate(c, "I9", "pod %.*s is bound but gated or uses an unbuilt rule",
-                    MU_STR_ARGS(pod->name));
-        bool partly =
-            pod->gang.source != MU_GANG_SOLO && !mu_naive_terminal(pod) && partly_bound(c, &w, pod);
+            mu_checker_violate(c, "I9", "pod %.*s is bound but gated or uses an unbuilt rule",
+                               MU_STR_ARGS(pod->name));
+        bool partly = pod->gang.source != MU_GANG_SOLO && !mu_naive_terminal(pod) &&
+                      !pod->terminating && partly_bound(c, &w, pod);
         if (partly && !seen->partly)
             seen->partly_since_ns = now_ns;
         seen->partly = partly;
         if (partly && now_ns - seen->partly_since_ns > c->config.gang_deadline_ns)
-            violate(c, "I4", "gang %.*s partly bound for %" PRIu64 " ms",
-                    MU_STR_ARGS(pod->gang.name), (now_ns - seen->partly_since_ns) / 1000000);
+            mu_checker_violate(c, "I4", "gang %.*s partly bound for %" PRIu64 " ms",
+                               MU_STR_ARGS(pod->gang.name),
+                               (now_ns - seen->partly_since_ns) / 1000000);
     }
     for (uint32_t i = 0; i < w.node_count; i++)
         check_node_room(c, &w, &w.nodes[i], "server");
@@ -462,6 +475,13 @@ static uint64_t fresh_digest(struct mu_checker *c, const struct mu_naive_world *
     for (uint32_t i = 0; i < w->namespace_count; i++)
         MU_ASSERT(mu_db_namespace_upsert(db, w->namespaces[i].name, w->namespaces[i].labels,
                                          w->namespaces[i].label_count, NULL) == 0);
+    for (uint32_t i = 0; i < c->budgets.count; i++) {
+        struct mu_budget_object budget;
+        struct mu_error warn;
+        MU_ASSERT(mu_budget_decode(raw_of(&c->budgets.objects[i]), c->arena, &budget, NULL, &warn,
+                                   NULL) == 0);
+        MU_ASSERT(mu_db_budget_upsert(db, &budget, NULL) == 0);
+    }
     mu_db_batch_end(db);
     uint64_t digest = mu_db_digest(db);
     mu_db_destroy(db);
@@ -493,10 +513,11 @@ static void explain_difference(struct mu_checker *c)
                 uint64_t other = at < to->count ? meta_of(raw_of(&to->objects[at])).version : 0;
                 if (other != meta.version &&
                     !has_ended(c, (enum mu_db_kind)kind, raw_of(&from->objects[i])))
-                    violate(c, "I7", "%.*s: version %" PRIu64 " %s, %" PRIu64 " (0: none) %s",
-                            MU_STR_ARGS(meta.name), meta.version,
-                            side == 0 ? "on the server" : "in the view", other,
-                            side == 0 ? "in the view" : "on the server");
+                    mu_checker_violate(c, "I7",
+                                       "%.*s: version %" PRIu64 " %s, %" PRIu64 " (0: none) %s",
+                                       MU_STR_ARGS(meta.name), meta.version,
+                                       side == 0 ? "on the server" : "in the view", other,
+                                       side == 0 ? "in the view" : "on the server");
             }
         }
     }
@@ -505,9 +526,9 @@ static void explain_difference(struct mu_checker *c)
 void mu_checker_rest(struct mu_checker *c, uint64_t db_digest)
 {
     mu_arena_reset(c->arena);
-    struct mu_naive_world w = world_of(c, c->server);
+    struct mu_naive_world w = mu_checker_world(c, c->server);
     if (fresh_digest(c, &w) != db_digest) {
-        violate(c, "I7", "the cluster DB differs from the server at rest");
+        mu_checker_violate(c, "I7", "the cluster DB differs from the server at rest");
         explain_difference(c);
     }
     for (uint32_t i = 0; i < w.pod_count; i++) {
@@ -516,13 +537,15 @@ void mu_checker_rest(struct mu_checker *c, uint64_t db_digest)
             continue;
         struct mu_naive_gang g = mu_naive_gang_of(&w, pod, c->config.scheduler_name);
         uint32_t size = g.size != 0 ? g.size : g.members;
-        bool complete = g.bound + g.waiting >= size && g.waiting + g.bound == g.members;
+        bool complete =
+            g.bound + g.waiting >= size && g.waiting + g.bound == g.members && !g.lacking;
         if (!complete || !mu_naive_gang_fits(&w, pod, c->config.scheduler_name))
             continue;
-        violate(c, g.bound > 0 && g.bound < size ? "I4" : "I8",
-                "pod %.*s is pending at rest although its gang (%u of %u bound) fits",
-                MU_STR_ARGS(pod->name), g.bound, size);
+        mu_checker_violate(c, g.bound > 0 && g.bound < size ? "I4" : "I8",
+                           "pod %.*s is pending at rest although its gang (%u of %u bound) fits",
+                           MU_STR_ARGS(pod->name), g.bound, size);
     }
+    mu_checker_rest_preempt(c, &w);
 }
 
 uint32_t mu_checker_violations(const struct mu_checker *c, const struct mu_violation **violations)

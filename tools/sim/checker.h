@@ -7,7 +7,8 @@
  *
  *   view    what the scheduler has been shown (its reflectors' objects): decisions are judged by
  *           what it could know (I2, I9, I11, the gang's minimum)
- *   server  what the API server holds: what really happened (I1, I2 against late writes, I4)
+ *   server  what the API server holds: what really happened (I1, I2 against late writes, I3 and I5
+ *           by what the journal has when a write lands, I4)
  *
  * One thread. Violations are collected, never fatal: the caller prints seed and step.
  */
@@ -37,13 +38,26 @@ void mu_checker_view_object(struct mu_checker *checker, enum mu_db_kind kind, st
 void mu_checker_view_relist(struct mu_checker *checker, enum mu_db_kind kind, bool done);
 void mu_checker_decision(struct mu_checker *checker, struct mu_db *db,
                          const struct mu_plan_gang *gang);
-/* The scheduler ended; its successor has seen and decided nothing. */
+/* A session has just ended, on what the view shows now: whether its victims are whole units of lower
+ * priority that make room for the whole gang, and as few as possible (I5, I6). */
+void mu_checker_plan(struct mu_checker *checker, struct mu_db *db, const struct mu_plan *plan);
+/* A gang was admitted whose victims go first. */
+void mu_checker_preemption(struct mu_checker *checker, struct mu_db *db,
+                           const struct mu_plan_gang *gang);
+/* The scheduler of this incarnation has taken the journal over, with this epoch: nothing of lower
+ * ones may land from now on (I3). */
+void mu_checker_opened(struct mu_checker *checker, uint64_t incarnation, uint64_t epoch);
+/* The scheduler ended, or stands still; its successor has seen and decided nothing. */
 void mu_checker_restart(struct mu_checker *checker);
 void mu_checker_outcome(struct mu_checker *checker, struct mu_str uid, enum mu_bind_result result);
 
 /* The server's truth, whole, after something changed: begin, every object, end. */
 void mu_checker_server_begin(struct mu_checker *checker);
 int mu_checker_server_object(struct mu_checker *checker, enum mu_db_kind kind, struct mu_str raw);
+/* A disruption budget. */
+void mu_checker_server_budget(struct mu_checker *checker, struct mu_str raw);
+/* A ConfigMap; those of the journal say what may land (I3, I5). */
+void mu_checker_server_map(struct mu_checker *checker, struct mu_str raw);
 void mu_checker_server_end(struct mu_checker *checker, uint64_t now_ns);
 
 /* At rest (no faults, nothing in flight): nothing that would fit may be pending (I8), no gang may

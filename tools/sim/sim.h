@@ -15,6 +15,14 @@
 #include "tools/sim/checker.h"
 #include "tools/workload/workload.h"
 
+/* A PodDisruptionBudget over the pods of a namespace that have a label. */
+struct mu_sim_budget {
+    struct mu_str ns;
+    struct mu_label label;
+    bool keeps;    /* minAvailable, else maxUnavailable */
+    uint32_t pods; /* so many */
+};
+
 struct mu_sim_config {
     uint64_t seed;
     const struct mu_workload *workload; /* borrowed for the run */
@@ -22,10 +30,15 @@ struct mu_sim_config {
     struct mu_faults faults; /* active until heal_ns */
     uint64_t heal_ns;        /* faults and churn end */
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
-    bool kills; /* end the scheduler at random until heal_ns; it starts again at once */
+    bool kills;    /* end the scheduler at random until heal_ns; it starts again at once */
+    bool pauses;   /* stop it at random until heal_ns, with a successor at once; later it goes on */
+    bool preempts; /* plans may have victims */
+    uint64_t gang_deadline_ns; /* until a gang that is bound in part is ended; 0: it never is */
     /* Made at the start; with churn their labels change until heal_ns. Borrowed for the run. */
     const struct mu_namespace_object *namespaces;
     uint32_t namespace_count;
+    const struct mu_sim_budget *budgets; /* made at the start; borrowed for the run */
+    uint32_t budget_count;
     bool check;          /* run the checker */
     uint64_t rest_ns;    /* how long nothing may be decided before the run counts as at rest */
     uint64_t horizon_ns; /* give up after so much virtual time */
@@ -34,7 +47,7 @@ struct mu_sim_config {
 
 #define MU_SIM_VIOLATIONS_KEPT 16u
 
-/* The writes at which a scheduler may be killed, before one is sent or right after. */
+/* The writes at which a scheduler may be killed or paused, before one is sent or right after. */
 enum mu_kill_step {
     MU_KILL_CLOSE,   /* a slot of the former journal is closed */
     MU_KILL_JOURNAL, /* a slot is written */
@@ -51,13 +64,16 @@ struct mu_sim_result {
     uint64_t steps;
     uint64_t end_ns; /* virtual */
     uint64_t trace_hash;
-    bool rested;                      /* ended at rest, not at the horizon */
-    uint32_t kills[MU_KILL_STEPS][2]; /* before, after */
-    uint64_t touches;                 /* of pods, by starts that found entries */
-    uint64_t roll_forwards;           /* plans that complete a gang which is partly bound */
-    uint64_t preemptions, victims;    /* plans with victims; deletes begun */
-    uint64_t given_up;                /* of those plans, before their binds */
-    uint64_t late_writes;             /* handled by the server after their sender was gone */
+    bool rested;                       /* ended at rest, not at the horizon */
+    uint32_t kills[MU_KILL_STEPS][2];  /* before, after */
+    uint32_t pauses[MU_KILL_STEPS][2]; /* with a successor while they last */
+    uint64_t touches;                  /* of pods, by starts that found entries */
+    uint64_t roll_forwards;            /* plans that complete a gang which is partly bound */
+    uint64_t preemptions, victims;     /* plans with victims; deletes begun */
+    uint64_t rollbacks;                /* gangs bound in part that were ended */
+    uint64_t given_up;                 /* of those plans, before their binds */
+    /* Handled by the server after their sender was gone, or sent by one who had a successor. */
+    uint64_t late_writes;
     uint32_t violation_count;
     struct mu_violation violations[MU_SIM_VIOLATIONS_KEPT]; /* the first ones */
 };
@@ -82,22 +98,29 @@ int mu_sim_each(const struct mu_sim *sim, const char *plural,
                 int (*fn)(void *context, struct mu_str raw), void *context);
 const struct mu_sim_times *mu_sim_times(const struct mu_sim *sim);
 
-/* A small random cluster and workload for a seed: 3 to 10 nodes, 15 to 60 pods, gangs sized and
- * unsized, gates, foreign pods, and every placement rule: node affinity, taints, ports, affinity
- * and anti-affinity between pods of three namespaces, spread. Its namespaces beside "default" are
- * these. */
+/* A small random cluster and workload for a seed: 3 to 10 nodes, 15 to 60 pods of five priorities,
+ * some of which never preempt or are no victims, half of them made again by a controller; gangs of
+ * several dialects, sized and unsized, with sub-groups; gates, foreign pods, and every placement
+ * rule: node affinity, taints, ports, affinity and anti-affinity between pods of three namespaces,
+ * spread. Its namespaces beside "default" are these. */
 #define MU_SIM_SMALL_NAMESPACES 2u
 extern const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES];
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error);
+
+/* Its disruption budgets; returns how many. */
+#define MU_SIM_BUDGETS_MAX 4u
+uint32_t mu_sim_small_budgets(uint64_t seed, struct mu_sim_budget budgets[MU_SIM_BUDGETS_MAX]);
 
 /* What a small world is exposed to. */
 struct mu_sim_small {
     const struct mu_profile *profile;
     struct mu_faults faults;
-    bool churn, kills;
+    bool churn, kills, pauses;
 };
 /* A comma-separated list of faults as tools/kubesim/fault.h names them, "churn" (nodes are
- * cordoned, fail and come back) and "kill" (the scheduler ends and starts again); "all" (also NULL) and "none". Errors: MU_EINVAL with the word. */
+ * cordoned, fail and come back), "kill" (the scheduler ends and starts again) and "pause" (it
+ * stands still while another one starts, then goes on); "all" (also NULL) and "none". Errors:
+ * MU_EINVAL with the word. */
 int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error);
 /* Make the world of `seed`, run it through its trouble to rest, check everything. A run that does
  * not come to rest is a violation of I8. Errors: MU_ENOMEM, or what stopped the run. */

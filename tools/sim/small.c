@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #define TROUBLE_NS (90 * MU_NS_PER_S)
+#define GANG_NS    (3 * MU_NS_PER_S) /* until a gang that is bound in part is ended */
 /* Longer than the silence after which a watch is given up plus the longest back-off, so that
  * nothing is merely asleep. */
 #define REST_NS    (400 * MU_NS_PER_S)
@@ -21,7 +22,7 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
     char rest[256] = "";
     size_t len = 0;
     bool all = list == NULL || strcmp(list, "all") == 0;
-    small->churn = small->kills = all;
+    small->churn = small->kills = small->pauses = all;
     if (all)
         return mu_faults_parse(MU_FAULTS_ALL, &small->faults, error);
     if (strcmp(list, "none") == 0)
@@ -32,6 +33,8 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
             small->churn = true;
         } else if (is_word(list, word, "kill")) {
             small->kills = true;
+        } else if (is_word(list, word, "pause")) {
+            small->pauses = true;
         } else {
             if (len + word + 2 > sizeof rest)
                 return mu_error_set(error, MU_EINVAL, "list of faults is longer than 254 bytes");
@@ -45,14 +48,16 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
     }
     struct mu_error why = {0};
     int rc = mu_faults_parse(rest, &small->faults, &why);
-    return rc == 0 ? 0
-                   : mu_error_set(error, rc, "%s (here also: churn, kill, all, none)", why.text);
+    return rc == 0
+               ? 0
+               : mu_error_set(error, rc, "%s (here also: churn, kill, pause, all, none)", why.text);
 }
 
 int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
                      struct mu_error *error)
 {
     struct mu_workload *workload = NULL;
+    struct mu_sim_budget budgets[MU_SIM_BUDGETS_MAX];
     int rc = mu_sim_small_world(seed, &workload, error);
     if (rc != 0)
         return rc;
@@ -63,6 +68,11 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
                                    .heal_ns = TROUBLE_NS,
                                    .churn = small->churn,
                                    .kills = small->kills,
+                                   .pauses = small->pauses,
+                                   .preempts = true,
+                                   .gang_deadline_ns = GANG_NS,
+                                   .budgets = budgets,
+                                   .budget_count = mu_sim_small_budgets(seed, budgets),
                                    .namespaces = mu_sim_small_namespaces,
                                    .namespace_count = MU_SIM_SMALL_NAMESPACES,
                                    .check = true,

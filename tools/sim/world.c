@@ -78,18 +78,7 @@ static int add_node(struct mu_workload *w, struct mu_random *r, uint32_t i, stru
     return mu_workload_add_node(w, &node, "small world", error);
 }
 
-/* What the members of one gang (or a solo pod) have in common. */
-struct template
-{
-    struct mu_amount requests[3];
-    struct mu_label selector;
-    struct mu_world_rules rules;
-    struct mu_pod_object pod;
-    uint64_t arrival_ns, duration_ns;
-    bool affinity;
-};
-
-static void draw_requests(struct mu_random *r, struct template *t)
+static void draw_requests(struct mu_random *r, struct mu_world_template *t)
 {
     t->requests[0] = (struct mu_amount){MU_STR("cpu"), 250 * mu_random_between(r, 0, 16)};
     t->requests[1] = (struct mu_amount){MU_STR("memory"), GIB / 2 * mu_random_between(r, 0, 16)};
@@ -103,9 +92,9 @@ static void draw_requests(struct mu_random *r, struct template *t)
 }
 
 /* One draw a statement: within an initializer their order would be the compiler's affair. */
-static void draw_template(struct mu_random *r, struct template *t)
+static void draw_template(struct mu_random *r, struct mu_world_template *t)
 {
-    *t = (struct template){.pod = {.scheduler_name = MU_STR("muster")}};
+    *t = (struct mu_world_template){.pod = {.scheduler_name = MU_STR("muster")}};
     draw_requests(r, t);
     t->selector = (struct mu_label){MU_STR("zone"), zones[mu_random_below(r, 3)]};
     t->pod.selector = &t->selector;
@@ -119,52 +108,40 @@ static void draw_template(struct mu_random *r, struct template *t)
         t->pod.scheduler_name = MU_STR("other");
     t->pod.priority = (int32_t)mu_random_between(r, -1, 3) * 100;
     t->pod.gated = mu_random_chance(r, 40);
+    t->pod.controlled = mu_random_chance(r, 500);
+    t->pod.never_preempts = mu_random_chance(r, 100);
+    t->spared = (struct mu_label){MU_STR("volcano.sh/preemptable"), MU_STR("false")};
+    t->spared_count = mu_random_chance(r, 50);
+    if (mu_random_chance(r, 800))
+        t->grace_s = (uint32_t)mu_random_between(r, 1, 10);
     mu_world_rules_draw(r, &t->rules);
     mu_world_rules_apply(&t->rules, &t->pod);
 }
 
-static int add_member(struct mu_workload *w, const struct template *t, const char *name,
-                      uint64_t later_ns, struct mu_error *error)
+void mu_world_template_pod(const struct mu_world_template *t, struct mu_workload_pod *pod)
 {
     static const struct mu_str models[] = {{"a", 1}, {"b", 1}};
-    struct mu_workload_pod pod = {.object = t->pod,
-                                  .models = models,
-                                  .model_count = t->affinity ? 2 : 0,
-                                  .arrival_ns = t->arrival_ns + later_ns,
-                                  .duration_ns = t->duration_ns};
-    pod.object.name = mu_str_of(name);
-    return mu_workload_add_pod(w, &pod, "small world", error);
+    *pod = (struct mu_workload_pod){.object = t->pod,
+                                    .models = models,
+                                    .model_count = t->affinity ? 2 : 0,
+                                    .annotations = &t->spared,
+                                    .annotation_count = t->spared_count,
+                                    .grace_s = t->grace_s,
+                                    .arrival_ns = t->arrival_ns,
+                                    .duration_ns = t->duration_ns};
 }
 
-static int add_gang(struct mu_workload *w, struct mu_random *r, uint32_t i, uint32_t *pods,
+static int add_solo(struct mu_workload *w, struct mu_random *r, uint32_t number,
                     struct mu_error *error)
 {
-    char gang[32], name[64];
-    uint32_t size = (uint32_t)mu_random_between(r, 2, 6);
-    uint32_t members = size;
-    struct template t;
+    char name[32];
+    struct mu_world_template t;
+    struct mu_workload_pod pod;
     draw_template(r, &t);
-    (void)snprintf(gang, sizeof gang, "gang-%02u", i);
-    bool sized = mu_random_chance(r, 700);
-    t.pod.gang = (struct mu_gang_ref){.source = sized ? MU_GANG_MUSTER : MU_GANG_PLAIN,
-                                      .name = mu_str_of(gang),
-                                      .size = sized ? size : 0};
-    if (mu_random_chance(r, 100))
-        members--; /* never complete when sized */
-    else if (mu_random_chance(r, 100))
-        members++; /* surplus */
-    /* An unsized gang whose members arrive further apart than the quiet time may rightly be placed
-     * in parts: keep them close, so that parts are errors. */
-    uint64_t spread_ns = sized ? 4 * MU_NS_PER_S : 300 * MU_NS_PER_MS;
-    int rc = 0;
-    for (uint32_t m = 0; rc == 0 && m < members; m++) {
-        (void)snprintf(name, sizeof name, "%s-%u", gang, m);
-        if (mu_random_chance(r, 300)) /* mixed classes */
-            t.requests[0].value = 250 * mu_random_between(r, 0, 16);
-        rc = add_member(w, &t, name, mu_random_below(r, spread_ns), error);
-    }
-    *pods += members;
-    return rc;
+    mu_world_template_pod(&t, &pod);
+    (void)snprintf(name, sizeof name, "solo-%02u", number);
+    pod.object.name = mu_str_of(name);
+    return mu_workload_add_pod(w, &pod, "small world", error);
 }
 
 static const struct mu_label prod = {MU_WORLD_TEXT(MU_WORLD_SPACE_KEY), MU_WORLD_TEXT("prod")};
@@ -173,6 +150,23 @@ const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES
     {.name = MU_WORLD_TEXT(MU_WORLD_TEAM_A), .labels = &prod, .label_count = 1},
     {.name = MU_WORLD_TEXT(MU_WORLD_TEAM_B), .labels = &test, .label_count = 1},
 };
+
+uint32_t mu_sim_small_budgets(uint64_t seed, struct mu_sim_budget budgets[MU_SIM_BUDGETS_MAX])
+{
+    static const struct mu_str spaces[] = {
+        {"default", 7}, MU_WORLD_TEXT(MU_WORLD_TEAM_A), MU_WORLD_TEXT(MU_WORLD_TEAM_B)};
+    static const struct mu_str apps[] = {{"web", 3}, {"db", 2}, {"job", 3}};
+    struct mu_random r;
+    mu_random_init_seed(&r, ~seed);
+    uint32_t count = (uint32_t)mu_random_below(&r, MU_SIM_BUDGETS_MAX + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        budgets[i].ns = spaces[mu_random_below(&r, 3)];
+        budgets[i].label = (struct mu_label){MU_STR("app"), apps[mu_random_below(&r, 3)]};
+        budgets[i].keeps = mu_random_chance(&r, 500);
+        budgets[i].pods = (uint32_t)mu_random_below(&r, 4);
+    }
+    return count;
+}
 
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error)
 {
@@ -188,13 +182,11 @@ int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error 
         rc = add_node(w, &r, i, error);
     for (uint32_t i = 0; rc == 0 && pods < pods_wanted; i++) {
         if (mu_random_chance(&r, 400)) {
-            rc = add_gang(w, &r, i, &pods, error);
-        } else {
-            char name[32];
-            struct template t;
+            struct mu_world_template t;
             draw_template(&r, &t);
-            (void)snprintf(name, sizeof name, "solo-%02u", i);
-            rc = add_member(w, &t, name, 0, error);
+            rc = mu_world_gang_add(w, &r, i, &t, &pods, error);
+        } else {
+            rc = add_solo(w, &r, i, error);
             pods++;
         }
     }

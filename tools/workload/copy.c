@@ -232,6 +232,16 @@ bool mu_copy_pod(struct mu_arena *arena, const struct mu_pod_object *from, struc
     return !c.failed;
 }
 
+bool mu_copy_labels(struct mu_arena *arena, const struct mu_label *from, uint32_t count,
+                    const struct mu_label **to)
+{
+    struct copier c = {.arena = arena};
+    const struct mu_label *copy = copy_labels(&c, from, count);
+    if (!c.failed)
+        *to = copy;
+    return !c.failed;
+}
+
 bool mu_copy_strings(struct mu_arena *arena, const struct mu_str *from, uint32_t count,
                      const struct mu_str **to)
 {

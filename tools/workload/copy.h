@@ -16,6 +16,8 @@ bool mu_copy_node(struct mu_arena *arena, const struct mu_node_object *from,
                   struct mu_node_object *to);
 bool mu_copy_pod(struct mu_arena *arena, const struct mu_pod_object *from,
                  struct mu_pod_object *to);
+bool mu_copy_labels(struct mu_arena *arena, const struct mu_label *from, uint32_t count,
+                    const struct mu_label **to);
 bool mu_copy_strings(struct mu_arena *arena, const struct mu_str *from, uint32_t count,
                      const struct mu_str **to);
 

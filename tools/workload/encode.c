@@ -217,31 +217,32 @@ int mu_workload_encode_namespace(const struct mu_namespace_object *ns, struct mu
     return finish(&e, &message.base, MU_STR("v1"), MU_STR("Namespace"), out);
 }
 
-/* Object names have no sign: "priority-100", "priority-minus-100". */
-static char *class_name(struct mu_encoding *e, int32_t priority)
+/* Object names have no sign: "priority-100", "priority-minus-100-never". */
+static char *class_name(struct mu_encoding *e, int32_t priority, bool never)
 {
     char *name = mu_encode_alloc(e, 1, 32);
     if (name != NULL)
-        (void)snprintf(name, 32, "priority-%s%" PRId64, priority < 0 ? "minus-" : "",
-                       priority < 0 ? -(int64_t)priority : priority);
+        (void)snprintf(name, 32, "priority-%s%" PRId64 "%s", priority < 0 ? "minus-" : "",
+                       priority < 0 ? -(int64_t)priority : priority, never ? "-never" : "");
     return name;
 }
 
-int mu_workload_encode_priority_class(int32_t priority, struct mu_arena *scratch,
+int mu_workload_encode_priority_class(int32_t priority, bool never, struct mu_arena *scratch,
                                       struct mu_buf *out)
 {
     mu_arena_reset(scratch);
     struct mu_encoding e = {.arena = scratch};
     Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
-    metadata.name = class_name(&e, priority);
+    metadata.name = class_name(&e, priority, never);
     Kube__PriorityClass message = KUBE__PRIORITY_CLASS__INIT;
     message.metadata = &metadata;
     message.has_value = 1;
     message.value = priority;
+    message.preemptionpolicy = never ? mu_encode_text(&e, MU_STR("Never")) : NULL;
     return finish(&e, &message.base, MU_STR("scheduling.k8s.io/v1"), MU_STR("PriorityClass"), out);
 }
 
-#define ANNOTATIONS_MAX 4
+#define ANNOTATIONS_MAX (4 + MU_WORKLOAD_ANNOTATIONS_MAX)
 #define DURATION_BYTES  24
 
 /* "0,3" */
@@ -280,9 +281,28 @@ static void fill_annotations(struct mu_encoding *e, const struct mu_workload_pod
     if (pod->object.devices != 0)
         annotations[count++] =
             string_entry(e, MU_STR(MU_DEVICE_ANNOTATION), devices_text(e, pod->object.devices));
+    for (uint32_t i = 0; i < pod->annotation_count; i++)
+        annotations[count++] = string_entry(e, pod->annotations[i].key, pod->annotations[i].value);
     MU_ASSERT(count <= ANNOTATIONS_MAX);
     metadata->annotations = annotations;
     metadata->n_annotations = count;
+}
+
+/* Who would make the pod again. Nobody looks the owner up. */
+static void fill_owner(struct mu_encoding *e, const struct mu_pod_object *object,
+                       Kube__OwnerReference *owner, Kube__OwnerReference **owners,
+                       Kube__ObjectMeta *metadata)
+{
+    if (!object->controlled)
+        return;
+    owner->apiversion = mu_encode_text(e, MU_STR("batch/v1"));
+    owner->kind = mu_encode_text(e, MU_STR("Job"));
+    owner->name = mu_encode_text(e, MU_STR("owner"));
+    owner->uid = mu_encode_text(e, MU_STR("00000000-0000-4000-8000-000000000001"));
+    owner->has_controller = owner->controller = true;
+    owners[0] = owner;
+    metadata->ownerreferences = owners;
+    metadata->n_ownerreferences = 1;
 }
 
 /* The first container asks for everything; further ones only have an image. */
@@ -328,12 +348,18 @@ int mu_workload_encode_pod(const struct mu_workload_pod *pod, struct mu_str sche
     metadata.labels = mu_encode_pairs(&e, object->labels, object->label_count);
     metadata.n_labels = object->label_count;
     fill_annotations(&e, pod, durations, annotations, &metadata);
+    Kube__OwnerReference owner = KUBE__OWNER_REFERENCE__INIT;
+    Kube__OwnerReference *owners[1];
+    fill_owner(&e, object, &owner, owners, &metadata);
     Kube__PodSpec spec = KUBE__POD_SPEC__INIT;
     fill_containers(&e, object, &spec);
     spec.restartpolicy = mu_encode_text(&e, MU_STR("Never"));
     spec.schedulername = mu_encode_text(&e, scheduler_name);
     spec.nodename = object->node_name.len > 0 ? mu_encode_text(&e, object->node_name) : NULL;
-    spec.priorityclassname = object->priority != 0 ? class_name(&e, object->priority) : NULL;
+    if (object->priority != 0 || object->never_preempts)
+        spec.priorityclassname = class_name(&e, object->priority, object->never_preempts);
+    spec.has_terminationgraceperiodseconds = pod->grace_s > 0;
+    spec.terminationgraceperiodseconds = pod->grace_s;
     spec.nodeselector = mu_encode_pairs(&e, object->selector, object->selector_count);
     spec.n_nodeselector = object->selector_count;
     spec.tolerations = tolerations_of(&e, object);

@@ -8,7 +8,8 @@
 
 /* Priorities are the API server's to give, from a PriorityClass: a pod whose priority is not 0
  * names the class "priority-<value>", which has to exist before the pod is created. Create one for
- * each of workload->priorities first. */
+ * each of workload->priorities first. A pod that never preempts names "priority-<value>-never", also
+ * for 0. */
 #define MU_PRIORITY_CLASSES_PATH "/apis/scheduling.k8s.io/v1/priorityclasses"
 
 /* How long a simulated kubelet lets the pod run, in milliseconds. A real one ignores it. */
@@ -21,8 +22,9 @@ int mu_workload_encode_node(const struct mu_node_object *node, struct mu_arena *
 /* Append a Namespace. Otherwise as above. */
 int mu_workload_encode_namespace(const struct mu_namespace_object *ns, struct mu_arena *scratch,
                                  struct mu_buf *out);
-/* Append the PriorityClass that pods of this priority name. Otherwise as above. */
-int mu_workload_encode_priority_class(int32_t priority, struct mu_arena *scratch,
+/* Append the PriorityClass that pods of this priority name; never: who never preempt. Otherwise as
+ * above. */
+int mu_workload_encode_priority_class(int32_t priority, bool never, struct mu_arena *scratch,
                                       struct mu_buf *out);
 /* Append a Pod for `scheduler_name`: one container, or as many as it has images, of which the first
  * asks for everything. Decoded again, its placement rules are the same. durations: write

@@ -116,6 +116,7 @@ int mu_workload_add_pod(struct mu_workload *workload, const struct mu_workload_p
                         const char *where, struct mu_error *error)
 {
     const struct mu_pod_object *object = &pod->object;
+    MU_ASSERT(pod->annotation_count <= MU_WORKLOAD_ANNOTATIONS_MAX);
     int status = check_name(object->name, "pod name", where, error);
     if (status == 0)
         status = check_name(object->ns, "namespace", where, error);
@@ -131,7 +132,8 @@ int mu_workload_add_pod(struct mu_workload *workload, const struct mu_workload_p
                             MU_PODS_MAX);
     struct mu_workload_pod copy = *pod;
     if (!mu_copy_pod(store->arena, object, &copy.object) ||
-        !mu_copy_strings(store->arena, pod->models, pod->model_count, &copy.models))
+        !mu_copy_strings(store->arena, pod->models, pod->model_count, &copy.models) ||
+        !mu_copy_labels(store->arena, pod->annotations, pod->annotation_count, &copy.annotations))
         return no_memory(where, error);
     workload->pods[workload->pod_count++] = copy;
     return 0;

@@ -21,14 +21,20 @@
 #define MU_DEDICATED_TAINT    "muster.dev/dedicated"
 #define MU_DEDICATED_TRAINING "training"
 
+#define MU_WORKLOAD_ANNOTATIONS_MAX 8u
+
 struct mu_workload_pod {
     struct mu_pod_object object; /* uid, version, created_s and node_name are empty */
     /* Two or more GPU models that would do: required node affinity. A single one is in the node
      * selector instead. */
     const struct mu_str *models;
     uint32_t model_count;
-    uint64_t arrival_ns;  /* from the start of the workload */
-    uint64_t duration_ns; /* how long it runs once bound; 0: it does not end */
+    /* Beside those that follow from the object: what another gang dialect says, for example. */
+    const struct mu_label *annotations;
+    uint32_t annotation_count; /* at most MU_WORKLOAD_ANNOTATIONS_MAX */
+    uint32_t grace_s;          /* that it is given when it is deleted; 0: as the server has it */
+    uint64_t arrival_ns;       /* from the start of the workload */
+    uint64_t duration_ns;      /* how long it runs once bound; 0: it does not end */
 };
 
 /* Read as it is; changed only through the functions below. Everything lives until destroy. */
