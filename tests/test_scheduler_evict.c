@@ -307,7 +307,7 @@ static void setup_live(struct rig *r, uint32_t nodes, uint32_t evictions_per_int
 {
     setup_ring(r, true, evictions_per_interval);
     for (uint32_t i = 0; i < nodes; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "n%u", i);
         add_node(r, name, 1000);
         (void)snprintf(name, sizeof name, "v%u", i);
@@ -359,7 +359,7 @@ static void test_evict_live__budget__so_many_in_an_interval(void **state)
     (void)state;
     setup_live(&r, 5, 1);
     for (uint32_t i = 0; i < 2; i++) {
-        char name[8];
+        char name[16];
         (void)snprintf(name, sizeof name, "p%u", i);
         add_important(&r, name);
     }
