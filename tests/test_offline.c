@@ -269,6 +269,25 @@ static void test_place__one_of_each_dialect__nobody_goes_alone(void **state)
     rig_drop(&rig);
 }
 
+/* Kueue holds pods back by gates of its own: while one of a gang has any, none of it goes. */
+static void test_place__kueue_gates__hold_the_gang(void **state)
+{
+    (void)state;
+    static const char *const gates[] = {"admission", "topology", "elastic-job"};
+#define KUEUE                                                                                      \
+    ", labels: {kueue.x-k8s.io/pod-group-name: g}, annotations: "                                  \
+    "{kueue.x-k8s.io/pod-group-total-count: '2'}"
+    settles(MEMBER("a", KUEUE, "") MEMBER("b", KUEUE, ""), 2, "");
+    for (size_t i = 0; i < sizeof gates / sizeof gates[0]; i++) {
+        char text[2048];
+        (void)snprintf(text, sizeof text,
+                       MEMBER("a", KUEUE, "schedulingGates: [{name: kueue.x-k8s.io/%s}], ")
+                           MEMBER("b", KUEUE, ""),
+                       gates[i]);
+        settles(text, 0, "SchedulingGated");
+    }
+}
+
 static void test_place__groups__lend_their_priority(void **state)
 {
     (void)state;
@@ -724,6 +743,7 @@ int main(void)
         cmocka_unit_test(test_place__groups__wait_where_nothing_can_be_known),
         cmocka_unit_test(test_place__one_of_each_dialect__all_are_placed),
         cmocka_unit_test(test_place__one_of_each_dialect__nobody_goes_alone),
+        cmocka_unit_test(test_place__kueue_gates__hold_the_gang),
         cmocka_unit_test(test_place__groups__lend_their_priority),
         cmocka_unit_test(test_place__held_back__says_by_what),
         cmocka_unit_test(test_place__running_and_foreign_pods__charged_and_not_told),
