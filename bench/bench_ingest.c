@@ -17,7 +17,7 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/assert.h"
-#include "engine/db.h"
+#include "engine/db/db.h"
 #include "informer/reflector.h"
 
 enum { NODES = 1000, CLASSES = 16, PIECE_BYTES = 64 << 10 };

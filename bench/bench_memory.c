@@ -24,9 +24,9 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "engine/db.h"
-#include "engine/profile.h"
-#include "engine/session.h"
+#include "engine/db/db.h"
+#include "engine/place/profile.h"
+#include "engine/session/session.h"
 
 #define GIB INT64_C(1073741824)
 

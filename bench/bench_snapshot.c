@@ -3,8 +3,8 @@
  * syncs, spread at random over the rows. A round is one sync, in steps of the DB's own bound; the
  * changes before it are not timed.
  *
- * With `pods` the nodes run so many besides, in turn. With `occupants` a gang of higher priority than
- * theirs is pending, which fits nowhere: then the snapshot lists who is on each node (engine/
+ * With `pods` the nodes run so many besides, in turn. With `occupants` a gang of higher priority
+ * than theirs is pending, which fits nowhere: then the snapshot lists who is on each node (engine/
  * db_occupant.c), and a sync makes the lists of changed nodes anew. `first_ms` is the sync after it
  * came: all lists are made.
  *
@@ -20,7 +20,7 @@
 #include "bench/times.h"
 #include "engine/base/assert.h"
 #include "engine/base/random.h"
-#include "engine/db.h"
+#include "engine/db/db.h"
 
 struct shape {
     uint32_t nodes;

@@ -17,8 +17,8 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/assert.h"
-#include "engine/db.h"
-#include "engine/session.h"
+#include "engine/db/db.h"
+#include "engine/session/session.h"
 #include "tests/support/oracle.h"
 #include "tests/support/world_random.h"
 #include "tools/report/rules.h"

@@ -16,9 +16,9 @@
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
 #include "engine/base/random.h"
-#include "engine/db.h"
-#include "engine/profile.h"
-#include "engine/session.h"
+#include "engine/db/db.h"
+#include "engine/place/profile.h"
+#include "engine/session/session.h"
 #include "tools/workload/workload.h"
 
 #define PERCENT_DRAWN 130

@@ -18,7 +18,7 @@
  *
  * Counted is a pod with a place that is not terminal: bound, or in the ledger.
  */
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 enum mu_census_kind { MU_CENSUS_MATCH, MU_CENSUS_SPREAD, MU_CENSUS_CARRY, MU_CENSUS_PORT };
 

@@ -3,7 +3,7 @@
 /*
  * A session's output: which gangs go where, and why the others wait. Allocated in the session's
  * arena; valid until the session's next run. Rows and generations are those of the snapshot; the
- * DB checks them again when it admits a gang (engine/db.h).
+ * DB checks them again when it admits a gang (engine/db/db.h).
  */
 #include "engine/snapshot.h"
 #include "engine/verdict.h"
@@ -56,11 +56,12 @@ struct mu_plan_wait {
                                   * nodes were kept from it; MU_NONE: none were */
     struct mu_class_ix class_ix; /* NO_FIT: the first class that found no node; else MU_NONE */
     /* Of UNDECIDED all is said as of NO_FIT, where a class is (it has none if its steps ran out
-     * before any member found no node). NO_FIT: nodes by the first filter that refuses that class, holes left out, counted when the
-     * class first made a gang wait in this session, with nothing of that gang placed: nodes that
-     * would take single members count as MU_FITS. Shared by all gangs that wait for that class,
-     * save where rules about other pods or nominated pods have a say: these have their own, of
-     * when they were decided. All zero for other kinds, never NULL. */
+     * before any member found no node). NO_FIT: nodes by the first filter that refuses that class,
+     * holes left out, counted when the class first made a gang wait in this session, with nothing
+     * of that gang placed: nodes that would take single members count as MU_FITS. Shared by all
+     * gangs that wait for that class, save where rules about other pods or nominated pods have a
+     * say: these have their own, of when they were decided. All zero for other kinds, never NULL.
+     */
     const uint32_t *nodes_by_verdict; /* MU_VERDICT_KINDS counts */
     /* The same nodes by all that is told of them (struct mu_refusals), once for each. */
     const uint32_t *nodes_by_reason;   /* MU_VERDICT_KINDS counts */

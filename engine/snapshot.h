@@ -10,13 +10,13 @@
  * replica's next sync has begun.
  *
  * The session may use free[] and pod counts as scratch while it places, if it undoes every change
- * before it hands the replica back (engine/place.h keeps the undo log).
+ * before it hands the replica back (engine/place/place.h keeps the undo log).
  */
 #include <stdbool.h>
 #include <stdint.h>
 #include "engine/census.h"
 #include "engine/limits.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 struct mu_node_ix {
     uint32_t v;
@@ -180,7 +180,7 @@ struct mu_gang_row {
     const struct mu_gang_block *block; /* NULL without MU_GANG_PENDING */
 };
 
-/* A request for devices that is common among the live pods (engine/fragment.h). */
+/* A request for devices that is common among the live pods (engine/place/fragment.h). */
 struct mu_typical {
     int64_t cpu, memory;
     uint32_t devices, millis; /* so many, with so much left of each */

@@ -1,7 +1,7 @@
 /*
- * The tree of an object, field by field, into struct mu_group_object. A field that may be missing is
- * as its absence where it is null. What is checked is what decides on placing; whoever serves the
- * object has checked the rest.
+ * The tree of an object, field by field, into struct mu_group_object. A field that may be missing
+ * is as its absence where it is null. What is checked is what decides on placing; whoever serves
+ * the object has checked the rest.
  */
 #include "informer/codec_group.h"
 

@@ -15,10 +15,10 @@
  *
  * KAI's sub-groups within sub-groups come as those that have pods.
  *
- * What is not built is named in the object's `unbuilt`, so that no member is placed: sub-groups with
- * domains of their own, KAI's sub-groups of which not all children have to run, or which ask for
- * more than their children do, several domains, Volcano's hard networkTopology and subGroupPolicy,
- * resource claims, a parent. Minimal resources and queues have no say: a gang is
+ * What is not built is named in the object's `unbuilt`, so that no member is placed: sub-groups
+ * with domains of their own, KAI's sub-groups of which not all children have to run, or which ask
+ * for more than their children do, several domains, Volcano's hard networkTopology and
+ * subGroupPolicy, resource claims, a parent. Minimal resources and queues have no say: a gang is
  * placed whole or not at all.
  */
 #include <jansson.h>

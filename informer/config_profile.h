@@ -17,7 +17,7 @@
  * are 0 to MU_PROFILE_WEIGHT_MAX; those of resources, of which each is there once, begin at 1. A
  * name is 1 to 63 of a-z 0-9 - and is none of the built-in ones, so that these stay what they are.
  */
-#include "engine/profile.h"
+#include "engine/place/profile.h"
 #include "informer/config.h"
 
 /* Add the profiles of `profiles:` in a mapping, where it is there. Errors, each one line with its

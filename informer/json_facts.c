@@ -276,8 +276,8 @@ static const char *name_of(const ProtobufCMessageDescriptor *type)
 /* Custom resources are stored as they came: what is set is printed. */
 static bool is_custom(const ProtobufCMessageDescriptor *type)
 {
-    static const char *const packages[] = {"kubeapi.coscheduling", "kubeapi.volcano",
-                                           "kubeapi.kai", "kubeapi.godel"};
+    static const char *const packages[] = {"kubeapi.coscheduling", "kubeapi.volcano", "kubeapi.kai",
+                                           "kubeapi.godel"};
     for (size_t i = 0; i < sizeof packages / sizeof packages[0]; i++)
         if (strcmp(type->package_name, packages[i]) == 0)
             return true;

@@ -1,11 +1,11 @@
 #ifndef MU_INFORMER_REFLECTOR_H
 #define MU_INFORMER_REFLECTOR_H
 /*
- * LIST then WATCH of one resource, in protobuf or in JSON: a pure state machine (state, reply or tick, now) -> (sink calls,
- * requests). Behaviour of client-go's reflector (kubernetes-wire §4.5): paged first list, resume
- * at the last resourceVersion, bookmarks, 410 as HTTP status and as ERROR event, relist as a diff
- * (the sink sweeps what the list did not name), back-off 0.8 s x2 to 30 s with jitter, reset after
- * 2 min without failure, and never a version older than one already seen.
+ * LIST then WATCH of one resource, in protobuf or in JSON: a pure state machine (state, reply or
+ * tick, now) -> (sink calls, requests). Behaviour of client-go's reflector (kubernetes-wire §4.5):
+ * paged first list, resume at the last resourceVersion, bookmarks, 410 as HTTP status and as ERROR
+ * event, relist as a diff (the sink sweeps what the list did not name), back-off 0.8 s x2 to 30 s
+ * with jitter, reset after 2 min without failure, and never a version older than one already seen.
  *
  *   IDLE -> LISTING -> SWEEPING -> WATCHING -> (end) WATCHING | (410) LISTING | (error) BACKOFF
  *
@@ -15,9 +15,9 @@
  * There we leave client-go, which repeats a watch for ever after 429 and a refused connection: a
  * version that the server will never reach must be found out.
  *
- * A resource that need not be there (`optional`) may have several paths, one for each version of its
- * API. 404 leads to the next path; when no path is served all objects are swept, and after 25 to
- * 30 s the paths are tried again:
+ * A resource that need not be there (`optional`) may have several paths, one for each version of
+ * its API. 404 leads to the next path; when no path is served all objects are swept, and after 25
+ * to 30 s the paths are tried again:
  *
  *   LISTING -> (404 of the last path) SWEEPING -> ABSENT -> LISTING
  *

@@ -228,7 +228,8 @@ static void put_stamp(struct mu_buf *out, const char *key, uint64_t wall_s)
     (void)mu_buf_append_text(out, "Z\"");
 }
 
-/* Where the status stays as it is, so does the time of its last change: a merge by type keeps it. */
+/* Where the status stays as it is, so does the time of its last change: a merge by type keeps it.
+ */
 static void put_native(struct mu_buf *out, const struct mu_report_group *group,
                        const struct mu_group_said *said, uint64_t wall_s)
 {
@@ -254,7 +255,8 @@ static void put_coscheduling(struct mu_buf *out, const struct mu_report_group *g
         put_stamp(out, "scheduleStartTime", wall_s);
 }
 
-/* There are no other conditions than these two, and the scheduler's is the only hand in the list. */
+/* There are no other conditions than these two, and the scheduler's is the only hand in the list.
+ */
 static void put_volcano(struct mu_buf *out, const struct mu_group_said *said, uint64_t wall_s)
 {
     bool placed = (said->shown & MU_GROUP_SHOWS_PLACED) != 0;

@@ -14,9 +14,9 @@
  *              it says is made up when it is sent, from what is known of the gang by then, so that
  *              many changes become one write
  *   event      events.k8s.io/v1: Scheduled for a bound pod, FailedScheduling with each condition,
- *              Preempted for a victim. Repetitions within 6 minutes are one event with a series: POST, then one PATCH at
- *              the second, then counted here, patched every 30 minutes and when the series ends.
- *              Best effort: dropped when the queue is full, or after 12 tries.
+ *              Preempted for a victim. Repetitions within 6 minutes are one event with a series:
+ * POST, then one PATCH at the second, then counted here, patched every 30 minutes and when the
+ * series ends. Best effort: dropped when the queue is full, or after 12 tries.
  *
  * The budget: a token bucket over everything that is sent, retries included, and a bound on
  * requests in flight. While binds wait for their turn it is a tenth of the rate, and no burst. 429

@@ -1,6 +1,6 @@
 /*
- * Events. One that says that a pod was placed, or preempted, is written once and forgotten. One that says that it
- * was not stays with its pod while it may be repeated:
+ * Events. One that says that a pod was placed, or preempted, is written once and forgotten. One
+ * that says that it was not stays with its pod while it may be repeated:
  *
  *   first time   POST, without a series
  *   second       PATCH of the series: count 2

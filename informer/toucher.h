@@ -57,8 +57,8 @@ struct mu_toucher *mu_toucher_create(const struct mu_toucher_config *config,
 void mu_toucher_destroy(struct mu_toucher *toucher);
 /* Wall time is now_ns + offset for what begins from now on. */
 void mu_toucher_set_wall(struct mu_toucher *toucher, uint64_t offset_ns);
-/* Begin a touch or an eviction; the texts are copied. Errors: MU_ELIMIT (MU_TOUCHES_MAX are open), MU_ENOMEM;
- * nothing begun. */
+/* Begin a touch or an eviction; the texts are copied. Errors: MU_ELIMIT (MU_TOUCHES_MAX are open),
+ * MU_ENOMEM; nothing begun. */
 int mu_toucher_touch(struct mu_toucher *toucher, const struct mu_touch *touch, uint64_t now_ns,
                      struct mu_outbox *out);
 /* The next outcome, if there is one. */

@@ -17,10 +17,11 @@
  * reserved at append: the bytes of a slot's entries never exceed BODY_MAX, and what was accepted
  * can be written.
  *
- * New entries gather in one slot while they fit, so that a group commit is one write as a rule; each
- * group begins in the emptiest slot, the one written last left out. By the time a slot has its turn
- * again most of what it held is cleared: an entry is written about once, though slots are written
- * whole. Entries that live long pin only their own bytes: a slot need not be empty to be used again.
+ * New entries gather in one slot while they fit, so that a group commit is one write as a rule;
+ * each group begins in the emptiest slot, the one written last left out. By the time a slot has its
+ * turn again most of what it held is cleared: an entry is written about once, though slots are
+ * written whole. Entries that live long pin only their own bytes: a slot need not be empty to be
+ * used again.
  *
  * One write is under way at a time. What is appended meanwhile, to the same slot too, waits for the
  * next (the group). An entry is

@@ -60,11 +60,11 @@ void mu_journal_destroy(struct mu_journal *journal);
 int mu_journal_append(struct mu_journal *journal, const struct mu_journal_entry *entry,
                       uint64_t *id);
 /* Next slot to write, if any entry is not durable and no write is under way: its number, and its
- * whole new content (replacing what the buffer held). With `clears` also a slot whose stored content
- * has entries that are cleared, once no entry waits: a clear that is not recorded costs the next
- * start a look and nothing else, so it need not be at once. Returns false when there is nothing to
- * do, the journal is fenced, or memory is out (content->failed is set then; nothing is under way).
- * Cost: O(bytes of the slot). */
+ * whole new content (replacing what the buffer held). With `clears` also a slot whose stored
+ * content has entries that are cleared, once no entry waits: a clear that is not recorded costs the
+ * next start a look and nothing else, so it need not be at once. Returns false when there is
+ * nothing to do, the journal is fenced, or memory is out (content->failed is set then; nothing is
+ * under way). Cost: O(bytes of the slot). */
 bool mu_journal_commit(struct mu_journal *journal, bool clears, uint32_t *slot,
                        struct mu_buf *content);
 /* The outcome of that write. ok: its entries are durable. !ok (compare-and-swap lost): the journal
@@ -103,10 +103,10 @@ int mu_journal_slot_close(struct mu_str content, uint64_t epoch, uint64_t writer
 int mu_journal_slot_blank(uint32_t slot, uint64_t epoch, uint64_t writer, uint64_t sequence,
                           struct mu_buf *out);
 /* Read a slot back: for recovery and tests. The whole content is checked before *head is filled and
- * `entry` (NULL: nothing) is called for each; all as written; texts point into content and are valid
- * as long as it is, `writes` during the call. A non-zero return of `entry` ends the
- * reading and is returned. Errors: MU_EPROTO (bad magic, format, checksum or structure),
- * MU_ETRUNCATED, MU_ENOMEM. Thread: any. Cost: O(bytes). */
+ * `entry` (NULL: nothing) is called for each; all as written; texts point into content and are
+ * valid as long as it is, `writes` during the call. A non-zero return of `entry` ends the reading
+ * and is returned. Errors: MU_EPROTO (bad magic, format, checksum or structure), MU_ETRUNCATED,
+ * MU_ENOMEM. Thread: any. Cost: O(bytes). */
 int mu_journal_slot_read(struct mu_str content, struct mu_journal_slot_head *head,
                          int (*entry)(void *context, const struct mu_journal_entry *entry),
                          void *context, struct mu_error *error);

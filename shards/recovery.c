@@ -16,8 +16,9 @@
  * not come back. A pod that it shows bound can not be bound again; only as a victim it is touched.
  *
  * A slot is UNREAD -> READING -> READ -> CLOSING -> CLOSED; a close that is refused makes it UNREAD
- * again. The epoch is chosen while no slot is READING or CLOSING. Finding an epoch that is not below ours means a rival: all slots are read again, for an
- * epoch above his. Two who do this to each other for long are one too many: RIVALS_MAX ends it.
+ * again. The epoch is chosen while no slot is READING or CLOSING. Finding an epoch that is not
+ * below ours means a rival: all slots are read again, for an epoch above his. Two who do this to
+ * each other for long are one too many: RIVALS_MAX ends it.
  *
  * All parts of a plan are touched, an incomplete one's too: a part that is missing may have been
  * cleared.

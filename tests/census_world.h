@@ -8,7 +8,7 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 enum { NODES = 9, PODS = 32, SPACES = 3, RULES = 13 };
 

@@ -11,7 +11,7 @@
 
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
-#include "engine/db.h"
+#include "engine/db/db.h"
 
 #define FIXTURE_QUIET_NS (1 * MU_NS_PER_S)
 #define GIB              (INT64_C(1) << 30)

@@ -1,13 +1,13 @@
 #ifndef MU_TESTS_DB_TWIN_H
 #define MU_TESTS_DB_TWIN_H
 /*
- * The cluster DB's naive twin: plain arrays of nodes and pods, the rules of engine/db.h written
+ * The cluster DB's naive twin: plain arrays of nodes and pods, the rules of engine/db/db.h written
  * down once more in the dullest way, and random changes sent to the DB and made here alike.
  */
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 enum { NODES = 10, PODS = 48, NAMES = 4, RES = 5, REPLICAS = 4, STEPS = 6000, SEEDS = 16 };
 enum { GANGS = 2 * 2 * NAMES, KEYS = GANGS + PODS, NO_KEY = -1 };

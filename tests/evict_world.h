@@ -3,7 +3,7 @@
 /* A DB, a replica and a plan with victims, for tests of their admission. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 /* --- a small world --------------------------------------------------------------------------- */
 

@@ -6,7 +6,7 @@
  */
 #include "tests/mu_test.h"
 
-#include "engine/preempt_priv.h"
+#include "engine/preempt/preempt_priv.h"
 #include "tests/support/occupants.h"
 #include "tests/support/oracle.h"
 

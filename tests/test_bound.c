@@ -5,9 +5,9 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
-#include "engine/bound.h"
-#include "engine/hot.h"
-#include "engine/rank.h"
+#include "engine/place/bound.h"
+#include "engine/place/hot.h"
+#include "engine/place/rank.h"
 #include "tests/support/cluster_random.h"
 
 #define CLASSES 12

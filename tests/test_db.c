@@ -1,7 +1,7 @@
 /* The cluster DB's objects: nodes, pods, versions, relists, audit, digest, lack of memory. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 static struct mu_db_counts counts_of(const struct mu_db *db)
 {

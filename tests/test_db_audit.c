@@ -2,7 +2,7 @@
  * cannot judge, and what nobody else would look at. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_census.h"
+#include "engine/db/census_priv.h"
 
 enum { HOSTS = 60, GROWN = 80 /* beyond the 64 domains that counts are made for at first */ };
 

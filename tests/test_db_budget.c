@@ -1,12 +1,12 @@
 /*
- * Disruption budgets (engine/db_budget.c) against a naive twin: which of them cover each occupant
+ * Disruption budgets (engine/db/budget.c) against a naive twin: which of them cover each occupant
  * that a replica shows, how much each allows, and whose disruption it knows of. Each version of a
  * budget allows another number, by which it is known again in what is shown.
  */
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 #include "engine/limits.h"
 
 enum { NODES = 3, PODS = 24, BUDGETS = 6, REPLICAS = 3, STEPS = 3000, SEEDS = 12, PREEMPTOR = 999 };

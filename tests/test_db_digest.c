@@ -1,7 +1,7 @@
 /* The digest of the cluster DB: what two DBs must hold alike for it to be equal, and what shows. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 static void test_db_digest__other_order_same_content__equal(void **state)
 {

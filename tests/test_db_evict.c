@@ -446,7 +446,8 @@ static void test_db_evict__devices_of_a_victim__taken_over(void **state)
     mu_db_destroy(w->db);
 }
 
-/* Of a plan only pods and nodes are known: all else is as it is now, its device that of the victim. */
+/* Of a plan only pods and nodes are known: all else is as it is now, its device that of the victim.
+ */
 static void test_db_plan_again__pods_and_nodes__the_plan_as_of_now(void **state)
 {
     struct world *w = world_create();

@@ -1,5 +1,5 @@
 /*
- * Random plans with victims on random small clusters, against the rules of engine/db_evict.c
+ * Random plans with victims on random small clusters, against the rules of engine/db/evict.c
  * written down once more: whether a plan is admitted, whether it is proved again after the world
  * has moved, how it ends; and the sums of every node made anew after each step.
  */

@@ -1,7 +1,7 @@
 /* Gangs that stay in one domain, from the objects to the plan: the label becomes a topology key. */
 #include "tests/db_fixture.h"
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tests/mu_test.h"
 
 #define KEY "example.com/rack"
@@ -169,7 +169,8 @@ static void test_gang_topology__node_moves_meanwhile__not_admitted(void **state)
     mu_db_destroy(db);
 }
 
-/* More keys than there is room for: the last gangs have none, and are told so by fitting nowhere. */
+/* More keys than there is room for: the last gangs have none, and are told so by fitting nowhere.
+ */
 static void test_gang_topology__too_many_keys__the_last_wait(void **state)
 {
     (void)state;

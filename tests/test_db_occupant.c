@@ -1,5 +1,5 @@
 /*
- * Who is on which row (engine/db_occupant.c), against a naive twin: plain pods, of which the lists
+ * Who is on which row (engine/db/occupant.c), against a naive twin: plain pods, of which the lists
  * that a replica must show are made anew at every check. Blocks are shared by replicas and freed
  * when none of them can reach them: memory is poisoned when it is freed, and what a replica shows
  * is read again just before its next sync.
@@ -7,7 +7,7 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 enum { NODES = 7, PODS = 40, REPLICAS = 4, STEPS = 5000, SEEDS = 12 };
 

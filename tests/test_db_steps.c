@@ -3,7 +3,7 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_census.h"
+#include "engine/db/census_priv.h"
 
 enum { KINS = 3000, BUDGET = 64, SLACK = 40 /* one class, one stage more than the budget */ };
 

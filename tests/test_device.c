@@ -7,10 +7,10 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 #include "engine/device.h"
-#include "engine/profile.h"
-#include "engine/session.h"
+#include "engine/place/profile.h"
+#include "engine/session/session.h"
 #include "tests/mu_test.h"
 
 /* --- one row -------------------------------------------------------------------------------- */

@@ -6,7 +6,7 @@
 #include "tests/manifest_kit.h"
 
 #include <stdio.h>
-#include "engine/session.h"
+#include "engine/session/session.h"
 
 #define GPU  "x.com/gpu"
 #define PART "muster.dev/gpu-milli"

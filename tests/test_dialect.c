@@ -7,8 +7,8 @@
 
 /*
  * A pod is written as words: "L key=value" a label, "A key=value" an annotation, "G name" its
- * schedulingGroup, "W workload podGroup replica" its workloadRef; each on a line. What becomes of it
- * is written as words too (render()), so that a table is readable.
+ * schedulingGroup, "W workload podGroup replica" its workloadRef; each on a line. What becomes of
+ * it is written as words too (render()), so that a table is readable.
  */
 enum { PAIRS_MAX = 16, ARENA_BYTES = 1 << 20 };
 

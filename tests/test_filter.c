@@ -3,7 +3,7 @@
 
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
-#include "engine/filter.h"
+#include "engine/place/filter.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
 

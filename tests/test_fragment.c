@@ -6,10 +6,10 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
-#include "engine/fragment.h"
-#include "engine/profile.h"
-#include "engine/session.h"
+#include "engine/db/db_priv.h"
+#include "engine/place/fragment.h"
+#include "engine/place/profile.h"
+#include "engine/session/session.h"
 #include "tests/mu_test.h"
 
 static void put_node(struct mu_db *db, const char *name, int64_t cpus, uint32_t devices, bool whole)

@@ -1,7 +1,7 @@
 /* Gang rows: identity, size, members and their order, quiet time, blocks. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 /* The only gang row in use. */
 static const struct mu_gang_row *only_gang(struct mu_db *db, struct mu_snapshot *s)
@@ -406,8 +406,8 @@ static void test_gang_freeze__placed_members_end__the_rest_are_a_new_generation(
     mu_db_destroy(db);
 }
 
-/* Found in a model test: all binds were refused, and of a gang in parts the size stayed frozen for an
- * admission, though not for sessions. */
+/* Found in a model test: all binds were refused, and of a gang in parts the size stayed frozen for
+ * an admission, though not for sessions. */
 static void test_gang_freeze__binds_refused_and_fewer_left__the_rest_is_admitted(void **state)
 {
     (void)state;

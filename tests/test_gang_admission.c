@@ -1,7 +1,7 @@
 /* When a gang is tried, what it gets, and what is reported while it waits: case by case. */
 #include "tests/mu_test.h"
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tests/support/cluster.h"
 
 #define GI      (INT64_C(1) << 30)

@@ -3,8 +3,8 @@
  */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
-#include "engine/session.h"
+#include "engine/db/db_priv.h"
+#include "engine/session/session.h"
 
 #define SECOND   UINT64_C(1000000000)
 #define DEADLINE (60 * SECOND)

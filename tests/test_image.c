@@ -2,8 +2,8 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/mem.h"
-#include "engine/db.h"
-#include "engine/image.h"
+#include "engine/db/db.h"
+#include "engine/place/image.h"
 #include "tests/support/cluster.h"
 
 #define MI (INT64_C(1) << 20)

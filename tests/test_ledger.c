@@ -1,7 +1,7 @@
 /* The ledger: admission against the present, and the life of an entry. */
 #include "tests/db_fixture.h"
 
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 struct world {
     struct mu_db *db;

@@ -16,7 +16,7 @@
 #include "engine/base/mem.h"
 #include "engine/base/random.h"
 #include "engine/limits.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
 

@@ -3,7 +3,7 @@
 
 #include "engine/base/error.h"
 #include "engine/limits.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 /* Namespaces that come, change and go at random, against an array. */
 static void test_model_namespace__random_changes__as_the_array(void **state)

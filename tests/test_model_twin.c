@@ -17,7 +17,7 @@
 
 #include "engine/base/mem.h"
 #include "engine/base/random.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 /* ---- objects of few words, so that contents repeat ---- */
 

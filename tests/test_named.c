@@ -3,9 +3,9 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/bitset.h"
-#include "engine/filter.h"
-#include "engine/named.h"
-#include "engine/session.h"
+#include "engine/place/filter.h"
+#include "engine/model/named.h"
+#include "engine/session/session.h"
 #include "tests/support/cluster.h"
 
 enum { NODES = 600, TERMS = 1000 };

@@ -2,8 +2,8 @@
 #include "tests/mu_test.h"
 
 #include "engine/device.h"
-#include "engine/place.h"
-#include "engine/session.h"
+#include "engine/place/place.h"
+#include "engine/session/session.h"
 #include "tests/db_fixture.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"

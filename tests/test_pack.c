@@ -5,7 +5,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
-#include "engine/pack.h"
+#include "engine/session/pack.h"
 
 #define BINS  6
 #define ITEMS 8
@@ -227,7 +227,8 @@ static void test_pack_solve__few_steps__undecided_or_right(void **state)
     mu_arena_destroy(arena);
 }
 
-/* ---- larger ones, with an answer that is known ------------------------------------------------ */
+/* ---- larger ones, with an answer that is known ------------------------------------------------
+ */
 
 struct large {
     struct mu_pack pack;

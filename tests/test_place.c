@@ -6,8 +6,8 @@
 
 #include "engine/base/error.h"
 #include "engine/device.h"
-#include "engine/hot.h"
-#include "engine/place_priv.h"
+#include "engine/place/hot.h"
+#include "engine/place/place_priv.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
 

@@ -9,7 +9,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/arena.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tests/support/world_random.h"
 
 enum { NODES_MAX = 12, PODS_MAX = 40, BUDGETS_MAX = 3 };

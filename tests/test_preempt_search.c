@@ -528,8 +528,8 @@ static uint64_t answers(struct preempt_rig *rig, const uint32_t *gangs, uint32_t
     return hash;
 }
 
-/* Many preemptors of several classes, alone and in gangs, of one class or of two, get the same in one
- * session with everything that is known forgotten in between. */
+/* Many preemptors of several classes, alone and in gangs, of one class or of two, get the same in
+ * one session with everything that is known forgotten in between. */
 static void test_preempt_find__caches_dropped__the_same_answers(void **state)
 {
     (void)state;

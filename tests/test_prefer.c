@@ -3,7 +3,7 @@
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
-#include "engine/prefer.h"
+#include "engine/place/prefer.h"
 #include "tests/support/cluster.h"
 
 #define GI (INT64_C(1) << 30)

@@ -1,7 +1,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
-#include "engine/profile.h"
+#include "engine/place/profile.h"
 
 static void test_profile_find__names__built_in_ones_only(void **state)
 {

@@ -1,7 +1,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
-#include "engine/queue.h"
+#include "engine/session/queue.h"
 #include "tests/support/cluster.h"
 
 static uint32_t gang_add(struct mu_cluster *cluster, uint32_t flags, int32_t priority,

@@ -4,7 +4,7 @@
 
 #include "tests/db_fixture.h"
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "informer/report_priv.h"
 #include "tools/scheduler/report_words.h"
 

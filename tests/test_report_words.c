@@ -3,8 +3,8 @@
 
 #include "tests/db_fixture.h"
 
-#include "engine/filter.h"
-#include "engine/session.h"
+#include "engine/place/filter.h"
+#include "engine/session/session.h"
 #include "informer/report_priv.h"
 #include "tools/scheduler/report_words.h"
 

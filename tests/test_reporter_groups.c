@@ -177,8 +177,8 @@ static void test_reporter_group__changes_under_way__one_write_more(void **state)
     groups_destroy(g);
 }
 
-/* After a reply that did not come, what the object was seen to show before proves nothing: the write
- * may have landed on top of it. */
+/* After a reply that did not come, what the object was seen to show before proves nothing: the
+ * write may have landed on top of it. */
 static void test_reporter_group__lost_reply__repeated_until_known(void **state)
 {
     struct groups *g = groups_create(MU_GANG_NATIVE);

@@ -1,8 +1,8 @@
 /* Every variant of the kernels against the formulas, on random and extreme columns. */
 #include "tests/mu_test.h"
 
-#include "engine/scan.h"
-#include "engine/score.h"
+#include "engine/place/scan.h"
+#include "engine/place/score.h"
 
 #define ROWS   (4 * MU_NODE_CHUNK)
 #define ROUNDS 3000

@@ -63,8 +63,8 @@ static void test_scheduler__namespaces_not_listed__nothing_is_decided(void **sta
     rig_fini(&r);
 }
 
-/* Victims are chosen by budgets; a server without them, or one that does not show them, is no reason
- * to wait. */
+/* Victims are chosen by budgets; a server without them, or one that does not show them, is no
+ * reason to wait. */
 static void test_scheduler__budgets_not_listed__nothing_is_decided(void **state)
 {
     struct rig r;

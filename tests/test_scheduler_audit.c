@@ -3,7 +3,7 @@
 #include "tests/scheduler_rig.h"
 
 #include "engine/base/log.h"
-#include "engine/db_census.h"
+#include "engine/db/census_priv.h"
 
 /* Long enough for a round over a few nodes, and for the next one after a repair. */
 #define ROUND_NS (500 * MU_NS_PER_MS)

@@ -2,7 +2,7 @@
 #include "tests/scheduler_rig.h"
 
 #include "engine/base/log.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 #include "tools/scheduler/scheduler_priv.h"
 
 /* Node n is full of pod v; pod p of a higher priority is to take its place. */

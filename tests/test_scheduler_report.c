@@ -182,7 +182,8 @@ static void test_scheduler_report__transient_waits__are_not_told(void **state)
     rig_fini(&r);
 }
 
-/* What begins as the normal course of things and ends in earnest is told as soon as anything else. */
+/* What begins as the normal course of things and ends in earnest is told as soon as anything else.
+ */
 static void test_scheduler_report__quiet_gang_without_room__told_when_it_has_none(void **state)
 {
     struct rig r;

@@ -1,12 +1,12 @@
 /*
- * Gangs that are bound in part and cannot be completed, on the embedded API server: journal, deletes,
- * who is kept, and a scheduler that ends in between.
+ * Gangs that are bound in part and cannot be completed, on the embedded API server: journal,
+ * deletes, who is kept, and a scheduler that ends in between.
  */
 #include "tests/scheduler_rig.h"
 
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 #include "tools/scheduler/scheduler_priv.h"
 
 #define DEADLINE (60 * MU_NS_PER_S)
@@ -338,7 +338,8 @@ static void test_rollback__journal_closed_before_the_check__member_lives(void **
     teardown(&r);
 }
 
-/* The ring ends with a delete under way: its successor touches the member, and rolls forward first. */
+/* The ring ends with a delete under way: its successor touches the member, and rolls forward first.
+ */
 static void test_rollback__restart__touched_then_forward_then_back(void **state)
 {
     struct rig r;
@@ -458,7 +459,8 @@ static void test_rollback__member_leaves_meanwhile__given_up(void **state)
     teardown(&r);
 }
 
-/* Memory is short at each allocation in turn: nothing is begun, and a later session says it again. */
+/* Memory is short at each allocation in turn: nothing is begun, and a later session says it again.
+ */
 static void test_rollback__out_of_memory__begun_by_a_later_session(void **state)
 {
     struct rig r;
@@ -486,7 +488,8 @@ static void test_rollback__out_of_memory__begun_by_a_later_session(void **state)
     teardown(&r);
 }
 
-/* Who comes late to a gang that runs is surplus: placed alone when there is room, and nobody's end. */
+/* Who comes late to a gang that runs is surplus: placed alone when there is room, and nobody's end.
+ */
 static void test_rollback__late_member_without_room__waits_alone(void **state)
 {
     struct rig r;

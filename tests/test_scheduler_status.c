@@ -277,8 +277,8 @@ static void test_status__restart__says_nothing_again(void **state)
 
 enum { GANGS = 300 };
 
-/* What each gang waits for is told once; a node that helps nobody changes numbers alone, a node that
- * helps one gang changes that one's. */
+/* What each gang waits for is told once; a node that helps nobody changes numbers alone, a node
+ * that helps one gang changes that one's. */
 static void test_status__node_comes_to_many_gangs__only_what_changed(void **state)
 {
     struct rig r;
@@ -321,7 +321,8 @@ static void post_priority_class(struct rig *r, const char *name, int value)
         send(r, MU_POST, "/apis/scheduling.k8s.io/v1/priorityclasses", MU_MEDIA_JSON, text), 201);
 }
 
-/* A pod of two cpus with this class, of a gang of `size` if it has one (of Muster's own dialect). */
+/* A pod of two cpus with this class, of a gang of `size` if it has one (of Muster's own dialect).
+ */
 static void post_classed(struct rig *r, const char *name, const char *class_, const char *gang,
                          uint32_t size)
 {

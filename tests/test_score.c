@@ -1,7 +1,7 @@
 #include "tests/mu_test.h"
 
 #include "engine/base/error.h"
-#include "engine/score.h"
+#include "engine/place/score.h"
 #include "tests/support/cluster_random.h"
 
 #define GI (INT64_C(1) << 30)

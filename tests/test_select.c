@@ -6,7 +6,7 @@
 
 #include "engine/base/error.h"
 #include "engine/limits.h"
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 #define COUNT(array) ((uint32_t)(sizeof(array) / sizeof((array)[0])))
 

@@ -5,7 +5,7 @@
  */
 #include "tests/mu_test.h"
 
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 enum { TERMS = 4, REQUIREMENTS = 3, VALUES = 3, LABELS = 4, NAMESPACES = 2 };
 

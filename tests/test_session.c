@@ -7,7 +7,7 @@
 #include "engine/base/error.h"
 #include "engine/base/hash.h"
 #include "engine/device.h"
-#include "engine/place.h"
+#include "engine/place/place.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
 

@@ -1,7 +1,7 @@
 /* How many pods a run of a session may evict, and from when on: the leave that it is given. */
 #include "tests/db_fixture.h"
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 
 /* Four nodes, each full of one pod of priority 0. A gang of two (priority 20) and a pod behind it
  * in the queue (priority 10) want their places. */

@@ -4,7 +4,7 @@
  */
 #include "tests/mu_test.h"
 
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tests/support/cluster.h"
 
 #define GI     (INT64_C(1) << 30)

@@ -77,7 +77,8 @@ static bool any_way(struct small *x, uint32_t m)
     return any_way(x, m + 1);
 }
 
-/* ---- random clusters -------------------------------------------------------------------------- */
+/* ---- random clusters --------------------------------------------------------------------------
+ */
 
 static struct mu_class_ix class_random(struct small *x, struct mu_random *random)
 {

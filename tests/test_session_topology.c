@@ -4,7 +4,7 @@
  */
 #include "tests/mu_test.h"
 
-#include "engine/place.h"
+#include "engine/place/place.h"
 #include "tests/support/cluster.h"
 #include "tests/support/cluster_random.h"
 #include "tests/support/oracle.h"
@@ -313,7 +313,8 @@ static void test_session_run__small_racks__answer_of_all_ways(void **state)
     assert_true(fits > 300 && misses > 300);
 }
 
-/* ---- a part of the nodes ---------------------------------------------------------------------- */
+/* ---- a part of the nodes ----------------------------------------------------------------------
+ */
 
 static uint32_t naive_pick(const struct mu_snapshot *s, struct mu_class_ix class_ix,
                            uint32_t domain, const uint64_t *without)

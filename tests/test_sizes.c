@@ -5,7 +5,7 @@
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
 #include "engine/base/mem.h"
-#include "engine/sizes.h"
+#include "engine/place/sizes.h"
 #include "tests/support/cluster.h"
 
 #define MI INT64_C(1048576)

@@ -2,7 +2,7 @@
 #include "tests/db_fixture.h"
 
 #include "engine/base/random.h"
-#include "engine/db_priv.h"
+#include "engine/db/db_priv.h"
 
 static void put_nodes(struct mu_db *db, uint32_t from, uint32_t to, uint64_t version)
 {

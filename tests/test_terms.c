@@ -7,10 +7,10 @@
 
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
-#include "engine/db_census.h"
-#include "engine/place.h"
-#include "engine/session.h"
-#include "engine/terms_priv.h"
+#include "engine/db/census_priv.h"
+#include "engine/place/place.h"
+#include "engine/session/session.h"
+#include "engine/place/terms_priv.h"
 #include "tests/support/world_random.h"
 
 #define ARENA_BYTES ((size_t)64 << 20)

@@ -7,9 +7,9 @@
 
 #include "engine/base/arena.h"
 #include "engine/base/bitset.h"
-#include "engine/place_priv.h"
-#include "engine/session.h"
-#include "engine/terms_priv.h"
+#include "engine/place/place_priv.h"
+#include "engine/session/session.h"
+#include "engine/place/terms_priv.h"
 #include "tests/mu_test.h"
 #include "tests/support/world_random.h"
 

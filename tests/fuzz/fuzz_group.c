@@ -1,7 +1,7 @@
 /*
  * Objects that describe gangs, and the lists and watch streams that bring them, in JSON. The first
- * byte chooses the kind, and whether the rest is one object, a list, a watch stream or a Status; the
- * second lets that allocation fail, or gives an arena of little room.
+ * byte chooses the kind, and whether the rest is one object, a list, a watch stream or a Status;
+ * the second lets that allocation fail, or gives an arena of little room.
  *
  * What is read holds what the cluster DB takes: an object whose field is wrong is marked, so that
  * nobody stays at an older version of it. A stream yields the same events however it is cut.

@@ -38,7 +38,8 @@ void mu_cluster_free_add(struct mu_cluster *cluster, uint32_t row, uint32_t reso
 /* Let so much be left of a device of a tracked row, and move the generations. */
 void mu_cluster_device_set(struct mu_cluster *cluster, uint32_t row, uint32_t device,
                            uint16_t millis);
-/* Change what a row can allocate of a resource, free amounts aside; other calls move generations. */
+/* Change what a row can allocate of a resource, free amounts aside; other calls move generations.
+ */
 void mu_cluster_alloc_set(struct mu_cluster *cluster, uint32_t row, uint32_t resource,
                           int64_t amount);
 /* Change flags of a node, and move the static generation. */
@@ -51,8 +52,8 @@ void mu_cluster_taint(struct mu_cluster *cluster, uint32_t row, const struct mu_
 /* Change the images of a node, and move the image generation. */
 void mu_cluster_images(struct mu_cluster *cluster, uint32_t row, const struct mu_image *images,
                        uint32_t count);
-/* Let the domains of a label's key be what the nodes have now, as number 0 of the topologies in use;
- * called again after nodes came or were labelled. Returns the key. */
+/* Let the domains of a label's key be what the nodes have now, as number 0 of the topologies in
+ * use; called again after nodes came or were labelled. Returns the key. */
 struct mu_symbol mu_cluster_topology(struct mu_cluster *cluster, const char *key);
 /* From now on the snapshot lists the rows that all of these change, as the DB's do: those since
  * the last call of mu_cluster_handed_over. Without it any row may have changed. */

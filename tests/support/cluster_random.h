@@ -6,7 +6,7 @@
  * zero, amounts near the end of the range, classes that fit nowhere.
  */
 #include "engine/base/random.h"
-#include "engine/profile.h"
+#include "engine/place/profile.h"
 #include "tests/support/cluster.h"
 
 struct mu_cluster_shape {

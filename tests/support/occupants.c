@@ -5,7 +5,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
-#include "engine/profile.h"
+#include "engine/place/profile.h"
 #include "tests/support/oracle.h"
 
 void mu_crowd_init(struct mu_crowd *crowd, struct mu_cluster *cluster)

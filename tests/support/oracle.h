@@ -1,12 +1,13 @@
 #ifndef MU_TESTS_SUPPORT_ORACLE_H
 #define MU_TESTS_SUPPORT_ORACLE_H
 /*
- * The naive twin of a session: the rules of engine/filter.h, engine/score.h, engine/queue.h and
- * engine/session.h written down once more, row by row and gang by gang, with nothing remembered and
- * nothing shared with the engine but the model's content. Slow on purpose.
+ * The naive twin of a session: the rules of engine/place/filter.h, engine/place/score.h,
+ * engine/session/queue.h and engine/session/session.h written down once more, row by row and gang
+ * by gang, with nothing remembered and nothing shared with the engine but the model's content. Slow
+ * on purpose.
  */
 #include "engine/plan.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tests/support/oracle_device.h"
 
 /* First filter that refuses, by the snapshot's present free amounts, with all that it says. */
@@ -54,7 +55,8 @@ struct mu_oracle_plan {
 };
 /* Decide over `snapshot`, which is as before on return. Where no layout places a gang and `found`
  * does, by a search, its nodes are taken if the gang may have them; where neither does and the gang
- * is small, all ways are tried, and it is a failure if one exists. Free with mu_oracle_plan_fini. */
+ * is small, all ways are tried, and it is a failure if one exists. Free with mu_oracle_plan_fini.
+ */
 void mu_oracle_session(struct mu_snapshot *snapshot, const struct mu_profile *profile,
                        uint64_t now_ns, const struct mu_plan *found, struct mu_oracle_plan *out);
 void mu_oracle_plan_fini(struct mu_oracle_plan *plan);

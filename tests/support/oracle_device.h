@@ -1,8 +1,8 @@
 #ifndef MU_TESTS_SUPPORT_ORACLE_DEVICE_H
 #define MU_TESTS_SUPPORT_ORACLE_DEVICE_H
 /* The part of the naive twin that is about devices: the rules of engine/device.h and of
- * engine/fragment.h once more, by trying every set of devices. */
-#include "engine/profile.h"
+ * engine/place/fragment.h once more, by trying every set of devices. */
+#include "engine/place/profile.h"
 #include "engine/snapshot.h"
 #include "engine/verdict.h"
 

@@ -22,7 +22,7 @@ struct oracle {
         uint16_t devices;
     } * charges;
     uint32_t charge_count;
-    int way;              /* of laying out, as engine/session_priv.h orders them: 0 is by score */
+    int way; /* of laying out, as engine/session/session_priv.h orders them: 0 is by score */
     uint32_t *counted_by; /* by class: gang row whose counts are the class's, MU_NONE: none yet */
     uint32_t class_count;
 };

@@ -8,7 +8,7 @@
  */
 #include "engine/base/arena.h"
 #include "engine/base/random.h"
-#include "engine/db.h"
+#include "engine/db/db.h"
 #include "tools/report/rules.h"
 
 struct mu_world_shape {

@@ -10,7 +10,7 @@
 #include <string.h>
 #include "engine/base/assert.h"
 #include "engine/device.h"
-#include "engine/filter.h"
+#include "engine/place/filter.h"
 #include "informer/codec.h"
 #include "tools/answer/judge.h"
 #include "tools/answer/labels.h"
@@ -269,8 +269,8 @@ static void give_devices(struct finder *f, struct mu_str resource, int64_t asked
     put_room(f, resource, asked, devices.count, mu_device_whole_free(&devices));
 }
 
-/* A node that would share its devices gets some, which are tracked from then on. Whom it has already
- * will hold some. */
+/* A node that would share its devices gets some, which are tracked from then on. Whom it has
+ * already will hold some. */
 static void grow_devices(struct finder *f, const struct mu_device_resources *names,
                          struct mu_resource_ix resource, int64_t asked)
 {

@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_ANSWER_CHANGE_H
 #define MU_TOOLS_ANSWER_CHANGE_H
 /* What would have to change for one node to take one pod (tools/answer/explain.h). */
-#include "engine/terms.h"
+#include "engine/place/terms.h"
 #include "tools/answer/explain.h"
 
 struct mu_placed;

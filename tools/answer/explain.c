@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include "engine/base/assert.h"
 #include "engine/base/buf.h"
-#include "engine/place.h"
-#include "engine/score.h"
+#include "engine/place/place.h"
+#include "engine/place/score.h"
 #include "tools/answer/change.h"
 #include "tools/answer/preemption.h"
 #include "tools/answer/words.h"

@@ -10,15 +10,15 @@
  * never met again, so that the steps are bounded by the rules of the pod.
  *
  * Preemption. Nodes are looked at for the pod by itself; whether somebody could make room is a
- * question about its whole gang, which is placed whole or not at all. It is answered by a session, as
- * the one that would evict, over the same snapshot, with nobody else waiting: where the gang is the
- * next to be decided, this is what will be done for it.
+ * question about its whole gang, which is placed whole or not at all. It is answered by a session,
+ * as the one that would evict, over the same snapshot, with nobody else waiting: where the gang is
+ * the next to be decided, this is what will be done for it.
  *
  * No input or output of its own: the offline command and a live daemon answer with this.
  */
 #include "engine/base/arena.h"
-#include "engine/db.h"
-#include "engine/profile.h"
+#include "engine/db/db.h"
+#include "engine/place/profile.h"
 
 enum mu_change_kind {
     MU_CHANGE_UNCORDON,   /* the node */

@@ -15,7 +15,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/bitset.h"
 #include "engine/base/mem.h"
-#include "engine/domain.h"
+#include "engine/place/domain.h"
 
 #define OWN_DOMAIN (MU_NONE - 1) /* of a value that no other node has */
 

@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_ANSWER_LABELS_H
 #define MU_TOOLS_ANSWER_LABELS_H
 /* Which labels a node would need for a pod's node selector and required node affinity. */
-#include "engine/model.h"
+#include "engine/model/model.h"
 
 #define MU_LABEL_WANTS_MAX 64u
 

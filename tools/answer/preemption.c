@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "engine/base/assert.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/answer/words.h"
 
 /*
@@ -12,7 +12,8 @@
  * Whoever else waits has no room in any ledger, so that nothing else changes by that.
  */
 
-/* No more members come, as far as this answer goes: a gang without a size is what there is of it. */
+/* No more members come, as far as this answer goes: a gang without a size is what there is of it.
+ */
 #define AFTER_ALL_NS (UINT64_MAX / 2)
 
 /* The snapshot, with nobody waiting but the gang. False: no memory. */

@@ -10,8 +10,8 @@
  * What was decided is told by name, in the order of the decisions.
  */
 #include "engine/base/arena.h"
-#include "engine/db.h"
-#include "engine/session.h"
+#include "engine/db/db.h"
+#include "engine/session/session.h"
 
 enum mu_pending_reason {
     MU_PENDING_UNSCHEDULABLE, /* no node, or not enough of them for its gang */

@@ -24,9 +24,9 @@ void mu_group_kinds_all(struct mu_group_kinds *out);
 /* A list such as "volcano,kai=10" (seconds after the start), or "none"; what is not named is never
  * served. Errors: MU_EINVAL; *out unchanged. */
 int mu_group_kinds_parse(const char *text, struct mu_group_kinds *out, struct mu_error *error);
-/* Serve those whose time has come, and no others. Watches of a kind that is not served any more end;
- * its objects are kept, and are there again with it. Returns when to be called again; UINT64_MAX:
- * never. */
+/* Serve those whose time has come, and no others. Watches of a kind that is not served any more
+ * end; its objects are kept, and are there again with it. Returns when to be called again;
+ * UINT64_MAX: never. */
 uint64_t mu_group_kinds_apply(const struct mu_group_kinds *kinds, struct mu_apiserver *server,
                               uint64_t elapsed_ns);
 

@@ -14,7 +14,8 @@ struct mu_served {
     uint32_t next_kind, next_api;
     uint32_t hidden; /* kinds that are left out: bit 1 << enum mu_kind_ix */
 };
-/* Step through all kinds in all their group versions, from an `at` that is zero but for `hidden`. */
+/* Step through all kinds in all their group versions, from an `at` that is zero but for `hidden`.
+ */
 bool mu_served_next(struct mu_served *at);
 /* The same within one group and version. */
 bool mu_served_next_in(struct mu_served *at, const char *group, const char *version);

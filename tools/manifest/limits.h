@@ -9,7 +9,7 @@
 #define MU_MANIFEST_ARENA_MAX      (64u << 20)          /* one object in the making */
 #define MU_MANIFEST_NEST_MAX       4u                   /* lists inside lists */
 #define MU_MANIFEST_FILES_MAX      1024u
-#define MU_MANIFEST_CONTAINERS_MAX 10240u      /* of a pod, init containers included */
+#define MU_MANIFEST_CONTAINERS_MAX 10240u     /* of a pod, init containers included */
 #define MU_MANIFEST_RESOURCES_MAX  256u       /* in one list of requests or limits */
 #define MU_MANIFEST_LINES_MAX      100u       /* complaints that are told one by one */
 #define MU_MANIFEST_SEARCH_MAX     (8u << 20) /* text that is read again for lines of complaints */

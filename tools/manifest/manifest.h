@@ -6,15 +6,15 @@
  *
  *   text ──cut──▶ pieces ──parse──▶ trees ──schema──▶ messages ──checks, defaults──▶ objects ──▶ DB
  *
- * Read are pods, nodes, namespaces, priority classes, disruption budgets and PodGroups; what else is
- * there is noted and skipped.
- * An object that is wrong costs one line and is left out; the others are read all the same.
+ * Read are pods, nodes, namespaces, priority classes, disruption budgets and PodGroups; what else
+ * is there is noted and skipped. An object that is wrong costs one line and is left out; the others
+ * are read all the same.
  *
  * Objects are numbered in the order of the input. The number is the tail of the UID that an object
  * gets here, whatever it says itself: texts that are edited by hand repeat UIDs. A pod without a
  * creationTimestamp counts as created after all that have one.
  */
-#include "engine/db.h"
+#include "engine/db/db.h"
 
 struct mu_manifest; /* opaque; one thread */
 

@@ -1,6 +1,6 @@
 #ifndef MU_TOOLS_MUSTER_DEMO_H
 #define MU_TOOLS_MUSTER_DEMO_H
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/muster/workload_flags.h"
 
 #define MU_DEMO_SCHEDULER "muster" /* schedulerName of the workload's pods */

@@ -3,7 +3,7 @@
 /* What `muster place` and `muster explain` share: manifests from files, a cluster DB from them, and
  * the answer's way out. Complaints go to stderr, answers to stdout. */
 #include "engine/base/buf.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/manifest/limits.h"
 #include "tools/manifest/manifest.h"
 #include "tools/muster/progress.h"

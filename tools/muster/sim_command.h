@@ -1,7 +1,7 @@
 #ifndef MU_TOOLS_MUSTER_SIM_COMMAND_H
 #define MU_TOOLS_MUSTER_SIM_COMMAND_H
 #include "engine/base/error.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/muster/workload_flags.h"
 
 struct mu_seed_range {

@@ -301,7 +301,8 @@ static void log_summary(struct daemon *d)
 }
 
 /* A class of pods whose node affinity, or preferences about other pods, take long to judge: bounded
- * (MU_REQUIREMENTS_MAX a node, once for a class; engine/terms_sum.c), and somebody's. The session is at rest and the gang may have gone since. */
+ * (MU_REQUIREMENTS_MAX a node, once for a class; engine/place/terms_sum.c), and somebody's. The
+ * session is at rest and the gang may have gone since. */
 static void log_costly(const struct daemon *d, const struct session_job *job)
 {
     struct mu_gang_ix gang;

@@ -4,7 +4,7 @@
  * The daemon's shell around the ring: one loop thread that does all I/O and is the DB's writer, one
  * session thread that sees nothing but snapshots. Between them two single-producer rings.
  */
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/musterd/options.h"
 
 /* Run until SIGTERM or SIGINT (drains: no new decisions, binds in flight are settled, at most

@@ -3,7 +3,7 @@
 /* What musterd can be told: by flags, and by a YAML file whose keys flags override. */
 #include "engine/base/error.h"
 #include "engine/base/log.h"
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "informer/kubeconfig.h"
 #include "informer/server_url.h"
 

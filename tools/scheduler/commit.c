@@ -3,10 +3,10 @@
  *
  *   admitted (ledger charged) -> JOURNAL -> durable -> WRITING -> one of
  *     BOUND    final; the charge stays until the watch shows the pod
- *     REFUSED  its room is free, or HELD for a member of a gang that is partly bound; final once our
- *              view has reached the version that the refusal saw (GONE: once the pod left it):
- *              before that a new plan would repeat the stale write, and is not admitted
- *     denied   refused although nothing changed: final, the pod waits (backoff.h)
+ *     REFUSED  its room is free, or HELD for a member of a gang that is partly bound; final once
+ * our view has reached the version that the refusal saw (GONE: once the pod left it): before that a
+ * new plan would repeat the stale write, and is not admitted denied   refused although nothing
+ * changed: final, the pod waits (backoff.h)
  *
  * The journal entry of a bind is settled with its outcome; the ledger's charge lives longer (until
  * our own view shows the bind): that is what keeps a node from being given away twice.

@@ -16,7 +16,8 @@
  * that the journal is still open: the next write of a slot is one, since a compare-and-swap that
  * wins finds the slot as we left it; where nothing is to be written, a slot is read.
  *
- * A store in memory answers within the call, so all of this may happen in one call of mu_durable_run.
+ * A store in memory answers within the call, so all of this may happen in one call of
+ * mu_durable_run.
  */
 #include "engine/base/assert.h"
 #include "engine/base/log.h"

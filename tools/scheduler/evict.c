@@ -41,10 +41,11 @@ void mu_evict_fini(struct mu_scheduler *s)
     mu_mem_free(s->evict_groups);
 }
 
-/* ---- the budget of evictions ------------------------------------------------------------------ */
+/* ---- the budget of evictions ------------------------------------------------------------------
+ */
 
-/* What is spent of the interval that *since_ns is set to the begin of; more than an interval's worth
- * is a debt. The first interval begins with the first eviction after all is paid off. */
+/* What is spent of the interval that *since_ns is set to the begin of; more than an interval's
+ * worth is a debt. The first interval begins with the first eviction after all is paid off. */
 static uint64_t spent_at(const struct mu_scheduler *s, uint64_t now_ns, uint64_t *since_ns)
 {
     uint64_t passed = (now_ns - s->evictions_since_ns) / s->config.eviction_interval_ns;

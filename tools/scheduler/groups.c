@@ -2,11 +2,11 @@
  * Objects that describe gangs: a reflector for each source that has them, in JSON, since most are
  * custom resources.
  *
- * Nobody asks for the objects of a source before a pod names a gang of it: a cluster without Volcano
- * never hears a question about Volcano. From then on they are listed and watched for good. A source
- * that the server does not have is asked for again every 30 s, under every version of its API that
- * we read; what it had is gone, and its gangs wait. So do those of a source that we may not list,
- * which is named once, in the log and in what the gangs' pods are told.
+ * Nobody asks for the objects of a source before a pod names a gang of it: a cluster without
+ * Volcano never hears a question about Volcano. From then on they are listed and watched for good.
+ * A source that the server does not have is asked for again every 30 s, under every version of its
+ * API that we read; what it had is gone, and its gangs wait. So do those of a source that we may
+ * not list, which is named once, in the log and in what the gangs' pods are told.
  *
  * Start: nothing is decided before the objects that the listed pods ask for are known, because they
  * say which running pods are no victims. They are waited for until the server has refused them or

@@ -11,9 +11,9 @@
  *                 or, numbers only, when NUMBERS_NS have passed since it was told
  *   then          looked at again after LOOK_NS at the earliest
  *
- * A gang whose victims are leaving is in no plan; it is looked at in the same way, and told once for
- * whom it waits. Its pods are written to only after FIRST_NS, so that a bind which follows at once is
- * not overtaken by that write.
+ * A gang whose victims are leaving is in no plan; it is looked at in the same way, and told once
+ * for whom it waits. Its pods are written to only after FIRST_NS, so that a bind which follows at
+ * once is not overtaken by that write.
  *
  * A look needs a plan, so a session is asked for at its time, but only when there is something to
  * tell then or the cluster has changed since the last look. A cluster at rest therefore falls

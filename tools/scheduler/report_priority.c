@@ -1,8 +1,8 @@
 /*
  * Preemption finds victims where the whole gang fits once all units of lower priority are gone, and
  * for members of one class that no rule about other pods concerns greedy placing finds that out
- * (engine/preempt.h). So a priority is tried by letting those units leave, within a trial, and
- * placing the gang. What it takes only grows with the priority: halving finds the lowest.
+ * (engine/preempt/preempt.h). So a priority is tried by letting those units leave, within a trial,
+ * and placing the gang. What it takes only grows with the priority: halving finds the lowest.
  *
  * Tried are the priorities one above those of units. Those that the gang outranks already are not:
  * the session has tried them. The gang's own pods are no units here: it would not make itself leave
@@ -18,8 +18,8 @@
 /* The highest that a PriorityClass of a user may have. */
 #define PRIORITY_USER_MAX 1000000000
 
-/* A cluster that has more gets no answer. Nor does one with so many pods: making units of them would
- * keep the writer for milliseconds. */
+/* A cluster that has more gets no answer. Nor does one with so many pods: making units of them
+ * would keep the writer for milliseconds. */
 #define PRIORITIES_MAX 64u
 
 struct search {

@@ -2,10 +2,10 @@
 #define MU_TOOLS_SCHEDULER_REPORT_WORDS_H
 /* What waits are called in words, in kube-scheduler's form where it has one. */
 #include "engine/base/buf.h"
-#include "engine/db.h"
-#include "engine/place.h"
+#include "engine/db/db.h"
+#include "engine/place/place.h"
 #include "engine/plan.h"
-#include "engine/profile.h"
+#include "engine/place/profile.h"
 #include "informer/reporter.h"
 
 /* Texts of one plan: gangs that wait for one class share what is told about its nodes, and lone

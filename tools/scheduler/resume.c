@@ -12,11 +12,11 @@
  *                     so that they are used first, and its proof is of now
  *
  * Thus nobody is evicted here, and no old proof is trusted. A plan counts when all of its parts are
- * there; one that was given up, or bound in the meantime, is no different: it fits and harms nobody,
- * or it does not.
+ * there; one that was given up, or bound in the meantime, is no different: it fits and harms
+ * nobody, or it does not.
  *
- * This has to wait for the nodes, which may be listed after the journal is ours, and comes before the
- * first session.
+ * This has to wait for the nodes, which may be listed after the journal is ours, and comes before
+ * the first session.
  */
 #include <stdlib.h>
 

@@ -1,17 +1,17 @@
 /*
  * The end of gangs that are bound in part: journal -> deletes -> gone.
  *
- *   JOURNAL  admitted: nobody of the gang is placed any more. The entry names its bound members that
- *            a controller owns, at the versions that they have
- *   DELETE   durable, and the gang is still bound in part: they are deleted, as many at a time as
- *            there is room for. From the first delete on there is no way back
- *   LEAVE    every delete has been answered; over when our own view shows none of them as a member
+ *   JOURNAL  admitted: nobody of the gang is placed any more. The entry names its bound members
+ * that a controller owns, at the versions that they have DELETE   durable, and the gang is still
+ * bound in part: they are deleted, as many at a time as there is room for. From the first delete on
+ * there is no way back LEAVE    every delete has been answered; over when our own view shows none
+ * of them as a member
  *
- * Whether a gang is ended is a session's decision (engine/session_end.c), what it may be the DB's
- * (engine/db_gang_end.c). Before the first delete it is given up when the gang is no longer what the
- * plan took it for. A delete names the journaled version, or one that was seen before the journal was
- * found open (informer/toucher.h): a scheduler that ends in between leaves no late delete behind, and
- * its successor finds a gang that is bound in part, of which some have gone.
+ * Whether a gang is ended is a session's decision (engine/session/end.c), what it may be the DB's
+ * (engine/db/gang_end.c). Before the first delete it is given up when the gang is no longer what
+ * the plan took it for. A delete names the journaled version, or one that was seen before the
+ * journal was found open (informer/toucher.h): a scheduler that ends in between leaves no late
+ * delete behind, and its successor finds a gang that is bound in part, of which some have gone.
  *
  * Who has no controller is kept, since nobody would make him again. What such a gang, or one that
  * the operator wants to keep, amounts to is told once.
@@ -53,7 +53,8 @@ static void tell(struct mu_scheduler *s, enum mu_log_level level, const char *wh
            MU_F_U64("needs", end->need), MU_F_U64("members", members), MU_F_END);
 }
 
-/* ---- those that are kept ------------------------------------------------------------------------ */
+/* ---- those that are kept ------------------------------------------------------------------------
+ */
 
 /* False: it was told before. */
 static bool note_kept(struct mu_scheduler *s, const struct mu_plan_end *end)
@@ -74,7 +75,8 @@ static bool note_kept(struct mu_scheduler *s, const struct mu_plan_end *end)
     return true;
 }
 
-/* ---- admitting ---------------------------------------------------------------------------------- */
+/* ---- admitting ----------------------------------------------------------------------------------
+ */
 
 /* Members whose end it is; with r->pods, they are written there. Returns how many. */
 static uint32_t collect(const struct mu_scheduler *s, const struct mu_plan_end *end,
@@ -212,7 +214,8 @@ void mu_rollback_plan(struct mu_scheduler *s, const struct mu_plan *plan)
     }
 }
 
-/* ---- going on ----------------------------------------------------------------------------------- */
+/* ---- going on -----------------------------------------------------------------------------------
+ */
 
 static bool durable(const struct mu_scheduler *s, const struct mu_rollback *r)
 {

@@ -28,8 +28,8 @@
  * wait for them.
  */
 #include "engine/base/random.h"
-#include "engine/db.h"
-#include "engine/session.h"
+#include "engine/db/db.h"
+#include "engine/session/session.h"
 #include "informer/binder.h"
 #include "informer/reflector.h"
 #include "informer/reporter.h"

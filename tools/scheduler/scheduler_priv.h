@@ -273,8 +273,8 @@ typedef int (*mu_commit_admit_fn)(struct mu_db *db, const struct mu_plan_gang *g
                                   struct mu_error *why);
 int mu_commit_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool claim,
                    mu_commit_admit_fn admit);
-/* What to make of a plan that the journal did not take, with so many writes: MU_ECONFLICT, reported,
- * when it never will, else rc. */
+/* What to make of a plan that the journal did not take, with so many writes: MU_ECONFLICT,
+ * reported, when it never will, else rc. */
 int mu_commit_unwritable(struct mu_scheduler *s, const struct mu_plan_gang *gang, uint32_t writes,
                          int rc);
 /* Begin to write what the journal has to, hand durable groups to the binder. */

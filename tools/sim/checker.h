@@ -12,7 +12,7 @@
  *
  * One thread. Violations are collected, never fatal: the caller prints seed and step.
  */
-#include "engine/db.h"
+#include "engine/db/db.h"
 #include "informer/binder.h"
 
 struct mu_checker; /* opaque */
@@ -38,8 +38,8 @@ void mu_checker_view_object(struct mu_checker *checker, enum mu_db_kind kind, st
 void mu_checker_view_relist(struct mu_checker *checker, enum mu_db_kind kind, bool done);
 void mu_checker_decision(struct mu_checker *checker, struct mu_db *db,
                          const struct mu_plan_gang *gang);
-/* A session has just ended, on what the view shows now: whether its victims are whole units of lower
- * priority that make room for the whole gang, and as few as possible (I5, I6). */
+/* A session has just ended, on what the view shows now: whether its victims are whole units of
+ * lower priority that make room for the whole gang, and as few as possible (I5, I6). */
 void mu_checker_plan(struct mu_checker *checker, struct mu_db *db, const struct mu_plan *plan);
 /* A gang was admitted whose victims go first. */
 void mu_checker_preemption(struct mu_checker *checker, struct mu_db *db,

@@ -4,14 +4,13 @@
  *
  *   whole units   a pod without a gang; of a gang so many that its minimum (each sub-group's too)
  *                 goes on, or all of its pods that run, and none of it is on its way to a node
- *   lower         a unit has the highest priority of its gang's members if the whole gang goes, else
- *                 its pod's own; a plan has the lowest of the pods that it binds
- *   enough        with the victims gone, and whoever else is leaving, each bind has its room and
- *                 breaks no rule, and the gang has its minimum
- *   few           with any one unit back, the pods do not stay where the plan has them; and they fit
- *                 nowhere else either, where a plain pass is sure to find a way: alike pods in a
- *                 world without rules about others. For one pod no node takes it for fewer of the
- *                 units, all with a pod on that node
+ *   lower         a unit has the highest priority of its gang's members if the whole gang goes,
+ * else its pod's own; a plan has the lowest of the pods that it binds enough        with the
+ * victims gone, and whoever else is leaving, each bind has its room and breaks no rule, and the
+ * gang has its minimum few           with any one unit back, the pods do not stay where the plan
+ * has them; and they fit nowhere else either, where a plain pass is sure to find a way: alike pods
+ * in a world without rules about others. For one pod no node takes it for fewer of the units, all
+ * with a pod on that node
  *
  * "Few" is asked of the session only: by its admission more room may have come. All about units is
  * asked of the admission only: a session's plans follow one another, and what an earlier one has
@@ -189,8 +188,8 @@ static void place(struct plan *plan, bool there)
     }
 }
 
-/* Whether the pods can be where the plan has them. in_order: rules about others are asked of each as
- * it gets there, else once all are there. */
+/* Whether the pods can be where the plan has them. in_order: rules about others are asked of each
+ * as it gets there, else once all are there. */
 static bool stands(struct mu_naive_world *w, struct plan *plan, bool in_order)
 {
     const struct mu_rules_world rules = mu_naive_rules(w);
@@ -359,8 +358,8 @@ static void check_few(struct mu_checker *c, struct mu_naive_world *w, struct pla
     }
 }
 
-/* Room that is held for a pod which is on its way nowhere, after its bind was refused: somebody takes
- * it who is no member of any gang. */
+/* Room that is held for a pod which is on its way nowhere, after its bind was refused: somebody
+ * takes it who is no member of any gang. */
 static void add_ghost(struct mu_naive_world *w, const struct mu_pod_object *pod, struct mu_str node)
 {
     struct mu_pod_object *ghost = &w->pods[w->pod_count++];

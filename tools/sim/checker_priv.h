@@ -115,7 +115,8 @@ int64_t mu_naive_amount(const struct mu_amount *amounts, uint32_t count, struct 
 /* Sum of `resource` over pods on the node (terminal ones left out); "pods" counts them. */
 int64_t mu_naive_used(const struct mu_naive_world *world, struct mu_str node,
                       struct mu_str resource);
-/* What is left of each device of a node; whether each pod there that asks for devices names them. */
+/* What is left of each device of a node; whether each pod there that asks for devices names them.
+ */
 bool mu_naive_devices_left(const struct mu_naive_world *world, const struct mu_node_object *node,
                            struct mu_devices_left *left);
 bool mu_naive_same_gang(const struct mu_pod_object *a, const struct mu_pod_object *b);

@@ -13,8 +13,8 @@
  * one whose machine stood still: it wakes after up to 20 s, believes that no time has passed, hears
  * what was answered and goes on, until it sees that its journal is closed, or for OLD_LIFE_NS. So
  * its writes land at any time while the successor takes over and after, as do those that a killed
- * one had sent and that were late under way. One that was paused while it took the journal over goes
- * on with that; whoever finds himself fenced ends, and the current one is started again.
+ * one had sent and that were late under way. One that was paused while it took the journal over
+ * goes on with that; whoever finds himself fenced ends, and the current one is started again.
  */
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"

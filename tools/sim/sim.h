@@ -10,7 +10,7 @@
  *   step     one instant of virtual time at which something was due
  *   checker  looks at every decision, and at the server after every step that changed it
  */
-#include "engine/session.h"
+#include "engine/session/session.h"
 #include "tools/kubesim/fault.h"
 #include "tools/sim/checker.h"
 #include "tools/workload/workload.h"

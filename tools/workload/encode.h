@@ -8,8 +8,8 @@
 
 /* Priorities are the API server's to give, from a PriorityClass: a pod whose priority is not 0
  * names the class "priority-<value>", which has to exist before the pod is created. Create one for
- * each of workload->priorities first. A pod that never preempts names "priority-<value>-never", also
- * for 0. */
+ * each of workload->priorities first. A pod that never preempts names "priority-<value>-never",
+ * also for 0. */
 #define MU_PRIORITY_CLASSES_PATH "/apis/scheduling.k8s.io/v1/priorityclasses"
 
 /* How long a simulated kubelet lets the pod run, in milliseconds. A real one ignores it. */

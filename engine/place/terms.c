@@ -1,0 +1,610 @@
+#include "engine/place/terms.h"
+
+#include <string.h>
+
+#include "engine/base/assert.h"
+#include "engine/base/bitset.h"
+#include "engine/base/mem.h"
+#include "engine/place/terms_priv.h"
+
+/* Counts are looked at for about the cost of one requirement of a selector. */
+#define CELLS_PER_LOOK 8u
+
+/* ---- lifetime ----------------------------------------------------------------------------- */
+
+struct mu_terms *mu_terms_create(void)
+{
+    struct mu_terms *terms = mu_mem_zalloc(sizeof *terms);
+    if (terms != NULL)
+        mu_domains_init(&terms->domains);
+    return terms;
+}
+
+void mu_terms_drop(struct mu_terms *terms)
+{
+    MU_ASSERT(terms->snapshot == NULL);
+    mu_views_drop(terms);
+    mu_sums_drop(terms);
+    for (uint32_t c = 0; c < terms->tracked_cap; c++) {
+        mu_mem_free(terms->tracked[c]);
+        terms->tracked[c] = NULL;
+    }
+    mu_domains_drop(&terms->domains);
+}
+
+void mu_terms_destroy(struct mu_terms *terms)
+{
+    if (terms == NULL)
+        return;
+    mu_terms_drop(terms);
+    mu_domains_fini(&terms->domains);
+    mu_mem_free(terms->tracked);
+    mu_mem_free(terms->views);
+    mu_mem_free(terms->ports);
+    mu_mem_free(terms->words);
+    mu_mem_free(terms->nowhere);
+    mu_mem_free(terms->raw);
+    mu_mem_free(terms->bonus);
+    mu_mem_free(terms);
+}
+
+void mu_terms_begin(struct mu_terms *terms, struct mu_snapshot *snapshot)
+{
+    MU_ASSERT(terms->snapshot == NULL);
+    if (terms->model != snapshot->model)
+        mu_terms_drop(terms);
+    terms->model = snapshot->model;
+    terms->snapshot = snapshot;
+    terms->session++;
+    terms->state = terms->last_state = 0;
+    mu_domains_begin(&terms->domains, snapshot);
+}
+
+void mu_terms_end(struct mu_terms *terms)
+{
+    MU_ASSERT(terms->snapshot != NULL && terms->state == 0);
+    terms->snapshot = NULL;
+}
+
+uint64_t mu_terms_looks(const struct mu_terms *terms)
+{
+    return terms->cells / CELLS_PER_LOOK;
+}
+
+uint64_t mu_terms_state(const struct mu_terms *terms)
+{
+    return terms->state;
+}
+
+void mu_terms_restore(struct mu_terms *terms, uint64_t state)
+{
+    MU_ASSERT(state <= terms->state);
+    terms->state = state;
+}
+
+/* ---- who asks, who counts ------------------------------------------------------------------- */
+
+const struct mu_class_census *mu_terms_of_class(const struct mu_snapshot *s,
+                                                struct mu_class_ix class_ix)
+{
+    return class_ix.v < s->class_census_count ? s->class_census[class_ix.v] : NULL;
+}
+
+const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct mu_kin_ix kin)
+{
+    return kin.v < s->kin_census_count ? s->kin_census[kin.v] : NULL;
+}
+
+bool mu_terms_concern(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                      struct mu_kin_ix kin)
+{
+    const struct mu_kin_census *k = mu_terms_of_kin(snapshot, kin);
+    return mu_terms_of_class(snapshot, class_ix) != NULL ||
+           (k != NULL && (k->carry_count > 0 || k->partial));
+}
+
+bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                      struct mu_kin_ix kin)
+{
+    return mu_terms_of_class(snapshot, class_ix) != NULL || mu_terms_of_kin(snapshot, kin) != NULL;
+}
+
+static bool contains(const struct mu_census_ix *list, uint32_t count, uint32_t census)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (list[i].v == census)
+            return true;
+    return false;
+}
+
+/* Whether a pod of this kin is counted in a census of its own rules: it matches itself. */
+static bool matches_itself(const struct mu_snapshot *s, struct mu_kin_ix kin, uint32_t census)
+{
+    const struct mu_census *c = &s->censuses[census];
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
+    if (c->kind == MU_CENSUS_SPREAD && c->counts_none)
+        return true;
+    if (k == NULL)
+        return false;
+    return c->kind == MU_CENSUS_SPREAD ? contains(k->spread, k->spread_count, census)
+                                       : contains(k->match, k->match_count, census);
+}
+
+bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
+                          struct mu_kin_ix kin)
+{
+    const struct mu_class_census *asked = mu_terms_of_class(snapshot, class_ix);
+    const struct mu_class *class_ = mu_model_get_class(snapshot->model, class_ix);
+    uint32_t own = 0;
+    if (asked == NULL)
+        return true;
+    /* Ports let one of them onto a node: that is less room there, as an amount would be. */
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        if (asked->spreads[i].v == MU_CENSUS_NONE)
+            return true; /* cannot be judged: it fits nowhere */
+        own += matches_itself(snapshot, kin, asked->spreads[i].v);
+    }
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        if (class_->terms[i].kind > MU_TERM_ANTI_AFFINITY)
+            continue;
+        if (asked->terms[i].v == MU_CENSUS_NONE)
+            return true;
+        bool self = matches_itself(snapshot, kin, asked->terms[i].v);
+        /* Where the first pod of all goes, the others have to follow. */
+        if (self && class_->terms[i].kind == MU_TERM_AFFINITY &&
+            snapshot->censuses[asked->terms[i].v].total == 0)
+            return false;
+        own += self && class_->terms[i].kind == MU_TERM_ANTI_AFFINITY;
+    }
+    return own <= 1;
+}
+
+/* ---- counting ------------------------------------------------------------------------------ */
+
+struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census)
+{
+    MU_ASSERT(census < terms->snapshot->census_count);
+    if (census >= terms->tracked_cap) {
+        void *array = terms->tracked;
+        uint32_t cap = terms->tracked_cap;
+        if (mu_mem_grow(&array, &cap, census + 1, MU_CENSUSES_MAX, sizeof *terms->tracked) != 0)
+            return NULL;
+        terms->tracked = array;
+        for (; terms->tracked_cap < cap; terms->tracked_cap++)
+            terms->tracked[terms->tracked_cap] = NULL;
+    }
+    struct mu_tracked *t = terms->tracked[census];
+    if (t == NULL) {
+        t = terms->tracked[census] = mu_mem_zalloc(sizeof *t);
+        if (t == NULL)
+            return NULL;
+        t->views = MU_NO_VIEW;
+    }
+    if (t->session != terms->session) {
+        t->session = terms->session;
+        t->moves = 0;
+        t->least_known = false;
+    }
+    return t;
+}
+
+void mu_terms_least(struct mu_tracked *t, const struct mu_census *census)
+{
+    t->domains = 0;
+    t->at_least = 0;
+    t->least = 0;
+    for (uint32_t d = 0; d < census->domain_count; d++) {
+        if (census->domains[d] == 0)
+            continue;
+        if (t->domains++ == 0 || census->counts[d] < t->least) {
+            t->least = census->counts[d];
+            t->at_least = 0;
+        }
+        t->at_least += census->counts[d] == t->least;
+    }
+    t->least_known = true;
+}
+
+static void least_follow(struct mu_tracked *t, const struct mu_census *census, uint32_t domain,
+                         int sign)
+{
+    if (!t->least_known || census->domains[domain] == 0)
+        return;
+    int32_t count = census->counts[domain];
+    if (sign > 0) {
+        t->at_least -= count - 1 == t->least;
+        if (t->at_least == 0)
+            mu_terms_least(t, census);
+    } else if (count < t->least) {
+        t->least = count;
+        t->at_least = 1;
+    } else {
+        t->at_least += count == t->least;
+    }
+}
+
+static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int sign)
+{
+    struct mu_census *census = &terms->snapshot->censuses[census_ix];
+    struct mu_tracked *t = terms->tracked[census_ix];
+    uint32_t domain = mu_domain_of(terms->snapshot, census->topology, row);
+    MU_ASSERT(t->session == terms->session);
+    if (domain == MU_NONE)
+        return;
+    MU_ASSERT(domain < census->domain_count && (sign > 0 || census->counts[domain] > 0));
+    census->counts[domain] += sign;
+    census->total += sign;
+    t->log[t->moves++ & (MU_TERMS_MOVES - 1)] = mu_move_of(domain, sign);
+    if (census->kind == MU_CENSUS_SPREAD)
+        least_follow(t, census, domain, sign);
+}
+
+/* Everything that a pod of this class and kin is counted in on this row: each census is passed to
+ * `visit`, until one returns an error. */
+static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                       uint32_t row, int sign, bool terminating,
+                       int (*visit)(struct mu_terms *, uint32_t, uint32_t, int))
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_class_census *c = mu_terms_of_class(s, class_ix);
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
+    int error = 0;
+    for (uint32_t i = 0; k != NULL && i < k->match_count && error == 0; i++)
+        error = visit(terms, k->match[i].v, row, sign);
+    for (uint32_t i = 0; k != NULL && i < k->spread_count && !terminating && error == 0; i++)
+        if (mu_bitset_test(s->censuses[k->spread[i].v].eligible, row))
+            error = visit(terms, k->spread[i].v, row, sign);
+    for (uint32_t i = 0; c != NULL && i < c->carry_count && error == 0; i++)
+        if (c->carry[i].v != MU_CENSUS_NONE)
+            error = visit(terms, c->carry[i].v, row, sign);
+    uint32_t ports = c == NULL ? 0 : mu_model_get_class(s->model, class_ix)->port_count;
+    for (uint32_t i = 0; i < ports && error == 0; i++)
+        if (c->ports[i].v != MU_CENSUS_NONE)
+            error = visit(terms, c->ports[i].v, row, sign);
+    return error;
+}
+
+static int visit_track(struct mu_terms *terms, uint32_t census, uint32_t row, int sign)
+{
+    (void)row;
+    (void)sign;
+    return mu_terms_track(terms, census) == NULL ? MU_ENOMEM : 0;
+}
+
+static int visit_move(struct mu_terms *terms, uint32_t census, uint32_t row, int sign)
+{
+    move(terms, census, row, sign);
+    return 0;
+}
+
+int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                   uint32_t row, int sign, bool terminating)
+{
+    MU_ASSERT(terms->snapshot != NULL && (sign == 1 || sign == -1));
+    if (!mu_terms_counted(terms->snapshot, class_ix, kin))
+        return 0;
+    int error = each_census(terms, class_ix, kin, row, sign, terminating, visit_track);
+    if (error != 0)
+        return error;
+    (void)each_census(terms, class_ix, kin, row, sign, terminating, visit_move);
+    terms->state = ++terms->last_state;
+    return 0;
+}
+
+/* ---- rules --------------------------------------------------------------------------------- */
+
+/* Words of all levels, and a bitmap of no row, for so many rows. */
+static int mask_reserve(struct mu_terms *terms, uint32_t rows)
+{
+    if (terms->words != NULL && rows <= terms->row_cap)
+        return 0;
+    uint32_t cap = rows + rows / 8 + 64;
+    size_t entries = cap, total = 0;
+    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
+        total += entries = MU_BITSET_WORDS(entries);
+    uint64_t *words = mu_mem_calloc(total, sizeof *words);
+    uint64_t *nowhere = mu_mem_calloc(MU_BITSET_WORDS(cap), sizeof *nowhere);
+    if (words == NULL || nowhere == NULL) {
+        mu_mem_free(words);
+        mu_mem_free(nowhere);
+        return MU_ENOMEM;
+    }
+    mu_mem_free(terms->words);
+    mu_mem_free(terms->nowhere);
+    terms->words = words;
+    terms->nowhere = nowhere;
+    terms->row_cap = cap;
+    return 0;
+}
+
+/* What a rule leaves of the rows, and how it is called when it refuses. */
+typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
+
+static int ports_collect(struct mu_terms *terms)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    if (terms->ports_session == terms->session)
+        return 0;
+    terms->port_count = 0;
+    for (uint32_t c = 0; c < s->census_count; c++) {
+        if (s->censuses[c].id == 0 || s->censuses[c].kind != MU_CENSUS_PORT)
+            continue;
+        void *array = terms->ports;
+        if (mu_mem_grow(&array, &terms->port_cap, terms->port_count + 1, MU_CENSUSES_MAX,
+                        sizeof *terms->ports) != 0)
+            return MU_ENOMEM;
+        terms->ports = array;
+        terms->ports[terms->port_count++] = c;
+    }
+    terms->ports_session = terms->session;
+    return 0;
+}
+
+static bool ports_conflict(const struct mu_snapshot *s, const struct mu_port_item *a,
+                           const struct mu_port_item *b)
+{
+    const struct mu_str every = MU_STR("0.0.0.0");
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    if (a->protocol != b->protocol || a->port != b->port)
+        return false;
+    return a->ip.v == b->ip.v || mu_str_equal(mu_symbol_str(symbols, a->ip), every) ||
+           mu_str_equal(mu_symbol_str(symbols, b->ip), every);
+}
+
+static int cut_ports(struct mu_terms *terms, const struct mu_class *class_, cut_fn cut,
+                     void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    int error = class_->port_count > 0 ? ports_collect(terms) : 0;
+    for (uint32_t i = 0; error == 0 && i < class_->port_count; i++) {
+        for (uint32_t p = 0; error == 0 && p < terms->port_count; p++) {
+            const struct mu_census *census = &s->censuses[terms->ports[p]];
+            const uint64_t *words;
+            if (census->total == 0 || !ports_conflict(s, &class_->ports[i], &census->port))
+                continue;
+            error = mu_view_any(terms, terms->ports[p], &words);
+            if (error == 0)
+                cut(context, words, false, MU_NO_PORTS);
+        }
+    }
+    return error;
+}
+
+/* A class does not keep the order in which its constraints are written. Of several that refuse a
+ * row kube-scheduler tells the first one; here a missing label is told first, which no preemption
+ * mends whatever the others say. */
+static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
+                      const struct mu_class_census *asked, struct mu_kin_ix kin, cut_fn cut,
+                      void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        const struct mu_domain_table *table =
+            mu_domains_table(&terms->domains, s->censuses[asked->spreads[i].v].topology);
+        if (table == NULL)
+            return MU_ENOMEM;
+        cut(context, table->has_key, true, MU_NO_SPREAD_LABEL);
+    }
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        const struct mu_spread_item *spread = &class_->spreads[i];
+        uint32_t census = asked->spreads[i].v;
+        uint32_t v = mu_view_find(terms, census, spread->max_skew, spread->min_domains,
+                                  matches_itself(s, kin, census));
+        const uint64_t *words;
+        int error = v == MU_NO_VIEW ? MU_ENOMEM : mu_view_update(terms, census, v, &words);
+        if (error != 0)
+            return error;
+        cut(context, words, false, MU_NO_SPREAD);
+    }
+    return 0;
+}
+
+static int cut_affinity(struct mu_terms *terms, const struct mu_class *class_,
+                        const struct mu_class_census *asked, struct mu_kin_ix kin, cut_fn cut,
+                        void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    bool any = false, first = true;
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        if (class_->terms[i].kind != MU_TERM_AFFINITY)
+            continue;
+        any = true;
+        first = first && s->censuses[asked->terms[i].v].total == 0 &&
+                matches_itself(s, kin, asked->terms[i].v);
+    }
+    for (uint32_t i = 0; any && i < class_->term_count; i++) {
+        uint32_t census = asked->terms[i].v;
+        const uint64_t *words = NULL;
+        if (class_->terms[i].kind != MU_TERM_AFFINITY)
+            continue;
+        if (first) {
+            const struct mu_domain_table *table =
+                mu_domains_table(&terms->domains, s->censuses[census].topology);
+            if (table == NULL)
+                return MU_ENOMEM;
+            words = table->has_key;
+        } else if (mu_view_any(terms, census, &words) != 0) {
+            return MU_ENOMEM;
+        }
+        cut(context, words, true, MU_NO_POD_AFFINITY);
+    }
+    return 0;
+}
+
+static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
+                    const struct mu_class_census *asked, cut_fn cut, void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    for (uint32_t i = 0; i < class_->term_count; i++) {
+        const uint64_t *words;
+        if (class_->terms[i].kind != MU_TERM_ANTI_AFFINITY ||
+            s->censuses[asked->terms[i].v].total == 0)
+            continue;
+        if (mu_view_any(terms, asked->terms[i].v, &words) != 0)
+            return MU_ENOMEM;
+        cut(context, words, false, MU_NO_ANTI_AFFINITY);
+    }
+    return 0;
+}
+
+static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut, void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
+    if (k != NULL && k->partial) {
+        if (mask_reserve(terms, s->node_rows) != 0)
+            return MU_ENOMEM;
+        cut(context, terms->nowhere, true, MU_NO_EXISTING_ANTI_AFFINITY);
+    }
+    for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
+        const struct mu_census *census = &s->censuses[k->carry[i].v];
+        const uint64_t *words;
+        if (census->term != MU_TERM_ANTI_AFFINITY || census->total == 0)
+            continue;
+        if (mu_view_any(terms, k->carry[i].v, &words) != 0)
+            return MU_ENOMEM;
+        cut(context, words, false, MU_NO_EXISTING_ANTI_AFFINITY);
+    }
+    return 0;
+}
+
+/* No census (a table is full), or one that lacks pods. */
+static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
+{
+    return census.v == MU_CENSUS_NONE || s->censuses[census.v].overflow;
+}
+
+/* A required rule whose census cannot tell cannot be judged: how the class is refused then,
+ * everywhere. MU_FITS: all can. */
+static enum mu_verdict_kind unjudged(const struct mu_snapshot *s, const struct mu_class *class_,
+                                     const struct mu_class_census *asked)
+{
+    for (uint32_t i = 0; i < class_->port_count; i++)
+        if (cannot_tell(s, asked->ports[i]))
+            return MU_NO_PORTS;
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++)
+        if (cannot_tell(s, asked->spreads[i]))
+            return MU_NO_SPREAD;
+    for (uint32_t i = 0; i < class_->term_count; i++)
+        if (class_->terms[i].kind <= MU_TERM_ANTI_AFFINITY && cannot_tell(s, asked->terms[i]))
+            return class_->terms[i].kind == MU_TERM_AFFINITY ? MU_NO_POD_AFFINITY
+                                                             : MU_NO_ANTI_AFFINITY;
+    return MU_FITS;
+}
+
+/* All rules on a class and kin, in the order in which they refuse. */
+static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                   cut_fn cut, void *context)
+{
+    const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
+    const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
+    int error = 0;
+    enum mu_verdict_kind kind = asked != NULL ? unjudged(terms->snapshot, class_, asked) : MU_FITS;
+    if (kind != MU_FITS) {
+        error = mask_reserve(terms, terms->snapshot->node_rows);
+        if (error == 0)
+            cut(context, terms->nowhere, true, kind);
+        return error;
+    }
+    if (asked != NULL) {
+        error = cut_ports(terms, class_, cut, context);
+        if (error == 0)
+            error = cut_spread(terms, class_, asked, kin, cut, context);
+        if (error == 0)
+            error = cut_affinity(terms, class_, asked, kin, cut, context);
+        if (error == 0)
+            error = cut_anti(terms, class_, asked, cut, context);
+    }
+    return error == 0 ? cut_existing(terms, kin, cut, context) : error;
+}
+
+/* ---- the rows that pass --------------------------------------------------------------------- */
+
+struct words_left {
+    uint64_t *words;
+    size_t count;
+};
+
+static void cut_words(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    const struct words_left *left = context;
+    const uint64_t flip = keep ? 0 : UINT64_MAX;
+    (void)kind;
+    for (size_t w = 0; w < left->count; w++)
+        left->words[w] &= words[w] ^ flip;
+}
+
+int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                  const struct mu_filter_mask *mask, const struct mu_filter_mask **out)
+{
+    MU_ASSERT(terms->snapshot != NULL);
+    uint32_t rows = terms->snapshot->node_rows;
+    if (mask_reserve(terms, rows) != 0)
+        return MU_ENOMEM;
+    struct words_left left = {terms->words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
+    memcpy(left.words, mask->bits[0], left.count * sizeof *left.words);
+    int error = cut_all(terms, class_ix, kin, cut_words, &left);
+    if (error != 0)
+        return error;
+    terms->mask = *mask;
+    uint64_t *below = terms->words;
+    size_t count = left.count;
+    terms->mask.bits[0] = below;
+    for (uint32_t l = 1; l < MU_LEVELS_MAX; l++) {
+        uint64_t *above = below + count;
+        size_t above_count = MU_BITSET_WORDS(count);
+        memset(above, 0, above_count * sizeof *above);
+        for (size_t w = 0; w < count; w++)
+            above[w / 64] |= (uint64_t)(below[w] != 0) << w % 64;
+        terms->mask.bits[l] = below = above;
+        count = above_count;
+    }
+    *out = &terms->mask;
+    return 0;
+}
+
+/* ---- one row -------------------------------------------------------------------------------- */
+
+struct row_verdict {
+    uint32_t row;
+    enum mu_verdict_kind kind;
+};
+
+static void cut_row(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct row_verdict *verdict = context;
+    if (verdict->kind == MU_FITS && mu_bitset_test(words, verdict->row) != keep)
+        verdict->kind = kind;
+}
+
+int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                     uint32_t row, enum mu_verdict_kind *out)
+{
+    MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
+    struct row_verdict verdict = {row, MU_FITS};
+    int error = cut_all(terms, class_ix, kin, cut_row, &verdict);
+    *out = verdict.kind;
+    return error;
+}
+
+struct row_verdicts {
+    uint32_t row;
+    uint32_t kinds;
+};
+
+static void collect_row(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct row_verdicts *verdicts = context;
+    if (mu_bitset_test(words, verdicts->row) != keep)
+        verdicts->kinds |= 1u << kind;
+}
+
+int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
+                      uint32_t row, uint32_t *out)
+{
+    MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
+    struct row_verdicts verdicts = {row, 0};
+    int error = cut_all(terms, class_ix, kin, collect_row, &verdicts);
+    *out = verdicts.kinds;
+    return error;
+}
