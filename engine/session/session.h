@@ -71,7 +71,7 @@ struct mu_session_config {
                                 * its last member came; 0: never */
     enum mu_short_policy short_gangs;
     uint64_t gang_deadline_ns; /* given to a gang that is bound in part; 0: no plan ends one. A
-                                * gang's own timeout takes its place while it has never been whole */
+                                * gang's own timeout takes its place until it was whole once */
     bool preempts;             /* plans may have victims */
     uint32_t min_run_s;        /* a pod that has run for less is no victim */
     uint32_t evictions_max;    /* pods that one run may evict; 0: any number */
