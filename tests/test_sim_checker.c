@@ -610,6 +610,10 @@ static void preempt(struct scene *s, bool session, const char *name, uint32_t co
     preempt(s, session, name, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),        \
             (const char *const[]){__VA_ARGS__})
 
+static const struct pod_spec low = {.priority = 0};
+static const struct pod_spec middle = {.priority = 5};
+static const struct pod_spec high = {.priority = 10};
+
 /* A node of 4 with v and w, of 2 each, and p, which waits. */
 static struct scene victims_make(struct pod_spec v, struct pod_spec w, struct pod_spec p)
 {
@@ -631,9 +635,7 @@ static struct scene victims_make(struct pod_spec v, struct pod_spec w, struct po
 static void test_checker_victims__sound__nothing_found(void **state)
 {
     (void)state;
-    struct scene s =
-        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "2", .priority = 10});
+    struct scene s = victims_make(low, middle, (struct pod_spec){.cpu = "2", .priority = 10});
     PREEMPT(&s, true, "p", "v");
     PREEMPT(&s, false, "p", "v");
     found(&s, NULL);
@@ -643,9 +645,7 @@ static void test_checker_victims__sound__nothing_found(void **state)
 static void test_checker_victims__one_too_many__i6(void **state)
 {
     (void)state;
-    struct scene s =
-        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "2", .priority = 10});
+    struct scene s = victims_make(low, middle, (struct pod_spec){.cpu = "2", .priority = 10});
     PREEMPT(&s, true, "p", "v", "w");
     found(&s, "I6");
     scene_drop(&s);
@@ -654,9 +654,7 @@ static void test_checker_victims__one_too_many__i6(void **state)
 static void test_checker_victims__same_priority__i6(void **state)
 {
     (void)state;
-    struct scene s =
-        victims_make((struct pod_spec){.priority = 10}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "2", .priority = 10});
+    struct scene s = victims_make(high, middle, (struct pod_spec){.cpu = "2", .priority = 10});
     PREEMPT(&s, false, "p", "v");
     found(&s, "I6");
     scene_drop(&s);
@@ -686,8 +684,7 @@ static void test_checker_victims__never_preempts__i6(void **state)
 {
     (void)state;
     struct scene s =
-        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "2", .priority = 10, .never = true});
+        victims_make(low, middle, (struct pod_spec){.cpu = "2", .priority = 10, .never = true});
     PREEMPT(&s, false, "p", "v");
     found(&s, "I6");
     scene_drop(&s);
@@ -696,9 +693,7 @@ static void test_checker_victims__never_preempts__i6(void **state)
 static void test_checker_victims__not_enough__i5(void **state)
 {
     (void)state;
-    struct scene s =
-        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "4", .priority = 10});
+    struct scene s = victims_make(low, middle, (struct pod_spec){.cpu = "4", .priority = 10});
     PREEMPT(&s, false, "p", "v");
     found(&s, "I5");
     scene_drop(&s);
@@ -707,9 +702,7 @@ static void test_checker_victims__not_enough__i5(void **state)
 static void test_checker_victims__bound_while_one_is_there__i5(void **state)
 {
     (void)state;
-    struct scene s =
-        victims_make((struct pod_spec){.priority = 0}, (struct pod_spec){.priority = 5},
-                     (struct pod_spec){.cpu = "2", .priority = 10});
+    struct scene s = victims_make(low, middle, (struct pod_spec){.cpu = "2", .priority = 10});
     PREEMPT(&s, false, "p", "v");
     found(&s, NULL);
     DECIDE(&s, 1, "p");
