@@ -133,7 +133,7 @@ static void log_waits(struct daemon *d, const struct mu_scheduler_stats *stats, 
         return;
     memcpy(d->waits_logged, stats->waits, sizeof stats->waits);
     d->waits_logged_ns = now_ns;
-    mu_log(MU_LOG_INFO, "gangs wait", MU_F_U64("no_room", stats->waits[MU_WAIT_NO_FIT]),
+    mu_log(MU_LOG_INFO, "waiting gangs", MU_F_U64("no_room", stats->waits[MU_WAIT_NO_FIT]),
            MU_F_U64("incomplete", stats->waits[MU_WAIT_MEMBERS]),
            MU_F_U64("no_object", stats->waits[MU_WAIT_OBJECT]),
            MU_F_U64("quiet_time", stats->waits[MU_WAIT_QUIET]),

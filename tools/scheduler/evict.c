@@ -260,6 +260,10 @@ int mu_evict_gang(struct mu_scheduler *s, const struct mu_plan_gang *gang, bool 
     s->evict_groups[slot] = g;
     s->evict_count++;
     s->stats.plans_preempting++;
+    mu_log(MU_LOG_INFO, "preempting", MU_F_STR("namespace", mu_db_gang_ns(s->db, gang->gang)),
+           MU_F_STR("gang", mu_db_gang_name(s->db, gang->gang)),
+           MU_F_U64("victims", victims_of(gang, 0)),
+           MU_F_U64("budget_violations", gang->budget_violations), MU_F_END);
     if (s->config.observer.preemption != NULL)
         s->config.observer.preemption(s->config.observer.context, s->db, gang);
     return 0;
