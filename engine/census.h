@@ -8,7 +8,8 @@
  * class of some pod needs it. A replica has a copy, point-in-time like everything in a snapshot;
  * a session counts its own placements on top and takes them off again.
  *
- *     MATCH    pods that the matcher matches. Terminating ones count
+ *     MATCH    pods that the matcher matches. Terminating ones count. A `firm` one, which required
+ *              affinity asks, leaves out those that only hold room: they may never be bound
  *     SPREAD   the same, but not terminating, and only on eligible nodes: those that have every key
  *              in `keys` and, as far as the constraint honours them, match the affinity and have no
  *              taint beyond the tolerance. `domains` counts the eligible nodes of each domain
@@ -43,6 +44,7 @@ struct mu_census {
     struct mu_tolerance_ix tolerance; /* SPREAD */
     bool honor_taints;                /* SPREAD */
     bool counts_none;                 /* SPREAD: an empty selector */
+    bool firm;                        /* MATCH: bound, or on its way to be */
     bool overflow;            /* not all matches could be kept: what asks it cannot be judged */
     struct mu_port_item port; /* PORT */
     uint32_t domain_count;    /* entries of the arrays below: domain numbers of all rows fit */

@@ -20,6 +20,13 @@ static int place_of(struct world *w, const struct pod *p)
     return name.data[name.len - 1] - '0';
 }
 
+/* Whether it only holds room there, and may never be bound. */
+static bool only_holds(struct world *w, const struct pod *p)
+{
+    enum mu_ledger_state state = mu_db_ledger_state(w->db, uid_of(w, p), NULL);
+    return state == MU_LEDGER_HELD || state == MU_LEDGER_WAITING;
+}
+
 /* What a census is about: a rule of a live pod. */
 struct about {
     const struct pod *owner;
@@ -34,7 +41,8 @@ static int32_t times_counted(struct world *w, const struct mu_census *c, const s
     int32_t times = 0;
     switch (c->kind) {
     case MU_CENSUS_MATCH:
-        return term_matches(w, a->owner, a->term, p);
+        assert_int_equal(c->firm, a->term->kind == 1 + MU_TERM_AFFINITY);
+        return term_matches(w, a->owner, a->term, p) && !(c->firm && only_holds(w, p));
     case MU_CENSUS_SPREAD:
         return !is_empty(&a->spread->pods) && !p->terminating &&
                spread_matches(a->owner, a->spread, p) &&
@@ -250,6 +258,8 @@ static int32_t naive_near(struct world *w, const struct pod *owner, const struct
         char own[16]; /* node_label has one buffer */
         (void)snprintf(own, sizeof own, "%s", other);
         if (value != NULL && strcmp(own, value) != 0)
+            continue;
+        if (t != NULL && t->kind == 1 + MU_TERM_AFFINITY && only_holds(w, p))
             continue;
         count += t != NULL
                      ? term_matches(w, owner, t, p)

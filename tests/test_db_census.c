@@ -6,6 +6,8 @@
  */
 #include "tests/census_change.h"
 
+#include "engine/place/place.h"
+
 enum { STEPS = 2500, SEEDS = 8 };
 
 static void run(uint64_t seed, uint64_t *checked)
@@ -430,6 +432,118 @@ static void test_db_admit__gang_with_rules__is_judged_together(void **state)
     assert_true(gang_admitted(9, 1));
 }
 
+static uint32_t gang_of(const struct mu_snapshot *s, struct mu_pod_ix pod)
+{
+    for (uint32_t g = 0; g < s->gang_rows; g++)
+        if (s->gangs[g].block != NULL && s->gangs[g].block->member_count == 1 &&
+            s->gangs[g].block->members[0].pod.v == pod.v)
+            return g;
+    fail();
+    return MU_NONE;
+}
+
+/* What becomes of the binds of the pair after its admission. */
+enum outcome { ON_ITS_WAY, HELD, GONE };
+
+static void pair_outcome(struct pair *pair, enum outcome outcome)
+{
+    assert_int_equal(mu_db_admit(pair->w.db, &pair->plan.gang, NULL), 0);
+    for (uint32_t i = 0; outcome != ON_ITS_WAY && i < 2; i++)
+        mu_db_bind_refused(pair->w.db, pair->plan.binds[i].uid, outcome == HELD);
+}
+
+/* Whether a pod of these rules that matches none of them joins the pair on node-0: as a session
+ * sees it, and at its admission. */
+static bool other_admitted(uint32_t rules, enum outcome outcome)
+{
+    struct pair pair;
+    struct fixture_pod f;
+    struct pod_arrays a = {.requirement_count = 0};
+    const struct pod p = {.rules = rules};
+    pair_make(&pair, 0, 0);
+    struct mu_db *db = pair.w.db;
+    pair_outcome(&pair, outcome);
+    fixture_pod(&f, 3, 1);
+    f.object.ns = mu_str_of(spaces[0]);
+    make_rules(&a, &p, &f.object);
+    fixture_put(db, &f, 0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_sync(db, s);
+    struct mu_pod_view view = fixture_find(db, 3);
+    struct fixture_plan plan;
+    fixture_plan(&plan, s, gang_of(s, view.ix), pair.rows[0]);
+    struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+    struct mu_verdict verdict;
+    mu_place_begin(place, s);
+    assert_int_equal(mu_place_verdict(place, (struct mu_place_pod){view.class_ix, view.kin},
+                                      (struct mu_node_ix){pair.rows[0]}, &verdict),
+                     0);
+    mu_place_end(place);
+    mu_place_destroy(place);
+    int rc = mu_db_admit(db, &plan.gang, NULL);
+    assert_int_equal(rc, verdict.kind == MU_FITS ? 0 : MU_ECONFLICT);
+    mu_db_destroy(db);
+    return rc == 0;
+}
+
+/* Room that is held keeps away whom its pod would, and draws nobody: it may never be bound. */
+static void test_db_admit__near_a_pod_that_only_holds__affinity_is_not_met(void **state)
+{
+    (void)state;
+    assert_true(other_admitted(3, ON_ITS_WAY)); /* affinity */
+    assert_false(other_admitted(3, HELD));
+    assert_false(other_admitted(3, GONE));
+    assert_false(other_admitted(1, ON_ITS_WAY)); /* anti-affinity */
+    assert_false(other_admitted(1, HELD));
+    assert_true(other_admitted(1, GONE));
+}
+
+/* A member that stays where it holds room draws the others of its gang, who else might begin
+ * anywhere; and what was counted for it is taken back. */
+static void test_place_pick_held__wants_to_be_near__draws_the_next(void **state)
+{
+    (void)state;
+    struct pair pair;
+    pair_make(&pair, 3, 0);
+    struct mu_db *db = pair.w.db;
+    assert_int_equal(mu_db_admit(db, &pair.plan.gang, NULL), 0);
+    mu_db_bind_refused(db, pair.plan.binds[0].uid, true);
+    mu_db_bind_refused(db, pair.plan.binds[1].uid, false);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    fixture_sync(db, s);
+    struct mu_pod_view view = fixture_find(db, 2);
+    const struct mu_place_pod pod = {view.class_ix, view.kin};
+    struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+    const struct mu_node_ix held = {pair.rows[0]};
+    struct mu_node_ix node;
+    uint32_t other = fixture_row(db, s, "node-2");
+    struct mu_verdict verdict;
+    mu_place_begin(place, s);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mu_place_verdict(place, pod, (struct mu_node_ix){other}, &verdict), 0);
+        assert_int_equal(verdict.kind, MU_FITS); /* nobody of its sort is placed yet */
+        mu_place_trial(place);
+        if (i == 0) {
+            assert_int_equal(mu_place_stay(place, pod, held, 0), 0);
+            assert_int_equal(mu_place_verdict(place, pod, (struct mu_node_ix){other}, &verdict), 0);
+            assert_int_equal(verdict.kind, MU_NO_POD_AFFINITY);
+        } else {
+            assert_int_equal(mu_place_pick_held(place, pod, held, 0, &node), 0);
+            assert_true(node.v != MU_NONE);
+        }
+        uint32_t first = i == 0 ? held.v : node.v;
+        assert_int_equal(mu_place_put(place, pod, &node), 0);
+        assert_int_equal(node.v, first);
+        mu_place_rollback(place);
+    }
+    mu_place_end(place);
+    mu_place_destroy(place);
+    for (uint32_t i = 0; i < s->census_count; i++)
+        assert_int_equal(s->censuses[i].total,
+                         s->censuses[i].id == 0 || s->censuses[i].firm ? 0 : 1);
+    mu_db_destroy(db);
+}
+
 /* Each allocation of an admission fails in turn, also those that bring the books up to date for a
  * pod that came after the plan. The same plan is admitted once there is memory. */
 static void test_db_admit__rules_out_of_memory_anywhere__changes_nothing(void **state)
@@ -485,6 +599,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_db_census__more_keys_than_numbers__cannot_be_judged),
         cmocka_unit_test(test_db_census__number_used_again__shows_the_new_key),
         cmocka_unit_test(test_db_admit__gang_with_rules__is_judged_together),
+        cmocka_unit_test(test_db_admit__near_a_pod_that_only_holds__affinity_is_not_met),
+        cmocka_unit_test(test_place_pick_held__wants_to_be_near__draws_the_next),
         cmocka_unit_test(test_db_admit__rules_out_of_memory_anywhere__changes_nothing),
     };
     return cmocka_run_group_tests_name("db_census", tests, NULL, NULL);

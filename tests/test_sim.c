@@ -30,9 +30,11 @@ static uint32_t run_seed(const struct mu_sim_small *small, uint64_t seed,
     if (rc != 0)
         fail_msg("seed %llu: %s", (unsigned long long)seed, error.text);
     for (uint32_t i = 0; i < result->violation_count && i < MU_SIM_VIOLATIONS_KEPT; i++)
-        print_error("muster sim --seeds %llu..%llu: step %llu: %s: %s\n", (unsigned long long)seed,
-                    (unsigned long long)seed, (unsigned long long)result->violations[i].step,
-                    result->violations[i].invariant, result->violations[i].what);
+        print_error("muster sim --profile %s --seeds %llu..%llu: step %llu: %s: %s\n",
+                    small->profile == &mu_profile_pack ? "pack" : "spread",
+                    (unsigned long long)seed, (unsigned long long)seed,
+                    (unsigned long long)result->violations[i].step, result->violations[i].invariant,
+                    result->violations[i].what);
     return result->violation_count;
 }
 

@@ -2,7 +2,7 @@
  * A checker that finds nothing proves nothing: each invariant is broken by hand here and has to be
  * reported, and the same scene unbroken must not be.
  */
-#include "tests/mu_test.h"
+#include "tests/db_fixture.h"
 
 #include "informer/codec.h"
 #include "informer/dialect.h"
@@ -25,6 +25,7 @@ struct pod_spec {
     const char *ns;        /* NULL: default */
     const char *app;       /* label; NULL: none */
     const char *apart;     /* no pod of that app on its node, in namespaces of team=a */
+    const char *near;      /* one of that app on its node, likewise */
     const char *plan;      /* annotation of its binding; NULL: none */
     int32_t port;          /* host port; 0: none */
     int32_t priority;
@@ -99,9 +100,10 @@ static Kube__LabelSelector *selector_of(struct scene *s, const char *key, const 
     return selector;
 }
 
-static Kube__Affinity *apart_from(struct scene *s, const char *app)
+static Kube__Affinity *affinity_to(struct scene *s, const char *app, bool apart)
 {
     Kube__PodAffinityTerm **terms = mu_arena_alloc(s->arena, sizeof *terms);
+    Kube__PodAffinity *near = mu_arena_alloc(s->arena, sizeof *near);
     Kube__PodAntiAffinity *anti = mu_arena_alloc(s->arena, sizeof *anti);
     Kube__Affinity *affinity = mu_arena_alloc(s->arena, sizeof *affinity);
     terms[0] = mu_arena_alloc(s->arena, sizeof **terms);
@@ -112,8 +114,12 @@ static Kube__Affinity *apart_from(struct scene *s, const char *app)
     kube__pod_anti_affinity__init(anti);
     anti->requiredduringschedulingignoredduringexecution = terms;
     anti->n_requiredduringschedulingignoredduringexecution = 1;
+    kube__pod_affinity__init(near);
+    near->requiredduringschedulingignoredduringexecution = terms;
+    near->n_requiredduringschedulingignoredduringexecution = 1;
     kube__affinity__init(affinity);
-    affinity->podantiaffinity = anti;
+    affinity->podantiaffinity = apart ? anti : NULL;
+    affinity->podaffinity = apart ? NULL : near;
     return affinity;
 }
 
@@ -203,7 +209,9 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     ps.has_priority = true;
     ps.priority = spec.priority;
     ps.preemptionpolicy = spec.never ? text(s, "Never") : NULL;
-    ps.affinity = spec.apart != NULL ? apart_from(s, spec.apart) : NULL;
+    if (spec.apart != NULL || spec.near != NULL)
+        ps.affinity =
+            affinity_to(s, spec.apart != NULL ? spec.apart : spec.near, spec.apart != NULL);
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
     message.spec = &ps;
@@ -436,6 +444,44 @@ static void test_checker_decision__rules_about_others__i11(void **state)
         found(&s, cases[i].found);
         scene_drop(&s);
     }
+}
+
+/* `there` is bound to the node, or only holds its room; `comes` is bound there. */
+static void check_beside(bool holds, struct pod_spec comes, const char *invariant)
+{
+    struct scene s = scene_make();
+    struct pod_spec there = {.name = "there", .app = "web"};
+    comes.name = "comes";
+    there.ns = comes.ns = "space";
+    there.cpu = comes.cpu = "1";
+    there.version = comes.version = 1;
+    see_node(&s, node(&s, "n", "4", false));
+    see_space(&s, space(&s, "space", "a", 1));
+    see_pod(&s, pod(&s, there));
+    mu_db_batch_end(s.db);
+    struct mu_snapshot *snapshot = mu_db_replica_create(s.db);
+    struct fixture_plan plan;
+    fixture_sync(s.db, snapshot);
+    fixture_plan(&plan, snapshot, 0, fixture_row(s.db, snapshot, "n"));
+    assert_int_equal(mu_db_admit(s.db, &plan.gang, NULL), 0);
+    DECIDE(&s, 1, "there");
+    if (holds) {
+        mu_checker_outcome(s.checker, mu_str_of(uid_of("there")), MU_BIND_REFUSED);
+        mu_db_bind_refused(s.db, plan.binds[0].uid, true);
+    }
+    see_pod(&s, pod(&s, comes));
+    DECIDE(&s, 1, "comes");
+    found(&s, invariant);
+    scene_drop(&s);
+}
+
+static void test_checker_decision__beside_a_pod_that_only_holds__i11(void **state)
+{
+    (void)state;
+    check_beside(false, (struct pod_spec){.near = "web"}, NULL);
+    check_beside(true, (struct pod_spec){.near = "web"}, "I11");
+    check_beside(false, (struct pod_spec){.apart = "web"}, "I11");
+    check_beside(true, (struct pod_spec){.apart = "web"}, "I11");
 }
 
 /* Judged by the labels that the view shows, which may have changed since. */
@@ -818,6 +864,7 @@ int main(void)
         cmocka_unit_test(test_checker_decision__forbidden_pods__i9),
         cmocka_unit_test(test_checker_decision__cordoned_node__i11),
         cmocka_unit_test(test_checker_decision__rules_about_others__i11),
+        cmocka_unit_test(test_checker_decision__beside_a_pod_that_only_holds__i11),
         cmocka_unit_test(test_checker_decision__namespace_relabelled__judged_by_the_new_label),
         cmocka_unit_test(test_checker_server__pod_moves__i1),
         cmocka_unit_test(test_checker_server__over_committed__i2),

@@ -62,6 +62,8 @@ uint32_t mu_census_domain(const struct mu_db *db, const struct mu_census_rec *c,
         (c->own.counts_none || (p->flags & MU_POD_TERMINATING) != 0 ||
          !mu_rowset_has(&mu_field_at(b, c->field)->eligible, p->node.v)))
         return MU_NONE;
+    if (c->own.firm && mu_pod_only_holds(p))
+        return MU_NONE;
     return mu_topology_domain(&b->topologies[c->own.topology], p->node.v);
 }
 

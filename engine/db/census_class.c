@@ -29,7 +29,8 @@ static uint64_t content_hash(const struct mu_census *c)
     hash = mu_hash_mix(hash, (uint64_t)c->term << 32 | (uint32_t)c->weight);
     hash = mu_hash_mix(hash, c->keys);
     hash = mu_hash_mix(hash, (uint64_t)c->affinity.v << 32 | c->tolerance.v);
-    hash = mu_hash_mix(hash, (uint64_t)c->honor_taints << 1 | c->counts_none);
+    hash =
+        mu_hash_mix(hash, (uint64_t)c->honor_taints << 2 | (uint64_t)c->counts_none << 1 | c->firm);
     hash = mu_hash_mix(hash, (uint64_t)c->port.ip.v << 32 | c->port.port);
     return mu_hash_mix(hash, c->port.protocol);
 }
@@ -39,7 +40,7 @@ static bool content_equal(const struct mu_census *a, const struct mu_census *b)
            a->term == b->term && a->weight == b->weight && a->keys == b->keys &&
            a->affinity.v == b->affinity.v && a->tolerance.v == b->tolerance.v &&
            a->honor_taints == b->honor_taints && a->counts_none == b->counts_none &&
-           a->port.ip.v == b->port.ip.v && a->port.port == b->port.port &&
+           a->firm == b->firm && a->port.ip.v == b->port.ip.v && a->port.port == b->port.port &&
            a->port.protocol == b->port.protocol;
 }
 static bool census_equal(const void *context, uint32_t census, const void *key)
@@ -265,7 +266,8 @@ static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < c->term_count; i++) {
         const struct mu_term_item *t = &c->terms[i];
-        struct mu_census want = {.kind = MU_CENSUS_MATCH, .matcher = t->matcher};
+        struct mu_census want = {
+            .kind = MU_CENSUS_MATCH, .matcher = t->matcher, .firm = t->kind == MU_TERM_AFFINITY};
         rc = mu_topology_obtain(db, t->topology_key, &want.topology);
         if (rc == MU_ELIMIT) {
             db->counts.limit_reduced++;
@@ -277,6 +279,7 @@ static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l
             break;
         rc = list_add(db, &want, l->terms, &l->term_count);
         want.kind = MU_CENSUS_CARRY;
+        want.firm = false;
         want.term = t->kind;
         want.weight = t->weight;
         if (rc == 0)

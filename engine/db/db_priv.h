@@ -611,6 +611,11 @@ static inline bool mu_pod_charged(const struct mu_pod_rec *p)
     return p->ledger != MU_LEDGER_NONE ||
            (p->flags & (MU_POD_BOUND | MU_POD_TERMINAL)) == MU_POD_BOUND;
 }
+/* True when it takes that room and may never be bound: its bind was refused, or waits for victims. */
+static inline bool mu_pod_only_holds(const struct mu_pod_rec *p)
+{
+    return p->ledger == MU_LEDGER_HELD || p->ledger == MU_LEDGER_WAITING;
+}
 enum mu_role mu_pod_role(const struct mu_pod_rec *p);
 uint32_t mu_pod_find(const struct mu_db *db, struct mu_uid uid); /* MU_NONE: none */
 uint32_t mu_pod_find_name(const struct mu_db *db, struct mu_symbol ns, struct mu_str name);

@@ -163,7 +163,9 @@ void mu_pod_place(struct mu_db *db, uint32_t pod, uint32_t row, struct mu_class_
     bool same = old_row == row && was_charged == charged && old_class.v == class_ix.v &&
                 p->devices == devices;
     MU_ASSERT(!charged || row != MU_NONE);
-    if (!same || p->kin.v != kin.v || !counts_alike(p->flags, flags)) {
+    bool counts_same = p->kin.v == kin.v && counts_alike(p->flags, flags) &&
+                       mu_pod_only_holds(p) == mu_pod_only_holds(&after);
+    if (!same || !counts_same) {
         mu_census_pod_leave(db, pod);
         if (!db->books_wanted)
             mu_census_class_seen(db, class_ix);
@@ -324,8 +326,7 @@ static void facts_derive(const struct mu_db *db, const struct mu_pod_object *pod
     derive_gang(pod, f);
     flags |= f->gang_ref.source == MU_GANG_SOLO ? MU_POD_SOLO : 0u;
     f->ledger = p == NULL ? MU_LEDGER_NONE : (enum mu_ledger_state)p->ledger;
-    bool kept = f->ledger == MU_LEDGER_HELD || f->ledger == MU_LEDGER_WAITING;
-    if (bound || terminal || (pod->terminating && kept))
+    if (bound || terminal || (pod->terminating && p != NULL && mu_pod_only_holds(p)))
         f->ledger = MU_LEDGER_NONE;
     if (f->ledger == MU_LEDGER_IN_FLIGHT)
         flags |= p->flags & MU_POD_CONFIRMED;

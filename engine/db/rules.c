@@ -32,15 +32,19 @@ static int trial_count(struct mu_db *db, uint32_t census, uint32_t pod, int step
     return 0;
 }
 
-/* As if the bind's pod were on its node: the record says so for the length of the visit. */
+/* As if the bind's pod were on its node, to be bound: the record says so for the length of the
+ * visit. */
 static int there(struct mu_db *db, const struct mu_plan_bind *bind, mu_census_visit_fn visit,
                  int step)
 {
     struct mu_pod_rec *p = mu_pod_at(db, bind->pod.v);
     const struct mu_node_ix held = p->node;
+    const uint8_t ledger = p->ledger;
     p->node = bind->node;
+    p->ledger = MU_LEDGER_IN_FLIGHT;
     int rc = mu_census_each(db, bind->pod.v, visit, step);
     p->node = held;
+    p->ledger = ledger;
     return rc;
 }
 

@@ -62,12 +62,12 @@ int mu_place_return(struct mu_place *place, struct mu_node_ix row,
 }
 
 int mu_place_charge(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
-                    uint16_t devices)
+                    uint16_t devices, bool waits)
 {
     struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
     int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
     if (error != 0)
         return error;
     MU_ASSERT(!known->nowhere && node.v < place->snapshot->node_rows);
-    return mu_place_change(place, pod, node.v, devices, 1, 0);
+    return mu_place_change(place, pod, node.v, devices, 1, waits ? MU_ENTRY_HOLDING : 0);
 }

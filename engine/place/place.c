@@ -122,12 +122,17 @@ static void devices_move(struct mu_device_row *row, struct mu_device_ask ask, ui
         mu_device_give(row, ask, devices);
 }
 
+static unsigned counted_as(uint32_t flags)
+{
+    return ((flags & MU_ENTRY_TERMINATING) != 0 ? MU_TERMS_TERMINATING : 0u) |
+           ((flags & MU_ENTRY_HOLDING) != 0 ? MU_TERMS_HOLDING : 0u);
+}
+
 /* Take back what an entry counted, to the state that it found. */
 static void uncount(struct mu_place *place, const struct mu_place_entry *entry)
 {
-    bool terminating = (entry->flags & MU_ENTRY_TERMINATING) != 0;
     int error = mu_terms_count(place->terms, entry->pod.class_ix, entry->pod.kin, entry->row,
-                               -entry->sign, terminating);
+                               -entry->sign, counted_as(entry->flags));
     MU_ASSERT(error == 0);
     mu_terms_restore(place->terms, entry->state);
     place->vacated -= (entry->flags & MU_ENTRY_EVICTED) != 0;
@@ -424,8 +429,7 @@ int mu_place_change(struct mu_place *place, struct mu_place_pod pod, uint32_t ro
         ask.count != 0 && sign > 0 && !mu_device_fits(&place->snapshot->devices[row], ask, devices);
     int error = save ? devices_save(place, row) : 0;
     if (error == 0)
-        error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign,
-                               (flags & MU_ENTRY_TERMINATING) != 0);
+        error = mu_terms_count(place->terms, pod.class_ix, pod.kin, row, sign, counted_as(flags));
     if (error != 0)
         return error;
     place->saved_count += save;
@@ -532,6 +536,35 @@ uint16_t mu_place_devices(const struct mu_place *place)
     return place->devices;
 }
 
+/* On the held node giving back and taking cancel out, but for what goes by pods that are placed and
+ * not by those that only hold room. */
+static int stay(struct mu_place *place, struct mu_place_pod pod, uint32_t held, uint16_t devices)
+{
+    const uint32_t mark = place->log_count;
+    if (!mu_terms_counted(place->snapshot, pod.class_ix, pod.kin))
+        return 0;
+    int error = mu_place_change(place, pod, held, devices, -1, MU_ENTRY_HOLDING);
+    if (error == 0)
+        error = mu_place_change(place, pod, held, devices, 1, 0);
+    if (error != 0)
+        mu_place_undo(place, mark);
+    return error;
+}
+
+int mu_place_stay(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
+                  uint16_t devices)
+{
+    struct mu_place_class *known = mu_place_class_get(place, pod.class_ix);
+    int error = known == NULL ? MU_ENOMEM : mu_room_prepare(&place->room, known->resources);
+    if (error != 0)
+        return error;
+    struct mu_device_ask ask = mu_place_device_ask(place, pod.class_ix, held.v);
+    /* Of over-committed devices nothing can be given back, and nobody is moved on. */
+    if (ask.count != 0 && (place->snapshot->devices[held.v].flags & MU_DEVICE_OVER) != 0)
+        return 0;
+    return stay(place, pod, held.v, ask.count != 0 ? devices : 0);
+}
+
 int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
                        uint16_t devices, struct mu_node_ix *out)
 {
@@ -550,16 +583,17 @@ int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct m
         return error;
     uint32_t mark = place->log_count;
     devices = ask.count != 0 ? devices : 0;
-    error = mu_place_change(place, pod, held.v, devices, -1, 0);
+    error = mu_place_change(place, pod, held.v, devices, -1, MU_ENTRY_HOLDING);
     if (error != 0)
         return error;
     place->given = true;
     error = pick(place, pod, known, out);
     place->given = false;
     mu_place_undo(place, mark);
-    /* On the held node, giving back and taking cancel out. */
     place->devices = devices;
-    if (error == 0 && out->v != MU_NONE && out->v != held.v)
+    if (error == 0 && out->v == held.v)
+        error = stay(place, pod, held.v, devices);
+    else if (error == 0 && out->v != MU_NONE)
         error = take(place, pod, known, out->v);
     if (error != 0)
         out->v = MU_NONE;

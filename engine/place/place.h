@@ -110,6 +110,10 @@ uint16_t mu_place_devices(const struct mu_place *place);
  * is better, the held room stays charged for this session. */
 int mu_place_pick_held(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
                        uint16_t devices, struct mu_node_ix *out);
+/* The member is placed where it holds room: its room is charged as it is, and from now on it counts
+ * as a pod that others may rest on. Errors: MU_ENOMEM; nothing has changed. Cost: as a take. */
+int mu_place_stay(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix held,
+                  uint16_t devices);
 
 /* Which of the rows [begin, begin + MU_NODE_CHUNK) fit such a pod: a bit each. `begin` is a
  * multiple of MU_NODE_CHUNK. Errors: MU_ENOMEM. Cost: O(requests). */
@@ -145,10 +149,11 @@ int mu_place_return(struct mu_place *place, struct mu_node_ix row,
  * have forgotten how much is charged. Errors: MU_ENOMEM. */
 int mu_place_evictable(struct mu_place *place, struct mu_node_ix row,
                        const struct mu_occupant *occupant, bool *evictable);
-/* Take the room of a pod whose victims are still there, with these devices: what is free may fall
- * below zero. Errors: MU_ENOMEM; nothing has changed. Cost: as mu_place_take(). */
+/* Take the room of a pod where it is planned to go, with these devices: what is free may fall below
+ * zero. `waits`: for victims, so that no required affinity counts it. Errors: MU_ENOMEM; nothing
+ * has changed. Cost: as mu_place_take(). */
 int mu_place_charge(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
-                    uint16_t devices);
+                    uint16_t devices, bool waits);
 
 /* True while nothing is taken: what is found now is a fact about the snapshot. */
 bool mu_place_untouched(const struct mu_place *place);

@@ -65,7 +65,8 @@ struct mu_place_class {
 enum {
     MU_ENTRY_EVICTED = 1u << 0,     /* an occupant's room, given back */
     MU_ENTRY_TERMINATING = 1u << 1, /* it was terminating: no spread counts it */
-    MU_ENTRY_SAVED = 1u << 2        /* the row's devices as they were are on the stack of them */
+    MU_ENTRY_SAVED = 1u << 2,       /* the row's devices as they were are on the stack of them */
+    MU_ENTRY_HOLDING = 1u << 3      /* it only holds room: required affinity does not count it */
 };
 struct mu_place_entry {
     struct mu_place_pod pod;

@@ -183,10 +183,14 @@ static int apply_gang(struct mu_place *place, const struct mu_plan_gang *planned
         MU_ASSERT(m < block->member_count);
         const struct mu_gang_member *member = &block->members[m];
         mu_place_nomination_over(place, member->pod);
-        if (holds_room(place->snapshot, member) && member->held.v == bind->node.v)
-            continue; /* its room is taken already */
         const struct mu_place_pod pod = {member->class_ix, member->kin};
-        int error = mu_place_charge(place, pod, bind->node, (uint16_t)bind->devices);
+        const bool waits = planned->evict_count > 0;
+        bool stays = holds_room(place->snapshot, member) && member->held.v == bind->node.v;
+        int error = 0;
+        if (!stays)
+            error = mu_place_charge(place, pod, bind->node, (uint16_t)bind->devices, waits);
+        else if (!waits)
+            error = mu_place_stay(place, pod, bind->node, member->held_devices);
         if (error != 0)
             return error;
     }

@@ -242,7 +242,7 @@ static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int s
 /* Everything that a pod of this class and kin is counted in on this row: each census is passed to
  * `visit`, until one returns an error. */
 static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
-                       uint32_t row, int sign, bool terminating,
+                       uint32_t row, int sign, unsigned as,
                        int (*visit)(struct mu_terms *, uint32_t, uint32_t, int))
 {
     const struct mu_snapshot *s = terms->snapshot;
@@ -250,8 +250,10 @@ static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, stru
     const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     int error = 0;
     for (uint32_t i = 0; k != NULL && i < k->match_count && error == 0; i++)
-        error = visit(terms, k->match[i].v, row, sign);
-    for (uint32_t i = 0; k != NULL && i < k->spread_count && !terminating && error == 0; i++)
+        if ((as & MU_TERMS_HOLDING) == 0 || !s->censuses[k->match[i].v].firm)
+            error = visit(terms, k->match[i].v, row, sign);
+    const bool spreads = k != NULL && (as & MU_TERMS_TERMINATING) == 0;
+    for (uint32_t i = 0; spreads && i < k->spread_count && error == 0; i++)
         if (mu_bitset_test(s->censuses[k->spread[i].v].eligible, row))
             error = visit(terms, k->spread[i].v, row, sign);
     for (uint32_t i = 0; c != NULL && i < c->carry_count && error == 0; i++)
@@ -278,15 +280,15 @@ static int visit_move(struct mu_terms *terms, uint32_t census, uint32_t row, int
 }
 
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
-                   uint32_t row, int sign, bool terminating)
+                   uint32_t row, int sign, unsigned as)
 {
     MU_ASSERT(terms->snapshot != NULL && (sign == 1 || sign == -1));
     if (!mu_terms_counted(terms->snapshot, class_ix, kin))
         return 0;
-    int error = each_census(terms, class_ix, kin, row, sign, terminating, visit_track);
+    int error = each_census(terms, class_ix, kin, row, sign, as, visit_track);
     if (error != 0)
         return error;
-    (void)each_census(terms, class_ix, kin, row, sign, terminating, visit_move);
+    (void)each_census(terms, class_ix, kin, row, sign, as, visit_move);
     terms->state = ++terms->last_state;
     return 0;
 }

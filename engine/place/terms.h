@@ -80,11 +80,16 @@ struct mu_terms_preference {
 int mu_terms_prefer(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                     int64_t spread_most, int64_t affinity_most, const struct mu_filter_mask *mask,
                     struct mu_terms_preference *out);
-/* A pod was placed on a row (sign 1), or is taken back or leaves it (-1); `terminating`: no spread
- * counts it. Errors: MU_ENOMEM; nothing is counted. Undoing what was counted in this session cannot
+/* What a pod is counted as, if not as any that is placed. */
+enum mu_terms_as {
+    MU_TERMS_TERMINATING = 1u << 0, /* no spread counts it */
+    MU_TERMS_HOLDING = 1u << 1      /* it only holds room: no required affinity goes by it */
+};
+/* A pod was placed on a row (sign 1), or is taken back or leaves it (-1). `as`: of enum
+ * mu_terms_as. Errors: MU_ENOMEM; nothing is counted. Undoing what was counted in this session cannot
  * fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
-                   uint32_t row, int sign, bool terminating);
+                   uint32_t row, int sign, unsigned as);
 /* What preferences have cost so far, as requirements of selectors that could have been looked at
  * instead. */
 uint64_t mu_terms_looks(const struct mu_terms *terms);

@@ -170,8 +170,12 @@ static int members_take(struct mixed *x, bool *done)
     for (uint32_t m = 0; m < x->block->member_count && error == 0 && *done; m++) {
         struct mu_node_ix node = {x->nodes[m]};
         struct mu_verdict verdict;
-        if (node.v == MU_NONE || holds(x, m))
+        if (node.v == MU_NONE)
             continue;
+        if (holds(x, m)) {
+            error = mu_place_stay(place, pod_of(x, m), node, x->block->members[m].held_devices);
+            continue;
+        }
         error = mu_place_verdict(place, pod_of(x, m), node, &verdict);
         *done = error == 0 && verdict.kind == MU_FITS;
         if (*done)

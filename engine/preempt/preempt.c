@@ -677,11 +677,10 @@ static int charge(const struct mu_preempt_ask *ask)
     mu_place_trial(ask->place);
     for (uint32_t m = 0; m < block->member_count && error == 0; m++) {
         const struct mu_gang_member *member = &block->members[m];
+        const struct mu_place_pod pod = {member->class_ix, member->kin};
         struct mu_node_ix node = {ask->nodes[m]};
         if (node.v != MU_NONE && !holds(ask, member, node.v))
-            error =
-                mu_place_charge(ask->place, (struct mu_place_pod){member->class_ix, member->kin},
-                                node, ask->devices[m]);
+            error = mu_place_charge(ask->place, pod, node, ask->devices[m], true);
     }
     if (error != 0)
         mu_place_rollback(ask->place);

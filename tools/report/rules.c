@@ -325,6 +325,8 @@ static bool friend_exists(const struct mu_rules_world *world, const struct mu_po
 {
     for (uint32_t p = 0; p < world->pod_count; p++) {
         const struct mu_pod_object *other = &world->pods[p];
+        if (world->holding != NULL && world->holding[p])
+            continue;
         const struct mu_node_object *home = is_placed(other, pod) ? node_of(world, other) : NULL;
         if (home != NULL && same_domain(home, node != NULL ? node : home, key) &&
             all_terms_select(world, pod, other))

@@ -32,6 +32,8 @@ struct mu_rules_world {
     uint32_t pod_count;
     const struct mu_rules_namespace *namespaces;
     uint32_t namespace_count;
+    const bool *holding; /* by pod: it only holds room, and nobody's required affinity is met by
+                          * it; NULL: none does */
 };
 /* Whether any of these pods uses a rule about other pods: if none does, no node breaks one. */
 bool mu_rules_any(const struct mu_pod_object *pods, uint32_t pod_count);

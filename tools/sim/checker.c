@@ -167,6 +167,7 @@ struct mu_naive_world mu_checker_world(struct mu_checker *c,
     struct mu_error warn;
     w.nodes = must(mu_arena_calloc(c->arena, nodes->count + 1, sizeof *w.nodes));
     w.pods = must(mu_arena_calloc(c->arena, 2 * pods->count + 1, sizeof *w.pods));
+    w.holding = must(mu_arena_calloc(c->arena, 2 * pods->count + 1, sizeof *w.holding));
     for (uint32_t i = 0; i < nodes->count; i++)
         if (mu_node_decode(raw_of(&nodes->objects[i]), c->arena, &w.nodes[w.node_count], &warn,
                            NULL) == 0)
@@ -338,8 +339,7 @@ void mu_checker_decision(struct mu_checker *c, struct mu_db *db, const struct mu
         if (node != NULL)
             check_node_room(c, &w, node, "decision");
     }
-    /* For rules about others pods count that are only expected: the scheduler cannot know better
-     * than of any decision. */
+    /* Pods that are only expected keep others away, and draw nobody: they may never come. */
     mu_checker_apply_plans(c, db, &w);
     mu_checker_apply_held(db, &w);
     for (uint32_t i = 0; i < gang->bind_count && w.rules; i++) {

@@ -91,8 +91,10 @@ void mu_checker_apply_held(struct mu_db *db, struct mu_naive_world *w)
 {
     for (uint32_t i = 0; i < w->pod_count; i++) {
         struct mu_str node = held_on(db, &w->pods[i]);
-        if (node.len > 0)
-            w->pods[i].node_name = node;
+        if (node.len == 0)
+            continue;
+        w->pods[i].node_name = node;
+        w->holding[i] = true;
     }
 }
 
@@ -109,6 +111,7 @@ void mu_checker_apply_plans(struct mu_checker *c, struct mu_db *db, struct mu_na
                 continue;
             pod->node_name = node;
             pod->devices = bind->devices;
+            w->holding[pod - w->pods] = true;
         }
     }
 }
@@ -178,6 +181,12 @@ static bool read_plan(struct mu_checker *c, struct mu_db *db, const struct mu_na
     }
     read_victims(db, w, gang, plan);
     return true;
+}
+
+static void set_holding(struct mu_naive_world *w, const struct plan *plan, bool holding)
+{
+    for (uint32_t i = 0; i < plan->pod_count; i++)
+        w->holding[plan->pods[i] - w->pods] = holding;
 }
 
 static void place(struct plan *plan, bool there)
@@ -362,7 +371,8 @@ static void check_few(struct mu_checker *c, struct mu_naive_world *w, struct pla
  * takes it who is no member of any gang. */
 static void add_ghost(struct mu_naive_world *w, const struct mu_pod_object *pod, struct mu_str node)
 {
-    struct mu_pod_object *ghost = &w->pods[w->pod_count++];
+    struct mu_pod_object *ghost = &w->pods[w->pod_count];
+    w->holding[w->pod_count++] = true;
     *ghost = *pod;
     ghost->node_name = node;
     ghost->scheduler_name = MU_STR("");
@@ -405,7 +415,7 @@ static void check_lone(struct mu_checker *c, struct mu_naive_world *w, const str
     }
 }
 
-/* Victims, then the binds; the world is left with both done. */
+/* Victims, then the binds; the world is left with both done, the pods only holding their room. */
 static void judge(struct mu_checker *c, struct mu_naive_world *w, struct plan *plan, bool few,
                   uint32_t size)
 {
@@ -417,6 +427,7 @@ static void judge(struct mu_checker *c, struct mu_naive_world *w, struct plan *p
             mu_checker_violate(c, "I6", "pod %.*s never preempts, and has victims",
                                MU_STR_ARGS(plan->pods[i]->name));
     place(plan, false);
+    set_holding(w, plan, false);
     lay_ghosts(w, plan); /* what its own pods hold is theirs to take */
     if (few)
         check_few(c, w, plan);
@@ -428,6 +439,7 @@ static void judge(struct mu_checker *c, struct mu_naive_world *w, struct plan *p
         mu_checker_violate(c, "I5", "pod %.*s does not fit where it is to go, its victims gone",
                            MU_STR_ARGS(plan->pods[0]->name));
     place(plan, true);
+    set_holding(w, plan, true); /* until its victims are gone */
     struct mu_naive_gang g = mu_naive_gang_of(w, plan->pods[0], c->config.scheduler_name);
     if (g.bound < (g.size != 0 ? g.size : size) || g.parted)
         mu_checker_violate(c, "I5", "pod %.*s: victims for a part of its gang",

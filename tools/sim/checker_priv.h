@@ -26,6 +26,7 @@ struct mu_naive_world {
     struct mu_node_object *nodes;
     uint32_t node_count;
     struct mu_pod_object *pods; /* room for as many again */
+    bool *holding;              /* by pod: it only holds room on its node */
     uint32_t pod_count;
     struct mu_rules_namespace *namespaces;
     uint32_t namespace_count;

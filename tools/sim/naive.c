@@ -12,7 +12,8 @@ struct mu_rules_world mu_naive_rules(const struct mu_naive_world *world)
                                    .pods = world->pods,
                                    .pod_count = world->pod_count,
                                    .namespaces = world->namespaces,
-                                   .namespace_count = world->namespace_count};
+                                   .namespace_count = world->namespace_count,
+                                   .holding = world->holding};
 }
 
 bool mu_naive_terminal(const struct mu_pod_object *pod)
