@@ -629,12 +629,12 @@ static void test_checker_rest__namespace_lags__i7(void **state)
 
 /* ---- victims ------------------------------------------------------------------------------ */
 
-/* A plan that has the pod on the first node row once the victims are gone: as its session has made
- * it, or as it is admitted. */
-static void preempt(struct scene *s, bool session, const char *name, uint32_t count,
-                    const char *const *victims)
+/* A plan that has the pod on the first node row, with these devices, once the victims are gone: as
+ * its session has made it, or as it is admitted. */
+static void preempt_on(struct scene *s, bool session, const char *name, uint64_t devices,
+                       uint32_t count, const char *const *victims)
 {
-    struct mu_plan_bind bind = {.node = {0}};
+    struct mu_plan_bind bind = {.node = {0}, .devices = devices};
     struct mu_plan_evict evicts[4];
     assert_int_equal(mu_db_uid_parse(s->db, mu_str_of(uid_of(name)), &bind.uid), 0);
     for (uint32_t i = 0; i < count; i++) {
@@ -653,8 +653,8 @@ static void preempt(struct scene *s, bool session, const char *name, uint32_t co
         mu_checker_preemption(s->checker, s->db, &gang);
 }
 #define PREEMPT(s, session, name, ...)                                                             \
-    preempt(s, session, name, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),        \
-            (const char *const[]){__VA_ARGS__})
+    preempt_on(s, session, name, 0, sizeof((const char *[]){__VA_ARGS__}) / sizeof(const char *),  \
+               (const char *const[]){__VA_ARGS__})
 
 static const struct pod_spec low = {.priority = 0};
 static const struct pod_spec middle = {.priority = 5};
@@ -743,6 +743,27 @@ static void test_checker_victims__not_enough__i5(void **state)
     PREEMPT(&s, false, "p", "v");
     found(&s, "I5");
     scene_drop(&s);
+}
+
+/* More of a device may be promised than there is, until victims leave: that is no question of a pod
+ * which takes none of it. */
+static void test_checker_victims__device_promised_twice__only_its_takers_are_asked(void **state)
+{
+    (void)state;
+    for (uint64_t takes = 0; takes < 2; takes++) {
+        struct scene s = scene_make();
+        struct pod_spec p = {.name = "p", .cpu = "4", .priority = 10, .version = 1};
+        p.resource = takes ? MU_GPU_SHARE_RESOURCE : NULL;
+        see_node(&s, node_with(&s, "n", "4", false, "1"));
+        see_pod(&s, pod(&s, (struct pod_spec)SHARE("a", "600", "0")));
+        see_pod(&s, pod(&s, (struct pod_spec)SHARE("b", "600", "0")));
+        see_pod(&s, pod(&s, (struct pod_spec){.name = "v", .node = "n", .cpu = "4", .version = 1}));
+        see_pod(&s, pod(&s, p));
+        mu_db_batch_end(s.db);
+        preempt_on(&s, false, "p", takes, 1, (const char *const[]){"v"});
+        found(&s, takes ? "I5" : NULL);
+        scene_drop(&s);
+    }
 }
 
 static void test_checker_victims__bound_while_one_is_there__i5(void **state)
@@ -879,6 +900,7 @@ int main(void)
         cmocka_unit_test(test_checker_victims__part_of_a_gang__i6),
         cmocka_unit_test(test_checker_victims__never_preempts__i6),
         cmocka_unit_test(test_checker_victims__not_enough__i5),
+        cmocka_unit_test(test_checker_victims__device_promised_twice__only_its_takers_are_asked),
         cmocka_unit_test(test_checker_victims__bound_while_one_is_there__i5),
         cmocka_unit_test(test_checker_rest__could_preempt__i8),
         cmocka_unit_test(test_checker_journal__bind_lands__it_has_it),

@@ -176,9 +176,11 @@ bool mu_naive_has_room(const struct mu_naive_world *world, const struct mu_node_
     there.node_name = node->name;
     there.devices = devices;
     (void)mu_naive_devices_left(world, node, &left);
+    const struct mu_devices_left before = left;
     bool named = mu_devices_charge(&left, node, &there, true);
+    /* One that others have more of than there is, until victims leave, is theirs to wait for. */
     for (uint32_t d = 0; named && d < MU_DEVICES_PER_NODE; d++)
-        named = left.millis[d] >= 0;
+        named = left.millis[d] >= 0 || left.millis[d] == before.millis[d];
     return named;
 }
 
