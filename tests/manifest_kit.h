@@ -102,6 +102,7 @@ static inline struct mu_explanation rig_explain(struct offline_rig *rig, const c
     rig_load(rig, uid);
     struct mu_snapshot *snapshot = mu_db_replica_create(rig->db);
     assert_non_null(snapshot);
+    mu_settle_ask_occupants(rig->db);
     int rc;
     do
         rc = mu_db_replica_sync(rig->db, snapshot, 0);

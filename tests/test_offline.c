@@ -446,6 +446,7 @@ static void test_explain__table__groups_and_what_would_have_to_change(void **sta
         "    fits on n3 if it is labelled zone=b and if it had 1Gi more memory\n");
     explains(NODE("n1", "") POD("p", GANG("3"), "nodeName: n1, schedulingGates: [], "),
              "default/p fits on 1 of 1 nodes\n"
+             "gang default/g waits for 2 more of its 3 members\n"
              "it runs on n1: looked at as if it were still to be placed\n"
              "one of gang default/g, which has 1 of the 3 pods that it needs, looked at by itself "
              "here (see `muster place`)\n\n"
@@ -468,12 +469,12 @@ static void test_explain__json__as_documented(void **state)
     struct offline_rig rig = rig_read("f", NODE("n1", "") NODE("n2", "")
                                                POD("r", "", "nodeName: n2, ") POD("p", "", ""));
     json_t *x = rig_explain_json(&rig, "default", "p");
-    json_t *expected =
-        json_pack("{s:s, s:[], s:[s], s:{s:O}, s:[{s:s, s:s, s:s, s:b, s:[{s:s, s:{s:i}}]}], s:n}",
-                  "pod", "default/p", "notes", "feasible", "n1", "scores", "n1",
-                  json_object_get(json_object_get(x, "scores"), "n1"), "rejected", "node", "n2",
-                  "filter", "NodeResourcesFit", "message", "Insufficient cpu",
-                  "preemption_may_help", 1, "change", "node", "n2", "free", "cpu", 2, "preemption");
+    json_t *expected = json_pack(
+        "{s:s, s:n, s:[], s:[s], s:{s:O}, s:[{s:s, s:s, s:s, s:b, s:[{s:s, s:{s:i}}]}], s:n}",
+        "pod", "default/p", "gang", "notes", "feasible", "n1", "scores", "n1",
+        json_object_get(json_object_get(x, "scores"), "n1"), "rejected", "node", "n2", "filter",
+        "NodeResourcesFit", "message", "Insufficient cpu", "preemption_may_help", 1, "change",
+        "node", "n2", "free", "cpu", 2, "preemption");
     (void)state;
     assert_non_null(expected);
     assert_true(json_integer_value(json_object_get(json_object_get(x, "scores"), "n1")) > 0);

@@ -191,5 +191,5 @@ int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_p
         return MU_ENOMEM;
     int rc = explain(&e, &view, out);
     mu_place_destroy(e.place);
-    return rc != 0 ? rc : mu_preemption_find(db, snapshot, profile, &view, arena, &out->preemption);
+    return rc != 0 ? rc : mu_preemption_find(db, snapshot, profile, &view, arena, out);
 }

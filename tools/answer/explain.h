@@ -12,13 +12,15 @@
  * Preemption. Nodes are looked at for the pod by itself; whether somebody could make room is a
  * question about its whole gang, which is placed whole or not at all. It is answered by a session,
  * as the one that would evict, over the same snapshot, with nobody else waiting: where the gang is
- * the next to be decided, this is what will be done for it.
+ * the next to be decided, this is what will be done for it. The same session says why the gang
+ * waits, which no look at one of its pods would show.
  *
  * No input or output of its own: the offline command and a live daemon answer with this.
  */
 #include "engine/base/arena.h"
 #include "engine/db/db.h"
 #include "engine/place/profile.h"
+#include "tools/answer/settle.h"
 
 enum mu_change_kind {
     MU_CHANGE_UNCORDON,   /* the node */
@@ -80,7 +82,11 @@ struct mu_explanation {
     struct mu_str gang; /* ns/name of its gang; empty: it is alone */
     uint32_t gang_size; /* members that are known */
     uint32_t gang_need; /* how many it needs; 0: not said */
-    uint32_t rules;     /* set of enum mu_rule: never placed, all rows are refused */
+    /* Why the gang waits, as mu_settle() would say it; without text: it would be placed, or it is
+     * not for this scheduler to say. */
+    enum mu_pending_reason gang_reason;
+    struct mu_str gang_message;
+    uint32_t rules; /* set of enum mu_rule: never placed, all rows are refused */
     bool gated, ours, running;
     uint32_t feasible_count; /* rows[0 .. feasible_count): best first */
     uint32_t row_count;      /* then those refused, by name */
@@ -93,7 +99,8 @@ struct mu_explanation {
 };
 
 /* Explain a pod of `db` on `snapshot`, a replica of it that is in sync: looked at as scratch, and
- * as it was on return. Errors: MU_ENOENT (no such pod), MU_ENOMEM. Thread: the DB's writer.
+ * as it was on return. With mu_settle_ask_occupants() before, a gang's message names the priority
+ * that would do. Errors: MU_ENOENT (no such pod), MU_ENOMEM. Thread: the DB's writer.
  * Cost: O(nodes * the pod's rules), and a session for its gang. */
 int mu_explain(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_profile *profile,
                struct mu_uid pod, struct mu_arena *arena, struct mu_explanation *out);

@@ -5,6 +5,7 @@
 #include "engine/base/assert.h"
 #include "engine/session/session.h"
 #include "tools/answer/words.h"
+#include "tools/scheduler/report_words.h"
 
 /*
  * The session is the oracle: it looks for room first, and its own preemption says who leaves. It is
@@ -80,23 +81,13 @@ static int tell_places(const struct mu_db *db, const struct mu_plan_gang *plan,
     return 0;
 }
 
-/* What the plan says of the one gang that it is about. */
-static int tell(const struct mu_db *db, const struct mu_snapshot *snapshot,
-                const struct mu_plan *plan, const struct mu_pod_view *pod, struct mu_arena *arena,
-                struct mu_preemption *out)
+/* Who leaves by the plan for the one gang that it is about. */
+static int tell_found(const struct mu_db *db, const struct mu_plan_gang *gang,
+                      const struct mu_pod_view *pod, struct mu_arena *arena,
+                      struct mu_preemption *out)
 {
-    if (plan->gang_count == 0) {
-        const struct mu_plan_wait *wait = &plan->waits[0];
-        MU_ASSERT(plan->wait_count == 1 && wait->gang.v == pod->gang.v);
-        bool no_room = wait->kind == MU_WAIT_NO_FIT || wait->kind == MU_WAIT_UNDECIDED;
-        bool never = (snapshot->gangs[pod->gang.v].flags & MU_GANG_NEVER) != 0;
-        if (no_room)
-            out->kind = never ? MU_PREEMPTION_NEVER : MU_PREEMPTION_NOBODY;
-        return 0;
-    }
-    const struct mu_plan_gang *gang = &plan->gangs[0];
-    MU_ASSERT(plan->gang_count == 1 && gang->gang.v == pod->gang.v);
-    if (gang->evict_count == 0)
+    MU_ASSERT(gang->gang.v == pod->gang.v);
+    if (gang->evict_count == 0 || pod->gated || pod->unbuilt != 0)
         return 0;
     out->kind = MU_PREEMPTION_FOUND;
     out->violations = gang->budget_violations;
@@ -104,16 +95,58 @@ static int tell(const struct mu_db *db, const struct mu_snapshot *snapshot,
     return rc != 0 ? rc : tell_places(db, gang, pod, arena, out);
 }
 
-int mu_preemption_find(const struct mu_db *db, const struct mu_snapshot *snapshot,
+/* The gang's wait in words, over the snapshot that the plan was made on. */
+static int tell_wait(struct mu_db *db, struct mu_snapshot *snapshot,
+                     const struct mu_profile *profile, const struct mu_plan *plan,
+                     struct mu_arena *arena, struct mu_explanation *out)
+{
+    const struct mu_plan_wait *wait = &plan->waits[0];
+    struct mu_report_words *words = mu_report_words_create(profile);
+    if (words == NULL)
+        return MU_ENOMEM;
+    mu_report_words_preemption(words, true, 0, 0);
+    mu_report_words_begin(words, snapshot, plan);
+    struct mu_report_text *text = mu_report_words_gang(words, db, wait);
+    if (text != NULL) {
+        out->gang_reason = mu_pending_reason_of(wait);
+        out->gang_message = mu_arena_str(arena, mu_report_text_message(text));
+        mu_report_text_unref(text);
+    }
+    mu_report_words_end(words);
+    mu_report_words_destroy(words);
+    return out->gang_message.data == NULL ? MU_ENOMEM : 0;
+}
+
+/* What the plan says of it. */
+static int tell(struct mu_db *db, struct mu_snapshot *snapshot, const struct mu_profile *profile,
+                const struct mu_plan *plan, const struct mu_pod_view *pod, struct mu_arena *arena,
+                struct mu_explanation *out)
+{
+    MU_ASSERT(plan->gang_count + plan->wait_count == 1);
+    if (plan->gang_count > 0)
+        return tell_found(db, &plan->gangs[0], pod, arena, &out->preemption);
+    const struct mu_plan_wait *wait = &plan->waits[0];
+    MU_ASSERT(wait->gang.v == pod->gang.v);
+    bool no_room = wait->kind == MU_WAIT_NO_FIT || wait->kind == MU_WAIT_UNDECIDED;
+    bool never = (snapshot->gangs[pod->gang.v].flags & MU_GANG_NEVER) != 0;
+    if (no_room && !pod->gated && pod->unbuilt == 0)
+        out->preemption.kind = never ? MU_PREEMPTION_NEVER : MU_PREEMPTION_NOBODY;
+    return out->gang.len > 0 ? tell_wait(db, snapshot, profile, plan, arena, out) : 0;
+}
+
+int mu_preemption_find(struct mu_db *db, const struct mu_snapshot *snapshot,
                        const struct mu_profile *profile, const struct mu_pod_view *pod,
-                       struct mu_arena *arena, struct mu_preemption *out)
+                       struct mu_arena *arena, struct mu_explanation *out)
 {
     const struct mu_session_config config = {.profile = profile, .preempts = true};
     struct mu_snapshot only;
     const struct mu_plan *plan;
-    *out = (struct mu_preemption){.kind = MU_PREEMPTION_NOT_ASKED};
-    if (!pod->ours || pod->node.v != MU_NONE || pod->gang.v == MU_NONE || pod->gated ||
-        pod->unbuilt != 0 || (snapshot->gangs[pod->gang.v].flags & MU_GANG_PENDING) == 0)
+    out->preemption = (struct mu_preemption){.kind = MU_PREEMPTION_NOT_ASKED};
+    out->gang_message = (struct mu_str){NULL, 0};
+    /* A lone pod that is held back by itself waits for no room. */
+    bool held = out->gang.len == 0 && (pod->gated || pod->unbuilt != 0);
+    if (!pod->ours || pod->node.v != MU_NONE || pod->gang.v == MU_NONE || held ||
+        (snapshot->gangs[pod->gang.v].flags & MU_GANG_PENDING) == 0)
         return 0;
     if (!alone(snapshot, pod->gang, arena, &only))
         return MU_ENOMEM;
@@ -122,7 +155,7 @@ int mu_preemption_find(const struct mu_db *db, const struct mu_snapshot *snapsho
         return MU_ENOMEM;
     int rc = mu_session_run(session, &only, AFTER_ALL_NS, &plan);
     if (rc == 0)
-        rc = tell(db, &only, plan, pod, arena, out);
+        rc = tell(db, &only, profile, plan, pod, arena, out);
     mu_session_destroy(session);
     return rc;
 }

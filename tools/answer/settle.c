@@ -109,20 +109,18 @@ static int apply_gang(struct settler *s, const struct mu_plan_gang *gang)
     return rc;
 }
 
-/* From which priority a gang would be placed is told of clusters up to a size. It needs to be seen
- * who is where, also by those that could make nobody leave. */
-static void ask_occupants(struct settler *s)
+void mu_settle_ask_occupants(struct mu_db *db)
 {
     struct mu_db_counts counts;
-    mu_db_counts(s->db, &counts);
-    mu_db_occupants_ask(s->db, counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
+    mu_db_counts(db, &counts);
+    mu_db_occupants_ask(db, counts.pods_bound <= MU_REPORT_PRIORITY_PODS_MAX);
 }
 
 /* One session; *again: it decided something, or time has moved to where it may. */
 static int step(struct settler *s, const struct mu_plan **plan, bool *again)
 {
     int rc;
-    ask_occupants(s);
+    mu_settle_ask_occupants(s->db);
     do
         rc = mu_db_replica_sync(s->db, s->snapshot, 0);
     while (rc == 1);
@@ -146,7 +144,7 @@ static int step(struct settler *s, const struct mu_plan **plan, bool *again)
 
 /* ---- who waits ---------------------------------------------------------------------------- */
 
-static enum mu_pending_reason reason_of(const struct mu_plan_wait *wait)
+enum mu_pending_reason mu_pending_reason_of(const struct mu_plan_wait *wait)
 {
     switch (wait->kind) {
     case MU_WAIT_NO_FIT:
@@ -196,7 +194,7 @@ static int note_pending(struct settler *s, const struct mu_pod_view *view,
     *p = (struct mu_settled_pending){.uid = view->uid, .gang = words->gang};
     p->pod = mu_answer_name(s->arena, view->ns, view->name);
     if (!own_words(s, view, p)) {
-        p->reason = words->wait != NULL ? reason_of(words->wait) : MU_PENDING_GANG;
+        p->reason = words->wait != NULL ? mu_pending_reason_of(words->wait) : MU_PENDING_GANG;
         p->message = words->message;
     }
     if (p->pod.data == NULL || p->message.data == NULL)

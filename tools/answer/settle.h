@@ -22,6 +22,8 @@ enum mu_pending_reason {
 };
 /* "Unschedulable", "SchedulingGated", ... Static storage. */
 const char *mu_pending_reason_text(enum mu_pending_reason reason);
+/* What the members of a gang wait for that have no reason of their own. */
+enum mu_pending_reason mu_pending_reason_of(const struct mu_plan_wait *wait);
 
 /* Names are "ns/name"; the gang of a lone pod is the pod. */
 struct mu_settled_binding {
@@ -54,6 +56,10 @@ struct mu_settle_config {
     void (*progress)(void *context, uint32_t bound, uint32_t waiting);
     void *context;
 };
+/* From which priority a gang would be placed is told of clusters up to a size. For that it needs to
+ * be seen who is where, also by those that could make nobody leave: to be called before a replica
+ * is brought up to date whose waits are told. Cost: O(1). */
+void mu_settle_ask_occupants(struct mu_db *db);
 /* Run. *out lives in the arena. Errors: MU_ENOMEM, what bind returned, MU_ECONFLICT with *error
  * (the DB does not take a plan of its own snapshot: a bug). Thread: the DB's writer. */
 int mu_settle(struct mu_db *db, const struct mu_settle_config *config, struct mu_arena *arena,

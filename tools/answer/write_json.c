@@ -176,9 +176,27 @@ static void put_preemption(struct mu_buf *out, const struct mu_explanation *x)
     (void)mu_buf_append_text(out, "}");
 }
 
+/* Null for a pod that is alone; reason and message are null for a gang that would be placed. */
+static void put_gang(struct mu_buf *out, const struct mu_explanation *x)
+{
+    if (x->gang.len == 0) {
+        (void)mu_buf_append_text(out, ",\"gang\":null");
+        return;
+    }
+    put_text(out, ",\"gang\":{\"name\":", x->gang);
+    if (x->gang_message.len > 0) {
+        put_text(out, ",\"reason\":", mu_str_of(mu_pending_reason_text(x->gang_reason)));
+        put_text(out, ",\"message\":", x->gang_message);
+        (void)mu_buf_append_text(out, "}");
+    } else {
+        (void)mu_buf_append_text(out, ",\"reason\":null,\"message\":null}");
+    }
+}
+
 int mu_explanation_write_json(const struct mu_explanation *x, struct mu_buf *out)
 {
     put_text(out, "{\"pod\":", x->pod);
+    put_gang(out, x);
     put_notes(out, x);
     (void)mu_buf_append_text(out, ",\"feasible\":[");
     for (uint32_t i = 0; i < x->feasible_count; i++)

@@ -365,11 +365,25 @@ static void put_preempting(struct mu_buf *out, const struct mu_explanation *x)
     }
 }
 
+/* Most of its texts say whose they are. */
+static void put_gang_wait(struct mu_buf *out, const struct mu_explanation *x)
+{
+    static const char whose[] = "gang ";
+    struct mu_str text = x->gang_message;
+    if (text.len == 0)
+        return;
+    if (!mu_str_starts_with(text, mu_str_of(whose)))
+        (void)mu_buf_printf(out, "%s%.*s waits: ", whose, MU_STR_ARGS(x->gang));
+    (void)mu_buf_append_str(out, text);
+    (void)mu_buf_append_text(out, "\n");
+}
+
 int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *out)
 {
     uint32_t width = 4;
     (void)mu_buf_printf(out, "%.*s fits on %" PRIu32 " of %" PRIu32 " nodes\n", MU_STR_ARGS(x->pod),
                         x->feasible_count, x->row_count);
+    put_gang_wait(out, x);
     (void)mu_explanation_write_notes(x, out);
     for (uint32_t i = 0; i < x->feasible_count; i++)
         width = wider(width, x->rows[i].name);

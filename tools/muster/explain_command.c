@@ -13,6 +13,7 @@ static int explain(struct mu_offline *o, const struct mu_offline_options *option
     struct mu_explanation explanation = {.row_count = 0};
     struct mu_snapshot *snapshot = mu_db_replica_create(o->db);
     int rc = snapshot == NULL ? MU_ENOMEM : 1;
+    mu_settle_ask_occupants(o->db);
     while (rc == 1)
         rc = mu_db_replica_sync(o->db, snapshot, 0);
     if (rc == 0)
