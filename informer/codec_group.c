@@ -58,6 +58,12 @@ __attribute__((format(printf, 3, 4))) static void bad(struct reader *r, const ch
     r->error = MU_EINVAL;
 }
 
+/* What comes next is wrong only in that it is beyond a bound of ours. */
+static void beyond(struct reader *r)
+{
+    r->out->beyond = r->out->beyond || r->error == 0;
+}
+
 static void not_built(struct reader *r, const char *path, uint32_t rule)
 {
     if (r->out->unbuilt == NULL)
@@ -93,6 +99,8 @@ static int64_t number_of(struct reader *r, const json_t *object, const char *key
     const int64_t number = json_integer_value(value);
     if (json_is_integer(value) && number >= least && number <= most)
         return number;
+    if (json_is_integer(value) && number > most && number <= INT32_MAX)
+        beyond(r);
     bad(r, path, "expected a whole number, %lld to %lld", (long long)least, (long long)most);
     return least - 1;
 }
@@ -164,6 +172,7 @@ static void read_timeout(struct reader *r, const json_t *spec)
 static struct mu_group_subgroup *make_subgroups(struct reader *r, size_t count, const char *path)
 {
     if (count > MU_SUBGROUPS_MAX) {
+        beyond(r);
         bad(r, path, "expected at most %u", MU_SUBGROUPS_MAX);
         return NULL;
     }
@@ -286,8 +295,10 @@ static void read_tasks(struct reader *r, const json_t *spec)
             .name = name, .min = count_of(r, tasks, key, "spec.minTaskMember", 0)};
         sum += subgroups[at++].min;
     }
-    if (sum > MU_GANG_MEMBERS_MAX)
+    if (sum > MU_GANG_MEMBERS_MAX) {
+        beyond(r);
         bad(r, "spec.minTaskMember", "expected at most %u in all", MU_GANG_MEMBERS_MAX);
+    }
     r->out->object.subgroup_count = at;
 }
 

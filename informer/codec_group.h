@@ -33,6 +33,7 @@ struct mu_group_reading {
     struct mu_group_object object;
     struct mu_str priority_class; /* empty: none named. Its value is not in the object */
     const char *unbuilt;          /* path of the first thing that is not built; NULL: none */
+    bool beyond;                  /* MU_EINVAL: sound, but beyond a bound of ours */
     char path[160];               /* MU_EINVAL: of the field, and what is wrong with it */
     char problem[160];
 };

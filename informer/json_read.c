@@ -91,6 +91,7 @@ struct path {
     const struct path *up; /* NULL: the root, which has no name */
     const char *name;      /* NULL: an element */
     size_t index;
+    bool is_key; /* `name` is a label's or the like, with dots of its own */
 };
 
 /* Append the text of `path` as the real server writes it; cut at `size`. Returns its length. */
@@ -99,9 +100,9 @@ static size_t path_text(const struct path *path, char *out, size_t size)
     if (path == NULL || path->up == NULL)
         return 0;
     size_t at = path_text(path->up, out, size);
-    int n = path->name != NULL
-                ? snprintf(out + at, size - at, "%s%s", at > 0 ? "." : "", path->name)
-                : snprintf(out + at, size - at, "[%zu]", path->index);
+    int n = path->name != NULL ? snprintf(out + at, size - at, path->is_key ? "[%s%s]" : "%s%s",
+                                          at > 0 && !path->is_key ? "." : "", path->name)
+                               : snprintf(out + at, size - at, "[%zu]", path->index);
     MU_ASSERT(n >= 0);
     return (size_t)n < size - at ? at + (size_t)n : size - 1;
 }
@@ -624,7 +625,8 @@ static int read_map(struct reader *r, const struct path *path, const json_t *jso
          it = json_object_iter_next(root, it), entries++) {
         const char *key = json_object_iter_key(it);
         const json_t *item = json_object_iter_value(it);
-        struct path here = {.up = path, .name = key};
+        const bool is_key = value->type == PROTOBUF_C_TYPE_STRING; /* of a label, an annotation */
+        struct path here = {.up = path, .name = key, .is_key = is_key};
         *entries = fresh(r, type);
         if (*entries == NULL)
             return out_of_memory(r);

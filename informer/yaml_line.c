@@ -4,6 +4,7 @@
  *
  * A path is what errors print, so keys stand in it as they are, dots included: at a mapping, a key
  * is on the way when the rest of the path starts with it and ends there or goes on with '.' or '['.
+ * A key may also stand in brackets, as that of a label does.
  */
 #include "informer/yaml_line.h"
 
@@ -34,9 +35,12 @@ struct search {
 /* What is left of the path behind `key`; NULL: the path does not lead there. */
 static const char *behind_key(const char *rest, const char *key, size_t len)
 {
-    if (len == 0 || strncmp(rest, key, len) != 0)
+    const size_t bracket = rest[0] == '[';
+    if (len == 0 || strncmp(rest + bracket, key, len) != 0)
         return NULL;
-    rest += len;
+    rest += bracket + len;
+    if (bracket != 0 && *rest++ != ']')
+        return NULL;
     if (*rest == '.')
         return rest + 1;
     return *rest == '\0' || *rest == '[' ? rest : NULL;

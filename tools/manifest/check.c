@@ -74,7 +74,7 @@ static bool check_labels(const struct at *a, Kube__StringEntry *const *labels, s
     char field[WORD_MAX + 4];
     for (size_t i = 0; i < count; i++) {
         const char *key = shown(labels[i]->key);
-        (void)snprintf(field, sizeof field, ".%.*s", WORD_MAX, key);
+        (void)snprintf(field, sizeof field, "[%.*s]", WORD_MAX, key);
         if (!mu_valid_label_key(mu_str_of(key)))
             return bad(a, field, "'%.*s' is not a label key; expected [prefix/]name", WORD_MAX,
                        key);
@@ -501,6 +501,19 @@ static bool is_fraction(const char *text)
            q.nanos < 1000000000u;
 }
 
+/* Whether it is still to be placed by us: `muster` asks for the pods of these schedulers. What is
+ * settled, or another's to place, was taken by an API server as it is. */
+static bool is_to_be_placed(const Kube__Pod *pod)
+{
+    static const char *const ours[] = {"", "default-scheduler", "muster", NULL};
+    const char *phase = pod->status != NULL ? shown(pod->status->phase) : "";
+    const Kube__PodSpec *spec = pod->spec;
+    bool settled =
+        is(phase, "Succeeded") || is(phase, "Failed") || pod->metadata->deletiontimestamp != NULL;
+    return !settled &&
+           (spec == NULL || (empty(spec->nodename) && one_of(shown(spec->schedulername), ours)));
+}
+
 /* Those that decide on placing. No API server looks at them. */
 static bool check_annotations(struct mu_check *c, const Kube__ObjectMeta *meta)
 {
@@ -511,11 +524,11 @@ static bool check_annotations(struct mu_check *c, const Kube__ObjectMeta *meta)
         uint64_t size = 0;
         if (is(key, MU_GANG_SIZE_ANNOTATION) &&
             (!mu_str_to_u64(mu_str_of(value), &size) || size == 0 || size > MU_GANG_MEMBERS_MAX))
-            return bad(&a, "." MU_GANG_SIZE_ANNOTATION,
+            return bad(&a, "[" MU_GANG_SIZE_ANNOTATION "]",
                        "'%.*s' is not a size; expected a whole number, 1 to %u", WORD_MAX, value,
                        MU_GANG_MEMBERS_MAX);
         if (is(key, "gpu-fraction") && !is_fraction(value))
-            return bad(&a, ".gpu-fraction",
+            return bad(&a, "[gpu-fraction]",
                        "'%.*s' is not a share; expected a number such as 0.5, above 0 and below 1",
                        WORD_MAX, value);
     }
@@ -532,7 +545,8 @@ static bool check_preempting(struct mu_check *c, const char *field, const char *
 bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out)
 {
     const Kube__PodSpec *spec = pod->spec;
-    if (!check_meta(out, pod->metadata) || !check_annotations(out, pod->metadata))
+    if (!check_meta(out, pod->metadata) ||
+        (is_to_be_placed(pod) && !check_annotations(out, pod->metadata)))
         return false;
     struct at a = at(out, "spec");
     if (spec == NULL || spec->n_containers == 0)

@@ -15,7 +15,9 @@ struct mu_check {
     char problem[256];
 };
 
-/* False: *out says what is wrong. Parts of the messages may be missing. Thread: any. */
+/* False: *out says what is wrong. Parts of the messages may be missing. Thread: any. Annotations,
+ * which no API server checks, are those of pods that are still to be placed: of others the decoder
+ * tells what it cannot read, and counts them all the same. */
 bool mu_check_pod(const Kube__Pod *pod, struct mu_check *out);
 bool mu_check_node(const Kube__Node *node, struct mu_check *out);
 bool mu_check_namespace(const Kube__Namespace *ns, struct mu_check *out);

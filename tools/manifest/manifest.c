@@ -80,11 +80,13 @@ __attribute__((format(printf, 4, 0))) static void put_line(struct mu_manifest *m
 {
     char line[LINE_BYTES];
     const struct mu_str none = {NULL, 0};
-    struct mu_str ns = place->name.len > 0 ? place->ns : none; /* alone it says nothing */
+    /* A namespace alone says nothing, nor does a name of one knows not what. */
+    struct mu_str name = place->kind.len > 0 ? place->name : none;
+    struct mu_str ns = name.len > 0 ? place->ns : none;
     int n = snprintf(line, sizeof line, "%.*s:%" PRIu32 ": %.*s%s%.*s%s%.*s%s",
                      MU_STR_ARGS(m->files[place->file]), place->line, MU_STR_ARGS(place->kind),
-                     place->name.len > 0 ? " " : "", MU_STR_ARGS(ns), ns.len > 0 ? "/" : "",
-                     MU_STR_ARGS(place->name), place->kind.len > 0 ? ": " : "");
+                     name.len > 0 ? " " : "", MU_STR_ARGS(ns), ns.len > 0 ? "/" : "",
+                     MU_STR_ARGS(name), place->kind.len > 0 ? ": " : "");
     size_t at = n > 0 && (size_t)n < sizeof line ? (size_t)n : sizeof line - 1;
     (void)vsnprintf(line + at, sizeof line - at, format, args);
     for (char *c = line; *c != '\0'; c++)

@@ -125,8 +125,9 @@ static void quoted_path(struct mu_str text, char out[PATH_BYTES])
                    fits ? open + 1 : "");
 }
 
-/* Unknown and doubled fields are told and change nothing. What YAML says of keys starts with a line
- * of the piece; else the field has one. */
+/* Unknown fields change nothing; of doubled ones the last counts, as it does for an API server that
+ * is not asked to be strict. What YAML says of keys starts with a line of the piece, where the later
+ * one stands; else the field has one. */
 static void note_problems(const struct object *o, const struct mu_json_problems *problems)
 {
     if (problems->lines.len == 0)
@@ -148,7 +149,11 @@ static void note_problems(const struct object *o, const struct mu_json_problems 
             quoted_path(text, path);
             place = place_of(o, path);
         }
-        mu_manifest_note(o->r->m, &place, "%.*s: ignored", MU_STR_ARGS(text));
+        bool unknown = mu_str_starts_with(text, MU_STR("unknown field"));
+        mu_manifest_note(o->r->m, &place, "%.*s: %s", MU_STR_ARGS(text),
+                         unknown    ? "ignored"
+                         : used > 0 ? "the value here replaces the earlier one"
+                                    : "the last of its values counts");
     }
 }
 
@@ -433,8 +438,14 @@ static void read_group(struct object *o, enum mu_gang_source source)
     int rc = mu_group_read(source, o->tree, o->r->m->store, &group);
     struct mu_group_object *described = mu_arena_alloc(o->r->m->store, sizeof *described);
     if (rc == MU_EINVAL) {
-        fault(o, group.path, group.problem);
-        return;
+        if (!group.beyond || group.object.name.len == 0) {
+            fault(o, group.path, group.problem);
+            return;
+        }
+        struct mu_manifest_place place = place_of(o, group.path);
+        mu_manifest_note(o->r->m, &place, "%s: %s, so that no member is placed", group.path,
+                         group.problem);
+        rc = 0; /* it is sound for others: its gang waits, and nobody else */
     }
     if (rc != 0 || described == NULL) {
         o->r->fatal = MU_ENOMEM;
@@ -524,13 +535,9 @@ static void set_item_kind(struct reader *r, struct mu_str kind, struct mu_str ve
                    version.len > 0 ? version.data : "");
 }
 
-/* What the tree says it is. False: complained about. */
-static bool read_type(struct object *o, bool item, struct mu_str *version)
+/* Name the object as its tree does, which is one. */
+static void identify(struct object *o, bool item, struct mu_str *version)
 {
-    if (!json_is_object(o->tree)) {
-        fault(o, "", "expected an object with apiVersion and kind");
-        return false;
-    }
     const json_t *meta = json_object_get(o->tree, "metadata");
     o->place.kind = json_text(o->tree, "kind");
     o->place.name = json_text(meta, "name");
@@ -549,6 +556,16 @@ static bool read_type(struct object *o, bool item, struct mu_str *version)
         if (o->place.ns.len == 0)
             o->place.ns = MU_STR("default");
     }
+}
+
+/* What the tree says it is. False: complained about. */
+static bool read_type(struct object *o, bool item, struct mu_str *version)
+{
+    if (!json_is_object(o->tree)) {
+        fault(o, "", "expected an object with apiVersion and kind");
+        return false;
+    }
+    identify(o, item, version);
     if (o->place.kind.len == 0)
         fault(o, "kind", "expected a text such as Pod or Node");
     else if (version->len == 0)
@@ -696,6 +713,10 @@ static json_t *parse_piece(struct reader *r, const struct mu_piece *piece)
         struct mu_piece here = *piece;
         struct object o = {
             .r = r, .piece = &here, .prefix = "", .place = {.file = r->file, .line = piece->line}};
+        struct mu_str version;
+        o.tree = json_array_get(trees, 0);
+        if (json_array_size(trees) == 1 && json_is_object(o.tree))
+            identify(&o, piece->kind == MU_PIECE_ITEM, &version);
         note_problems(&o, &problems);
     }
     mu_json_problems_fini(&problems);

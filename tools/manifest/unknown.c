@@ -22,10 +22,9 @@ static bool is_known(const char *name, const char *const *known)
 
 /* ---- keys of maps ------------------------------------------------------------------------- */
 
-static void tell_key(const struct teller *t, const char *map, const char *key, const char *meaning)
+static void tell_key(const struct teller *t, const char *path, const char *meaning)
 {
-    char path[PATH_BYTES], text[PATH_BYTES + 64];
-    (void)snprintf(path, sizeof path, "%s.%s", map, key);
+    char text[PATH_BYTES + 64];
     (void)snprintf(text, sizeof text, "%s: %s", path, meaning);
     t->tell(t->context, path, text);
 }
@@ -35,10 +34,13 @@ static void tell_own_keys(const struct teller *t, const char *map, Kube__StringE
                           size_t count, const char *const *known)
 {
     static const char prefix[] = "muster.dev/";
+    char path[PATH_BYTES];
     for (size_t i = 0; i < count; i++) {
         const char *key = pairs[i]->key;
-        if (key != NULL && strncmp(key, prefix, sizeof prefix - 1) == 0 && !is_known(key, known))
-            tell_key(t, map, key, "not known here: ignored");
+        if (key == NULL || strncmp(key, prefix, sizeof prefix - 1) != 0 || is_known(key, known))
+            continue;
+        (void)snprintf(path, sizeof path, "%s[%s]", map, key);
+        tell_key(t, path, "not known here: ignored");
     }
 }
 
@@ -66,8 +68,11 @@ void mu_unknown_of_node(const Kube__Node *node, mu_unknown_fn tell, void *contex
     for (size_t i = 0; status != NULL && i < status->n_allocatable; i++) {
         const char *name = status->allocatable[i]->key;
         if (name != NULL && !mu_check_known_resource(name) && strcmp(name, "pods") != 0 &&
-            !mu_str_starts_with(mu_str_of(name), MU_STR("attachable-volumes-")))
-            tell_key(&t, "status.allocatable", name, "no resource that pods can ask for");
+            !mu_str_starts_with(mu_str_of(name), MU_STR("attachable-volumes-"))) {
+            char path[PATH_BYTES];
+            (void)snprintf(path, sizeof path, "status.allocatable.%s", name);
+            tell_key(&t, path, "no resource that pods can ask for");
+        }
     }
 }
 
