@@ -1,5 +1,5 @@
-/* What `muster place` and `muster explain` tell beside where pods go: of gangs, budgets and devices,
- * and how tables put what is long. */
+/* What `muster place` and `muster explain` tell beside where pods go: of gangs, budgets and
+ * devices, and how tables put what is long. */
 #include "tests/manifest_kit.h"
 
 #define NODE(name, more)                                                                           \

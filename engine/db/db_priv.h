@@ -611,7 +611,7 @@ static inline bool mu_pod_charged(const struct mu_pod_rec *p)
     return p->ledger != MU_LEDGER_NONE ||
            (p->flags & (MU_POD_BOUND | MU_POD_TERMINAL)) == MU_POD_BOUND;
 }
-/* True when it takes that room and may never be bound: its bind was refused, or waits for victims. */
+/* True when it takes that room and may never be bound: its bind was refused, or awaits victims. */
 static inline bool mu_pod_only_holds(const struct mu_pod_rec *p)
 {
     return p->ledger == MU_LEDGER_HELD || p->ledger == MU_LEDGER_WAITING;

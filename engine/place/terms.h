@@ -86,8 +86,8 @@ enum mu_terms_as {
     MU_TERMS_HOLDING = 1u << 1      /* it only holds room: no required affinity goes by it */
 };
 /* A pod was placed on a row (sign 1), or is taken back or leaves it (-1). `as`: of enum
- * mu_terms_as. Errors: MU_ENOMEM; nothing is counted. Undoing what was counted in this session cannot
- * fail. Cost: O(censuses it is counted in). */
+ * mu_terms_as. Errors: MU_ENOMEM; nothing is counted. Undoing what was counted in this session
+ * cannot fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                    uint32_t row, int sign, unsigned as);
 /* What preferences have cost so far, as requirements of selectors that could have been looked at

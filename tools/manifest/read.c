@@ -126,8 +126,8 @@ static void quoted_path(struct mu_str text, char out[PATH_BYTES])
 }
 
 /* Unknown fields change nothing; of doubled ones the last counts, as it does for an API server that
- * is not asked to be strict. What YAML says of keys starts with a line of the piece, where the later
- * one stands; else the field has one. */
+ * is not asked to be strict. What YAML says of keys starts with a line of the piece, where the
+ * later one stands; else the field has one. */
 static void note_problems(const struct object *o, const struct mu_json_problems *problems)
 {
     if (problems->lines.len == 0)
