@@ -197,6 +197,27 @@ static void test_cli__bad_files__one_line_with_file_and_line(void **state)
     place_drop(&p);
 }
 
+static void test_cli__help__within_80_columns(void **state)
+{
+    static const char *const programs[][2] = {{"muster", "--help"},        {"muster", "demo"},
+                                              {"muster", "sim"},           {"muster", "place"},
+                                              {"muster", "explain"},       {"musterd", "--help"},
+                                              {"muster-kubesim", "--help"}};
+    (void)state;
+    for (size_t i = 0; i < sizeof programs / sizeof programs[0]; i++) {
+        const char *args[] = {programs[i][1], programs[i][1][0] == '-' ? NULL : "--help", NULL};
+        struct result r = run(programs[i][0], args);
+        size_t lines = 0;
+        assert_int_equal(r.status, 0);
+        for (const char *line = r.out; *line != '\0'; lines++) {
+            size_t len = strcspn(line, "\n");
+            assert_in_range(len, 0, 80);
+            line += len + (line[len] == '\n');
+        }
+        assert_true(lines > 5);
+    }
+}
+
 static void test_cli__help_and_version__status_0(void **state)
 {
     (void)state;
@@ -545,6 +566,7 @@ int main(void)
         cmocka_unit_test(test_cli__place_with_a_daemons_limits__evicts_all_the_same),
         cmocka_unit_test(test_cli__bad_files__one_line_with_file_and_line),
         cmocka_unit_test(test_cli__help_and_version__status_0),
+        cmocka_unit_test(test_cli__help__within_80_columns),
         cmocka_unit_test(test_musterd__no_server__one_line_and_status_1),
         cmocka_unit_test(test_musterd__sigterm__drains_and_ends_well),
         cmocka_unit_test(test_kubesim__low_soft_limit_of_files__is_raised),

@@ -183,6 +183,38 @@ static void test_flags_help__table__names_every_flag(void **state)
     assert_non_null(strstr(text, "  --help                       print this text\n"));
 }
 
+static void test_flags_help__long_texts__within_80_columns(void **state)
+{
+    static bool yes;
+    const struct mu_flag flags[] = {
+        {"yes", MU_FLAG_BOOL, &yes, NULL,
+         "words that go on and on, past the right edge of any terminal that has eighty columns "
+         "and,a,list,that,has,no,spaces,but,at,the,end,of,it,goes,on,and,on "
+         "https://a-word-that-is-longer-than-what-is-left-of-a-line.example/",
+         0, 0, NULL, NULL, 0}};
+    char text[2048] = "";
+    FILE *out = fmemopen(text, sizeof text, "w");
+    (void)state;
+    assert_non_null(out);
+    mu_flags_help(out, "prog",
+                  "A summary that is longer than the eighty columns that a terminal has at least, "
+                  "it seems.\n\n  indented --as it is",
+                  flags, 1);
+    (void)fclose(out);
+    assert_string_equal(
+        text, "usage: prog [flags]\n\n"
+              "A summary that is longer than the eighty columns that a terminal has at least,\n"
+              "it seems.\n\n"
+              "  indented --as it is\n\n"
+              "  --yes                      words that go on and on, past the right edge of any\n"
+              "                             terminal that has eighty columns\n"
+              "                             and,a,list,that,has,no,spaces,but,at,the,end,of,it,\n"
+              "                             goes,on,and,on\n"
+              "                             "
+              "https://a-word-that-is-longer-than-what-is-left-of-a-line.example/\n"
+              "  --help                     print this text\n");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -191,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_flags_parse__both_spellings__all_stored),
         cmocka_unit_test(test_flags_parse__help__wins_and_stores_nothing),
         cmocka_unit_test(test_flags_help__table__names_every_flag),
+        cmocka_unit_test(test_flags_help__long_texts__within_80_columns),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

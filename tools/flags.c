@@ -4,7 +4,8 @@
 #include "engine/base/assert.h"
 #include "engine/base/str.h"
 
-#define HELP_COLUMN 26 /* what flags mean, or farther right where one is longer */
+#define HELP_COLUMN  26 /* what flags mean, or farther right where one is longer */
+#define HELP_COLUMNS 80 /* of a terminal */
 
 /* The flag called by the first `len` bytes of `name`, or NULL. */
 static const struct mu_flag *find(const struct mu_flag *flags, uint32_t count, const char *name,
@@ -229,6 +230,45 @@ static int left_of(const struct mu_flag *flag, char *text, size_t bytes)
                     flag->value != NULL ? flag->value : "");
 }
 
+/* How much of a word stands on a line with so much room: all of it, but that a list without spaces
+ * that is wider is broken behind a comma. */
+static int break_word(const char *word, int len, int room)
+{
+    if (len <= room)
+        return len;
+    for (int cut = room; cut > 0; cut--)
+        if (word[cut - 1] == ',')
+            return cut;
+    return len;
+}
+
+/* Words up to the right edge, which go on in column `indent`; a new line and a line's indentation
+ * are kept. `at` is the column where it begins. */
+static void put_wrapped(FILE *out, const char *text, int indent, int at)
+{
+    while (*text != '\0') {
+        int spaces = (int)strspn(text, " ");
+        int word = (int)strcspn(text + spaces, " \n");
+        if (text[spaces] == '\n') {
+            (void)fputc('\n', out);
+            text += spaces + 1;
+            at = 0;
+            continue;
+        }
+        if (at > indent && at + spaces + word > HELP_COLUMNS) {
+            word = break_word(text + spaces, word, HELP_COLUMNS - indent);
+            (void)fprintf(out, "\n%*s%.*s", indent, "", word, text + spaces);
+            at = indent + word;
+        } else {
+            word = break_word(text + spaces, word, HELP_COLUMNS - at - spaces);
+            (void)fprintf(out, "%.*s", spaces + word, text);
+            at += spaces + word;
+        }
+        text += spaces + word;
+    }
+    (void)fputc('\n', out);
+}
+
 void mu_flags_help(FILE *out, const char *program, const char *summary, const struct mu_flag *flags,
                    uint32_t count)
 {
@@ -238,12 +278,15 @@ void mu_flags_help(FILE *out, const char *program, const char *summary, const st
         width = wide > width ? wide : width;
     }
     const struct mu_flag *operands = operands_of(flags, count);
-    (void)fprintf(out, "usage: %s %s%s[flags]\n\n%s\n\n", program,
-                  operands != NULL ? operands->name : "", operands != NULL ? " " : "", summary);
+    (void)fprintf(out, "usage: %s %s%s[flags]\n\n", program, operands != NULL ? operands->name : "",
+                  operands != NULL ? " " : "");
+    put_wrapped(out, summary, 0, 0);
+    (void)fputc('\n', out);
     for (uint32_t i = 0; i < count; i++) {
         char left[64];
         (void)left_of(&flags[i], left, sizeof left);
-        (void)fprintf(out, "  %-*s %s\n", width, left, flags[i].help);
+        (void)fprintf(out, "  %-*s ", width, left);
+        put_wrapped(out, flags[i].help, width + 3, width + 3);
     }
     (void)fprintf(out, "  %-*s %s\n", width, "--help", "print this text");
 }

@@ -52,7 +52,7 @@ struct mu_flag {
  * the flag and what was expected; targets are then unchanged. Texts point into argv. */
 int mu_flags_parse(const struct mu_flag *flags, uint32_t count, int argc, char *const *argv,
                    struct mu_error *error);
-/* Usage line, summary, one line per flag. */
+/* Usage line, summary, every flag: in 80 columns, new lines of the texts kept. */
 void mu_flags_help(FILE *out, const char *program, const char *summary, const struct mu_flag *flags,
                    uint32_t count);
 /* What every program does first: parse; on help print it to stdout, on an error print

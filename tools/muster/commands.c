@@ -61,13 +61,14 @@ static int read_command(const char *command, const char *about, const struct mu_
              "training jobs of a Philly trace (CSV or .xz); nodes: --openb-nodes, or generated"),  \
         FLAG("seed", MU_FLAG_U64, &(w).seed, "N",                                                  \
              "seed of the generated pods, and of chance in a run")
-#define PROFILE_FLAGS(p)                                                                           \
+#define PROFILE_FLAGS(p, config_help)                                                              \
     FLAG("profile", MU_FLAG_TEXT, &(p).name, "NAME",                                               \
          "how nodes are chosen: default, binpack, gpu-frag, spread, pack, or one of --config "     \
          "(default)"),                                                                             \
         FLAG("score", MU_FLAG_TEXT, &(p).name, "NAME", "the same as --profile"),                   \
-        FLAG("config", MU_FLAG_TEXT, &(p).config, "FILE",                                          \
-             "configuration of musterd, for its profiles and which of them")
+        FLAG("config", MU_FLAG_TEXT, &(p).config, "FILE", config_help)
+#define ONLY_PROFILES                                                                              \
+    "a configuration of musterd, of which only its profiles and its choice of one are used"
 #define OUTPUT_FLAGS(o)                                                                            \
     FLAG("json", MU_FLAG_BOOL, &(o).json, NULL, "print one JSON object"),                          \
         FLAG("dump", MU_FLAG_TEXT, &(o).dump, "FILE",                                              \
@@ -79,7 +80,7 @@ int mu_command_demo(int argc, char **argv)
     struct mu_demo_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        PROFILE_FLAGS(profiles),
+        PROFILE_FLAGS(profiles, "configuration of musterd"),
         OUTPUT_FLAGS(o),
         FLAG("keep", MU_FLAG_BOOL, &o.keep, NULL, "leave API server and scheduler running"),
         {.name = "replay",
@@ -108,7 +109,7 @@ int mu_command_sim(int argc, char **argv)
     struct mu_sim_options o = {.workload = {.seed = MU_WORKLOAD_DEFAULT_SEED}};
     const struct mu_flag flags[] = {
         WORKLOAD_FLAGS(o.workload),
-        PROFILE_FLAGS(profiles),
+        PROFILE_FLAGS(profiles, ONLY_PROFILES),
         OUTPUT_FLAGS(o),
         {.name = "seeds",
          .kind = MU_FLAG_CALL,
@@ -122,9 +123,8 @@ int mu_command_sim(int argc, char **argv)
     int status = read_command(
         "muster sim",
         "Run scheduler and cluster in one process under virtual time: a workload with its "
-        "recorded\n"
-        "arrivals and durations, or (--seeds) small clusters with faults and every invariant "
-        "checked.",
+        "recorded arrivals and durations, or (--seeds) small clusters with faults and every "
+        "invariant checked.",
         flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     if (status >= 0)
         return status;
@@ -146,7 +146,7 @@ int mu_command_sim(int argc, char **argv)
          .value = "table|json",                                                                    \
          .help = "form of the answer (table)",                                                     \
          .choices = mu_output_names},                                                              \
-        PROFILE_FLAGS(profiles)
+        PROFILE_FLAGS(profiles, ONLY_PROFILES)
 
 int mu_command_place(int argc, char **argv)
 {
@@ -161,18 +161,16 @@ int mu_command_place(int argc, char **argv)
                                      .parse = mu_offline_file}};
     int status = read_command(
         "muster place",
-        "Where the pods of manifests would go, who would be evicted for them, and why the "
-        "others\nwould wait: sessions until nothing changes. No cluster is needed. Who is evicted "
-        "is gone at\nonce, and nobody creates it again.\n\n"
-        "Manifests are YAML or JSON, written by hand or printed by kubectl: several "
-        "documents,\nLists, '-f -' for standard input. Nodes, pods, namespaces, priority "
-        "classes, disruption\nbudgets and PodGroups are read, with the defaults of an API server; "
-        "other kinds are\nskipped with a line on standard error. A pod with a nodeName runs "
-        "already. Pods arrive\nby creationTimestamp, then in the order of the "
-        "input.\n\n"
-        "Exit status: 0, also when pods wait; 2 when a flag or a manifest is wrong, "
-        "which is one\nline each (file:line: Kind ns/name: field: problem); 1 when "
-        "something else fails.\n\n"
+        "Where the pods of manifests would go, who would be evicted for them, and why the others "
+        "would wait: sessions until nothing changes. No cluster is needed. Who is evicted is gone "
+        "at once, and nobody creates it again.\n\n"
+        "Manifests are YAML or JSON, written by hand or printed by kubectl: several documents, "
+        "Lists, '-f -' for standard input. Nodes, pods, namespaces, priority classes, disruption "
+        "budgets and PodGroups are read, with the defaults of an API server; other kinds are "
+        "skipped with a line on standard error. A pod with a nodeName runs already. Pods arrive "
+        "by creationTimestamp, then in the order of the input.\n\n"
+        "Exit status: 0, also when pods wait; 2 when a flag or a manifest is wrong, which is one "
+        "line each (file:line: Kind ns/name: field: problem); 1 when something else fails.\n\n"
         "  kubectl get nodes,pods,namespaces,priorityclasses,pdb -A -o yaml >now.yaml\n"
         "  muster place -f now.yaml -f new-job.yaml",
         flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
@@ -192,16 +190,14 @@ int mu_command_explain(int argc, char **argv)
                                     OFFLINE_FLAGS(o)};
     int status = read_command(
         "muster explain",
-        "Which nodes could take a pod by itself, beside the pods that run, and what "
-        "would have\nto change on the others. A pod that runs is looked at as if it were "
-        "still to be placed.\nManifests and exit status as for 'muster place'; 2 also "
-        "when there is no such pod. The\nnamespace is 'default' when only a NAME is "
-        "given.\n\n"
-        "The table tells each reason once, with the change that the nearest node needs; "
-        "'-o json'\ntells every node and all of its changes. Scores are larger where "
-        "better, and compare\nwithin one answer. Last comes who would have to be evicted for the "
-        "pod, "
-        "with its gang, to\nbe placed, where there is no room without.\n\n"
+        "Which nodes could take a pod by itself, beside the pods that run, and what would have to "
+        "change on the others. A pod that runs is looked at as if it were still to be placed. "
+        "Manifests and exit status as for 'muster place'; 2 also when there is no such pod. The "
+        "namespace is 'default' when only a NAME is given.\n\n"
+        "The table tells each reason once, with the change that the nearest node needs; '-o json' "
+        "tells every node and all of its changes. Scores are larger where better, and compare "
+        "within one answer. Last comes who would have to be evicted for the pod, with its gang, "
+        "to be placed, where there is no room without.\n\n"
         "  muster explain team-a/trainer-0 -f now.yaml -f new-job.yaml",
         flags, sizeof flags / sizeof flags[0], argc, argv, &profiles, &o.profile);
     return status >= 0 ? status : mu_explain_command_run(&o);
