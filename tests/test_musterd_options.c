@@ -13,9 +13,12 @@ static void test_duration__units_and_bounds(void **state)
     assert_int_equal(ns, 200 * MU_NS_PER_MS);
     assert_int_equal(mu_duration_parse("24m", &ns, &error), 0);
     assert_int_equal(ns, 24 * 60 * MU_NS_PER_S);
+    assert_int_equal(mu_duration_parse("24h", &ns, &error), 0);
+    assert_int_equal(ns, 24 * 3600 * MU_NS_PER_S);
     assert_int_equal(mu_duration_parse("0s", &ns, &error), 0);
-    static const char *const bad[] = {
-        "", "5", "s", "-1s", "1.5s", "1h", "86401s", "99999999999999999999s", "5 s", "5S"};
+    static const char *const bad[] = {"",     "5",   "s",      "-1s",
+                                      "1.5s", "25h", "86401s", "99999999999999999999s",
+                                      "5 s",  "5S",  "1h30m"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++)
         assert_int_equal(mu_duration_parse(bad[i], &ns, &error), MU_EINVAL);
     assert_int_equal(ns, 0); /* a failure changes nothing */

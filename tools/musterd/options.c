@@ -106,7 +106,10 @@ int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error
     static const struct {
         const char *unit;
         uint64_t ns;
-    } units[] = {{"ms", MU_NS_PER_MS}, {"s", MU_NS_PER_S}, {"m", 60 * MU_NS_PER_S}};
+    } units[] = {{"ms", MU_NS_PER_MS},
+                 {"s", MU_NS_PER_S},
+                 {"m", 60 * MU_NS_PER_S},
+                 {"h", 3600 * MU_NS_PER_S}};
     size_t digits = strspn(text, "0123456789");
     uint64_t count = 0;
     bool number = mu_str_to_u64((struct mu_str){text, (uint32_t)digits}, &count);
@@ -119,7 +122,7 @@ int mu_duration_parse(const char *text, uint64_t *out_ns, struct mu_error *error
         return 0;
     }
     return mu_error_set(error, MU_EINVAL,
-                        "'%s': expected a duration up to 24 h, such as 200ms, 5s or 2m", text);
+                        "'%s': expected a duration up to 24 h, such as 200ms, 5s, 2m or 1h", text);
 }
 
 #define DURATION_READER(name, field)                                                               \
