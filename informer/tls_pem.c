@@ -23,8 +23,8 @@ int mu_tls_openssl_error(struct mu_error *error, int code, const char *what)
     return mu_error_set(error, code, "%s: %s", what, reason != NULL ? reason : "not usable");
 }
 
-/* OpenSSL would ask on the terminal. Its signature. NOLINTNEXTLINE(readability-non-const-parameter)
- */
+/* OpenSSL would ask on the terminal. The signature is its own. */
+// NOLINTNEXTLINE(readability-non-const-parameter)
 static int no_password(char *room, int cap, int writing, void *context)
 {
     (void)room;

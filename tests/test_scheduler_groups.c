@@ -141,10 +141,10 @@ static void test_groups__many__all_are_known(void **state)
     struct rig r;
     (void)state;
     rig_init(&r, &mu_profile_spread);
-    for (char name = 'a'; name < 'a' + 7; name++) {
+    for (const char *name = "abcdefg"; *name != '\0'; name++) {
         char text[96];
         (void)snprintf(text, sizeof text,
-                       "{\"metadata\":{\"name\":\"%c\"},\"spec\":{\"minMember\":1}}", name);
+                       "{\"metadata\":{\"name\":\"%c\"},\"spec\":{\"minMember\":1}}", *name);
         assert_int_equal(send_json(&r, MU_POST, COSCHEDULING, text), 201);
     }
     add_node(&r, "n1", 4000);

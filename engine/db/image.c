@@ -237,7 +237,8 @@ static int page_copy(const struct mu_db *db, struct mu_replica *r, uint32_t page
 
 int mu_images_copy(const struct mu_db *db, struct mu_replica *r)
 {
-    uint32_t copies = COPIES_PER_STEP << r->effort, looks = LOOKS_PER_STEP << r->effort;
+    uint32_t copies = (uint32_t)COPIES_PER_STEP << r->effort;
+    uint32_t looks = (uint32_t)LOOKS_PER_STEP << r->effort;
     for (; r->image_copied != db->image_generation && copies > 0 && looks > 0; looks--) {
         uint32_t page = r->image_page_next;
         MU_ASSERT(page < db->image_page_bound);
