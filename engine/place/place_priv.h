@@ -19,6 +19,7 @@
  * session.
  */
 #include "engine/place/choose.h"
+#include "engine/place/cut.h"
 #include "engine/device.h"
 #include "engine/place/fragment.h"
 #include "engine/place/place.h"
@@ -90,12 +91,10 @@ struct mu_place_within {
     bool on;
     uint32_t topology, domain; /* topology MU_NONE: all domains */
     const uint64_t *kept;      /* rows that are left out; NULL: none */
-    uint64_t *rows;            /* the part: a bit per row */
-    /* The mask that was cut last, and of which it is; NULL: of one that may have changed. */
+    /* The mask that was cut last, its rows being the part, and of which it is; NULL: of one that may
+     * have changed. */
     const struct mu_filter_mask *of;
-    struct mu_filter_mask mask;
-    uint64_t *words;
-    uint32_t row_cap;
+    struct mu_mask_cut cut;
 };
 
 /* For whom, and in which state, the bonus of a class was made last; session 0: for nobody. */

@@ -6,21 +6,27 @@
  * Room for several: where a class fits, a bit per row, and whether it fits often enough.
  */
 
+/* Those of a word of rows that a pinned class is pinned to. */
+static uint64_t pinned_in(const struct mu_place *place, const struct mu_place_class *known,
+                          uint32_t begin, uint64_t bits)
+{
+    for (uint64_t left = mu_place_pinned(known) ? bits : 0; left != 0; left &= left - 1)
+        if (!mu_place_pinned_to(place, known, begin + (uint32_t)__builtin_ctzll(left)))
+            bits &= ~(left & -left);
+    return bits;
+}
+
 /* The class is prepared and not known to fit nowhere. */
 static uint64_t fits_in(const struct mu_place *place, const struct mu_place_class *known,
                         const struct mu_filter_mask *mask, uint32_t begin)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
-    const bool pinned = mu_place_pinned(known);
     uint64_t bits = mask->bits[0][begin / MU_NODE_CHUNK];
     for (uint32_t d = 0; d < known->need->count && bits != 0; d++) {
         const struct mu_scan_demand *demand = &known->need->demands[d];
         bits &= ~place->room.ops->less(snapshot->free[demand->resource] + begin, demand->amount);
     }
-    for (uint64_t left = pinned ? bits : 0; left != 0; left &= left - 1)
-        if (!mu_place_pinned_to(place, known, begin + (uint32_t)__builtin_ctzll(left)))
-            bits &= ~(left & -left);
-    return bits;
+    return pinned_in(place, known, begin, bits);
 }
 
 int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits)
@@ -62,10 +68,7 @@ int mu_place_may(struct mu_place *place, struct mu_place_pod pod, uint32_t begin
     int error = mu_place_class_prepare(place, pod.class_ix, known);
     if (error != 0)
         return error;
-    *bits = known->mask->bits[0][begin / MU_NODE_CHUNK];
-    for (uint64_t left = mu_place_pinned(known) ? *bits : 0; left != 0; left &= left - 1)
-        if (!mu_place_pinned_to(place, known, begin + (uint32_t)__builtin_ctzll(left)))
-            *bits &= ~(left & -left);
+    *bits = pinned_in(place, known, begin, known->mask->bits[0][begin / MU_NODE_CHUNK]);
     return 0;
 }
 

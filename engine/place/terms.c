@@ -41,8 +41,7 @@ void mu_terms_destroy(struct mu_terms *terms)
     mu_mem_free(terms->tracked);
     mu_mem_free(terms->views);
     mu_mem_free(terms->ports);
-    mu_mem_free(terms->words);
-    mu_mem_free(terms->nowhere);
+    mu_mask_cut_fini(&terms->cut);
     mu_mem_free(terms->raw);
     mu_mem_free(terms->bonus);
     mu_mem_free(terms);
@@ -295,30 +294,6 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
 
 /* ---- rules --------------------------------------------------------------------------------- */
 
-/* Words of all levels, and a bitmap of no row, for so many rows. */
-static int mask_reserve(struct mu_terms *terms, uint32_t rows)
-{
-    if (terms->words != NULL && rows <= terms->row_cap)
-        return 0;
-    uint32_t cap = rows + rows / 8 + 64;
-    size_t entries = cap, total = 0;
-    for (uint32_t l = 0; l < MU_LEVELS_MAX; l++)
-        total += entries = MU_BITSET_WORDS(entries);
-    uint64_t *words = mu_mem_calloc(total, sizeof *words);
-    uint64_t *nowhere = mu_mem_calloc(MU_BITSET_WORDS(cap), sizeof *nowhere);
-    if (words == NULL || nowhere == NULL) {
-        mu_mem_free(words);
-        mu_mem_free(nowhere);
-        return MU_ENOMEM;
-    }
-    mu_mem_free(terms->words);
-    mu_mem_free(terms->nowhere);
-    terms->words = words;
-    terms->nowhere = nowhere;
-    terms->row_cap = cap;
-    return 0;
-}
-
 /* What a rule leaves of the rows, and how it is called when it refuses. */
 typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
 
@@ -454,9 +429,9 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     if (k != NULL && k->partial) {
-        if (mask_reserve(terms, s->node_rows) != 0)
+        if (mu_mask_cut_reserve(&terms->cut, s->node_rows) != 0)
             return MU_ENOMEM;
-        cut(context, terms->nowhere, true, MU_NO_EXISTING_ANTI_AFFINITY);
+        cut(context, terms->cut.rows, true, MU_NO_EXISTING_ANTI_AFFINITY);
     }
     for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
@@ -503,9 +478,9 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     int error = 0;
     enum mu_verdict_kind kind = asked != NULL ? unjudged(terms->snapshot, class_, asked) : MU_FITS;
     if (kind != MU_FITS) {
-        error = mask_reserve(terms, terms->snapshot->node_rows);
+        error = mu_mask_cut_reserve(&terms->cut, terms->snapshot->node_rows);
         if (error == 0)
-            cut(context, terms->nowhere, true, kind);
+            cut(context, terms->cut.rows, true, kind);
         return error;
     }
     if (asked != NULL) {
@@ -541,27 +516,15 @@ int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu
 {
     MU_ASSERT(terms->snapshot != NULL);
     uint32_t rows = terms->snapshot->node_rows;
-    if (mask_reserve(terms, rows) != 0)
+    if (mu_mask_cut_reserve(&terms->cut, rows) != 0)
         return MU_ENOMEM;
-    struct words_left left = {terms->words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
+    struct words_left left = {terms->cut.words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
     memcpy(left.words, mask->bits[0], left.count * sizeof *left.words);
     int error = cut_all(terms, class_ix, kin, cut_words, &left);
     if (error != 0)
         return error;
-    terms->mask = *mask;
-    uint64_t *below = terms->words;
-    size_t count = left.count;
-    terms->mask.bits[0] = below;
-    for (uint32_t l = 1; l < MU_LEVELS_MAX; l++) {
-        uint64_t *above = below + count;
-        size_t above_count = MU_BITSET_WORDS(count);
-        memset(above, 0, above_count * sizeof *above);
-        for (size_t w = 0; w < count; w++)
-            above[w / 64] |= (uint64_t)(below[w] != 0) << w % 64;
-        terms->mask.bits[l] = below = above;
-        count = above_count;
-    }
-    *out = &terms->mask;
+    mu_mask_cut_seal(&terms->cut, mask, rows);
+    *out = &terms->cut.mask;
     return 0;
 }
 

@@ -2,6 +2,7 @@
 #define MU_ENGINE_PLACE_TERMS_PRIV_H
 /* Inside the rules about other pods: place/terms.c (filters), place/terms_view.c (views),
  * place/terms_prefer.c (preferences), place/terms_sum.c (what they are made of). */
+#include "engine/place/cut.h"
 #include "engine/place/domain.h"
 #include "engine/place/terms.h"
 
@@ -101,11 +102,7 @@ struct mu_terms {
     uint64_t ports_session;
     uint32_t *ports;
     uint32_t port_count, port_cap;
-    /* The mask that was built last. */
-    struct mu_filter_mask mask;
-    uint64_t *words;
-    uint64_t *nowhere; /* no row */
-    uint32_t row_cap;
+    struct mu_mask_cut cut; /* the mask that was built last; its rows are none */
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
     int64_t *raw, *bonus;
     uint32_t bonus_cap;

@@ -146,6 +146,7 @@ ProtobufCMessage *mu_api_unpack_in(struct mu_arena *arena,
                                    const ProtobufCMessageDescriptor *descriptor, struct mu_str raw);
 /* Append an element to a repeated field whose array and count are given. MU_ENOMEM. */
 int mu_api_push(struct mu_apiserver *server, void *array, size_t *count, void *element);
+int mu_api_push_in(struct mu_arena *arena, void *array, size_t *count, void *element);
 Kube__ObjectMeta *mu_api_meta(const ProtobufCMessage *message);
 void mu_api_set_meta(ProtobufCMessage *message, Kube__ObjectMeta *meta);
 /* The submessage in field `number`, NULL when absent; and the other way round. */

@@ -95,9 +95,16 @@ ProtobufCMessage *mu_api_unpack(struct mu_apiserver *server,
 
 int mu_api_push(struct mu_apiserver *server, void *array, size_t *count, void *element)
 {
+    const int code = mu_api_push_in(server->arena, array, count, element);
+    server->arena_full |= code != 0;
+    return code;
+}
+
+int mu_api_push_in(struct mu_arena *arena, void *array, size_t *count, void *element)
+{
     void **old = NULL;
     memcpy(&old, array, sizeof old);
-    void **grown = mu_api_alloc(server, (*count + 1) * sizeof *grown);
+    void **grown = mu_arena_calloc(arena, *count + 1, sizeof *grown);
     if (grown == NULL || element == NULL) {
         return MU_ENOMEM;
     }

@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include "engine/base/error.h"
+#include "tools/kubesim/api_priv.h"
 
 #define TOLERATION_SECONDS 300 /* kube-apiserver's --default-*-toleration-seconds */
 
@@ -44,28 +45,10 @@ static void *fresh(struct mu_arena *arena, const ProtobufCMessageDescriptor *typ
     return message;
 }
 
-/* Append to a repeated field, given by the addresses of its array and count. */
-static int push(struct mu_arena *arena, void *array, size_t *count, void *element)
-{
-    void **old = NULL;
-    memcpy(&old, array, sizeof old);
-    void **grown = mu_arena_calloc(arena, *count + 1, sizeof *grown);
-    if (grown == NULL || element == NULL) {
-        return MU_ENOMEM;
-    }
-    if (*count > 0) {
-        memcpy(grown, old, *count * sizeof *grown);
-    }
-    grown[*count] = element;
-    memcpy(array, &grown, sizeof grown);
-    (*count)++;
-    return 0;
-}
-
 /* ---- containers --------------------------------------------------------------------------- */
 
-static const Kube__QuantityEntry *find_quantity(Kube__QuantityEntry *const *entries, size_t count,
-                                                const char *name)
+const Kube__QuantityEntry *mu_quantity_find(Kube__QuantityEntry *const *entries, size_t count,
+                                            const char *name)
 {
     for (size_t i = 0; i < count; i++) {
         if (is(entries[i]->key, name)) {
@@ -84,8 +67,8 @@ static int default_requests(struct mu_arena *arena, Kube__ResourceRequirements *
     for (size_t i = 0; i < resources->n_limits; i++) {
         Kube__QuantityEntry *limit = resources->limits[i];
         if (limit->key != NULL &&
-            find_quantity(resources->requests, resources->n_requests, limit->key) == NULL &&
-            push(arena, &resources->requests, &resources->n_requests, limit) != 0) {
+            mu_quantity_find(resources->requests, resources->n_requests, limit->key) == NULL &&
+            mu_api_push_in(arena, &resources->requests, &resources->n_requests, limit) != 0) {
             return MU_ENOMEM;
         }
     }
@@ -142,11 +125,11 @@ static int merge_keys(struct mu_arena *arena, const Kube__Pod *pod, Kube__LabelS
         }
         requirement->key = keys[i];
         requirement->operator_ = word(op);
-        int code =
-            push(arena, &requirement->values, &requirement->n_values, copy_text(arena, value));
+        int code = mu_api_push_in(arena, &requirement->values, &requirement->n_values,
+                                  copy_text(arena, value));
         if (code == 0) {
-            code = push(arena, &selector->matchexpressions, &selector->n_matchexpressions,
-                        requirement);
+            code = mu_api_push_in(arena, &selector->matchexpressions, &selector->n_matchexpressions,
+                                  requirement);
         }
         if (code != 0) {
             return code;
@@ -253,7 +236,7 @@ int mu_pod_default_tolerations(struct mu_arena *arena, Kube__PodSpec *spec)
             continue;
         }
         Kube__Toleration *t = fresh(arena, &kube__toleration__descriptor);
-        if (t == NULL || push(arena, &spec->tolerations, &spec->n_tolerations, t) != 0) {
+        if (t == NULL || mu_api_push_in(arena, &spec->tolerations, &spec->n_tolerations, t) != 0) {
             return MU_ENOMEM;
         }
         t->key = word(keys[i]);
@@ -278,7 +261,7 @@ int mu_namespace_default(struct mu_arena *arena, Kube__Namespace *ns)
         }
     }
     Kube__StringEntry *label = fresh(arena, &kube__string_entry__descriptor);
-    if (label == NULL || push(arena, &meta->labels, &meta->n_labels, label) != 0) {
+    if (label == NULL || mu_api_push_in(arena, &meta->labels, &meta->n_labels, label) != 0) {
         return MU_ENOMEM;
     }
     label->key = word(key);

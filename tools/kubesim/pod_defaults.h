@@ -13,6 +13,10 @@ int mu_pod_default(struct mu_arena *arena, Kube__Pod *pod);
  * five minutes. Errors: as above. */
 int mu_pod_default_tolerations(struct mu_arena *arena, Kube__PodSpec *spec);
 
+/* The entry of that name, in the caller's message, or NULL. */
+const Kube__QuantityEntry *mu_quantity_find(Kube__QuantityEntry *const *entries, size_t count,
+                                            const char *name);
+
 /* The label that every namespace has: kubernetes.io/metadata.name. ns->metadata is there. Errors:
  * as above. */
 int mu_namespace_default(struct mu_arena *arena, Kube__Namespace *ns);

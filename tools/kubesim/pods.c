@@ -28,17 +28,6 @@ static bool is(const char *text, const char *word)
 
 /* ---- quality of service ---------------------------------------------------------------------- */
 
-static const Kube__QuantityEntry *find_quantity(Kube__QuantityEntry *const *entries, size_t count,
-                                                const char *name)
-{
-    for (size_t i = 0; i < count; i++) {
-        if (is(entries[i]->key, name)) {
-            return entries[i];
-        }
-    }
-    return NULL;
-}
-
 static bool same_quantity(const Kube__QuantityEntry *a, const Kube__QuantityEntry *b)
 {
     struct mu_quantity x;
@@ -58,9 +47,9 @@ static void judge_qos(Kube__Container *const *containers, size_t count, bool *an
         const Kube__ResourceRequirements *r = containers[i]->resources;
         for (size_t j = 0; j < 2; j++) {
             const Kube__QuantityEntry *request =
-                r == NULL ? NULL : find_quantity(r->requests, r->n_requests, names[j]);
+                r == NULL ? NULL : mu_quantity_find(r->requests, r->n_requests, names[j]);
             const Kube__QuantityEntry *limit =
-                r == NULL ? NULL : find_quantity(r->limits, r->n_limits, names[j]);
+                r == NULL ? NULL : mu_quantity_find(r->limits, r->n_limits, names[j]);
             *any |= request != NULL || limit != NULL;
             *all &= same_quantity(request, limit);
         }
@@ -107,7 +96,7 @@ static int validate_resources(struct mu_call *call, const char *field,
     for (size_t i = 0; code == 0 && i < resources->n_requests; i++) {
         const Kube__QuantityEntry *request = resources->requests[i];
         const Kube__QuantityEntry *limit =
-            find_quantity(resources->limits, resources->n_limits, request->key);
+            mu_quantity_find(resources->limits, resources->n_limits, request->key);
         if (limit == NULL || limit->value == NULL || request->value == NULL ||
             empty(limit->value->string) || empty(request->value->string)) {
             continue;
