@@ -141,7 +141,11 @@ static void test_sim_faults__words(void **state)
     assert_int_equal(mu_sim_faults_parse("kill,drop", &small, &error), 0);
     assert_true(small.kills && !small.churn && !small.pauses);
     assert_int_equal(mu_sim_faults_parse("pause", &small, &error), 0);
-    assert_true(small.pauses && !small.kills);
+    assert_true(small.pauses && !small.kills && !small.wakes);
+    assert_int_equal(mu_sim_faults_parse("wake", &small, &error), 0);
+    assert_true(small.wakes && small.pauses && !small.kills);
+    assert_int_equal(mu_sim_faults_parse("all", &small, &error), 0);
+    assert_true(small.pauses && small.kills && small.churn && !small.wakes);
     assert_int_equal(mu_sim_faults_parse("drop,bogus", &small, &error), MU_EINVAL);
     assert_non_null(strstr(error.text, "bogus"));
     assert_non_null(strstr(error.text, "churn"));

@@ -15,6 +15,9 @@
  * its writes land at any time while the successor takes over and after, as do those that a killed
  * one had sent and that were late under way. One that was paused while it took the journal over
  * goes on with that; whoever finds himself fenced ends, and the current one is started again.
+ *
+ * With wakes a pause ends when the journal has just been taken over, while the successor makes its
+ * first decisions: what was about to be sent is dead only if the take-over was done right.
  */
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
@@ -25,8 +28,10 @@
 #define KILL_NS      (12 * MU_NS_PER_S) /* mean time between kills */
 #define JOURNAL_NS   "kube-system"
 #define JOURNAL_NAME "muster-journal"
-#define PAUSE_NS     (20 * MU_NS_PER_S) /* the longest */
-#define OLD_LIFE_NS  (20 * MU_NS_PER_S) /* after a pause */
+#define PAUSE_NS     (20 * MU_NS_PER_S)  /* the longest */
+#define OLD_LIFE_NS  (20 * MU_NS_PER_S)  /* after a pause */
+#define WAKES_NS     (4 * MU_NS_PER_S)   /* mean time between kills, with wakes */
+#define WAKE_NS      (50 * MU_NS_PER_MS) /* from the take-over to a wake, at most */
 #define HEARD_MAX    (1u << 20)
 
 enum kill_way { KILL_BEFORE, KILL_AFTER, PAUSE_BEFORE, PAUSE_AFTER, KILL_WAYS };
@@ -287,7 +292,7 @@ void mu_sim_kills_arm(struct mu_sim *sim)
     sim->kill_armed = true;
     sim->kill_way = (pause ? (uint32_t)PAUSE_BEFORE : (uint32_t)KILL_BEFORE) + (after ? 1u : 0u);
     sim->kill_step = (enum mu_kill_step)mu_random_below(r, MU_KILL_STEPS);
-    sim->kill_ns += 1 + mu_random_below(r, 2 * KILL_NS);
+    sim->kill_ns += 1 + mu_random_below(r, 2 * (sim->config.wakes ? WAKES_NS : KILL_NS));
 }
 
 void mu_sim_kills_end(struct mu_sim *sim)
@@ -317,6 +322,8 @@ static void strike(struct mu_sim *sim)
     }
     uint64_t most_ns = (20 * MU_NS_PER_MS) << mu_random_below(&sim->kill_random, 11);
     most_ns = most_ns < PAUSE_NS ? most_ns : PAUSE_NS;
+    if (sim->config.wakes)
+        most_ns = PAUSE_NS; /* wake_old ends it */
     sim->sum.pauses[sim->kill_step][after]++;
     end(sim, &sim->old);
     sim->old = sim->current;
@@ -409,6 +416,16 @@ static void session_step(struct mu_sim_process *p)
     p->plan_ns = now_ns + (delay_ns == 0 ? 0 : mu_random_below(&sim->session_random, delay_ns));
 }
 
+/* The journal has been taken over. */
+static void wake_old(struct mu_sim *sim)
+{
+    struct mu_sim_process *old = sim->old;
+    if (!sim->config.wakes || old == NULL || old->paused_until_ns == 0)
+        return;
+    old->paused_until_ns = mu_sim_now(sim) + 1 + mu_random_below(&sim->kill_random, WAKE_NS);
+    old->ends_ns = old->paused_until_ns + OLD_LIFE_NS;
+}
+
 static void run(struct mu_sim_process *p)
 {
     struct mu_scheduler_stats stats;
@@ -418,8 +435,10 @@ static void run(struct mu_sim_process *p)
         return;
     mu_scheduler_stats(p->scheduler, &stats);
     p->open = stats.journal_epoch != 0;
-    if (p->open)
-        mu_checker_opened(p->sim->checker, p->incarnation, stats.journal_epoch);
+    if (!p->open)
+        return;
+    mu_checker_opened(p->sim->checker, p->incarnation, stats.journal_epoch);
+    wake_old(p->sim);
 }
 
 void mu_sim_processes_run(struct mu_sim *sim)

@@ -208,7 +208,8 @@ int mu_sim_run(struct mu_sim *sim, struct mu_sim_result *result,
     mu_sim_process_start(sim);
     while (sim->failure.code == 0 && !at_rest(sim)) {
         uint64_t next = next_ns(sim);
-        if (next > sim->config.horizon_ns)
+        if (next > sim->config.horizon_ns ||
+            (sim->config.steps_max > 0 && sim->steps >= sim->config.steps_max))
             break;
         sim->instant_steps = next == mu_sim_now(sim) ? sim->instant_steps + 1 : 0;
         if (sim->instant_steps > INSTANT_STEPS_MAX)

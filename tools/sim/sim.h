@@ -32,6 +32,7 @@ struct mu_sim_config {
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
     bool kills;    /* end the scheduler at random until heal_ns; it starts again at once */
     bool pauses;   /* stop it at random until heal_ns, with a successor at once; later it goes on */
+    bool wakes;    /* pauses end when that one has just taken the journal over */
     bool preempts; /* plans may have victims */
     uint64_t gang_deadline_ns; /* until a gang that is bound in part is ended; 0: it never is */
     /* Made at the start; with churn their labels change until heal_ns. Borrowed for the run. */
@@ -42,6 +43,7 @@ struct mu_sim_config {
     bool check;          /* run the checker */
     uint64_t rest_ns;    /* how long nothing may be decided before the run counts as at rest */
     uint64_t horizon_ns; /* give up after so much virtual time */
+    uint64_t steps_max;  /* or so many steps; 0: no bound */
     uint64_t session_delay_ns; /* most virtual time that a session takes (drawn per session) */
 };
 
@@ -64,7 +66,7 @@ struct mu_sim_result {
     uint64_t steps;
     uint64_t end_ns; /* virtual */
     uint64_t trace_hash;
-    bool rested;                       /* ended at rest, not at the horizon */
+    bool rested;                       /* ended at rest, not at a bound */
     uint32_t kills[MU_KILL_STEPS][2];  /* before, after */
     uint32_t pauses[MU_KILL_STEPS][2]; /* with a successor while they last */
     uint64_t touches;                  /* of pods, by starts that found entries */
@@ -115,11 +117,12 @@ uint32_t mu_sim_small_budgets(uint64_t seed, struct mu_sim_budget budgets[MU_SIM
 struct mu_sim_small {
     const struct mu_profile *profile;
     struct mu_faults faults;
-    bool churn, kills, pauses;
+    bool churn, kills, pauses, wakes;
 };
 /* A comma-separated list of faults as tools/kubesim/fault.h names them, "churn" (nodes are
- * cordoned, fail and come back), "kill" (the scheduler ends and starts again) and "pause" (it
- * stands still while another one starts, then goes on); "all" (also NULL) and "none". Errors:
+ * cordoned, fail and come back), "kill" (the scheduler ends and starts again), "pause" (it stands
+ * still while another one starts, then goes on) and "wake" (pauses that end when the journal has
+ * just been taken over); "all" (also NULL), of which "wake" is no part, and "none". Errors:
  * MU_EINVAL with the word. */
 int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_error *error);
 /* Make the world of `seed`, run it through its trouble to rest, check everything. A run that does

@@ -10,6 +10,7 @@
  * nothing is merely asleep. */
 #define REST_NS    (400 * MU_NS_PER_S)
 #define HORIZON_NS (3600 * MU_NS_PER_S)
+#define STEPS_MAX  100000u /* most runs take fewer than 6,000 */
 
 static bool is_word(const char *list, size_t len, const char *word)
 {
@@ -23,6 +24,7 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
     size_t len = 0;
     bool all = list == NULL || strcmp(list, "all") == 0;
     small->churn = small->kills = small->pauses = all;
+    small->wakes = false;
     if (all)
         return mu_faults_parse(MU_FAULTS_ALL, &small->faults, error);
     if (strcmp(list, "none") == 0)
@@ -35,6 +37,8 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
             small->kills = true;
         } else if (is_word(list, word, "pause")) {
             small->pauses = true;
+        } else if (is_word(list, word, "wake")) {
+            small->pauses = small->wakes = true;
         } else {
             if (len + word + 2 > sizeof rest)
                 return mu_error_set(error, MU_EINVAL, "list of faults is longer than 254 bytes");
@@ -48,9 +52,9 @@ int mu_sim_faults_parse(const char *list, struct mu_sim_small *small, struct mu_
     }
     struct mu_error why = {0};
     int rc = mu_faults_parse(rest, &small->faults, &why);
-    return rc == 0
-               ? 0
-               : mu_error_set(error, rc, "%s (here also: churn, kill, pause, all, none)", why.text);
+    return rc == 0 ? 0
+                   : mu_error_set(error, rc, "%s (here also: churn, kill, pause, wake, all, none)",
+                                  why.text);
 }
 
 int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_sim_result *result,
@@ -69,6 +73,7 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
                                    .churn = small->churn,
                                    .kills = small->kills,
                                    .pauses = small->pauses,
+                                   .wakes = small->wakes,
                                    .preempts = true,
                                    .gang_deadline_ns = GANG_NS,
                                    .budgets = budgets,
@@ -78,6 +83,7 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
                                    .check = true,
                                    .rest_ns = REST_NS,
                                    .horizon_ns = HORIZON_NS,
+                                   .steps_max = STEPS_MAX,
                                    .session_delay_ns = 20 * MU_NS_PER_MS};
     struct mu_sim *sim = mu_sim_create(&config);
     rc = sim == NULL ? mu_error_set(error, MU_ENOMEM, "out of memory")
@@ -85,7 +91,9 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
     if (rc == 0 && !result->rested && result->violation_count < MU_SIM_VIOLATIONS_KEPT) {
         struct mu_violation *v = &result->violations[result->violation_count++];
         *v = (struct mu_violation){.invariant = "I8", .step = result->steps};
-        (void)snprintf(v->what, sizeof v->what, "not at rest after an hour of virtual time");
+        (void)snprintf(
+            v->what, sizeof v->what, "not at rest after %llu s of virtual time and %llu steps",
+            (unsigned long long)(result->end_ns / MU_NS_PER_S), (unsigned long long)result->steps);
     }
     mu_sim_destroy(sim);
     mu_workload_destroy(workload);
