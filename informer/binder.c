@@ -29,6 +29,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/index.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "informer/http_wheel.h"
 
 #define IN_FLIGHT_DEFAULT  256u
@@ -405,7 +406,7 @@ static int put_body(const struct bind *bind, struct mu_buf *body)
         .ns = bind->ns,
         .name = bind->name,
         .uid = bind->uid,
-        .version = bind->version,
+        .version = MU_PLANTED(MU_PLANT_BIND_UID) ? 0 : bind->version,
         .node = bind->node,
         .plan = bind->group->plan,
         .devices = bind->devices,
@@ -588,7 +589,7 @@ static bool judge_pod(const struct bind *bind, const struct mu_pod_bound *pod,
              mu_str_equal(pod->plan, bind->group->plan))
         *result = MU_BIND_BOUND;
     else if (pod->node.len == 0 && older && !pod->terminating)
-        return false;
+        return MU_PLANTED(MU_PLANT_UNCHANGED);
     return true;
 }
 
@@ -597,6 +598,8 @@ static void judge_get(struct mu_binder *b, struct bind *bind, uint64_t now_ns)
     struct mu_pod_bound pod;
     enum mu_bind_result result;
     if (bind->status == 200 && read_pod(b, bind, &pod)) {
+        if (MU_PLANTED(MU_PLANT_BIND_RETRY) && pod.node.len == 0)
+            bind->version = pod.version;
         if (judge_pod(bind, &pod, &result)) {
             settle(b, bind, result, pod.version);
             return;
@@ -705,7 +708,7 @@ void mu_binder_observe(struct mu_binder *b, uint64_t id, uint64_t version, bool 
         settle(b, bind, MU_BIND_GONE, version);
     else if (bound_as_planned)
         settle(b, bind, MU_BIND_BOUND, version);
-    else if (bound_elsewhere || version > bind->version)
+    else if (bound_elsewhere || (version > bind->version && !MU_PLANTED(MU_PLANT_BIND_RETRY)))
         settle(b, bind, MU_BIND_REFUSED, version);
     /* else unbound and unchanged: proves nothing */
     pump(b, now_ns, out);

@@ -33,6 +33,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "informer/codec.h"
 #include "informer/wire_priv.h"
 
@@ -323,7 +324,7 @@ static int put_body(const struct mu_slot_store *s, const struct slot *slot, stru
     struct mu_str wanted = {(const char *)slot->wanted.data, (uint32_t)slot->wanted.len};
     char name[MU_NAME_BYTES_MAX + 16], version[24] = "";
     (void)snprintf(name, sizeof name, "%s-%" PRIu32, s->name, slot->result.slot);
-    if (slot->present)
+    if (slot->present && !MU_PLANTED(MU_PLANT_BLIND))
         (void)snprintf(version, sizeof version, "%" PRIu64, slot->version);
     struct mu_str name_str = mu_str_of(name), version_str = mu_str_of(version);
     size_t meta = mu_wire_bytes_size(META_NAME, name_str.len) +
@@ -582,7 +583,7 @@ static void judge_verify(struct mu_slot_store *s, struct slot *slot, const struc
     struct mu_str content;
     struct mu_str wanted = {(const char *)slot->wanted.data, (uint32_t)slot->wanted.len};
     if (v->code == 200 && read_map(slot, &version, &content)) {
-        if (mu_str_equal(content, wanted)) {
+        if (mu_str_equal(content, wanted) || MU_PLANTED(MU_PLANT_LOST_IS_IN)) {
             slot->present = true;
             slot->version = version;
             s->stats.verified++;

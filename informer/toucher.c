@@ -25,6 +25,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "informer/codec.h"
 #include "informer/report_priv.h"
 
@@ -142,6 +143,8 @@ static int put_touch(const struct mu_toucher *t, const struct touch *touch, stru
 {
     (void)mu_buf_append_text(body, "{\"metadata\":{\"uid\":");
     put_json(body, mu_str_of(touch->uid));
+    if (MU_PLANTED(MU_PLANT_SAME_BYTES))
+        return mu_buf_append_text(body, "}}");
     return mu_buf_printf(body,
                          "},\"status\":{\"conditions\":[{\"type\":\"" MU_TOUCH_CONDITION
                          "\",\"status\":\"True\",\"reason\":\"JournalClosed\",\"message\":"
@@ -175,6 +178,8 @@ static int put_delete(const struct touch *touch, struct mu_buf *body)
     (void)mu_buf_append_text(body, "{\"apiVersion\":\"v1\",\"kind\":\"DeleteOptions\","
                                    "\"preconditions\":{\"uid\":");
     put_json(body, mu_str_of(touch->uid));
+    if (MU_PLANTED(MU_PLANT_DELETE_UID))
+        return mu_buf_append_text(body, "}}");
     return mu_buf_printf(body, ",\"resourceVersion\":\"%" PRIu64 "\"}}", touch->version);
 }
 
@@ -300,9 +305,9 @@ uint32_t mu_toucher_room(const struct mu_toucher *t)
 
 static void wait_for_check(struct mu_toucher *t, struct touch *touch)
 {
-    touch->state = CHECK;
+    touch->state = MU_PLANTED(MU_PLANT_UNCHECKED) ? READY : CHECK;
     touch->checks = t->checks;
-    t->waiting++;
+    t->waiting += touch->state == CHECK;
 }
 
 bool mu_toucher_wants_check(const struct mu_toucher *t)

@@ -29,6 +29,7 @@
 
 #include "engine/base/assert.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "engine/limits.h"
 
 enum slot_state { UNREAD, READING, READ, CLOSING, CLOSED };
@@ -267,7 +268,8 @@ int mu_recovery_read(struct mu_recovery *r, uint32_t number, bool present, struc
         slot->state = UNREAD;
         return mu_error_set(error, rc, "journal slot %u: no memory for it", number);
     }
-    slot->state = READ;
+    const bool left_open = MU_PLANTED(MU_PLANT_CLOSE_HEAD) && number > 0;
+    slot->state = MU_PLANTED(MU_PLANT_READ_ONLY) || left_open ? CLOSED : READ;
     if (head.epoch > r->floor)
         r->floor = head.epoch;
     if (r->epoch != 0 && head.epoch >= r->epoch && head.writer != r->incarnation)

@@ -27,6 +27,9 @@ static void test_cli__wrong_flags__one_line_and_status_2(void **state)
     REFUSES("muster", "seeds", "sim", "--seeds", "5..1");
     REFUSES("muster", "faults", "sim", "--seeds", "1..1", "--faults", "bogus");
     REFUSES("muster", "--seeds", "sim", "--faults", "drop");
+    REFUSES("muster", "unknown flag --plant", "sim", "--plant", "list");
+    REFUSES("muster-planted", "'bogus'", "sim", "--plant", "bogus");
+    REFUSES("muster-planted", "--seeds", "sim", "--plant", "read-only");
     REFUSES("muster", "--openb-pods", "demo", "--openb-nodes", "x.csv");
     REFUSES("muster", "--openb-nodes is missing", "demo", "--openb-pods", "x.csv");
     REFUSES("muster", "--philly", "sim", "--openb-nodes", "x.csv");

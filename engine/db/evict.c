@@ -1,6 +1,7 @@
 #include "engine/db/db_priv.h"
 
 #include "engine/base/assert.h"
+#include "engine/base/plant.h"
 
 /*
  * Victims of a plan, against the present.
@@ -32,7 +33,8 @@ uint32_t mu_evict_pod(const struct mu_db *db, const struct mu_plan_evict *evict)
 
 uint32_t mu_db_evict_left(const struct mu_db *db, const struct mu_plan_gang *gang, uint32_t from)
 {
-    while (from < gang->evict_count && mu_evict_pod(db, &gang->evicts[from]) == MU_NONE)
+    while (from < gang->evict_count &&
+           (MU_PLANTED(MU_PLANT_LEAVING) || mu_evict_pod(db, &gang->evicts[from]) == MU_NONE))
         from++;
     return from;
 }

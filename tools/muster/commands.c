@@ -119,7 +119,12 @@ int mu_command_sim(int argc, char **argv)
          .parse = mu_sim_seeds_parse},
         FLAG("faults", MU_FLAG_TEXT, &o.faults, "LIST",
              "with --seeds: drop, delay, duplicate, reorder, 410, 409, 429, lost-reply, late, cut, "
-             "churn, kill, pause, wake, joined by commas; all or none (all)")};
+             "churn, kill, pause, wake, joined by commas; all or none (all)"),
+#ifdef MU_PLANTS
+        FLAG("plant", MU_FLAG_TEXT, &o.plant, "ID",
+             "with --seeds: an unsound shortcut that they are to find; list prints them"),
+#endif
+    };
     int status = read_command(
         "muster sim",
         "Run scheduler and cluster in one process under virtual time: a workload with its "

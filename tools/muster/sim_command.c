@@ -7,6 +7,7 @@
 #include "engine/base/clock.h"
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
+#include "engine/base/plant.h"
 #include "tools/muster/progress.h"
 #include "tools/muster/result.h"
 #include "tools/sim/sim.h"
@@ -247,8 +248,43 @@ static int run_seeds(const struct mu_sim_options *options)
     return rc == 0 && sum.violations == 0 ? 0 : 1;
 }
 
+#ifdef MU_PLANTS
+static int list_plants(void)
+{
+    (void)printf("%-12s %-5s %s\n", "ID", "STEP", "WHAT IS WRONG");
+    for (int i = MU_PLANT_NONE + 1; i < MU_PLANTS_END; i++) {
+        const struct mu_plant_info *info = mu_plant_info((enum mu_plant)i);
+        (void)printf("%-12s %-5s %s\n", info->id, info->step, info->what);
+    }
+    return fflush(stdout) == 0 ? 0 : 1;
+}
+
+/* Plant what is asked for, or list them. Returns -1 to go on, else the exit status. */
+static int plant(const struct mu_sim_options *options)
+{
+    if (options->plant == NULL)
+        return -1;
+    if (strcmp(options->plant, "list") == 0)
+        return list_plants();
+    mu_planted = mu_plant_find(options->plant);
+    if (mu_planted == MU_PLANT_NONE)
+        (void)fprintf(stderr, "muster sim: --plant: there is no '%.64s'; list prints them\n",
+                      options->plant);
+    else if (!options->seeds.given)
+        (void)fprintf(stderr, "muster sim: --plant goes with --seeds\n");
+    else
+        return -1;
+    return 2;
+}
+#endif
+
 int mu_sim_command_run(const struct mu_sim_options *options)
 {
+#ifdef MU_PLANTS
+    int status = plant(options);
+    if (status >= 0)
+        return status;
+#endif
     if (!options->seeds.given && options->faults != NULL) {
         (void)fprintf(stderr, "muster sim: --faults goes with --seeds\n");
         return 2;

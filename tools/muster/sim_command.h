@@ -15,6 +15,9 @@ struct mu_sim_options {
     const struct mu_profile *profile;
     bool json;
     const char *dump;
+#ifdef MU_PLANTS
+    const char *plant; /* NULL: none */
+#endif
 };
 
 /* "A..B" or "A", A <= B, into a struct mu_seed_range (a mu_flag_parse_fn). */

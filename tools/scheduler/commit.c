@@ -15,6 +15,7 @@
 #include "engine/base/hash.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "tools/scheduler/scheduler_priv.h"
 
 #include <inttypes.h>
@@ -482,7 +483,7 @@ void mu_commit_pump(struct mu_scheduler *s)
     }
     while (s->commit_head != NULL && mu_durable_open(s)) {
         struct mu_commit_group *group = s->commit_head;
-        if (!group_durable(s, group))
+        if (!group_durable(s, group) && !MU_PLANTED(MU_PLANT_UNAWAITED))
             return;
         if (group_hand_over(s, group) != 0) {
             s->pump_ns = s->now_ns + 10 * MU_NS_PER_MS; /* memory short, or the binder is full */
@@ -567,6 +568,8 @@ void mu_commit_outcome(void *context, const struct mu_bind_outcome *outcome)
     mu_journal_settle(s->journal, bind->entry);
     outcome_tell(s, bind->uid, outcome->result);
     if (outcome->result == MU_BIND_BOUND) {
+        if (MU_PLANTED(MU_PLANT_FREED))
+            mu_db_bind_refused(s->db, bind->uid, false);
         mu_db_bind_confirmed(s->db, bind->uid);
         mu_report_bound_pod(s, bind->uid, bind->node);
         bind_close(s, slot);

@@ -22,6 +22,7 @@
 #include "engine/base/assert.h"
 #include "engine/base/log.h"
 #include "engine/base/mem.h"
+#include "engine/base/plant.h"
 #include "tools/scheduler/scheduler_priv.h"
 
 #include <inttypes.h>
@@ -96,8 +97,9 @@ static void touch(struct mu_scheduler *s, const struct mu_recovery_step *step)
 {
     struct mu_pod_view pod;
     char uid[MU_UID_BYTES_MAX + 1];
-    if (!mu_durable_find_pod(s, step->write, &pod) ||
-        (pod.node.v != MU_NONE && step->write->kind != MU_JOURNAL_DELETE)) {
+    bool victim = step->write->kind == MU_JOURNAL_DELETE && !MU_PLANTED(MU_PLANT_NO_VICTIM);
+    if (MU_PLANTED(MU_PLANT_NO_TOUCH) || !mu_durable_find_pod(s, step->write, &pod) ||
+        (pod.node.v != MU_NONE && !victim)) {
         mu_recovery_touched(s->recovery, step->number, 0);
         return;
     }
