@@ -111,6 +111,28 @@ static void test_sim__no_faults__comes_to_rest_clean(void **state)
     }
 }
 
+/* Seeds beyond those that are always run, each of which broke an invariant once. */
+static void test_sim__seeds_that_failed_once__hold(void **state)
+{
+    static const struct {
+        uint64_t seed;
+        const struct mu_profile *profile;
+    } cases[] = {
+        {170, &mu_profile_pack},   {520, &mu_profile_pack}, {520, &mu_profile_spread},
+        {647, &mu_profile_spread}, {647, &mu_profile_pack}, {881, &mu_profile_spread},
+        {881, &mu_profile_pack},   {950, &mu_profile_pack}, {950, &mu_profile_spread},
+    };
+    struct mu_sim_small small = everything();
+    uint32_t bad = 0;
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct mu_sim_result result;
+        small.profile = cases[i].profile;
+        bad += run_seed(&small, cases[i].seed, &result) > 0;
+    }
+    assert_int_equal(bad, 0);
+}
+
 /* I10 */
 static void test_sim__same_seed__same_trace(void **state)
 {
@@ -174,6 +196,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sim__no_faults__comes_to_rest_clean),
+        cmocka_unit_test(test_sim__seeds_that_failed_once__hold),
         cmocka_unit_test(test_sim__same_seed__same_trace),
         cmocka_unit_test(test_sim_faults__words),
         cmocka_unit_test(test_sim_run__object_refused__ends_in_the_servers_words),

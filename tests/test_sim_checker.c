@@ -26,6 +26,7 @@ struct pod_spec {
     const char *app;       /* label; NULL: none */
     const char *apart;     /* no pod of that app on its node, in namespaces of team=a */
     const char *near;      /* one of that app on its node, likewise */
+    bool zoned;            /* `apart` and `near` speak of its zone instead: all nodes are in one */
     const char *plan;      /* annotation of its binding; NULL: none */
     int32_t port;          /* host port; 0: none */
     int32_t priority;
@@ -100,7 +101,7 @@ static Kube__LabelSelector *selector_of(struct scene *s, const char *key, const 
     return selector;
 }
 
-static Kube__Affinity *affinity_to(struct scene *s, const char *app, bool apart)
+static Kube__Affinity *affinity_to(struct scene *s, const char *app, bool apart, const char *key)
 {
     Kube__PodAffinityTerm **terms = mu_arena_alloc(s->arena, sizeof *terms);
     Kube__PodAffinity *near = mu_arena_alloc(s->arena, sizeof *near);
@@ -108,7 +109,7 @@ static Kube__Affinity *affinity_to(struct scene *s, const char *app, bool apart)
     Kube__Affinity *affinity = mu_arena_alloc(s->arena, sizeof *affinity);
     terms[0] = mu_arena_alloc(s->arena, sizeof **terms);
     kube__pod_affinity_term__init(terms[0]);
-    terms[0]->topologykey = text(s, "kubernetes.io/hostname");
+    terms[0]->topologykey = text(s, key);
     terms[0]->labelselector = selector_of(s, "app", app);
     terms[0]->namespaceselector = selector_of(s, "team", "a");
     kube__pod_anti_affinity__init(anti);
@@ -211,7 +212,8 @@ static struct mu_str pod(struct scene *s, struct pod_spec spec)
     ps.preemptionpolicy = spec.never ? text(s, "Never") : NULL;
     if (spec.apart != NULL || spec.near != NULL)
         ps.affinity =
-            affinity_to(s, spec.apart != NULL ? spec.apart : spec.near, spec.apart != NULL);
+            affinity_to(s, spec.apart != NULL ? spec.apart : spec.near, spec.apart != NULL,
+                        spec.zoned ? "zone" : "kubernetes.io/hostname");
     Kube__Pod message = KUBE__POD__INIT;
     message.metadata = &metadata;
     message.spec = &ps;
@@ -223,7 +225,8 @@ static struct mu_str node_with(struct scene *s, const char *name, const char *cp
                                bool unschedulable, const char *gpus)
 {
     Kube__StringEntry sharing = KUBE__STRING_ENTRY__INIT;
-    Kube__StringEntry *labels[] = {entry(s, "kubernetes.io/hostname", name), &sharing};
+    Kube__StringEntry *labels[] = {entry(s, "kubernetes.io/hostname", name), entry(s, "zone", "z"),
+                                   &sharing};
     Kube__ObjectMeta metadata = KUBE__OBJECT_META__INIT;
     metadata.name = text(s, name);
     metadata.uid = text(s, uid_of(name));
@@ -240,7 +243,7 @@ static struct mu_str node_with(struct scene *s, const char *name, const char *cp
     sharing.key = text(s, MU_SHARING_LABEL);
     sharing.value = text(s, "true");
     metadata.labels = labels;
-    metadata.n_labels = gpus != NULL ? 2 : 1;
+    metadata.n_labels = gpus != NULL ? 3 : 2;
     entries[0].key = text(s, "cpu");
     entries[0].value = &amounts[0];
     entries[1].key = text(s, "pods");
@@ -789,6 +792,46 @@ static void test_checker_rest__could_preempt__i8(void **state)
     scene_drop(&s);
 }
 
+/* A pod that wants its zone for itself, and one of whose members it would have to evict on n is
+ * surplus, or not: as surplus it leaves alone, and the one on m stays. A whole gang leaves. */
+static void test_checker_rest__surplus_may_leave_alone__i8_if_whole(void **state)
+{
+    static const struct {
+        const char *size;
+        const char *found;
+    } cases[] = {{"2", "I8"}, {"1", NULL}};
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scene s = scene_make();
+        struct pod_spec v = {.name = "v", .cpu = "3", .app = "web", .gang = "g", .version = 1};
+        v.size = cases[i].size;
+        v.node = "n";
+        struct pod_spec w = v;
+        w.name = "w";
+        w.node = "m";
+        struct pod_spec p = {.name = "p", .cpu = "2", .priority = 10, .version = 1};
+        p.apart = "web";
+        p.zoned = true;
+        see_space(&s, space(&s, "default", "a", 1));
+        see_node(&s, node(&s, "n", "4", false));
+        see_node(&s, node(&s, "m", "4", true));
+        see_pod(&s, pod(&s, v));
+        see_pod(&s, pod(&s, w));
+        see_pod(&s, pod(&s, p));
+        mu_db_batch_end(s.db);
+        mu_checker_server_begin(s.checker);
+        (void)mu_checker_server_object(s.checker, MU_DB_NAMESPACES, space(&s, "default", "a", 1));
+        (void)mu_checker_server_object(s.checker, MU_DB_NODES, node(&s, "n", "4", false));
+        (void)mu_checker_server_object(s.checker, MU_DB_NODES, node(&s, "m", "4", true));
+        (void)mu_checker_server_object(s.checker, MU_DB_PODS, pod(&s, v));
+        (void)mu_checker_server_object(s.checker, MU_DB_PODS, pod(&s, w));
+        (void)mu_checker_server_object(s.checker, MU_DB_PODS, pod(&s, p));
+        mu_checker_rest(s.checker, mu_db_digest(s.db));
+        found(&s, cases[i].found);
+        scene_drop(&s);
+    }
+}
+
 /* ---- the journal -------------------------------------------------------------------------- */
 
 /* A slot with one write for the pod on n, by plan 1 of incarnation 5; name NULL: an empty one. */
@@ -903,6 +946,7 @@ int main(void)
         cmocka_unit_test(test_checker_victims__device_promised_twice__only_its_takers_are_asked),
         cmocka_unit_test(test_checker_victims__bound_while_one_is_there__i5),
         cmocka_unit_test(test_checker_rest__could_preempt__i8),
+        cmocka_unit_test(test_checker_rest__surplus_may_leave_alone__i8_if_whole),
         cmocka_unit_test(test_checker_journal__bind_lands__it_has_it),
         cmocka_unit_test(test_checker_journal__taken_over__nothing_lands),
         cmocka_unit_test(test_checker_journal__delete_lands__it_has_it),

@@ -512,27 +512,67 @@ void mu_checker_preemption(struct mu_checker *c, struct mu_db *db, const struct 
 
 /* ---- at rest -------------------------------------------------------------------------------- */
 
-/* Take every lower pod off: gangs as a whole where their highest is lower. */
-static void clear_lower(struct mu_checker *c, struct mu_naive_world *w,
-                        const struct mu_pod_object *pod, const struct mu_node_object *node,
-                        bool *cleared)
+/* Gangs of which it is not known who would leave a node: more of them are not gone into. */
+#define OPEN_GANGS_MAX 6u
+
+/* Who could leave a node for a pod: gangs as a whole where their highest is lower. Of a gang that
+ * has surplus, and that could be all that it has on the node, one bit of `choice` says whether it is
+ * whole or just that. Marks them in `cleared`; returns how many such gangs there are. */
+static uint32_t clear_lower(struct mu_checker *c, struct mu_naive_world *w,
+                            const struct mu_pod_object *pod, const struct mu_node_object *node,
+                            uint32_t choice, bool *cleared)
 {
     const struct plan none = {.pod_count = 0};
+    uint32_t open = 0;
     for (uint32_t i = 0; i < w->pod_count; i++) {
-        const struct mu_pod_object *on = &w->pods[i];
-        if (!mu_str_equal(on->node_name, node->name) || mu_naive_terminal(on))
+        struct mu_pod_object *on = &w->pods[i];
+        if (cleared[i] || !mu_str_equal(on->node_name, node->name) || mu_naive_terminal(on))
             continue;
         struct kin kin = kin_of(c, w, &none, on);
         if (kin.highest >= pod->priority || kin.spared)
             continue;
+        struct mu_naive_gang g = mu_naive_gang_of(w, on, c->config.scheduler_name);
+        uint32_t here = 0;
+        for (uint32_t k = 0; k < w->pod_count; k++)
+            here += !mu_naive_terminal(&w->pods[k]) && same_unit(c, &w->pods[k], on) &&
+                    mu_str_equal(w->pods[k].node_name, node->name);
+        bool either = is_ours(c, on) && g.size > 0 && !g.parts && g.bound >= g.size + here;
+        bool whole = !either || (choice >> open & 1) != 0;
+        open += either;
         for (uint32_t k = 0; k < w->pod_count; k++)
             cleared[k] =
                 cleared[k] || (!mu_naive_terminal(&w->pods[k]) && w->pods[k].node_name.len > 0 &&
-                               same_unit(c, &w->pods[k], on));
+                               same_unit(c, &w->pods[k], on) &&
+                               (whole || mu_str_equal(w->pods[k].node_name, node->name)));
     }
+    return open;
+}
+
+static void leave_marked(struct mu_naive_world *w, const bool *marked, bool back)
+{
     for (uint32_t k = 0; k < w->pod_count; k++)
-        if (cleared[k])
-            leave(&w->pods[k], false);
+        if (marked[k])
+            leave(&w->pods[k], back);
+}
+
+/* Whether the node takes the pod once those have left who could, whichever of them are surplus. */
+static bool would_take(struct mu_checker *c, struct mu_naive_world *w,
+                       const struct mu_pod_object *pod, const struct mu_node_object *node,
+                       bool *cleared)
+{
+    bool takes = true;
+    for (uint32_t choice = 0, choices = 1; takes && choice < choices; choice++) {
+        uint64_t devices;
+        memset(cleared, 0, w->pod_count + 1);
+        uint32_t open = clear_lower(c, w, pod, node, choice, cleared);
+        if (open > OPEN_GANGS_MAX)
+            return false;
+        choices = 1u << open;
+        leave_marked(w, cleared, false);
+        takes = mu_naive_takes(w, node, pod, &devices);
+        leave_marked(w, cleared, true);
+    }
+    return takes;
 }
 
 /* Lone pods only: there the answer is exact, node by node. */
@@ -546,15 +586,8 @@ void mu_checker_rest_preempt(struct mu_checker *c, struct mu_naive_world *w)
             !mu_naive_wants_node(pod, c->config.scheduler_name))
             continue;
         bool takes = false;
-        for (uint32_t n = 0; !takes && n < w->node_count; n++) {
-            uint64_t devices;
-            memset(cleared, 0, w->pod_count + 1);
-            clear_lower(c, w, pod, &w->nodes[n], cleared);
-            takes = mu_naive_takes(w, &w->nodes[n], pod, &devices);
-            for (uint32_t k = 0; k < w->pod_count; k++)
-                if (cleared[k])
-                    leave(&w->pods[k], true);
-        }
+        for (uint32_t n = 0; !takes && n < w->node_count; n++)
+            takes = would_take(c, w, pod, &w->nodes[n], cleared);
         if (takes)
             mu_checker_violate(c, "I8", "pod %.*s is pending at rest, and could preempt",
                                MU_STR_ARGS(pod->name));
