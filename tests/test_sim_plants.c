@@ -10,7 +10,8 @@
 #include "engine/base/plant.h"
 #include "tools/sim/sim.h"
 
-#define SEEDS_MAX 60u
+#define SEEDS_MAX   60u
+#define CLEAN_SEEDS 20u
 
 /* An old scheduler wakes when its successor has just taken over, with what it was about to send. */
 #define WAKING "delay=200,reorder=100,409,churn,wake"
@@ -50,6 +51,13 @@ static bool breaks(enum mu_plant plant, const char *faults, uint64_t seed,
     return result.violation_count > 0;
 }
 
+static void fail_clean(uint64_t seed, const char *faults, const struct mu_violation *first)
+{
+    fail_msg("without a plant: --profile default --seeds %llu..%llu --faults %s: %s: %s",
+             (unsigned long long)seed, (unsigned long long)seed, faults, first->invariant,
+             first->what);
+}
+
 /* The seed that catches it, `known` if that still does; 0: none. */
 static uint64_t caught_by(enum mu_plant plant, const char *faults, uint64_t known,
                           struct mu_violation *first)
@@ -79,10 +87,22 @@ static void test_sim_plants__each__is_caught(void **state)
                       seed == table[i].seed ? "" : " (not as in the table)", first.invariant,
                       first.what);
         if (breaks(MU_PLANT_NONE, faults, seed, &first))
-            fail_msg("seed %llu without a plant: %s: %s", (unsigned long long)seed, first.invariant,
-                     first.what);
+            fail_clean(seed, faults, &first);
     }
     assert_int_equal(missed, 0);
+}
+
+/* These faults are no part of test_sim's. */
+static void test_sim_plants__none__is_clean(void **state)
+{
+    const char *const lists[] = {WAKING, LATE};
+    (void)state;
+    for (uint64_t seed = 1; seed <= CLEAN_SEEDS; seed++) {
+        struct mu_violation first;
+        for (size_t i = 0; i < 2; i++)
+            if (breaks(MU_PLANT_NONE, lists[i], seed, &first))
+                fail_clean(seed, lists[i], &first);
+    }
 }
 
 static void test_sim_plants__table__has_each_once(void **state)
@@ -111,6 +131,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_plant_find__ids),
         cmocka_unit_test(test_sim_plants__table__has_each_once),
+        cmocka_unit_test(test_sim_plants__none__is_clean),
         cmocka_unit_test(test_sim_plants__each__is_caught),
     };
     struct mu_log_config quiet = {.level = MU_LOG_ERROR};

@@ -5,12 +5,13 @@
  *   whole units   a pod without a gang; of a gang so many that its minimum (each sub-group's too)
  *                 goes on, or all of its pods that run, and none of it is on its way to a node
  *   lower         a unit has the highest priority of its gang's members if the whole gang goes,
- * else its pod's own; a plan has the lowest of the pods that it binds enough        with the
- * victims gone, and whoever else is leaving, each bind has its room and breaks no rule, and the
- * gang has its minimum few           with any one unit back, the pods do not stay where the plan
- * has them; and they fit nowhere else either, where a plain pass is sure to find a way: alike pods
- * in a world without rules about others. For one pod no node takes it for fewer of the units, all
- * with a pod on that node
+ *                 else its pod's own; a plan has the lowest of the pods that it binds
+ *   enough        with the victims gone, and whoever else is leaving, each bind has its room and
+ *                 breaks no rule, and the gang has its minimum
+ *   few           with any one unit back, the pods do not stay where the plan has them; and they
+ *                 fit nowhere else either, where a plain pass is sure to find a way: alike pods in
+ *                 a world without rules about others. For one pod no node takes it for fewer of
+ *                 the units, all with a pod on that node
  *
  * "Few" is asked of the session only: by its admission more room may have come. All about units is
  * asked of the admission only: a session's plans follow one another, and what an earlier one has
@@ -478,10 +479,12 @@ void mu_checker_plan(struct mu_checker *c, struct mu_db *db, const struct mu_pla
         struct plan judged;
         if (!read_plan(c, db, &w, &plan->gangs[i], &judged))
             continue;
-        if (plan->gangs[i].evict_count > 0)
+        if (plan->gangs[i].evict_count > 0) {
             judge(c, &w, &judged, true, plan->gangs[i].size);
-        else
-            place(&judged, true);
+            continue;
+        }
+        lay_ghosts(&w, &judged); /* held for its pods, which have it now */
+        place(&judged, true);
     }
 }
 
