@@ -91,8 +91,8 @@ struct mu_place_within {
     bool on;
     uint32_t topology, domain; /* topology MU_NONE: all domains */
     const uint64_t *kept;      /* rows that are left out; NULL: none */
-    /* The mask that was cut last, its rows being the part, and of which it is; NULL: of one that may
-     * have changed. */
+    /* The mask that was cut last, its rows being the part, and of which it is; NULL: of one that
+     * may have changed. */
     const struct mu_filter_mask *of;
     struct mu_mask_cut cut;
 };
