@@ -29,8 +29,16 @@ struct mu_census_ix {
 /* A topology key in use, by number. Domains of a key are numbered from 0; numbers are used
  * again. */
 #define MU_TOPOLOGY_ROW UINT32_MAX /* not a key: each row is its own domain */
-/* No census for this rule: a table is full. It cannot be judged, so its class fits nowhere. */
-#define MU_CENSUS_NONE UINT32_MAX
+/* No census for this rule: a table is full, of topology keys or another one. It cannot be judged, so
+ * its class fits nowhere. */
+#define MU_CENSUS_NONE   UINT32_MAX
+#define MU_CENSUS_NO_KEY (UINT32_MAX - 1)
+
+/* Whether there is a census of this number. */
+static inline bool mu_census_is(struct mu_census_ix census)
+{
+    return census.v < MU_CENSUS_NO_KEY;
+}
 
 struct mu_census {
     uint64_t id; /* unique over the process's life; 0: this number is not in use */

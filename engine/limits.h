@@ -67,6 +67,9 @@
 #define MU_PREEMPT_RUN_STEPS    (1u << 21)
 /* Syncs after the last one that could preempt: so long is kept what is known of who is where. */
 #define MU_OCCUPANTS_IDLE_MAX 256u
+/* Topology keys in use beyond which only a required rule gets another one: preferences cannot use
+ * them up. */
+#define MU_TOPOLOGIES_PREFERRED 48u
 /* Numbers of resources that only nodes may take: names made up in pods cannot keep devices out. */
 #define MU_RESOURCES_FOR_NODES     12u
 #define MU_RESOURCE_NAME_BYTES_MAX 317u /* qualified name: 253 + '/' + 63 */
@@ -76,6 +79,7 @@ _Static_assert(MU_GANG_MEMBERS_MAX <= MU_PODS_MAX, "a gang fits the pod table");
 _Static_assert(MU_NODES_MAX <= (1u << 31), "indexes stay below the 32-bit sentinel");
 _Static_assert(MU_RESOURCES_FOR_NODES + 4 < MU_RESOURCES_MAX, "pods can name resources too");
 _Static_assert(MU_PREEMPT_SEARCH_STEPS <= MU_PREEMPT_RUN_STEPS, "a run has room for a search");
+_Static_assert(MU_TOPOLOGIES_PREFERRED < MU_TOPOLOGIES_MAX, "some keys are for required rules");
 _Static_assert(MU_RESOURCES_MAX <= 64, "a resource set is one 64-bit word");
 
 #endif

@@ -11,7 +11,8 @@
  *
  * X(enum, filter, may preempt, sentence). The filter's name and the sentence are kube-scheduler's;
  * a sentence that ends open is completed by the one who tells it: "Insufficient " by the resource,
- * the taint by its key and value. `may preempt` is the difference between its Unschedulable and
+ * the taint by its key and value. A rule over a topology key that has no number (engine/census.h)
+ * is refused by a sentence of our own, which names that cause. `may preempt` is the difference between its Unschedulable and
  * UnschedulableAndUnresolvable: whether the node could pass if pods left it. It could not when the
  * request is beyond all that the node has: that is a kind of its own. */
 #define MU_VERDICT_LIST(X)                                                                         \
@@ -37,11 +38,17 @@
       "node(s) didn't match pod topology spread constraints (missing required label)")             \
     X(MU_NO_SPREAD, "PodTopologySpread", true,                                                     \
       "node(s) didn't match pod topology spread constraints")                                      \
+    X(MU_NO_SPREAD_UNTRACKED, "PodTopologySpread", false,                                          \
+      "node(s) weren't judged: more topology keys are in use than can be tracked")                 \
     X(MU_NO_POD_AFFINITY, "InterPodAffinity", false, "node(s) didn't match pod affinity rules")    \
     X(MU_NO_ANTI_AFFINITY, "InterPodAffinity", true,                                               \
       "node(s) didn't match pod anti-affinity rules")                                              \
     X(MU_NO_EXISTING_ANTI_AFFINITY, "InterPodAffinity", true,                                      \
-      "node(s) didn't satisfy existing pods anti-affinity rules")
+      "node(s) didn't satisfy existing pods anti-affinity rules")                                  \
+    X(MU_NO_POD_AFFINITY_UNTRACKED, "InterPodAffinity", false,                                     \
+      "node(s) weren't judged: more topology keys are in use than can be tracked")                 \
+    X(MU_NO_ANTI_AFFINITY_UNTRACKED, "InterPodAffinity", false,                                    \
+      "node(s) weren't judged: more topology keys are in use than can be tracked")
 enum mu_verdict_kind {
 #define MU_VERDICT_ENUM(name, filter, may_preempt, text) name,
     MU_VERDICT_LIST(MU_VERDICT_ENUM)

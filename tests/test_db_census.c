@@ -297,7 +297,7 @@ static void test_db_census__more_keys_than_numbers__cannot_be_judged(void **stat
     assert_int_equal(counts.limit_reduced, 1);
     assert_int_equal(s->topology_count, MU_TOPOLOGIES_MAX);
     struct mu_pod_view last = fixture_find(db, 1 + MU_TOPOLOGIES_MAX);
-    assert_int_equal(s->class_census[last.class_ix.v]->terms[0].v, MU_CENSUS_NONE);
+    assert_int_equal(s->class_census[last.class_ix.v]->terms[0].v, MU_CENSUS_NO_KEY);
     assert_int_equal(s->class_census[last.class_ix.v]->carry_count, 0);
     struct mu_pod_view first = fixture_find(db, 1);
     assert_true(s->class_census[first.class_ix.v]->terms[0].v < s->census_count);

@@ -299,6 +299,15 @@ static void test_session_run__too_many_topology_keys__those_beyond_wait(void **s
     assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
     assert_int_equal(plan->gang_count + plan->wait_count, MU_TOPOLOGIES_MAX + 8);
     assert_true(plan->wait_count >= 8);
+    /* The cause is told, not the sentence of a rule that nobody has judged. */
+    uint32_t untracked = 0;
+    for (uint32_t i = 0; i < plan->wait_count; i++) {
+        const uint32_t *by = plan->waits[i].nodes_by_verdict;
+        untracked += by[MU_NO_SPREAD_UNTRACKED] + by[MU_NO_POD_AFFINITY_UNTRACKED] +
+                         by[MU_NO_ANTI_AFFINITY_UNTRACKED] >
+                     0;
+    }
+    assert_int_equal(untracked, 8);
     mu_session_destroy(session);
     close_rig(&r);
 }
@@ -456,6 +465,41 @@ static void test_place_verdict__number_of_another_census__nothing_is_left_of_it(
         check_rule(&r, place, i == 1, 1001 + 2 * i);
         mu_place_destroy(place);
     }
+    close_rig(&r);
+}
+
+/* A pod with 64 preferred terms over keys of its own, then one with a hard spread. */
+static void test_session_run__preferences_over_many_keys__rules_are_judged(void **state)
+{
+    (void)state;
+    struct rig r;
+    open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
+    set_zone(&r, 0, "a");
+    set_zone(&r, 1, "b");
+    char keys[MU_TOPOLOGIES_MAX][32];
+    struct mu_pod_term terms[MU_TOPOLOGIES_MAX];
+    for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX; i++) {
+        (void)snprintf(keys[i], sizeof keys[i], "made-up/key-%u", i);
+        terms[i] = (struct mu_pod_term){
+            .kind = MU_TERM_PREFERRED, .weight = 1, .topology_key = mu_str_of(keys[i])};
+    }
+    struct mu_pod_object pod = pod_of("many", "node-0", 1000);
+    pod.terms = terms;
+    pod.term_count = MU_TOPOLOGIES_MAX;
+    assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    const struct mu_spread spread = {
+        .topology_key = MU_STR("zone"), .max_skew = 1, .min_domains = 1, .hard = true};
+    pod = pod_of("spread", "", 1001);
+    pod.phase = MU_POD_PENDING;
+    pod.spreads = &spread;
+    pod.spread_count = 1;
+    assert_int_equal(mu_db_pod_upsert(r.db, &pod, 0, NULL), 0);
+    bring_up(&r);
+    struct mu_session *session = mu_session_create(&(struct mu_session_config){.profile = NULL});
+    const struct mu_plan *plan;
+    assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
+    assert_int_equal(plan->gang_count, 1);
+    mu_session_destroy(session);
     close_rig(&r);
 }
 
@@ -724,6 +768,7 @@ int main(void)
         cmocka_unit_test(test_place_verdict__random_worlds__as_the_naive_rules),
         cmocka_unit_test(test_place_put__one_after_the_other__each_by_the_rules),
         cmocka_unit_test(test_session_run__random_worlds__binds_keep_all_rules),
+        cmocka_unit_test(test_session_run__preferences_over_many_keys__rules_are_judged),
         cmocka_unit_test(test_session_run__too_many_topology_keys__those_beyond_wait),
         cmocka_unit_test(test_place_verdict__key_asked_for_again__domains_as_they_are_now),
         cmocka_unit_test(test_place_verdict__number_of_another_census__nothing_is_left_of_it),

@@ -54,7 +54,7 @@ static int64_t naive_near(const struct mu_snapshot *s, struct mu_place_pod pod, 
     const struct mu_kin_census *k = mu_terms_of_kin(s, pod.kin);
     int64_t sum = 0;
     for (uint32_t i = 0; asked != NULL && i < c->term_count; i++)
-        if (c->terms[i].kind >= MU_TERM_PREFERRED && asked->terms[i].v != MU_CENSUS_NONE)
+        if (c->terms[i].kind >= MU_TERM_PREFERRED && mu_census_is(asked->terms[i]))
             sum += signed_weight(c->terms[i].kind, c->terms[i].weight) *
                    counted(s, asked->terms[i].v, row);
     for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
@@ -79,7 +79,7 @@ static int64_t naive_apart(const struct mu_snapshot *s, struct mu_place_pod pod,
     for (uint32_t i = c->hard_spread_count; asked != NULL && i < c->spread_count; i++) {
         uint32_t census = asked->spreads[i].v;
         ++*constraints;
-        if (census == MU_CENSUS_NONE)
+        if (!mu_census_is(asked->spreads[i]))
             continue;
         if (s->topology[s->censuses[census].topology][row] == MU_NONE)
             return -1;

@@ -85,10 +85,10 @@ int mu_census_each(struct mu_db *db, uint32_t pod, mu_census_visit_fn visit, int
         return rc;
     const struct mu_class_census *block = mu_class_at(b, p->class_ix)->block;
     for (uint32_t i = 0; rc == 0 && i < block->carry_count; i++)
-        if (block->carry[i].v != MU_CENSUS_NONE)
+        if (mu_census_is(block->carry[i]))
             rc = visit(db, block->carry[i].v, pod, step);
     for (uint32_t i = 0; rc == 0 && i < class_->port_count; i++)
-        if (block->ports[i].v != MU_CENSUS_NONE)
+        if (mu_census_is(block->ports[i]))
             rc = visit(db, block->ports[i].v, pod, step);
     return rc;
 }

@@ -12,8 +12,9 @@
  * for each port one. Censuses are shared: equal content, one census, with a reference for each
  * number in a block. A census holds its key, its field and its matcher.
  *
- * Where a table is full the number is MU_CENSUS_NONE: the class can be had and counted, and whoever
- * would place its pods sees that the rule cannot be judged.
+ * Where a table is full the number is MU_CENSUS_NONE, that of topology keys MU_CENSUS_NO_KEY: the
+ * class can be had and counted, and whoever would place its pods sees that the rule cannot be
+ * judged. Of topology keys some are kept back for what is required.
  */
 enum {
     CENSUS_SEGMENT_SHIFT = 6,
@@ -243,7 +244,7 @@ static void lists_release(struct mu_db *db, const struct lists *l)
     const uint32_t counts[] = {l->term_count, l->spread_count, l->port_count, l->carry_count};
     for (uint32_t k = 0; k < 4; k++)
         for (uint32_t i = 0; i < counts[k]; i++)
-            if (all[k][i].v != MU_CENSUS_NONE)
+            if (mu_census_is(all[k][i]))
                 census_release(db, all[k][i].v);
 }
 
@@ -268,10 +269,11 @@ static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l
         const struct mu_term_item *t = &c->terms[i];
         struct mu_census want = {
             .kind = MU_CENSUS_MATCH, .matcher = t->matcher, .firm = t->kind == MU_TERM_AFFINITY};
-        rc = mu_topology_obtain(db, t->topology_key, &want.topology);
+        rc = mu_topology_obtain(db, t->topology_key, t->kind <= MU_TERM_ANTI_AFFINITY,
+                                &want.topology);
         if (rc == MU_ELIMIT) {
             db->counts.limit_reduced++;
-            l->terms[l->term_count++].v = MU_CENSUS_NONE;
+            l->terms[l->term_count++].v = MU_CENSUS_NO_KEY;
             rc = 0;
             continue;
         }
@@ -300,7 +302,7 @@ static int add_spreads(struct mu_db *db, const struct mu_class *c, struct lists 
     int rc = 0;
     for (uint32_t i = begin; rc == 0 && i < end; i++) {
         uint32_t number = MU_NONE;
-        rc = mu_topology_obtain(db, c->spreads[i].topology_key, &number);
+        rc = mu_topology_obtain(db, c->spreads[i].topology_key, i < c->hard_spread_count, &number);
         if (rc == 0 && (keys >> number & 1) != 0)
             mu_topology_unref(db, number);
         else if (rc == 0)
@@ -315,7 +317,7 @@ static int add_spreads(struct mu_db *db, const struct mu_class *c, struct lists 
     for (uint32_t i = begin; rc == 0 && i < end; i++) {
         const struct mu_spread_item *s = &c->spreads[i];
         if (none) {
-            l->spreads[l->spread_count++].v = MU_CENSUS_NONE;
+            l->spreads[l->spread_count++].v = MU_CENSUS_NO_KEY;
             continue;
         }
         struct mu_census want = {.kind = MU_CENSUS_SPREAD,

@@ -207,8 +207,9 @@ static inline struct mu_kin_rec *mu_kin_at(const struct mu_books *b, uint32_t ki
 
 /* --- topologies, domains, eligible nodes (db/topology.c) ------------------------------------- */
 
-/* The number of a key, one reference more. Errors: MU_ENOMEM, MU_ELIMIT. */
-int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, uint32_t *out);
+/* The number of a key, one reference more. A new number is for a required rule, or while fewer than
+ * MU_TOPOLOGIES_PREFERRED are in use. Errors: MU_ENOMEM, MU_ELIMIT. */
+int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, bool required, uint32_t *out);
 void mu_topology_ref(struct mu_db *db, uint32_t topology);
 void mu_topology_unref(struct mu_db *db, uint32_t topology);
 /* The domain of a row; MU_NONE where it has none. */

@@ -36,7 +36,8 @@ int mu_gang_topology_follow(struct mu_db *db, uint32_t gang)
     if (g->row.pack_key.v != 0) {
         int rc = db->books == NULL ? mu_census_open(db) : 0;
         if (rc == 0)
-            rc = mu_topology_obtain(db, g->row.pack_key, &topology);
+            rc = mu_topology_obtain(db, g->row.pack_key,
+                                    (g->row.flags & MU_GANG_PACK_REQUIRED) != 0, &topology);
         if (rc == MU_ELIMIT) {
             db->counts.limit_reduced++;
             drop(db, g);

@@ -80,7 +80,7 @@ static int32_t count_at(const struct mu_census_rec *c, uint32_t domain)
 /* The census of a rule, NULL where it cannot be judged. */
 static const struct mu_census_rec *census_of(const struct mu_books *b, struct mu_census_ix number)
 {
-    if (number.v == MU_CENSUS_NONE)
+    if (!mu_census_is(number))
         return NULL;
     const struct mu_census_rec *c = mu_census_at(b, number.v);
     bool partial = c->own.kind != MU_CENSUS_PORT && mu_matcher_at(b, c->own.matcher.v)->overflow;
@@ -150,7 +150,7 @@ static const char *check_ports(const struct check *k, const struct mu_pod_rec *p
     bool known = mu_symbol_find(k->db->symbols, MU_STR("0.0.0.0"), &any);
     for (uint32_t i = 0; i < c->port_count; i++) {
         const struct mu_port_item *want = &c->ports[i];
-        if (mu_class_at(b, p->class_ix)->block->ports[i].v == MU_CENSUS_NONE)
+        if (!mu_census_is(mu_class_at(b, p->class_ix)->block->ports[i]))
             return unjudged;
         uint32_t number = b->ports[want->port % MU_PORT_BUCKETS];
         for (; number != MU_NONE; number = mu_census_at(b, number)->next) {

@@ -81,10 +81,11 @@ static void topology_fini(struct mu_topology *t)
     *t = (struct mu_topology){0};
 }
 
-int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, uint32_t *out)
+int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, bool required, uint32_t *out)
 {
     struct mu_books *b = db->books;
     uint32_t hole = MU_NONE;
+    uint32_t used = 0;
     for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX; i++) {
         struct mu_topology *t = &b->topologies[i];
         if (t->refs != 0 && t->key.v == key.v) {
@@ -92,10 +93,11 @@ int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, uint32_t *out)
             *out = i;
             return 0;
         }
+        used += t->refs != 0;
         if (t->refs == 0 && hole == MU_NONE)
             hole = i;
     }
-    if (hole == MU_NONE)
+    if (used >= (required ? MU_TOPOLOGIES_MAX : MU_TOPOLOGIES_PREFERRED))
         return MU_ELIMIT;
     struct mu_topology *t = &b->topologies[hole];
     mu_slab_init(&t->domains, sizeof(struct mu_domain), DOMAIN_SEGMENT_SHIFT, MU_NODES_MAX);

@@ -139,14 +139,14 @@ bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix
         return true;
     /* Ports let one of them onto a node: that is less room there, as an amount would be. */
     for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
-        if (asked->spreads[i].v == MU_CENSUS_NONE)
+        if (!mu_census_is(asked->spreads[i]))
             return true; /* cannot be judged: it fits nowhere */
         own += matches_itself(snapshot, kin, asked->spreads[i].v);
     }
     for (uint32_t i = 0; i < class_->term_count; i++) {
         if (class_->terms[i].kind > MU_TERM_ANTI_AFFINITY)
             continue;
-        if (asked->terms[i].v == MU_CENSUS_NONE)
+        if (!mu_census_is(asked->terms[i]))
             return true;
         bool self = matches_itself(snapshot, kin, asked->terms[i].v);
         /* Where the first pod of all goes, the others have to follow. */
@@ -256,11 +256,11 @@ static int each_census(struct mu_terms *terms, struct mu_class_ix class_ix, stru
         if (mu_bitset_test(s->censuses[k->spread[i].v].eligible, row))
             error = visit(terms, k->spread[i].v, row, sign);
     for (uint32_t i = 0; c != NULL && i < c->carry_count && error == 0; i++)
-        if (c->carry[i].v != MU_CENSUS_NONE)
+        if (mu_census_is(c->carry[i]))
             error = visit(terms, c->carry[i].v, row, sign);
     uint32_t ports = c == NULL ? 0 : mu_model_get_class(s->model, class_ix)->port_count;
     for (uint32_t i = 0; i < ports && error == 0; i++)
-        if (c->ports[i].v != MU_CENSUS_NONE)
+        if (mu_census_is(c->ports[i]))
             error = visit(terms, c->ports[i].v, row, sign);
     return error;
 }
@@ -448,7 +448,14 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
 /* No census (a table is full), or one that lacks pods. */
 static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
 {
-    return census.v == MU_CENSUS_NONE || s->censuses[census.v].overflow;
+    return !mu_census_is(census) || s->censuses[census.v].overflow;
+}
+
+/* How it is told: a rule that lacks a topology key's number by a sentence of its own. */
+static enum mu_verdict_kind untold(struct mu_census_ix census, enum mu_verdict_kind rule,
+                                   enum mu_verdict_kind untracked)
+{
+    return census.v == MU_CENSUS_NO_KEY ? untracked : rule;
 }
 
 /* A required rule whose census cannot tell cannot be judged: how the class is refused then,
@@ -461,11 +468,13 @@ static enum mu_verdict_kind unjudged(const struct mu_snapshot *s, const struct m
             return MU_NO_PORTS;
     for (uint32_t i = 0; i < class_->hard_spread_count; i++)
         if (cannot_tell(s, asked->spreads[i]))
-            return MU_NO_SPREAD;
+            return untold(asked->spreads[i], MU_NO_SPREAD, MU_NO_SPREAD_UNTRACKED);
     for (uint32_t i = 0; i < class_->term_count; i++)
         if (class_->terms[i].kind <= MU_TERM_ANTI_AFFINITY && cannot_tell(s, asked->terms[i]))
-            return class_->terms[i].kind == MU_TERM_AFFINITY ? MU_NO_POD_AFFINITY
-                                                             : MU_NO_ANTI_AFFINITY;
+            return class_->terms[i].kind == MU_TERM_AFFINITY
+                       ? untold(asked->terms[i], MU_NO_POD_AFFINITY, MU_NO_POD_AFFINITY_UNTRACKED)
+                       : untold(asked->terms[i], MU_NO_ANTI_AFFINITY,
+                                MU_NO_ANTI_AFFINITY_UNTRACKED);
     return MU_FITS;
 }
 

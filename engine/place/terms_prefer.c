@@ -83,7 +83,7 @@ static int affinity_parts(struct mu_terms *terms, struct mu_class_ix class_ix, s
     int error = 0;
     for (uint32_t i = 0; asked != NULL && i < class_->term_count && error == 0; i++) {
         int64_t weight = class_->terms[i].weight;
-        if (class_->terms[i].kind >= MU_TERM_PREFERRED && asked->terms[i].v != MU_CENSUS_NONE)
+        if (class_->terms[i].kind >= MU_TERM_PREFERRED && mu_census_is(asked->terms[i]))
             error = mu_sum_add(terms, sum, asked->terms[i].v,
                                class_->terms[i].kind == MU_TERM_PREFERRED ? weight : -weight);
     }
@@ -162,7 +162,7 @@ static int spread_parts(struct mu_terms *terms, const struct mu_class *class_,
     int error = 0;
     for (uint32_t i = class_->hard_spread_count; i < class_->spread_count && error == 0; i++) {
         uint32_t census = asked->spreads[i].v;
-        if (census == MU_CENSUS_NONE)
+        if (!mu_census_is(asked->spreads[i]))
             continue;
         struct mu_tracked *t = mu_terms_track(terms, census);
         if (t == NULL)
@@ -195,7 +195,7 @@ static int spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, str
         return error;
     int64_t skews = 0;
     for (uint32_t i = class_->hard_spread_count; i < class_->spread_count; i++)
-        if (asked->spreads[i].v != MU_CENSUS_NONE)
+        if (mu_census_is(asked->spreads[i]))
             skews += (int64_t)(class_->spreads[i].max_skew - 1) << LN_SHIFT;
     for (uint32_t row = 0; row < s->node_rows; row++)
         terms->raw[row] += skews;

@@ -595,13 +595,14 @@ static int waive_terms(struct finder *f, uint32_t kinds)
                                      .affinity = f->affinity,
                                      .tolerance = f->tolerance};
     int rc = moves_rules(f) ? mu_judge(&judged, &kinds) : 0;
-    if ((kinds & (1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD)) != 0)
+    if ((kinds & (1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD | 1u << MU_NO_SPREAD_UNTRACKED)) !=
+        0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.topologySpreadConstraints"));
     if ((kinds & 1u << MU_NO_PORTS) != 0)
         (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
-    if ((kinds & 1u << MU_NO_POD_AFFINITY) != 0)
+    if ((kinds & (1u << MU_NO_POD_AFFINITY | 1u << MU_NO_POD_AFFINITY_UNTRACKED)) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
-    if ((kinds & 1u << MU_NO_ANTI_AFFINITY) != 0)
+    if ((kinds & (1u << MU_NO_ANTI_AFFINITY | 1u << MU_NO_ANTI_AFFINITY_UNTRACKED)) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAntiAffinity" REQUIRED));
     return rc;
 }

@@ -387,7 +387,7 @@ static int judge_spread(const struct mu_judged *j, const struct mu_placed *place
 
 static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
 {
-    return census.v == MU_CENSUS_NONE || s->censuses[census.v].overflow;
+    return !mu_census_is(census) || s->censuses[census.v].overflow;
 }
 
 /* The rules whose censuses cannot tell. */
