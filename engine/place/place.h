@@ -215,7 +215,7 @@ struct mu_place_counts {
     uint64_t visits; /* blocks of 64 nodes or summaries that they looked at */
     uint64_t trees_built;
     uint64_t looks;          /* requirements of node affinity looked at, about 6 ns each, and what
-                              * preferences about other pods cost, in as many */
+                              * rules and preferences about other pods cost, in as many */
     uint64_t rows_explained; /* one by one, for pods that rules about other pods concern */
     uint64_t nominations;    /* looked at, to find those to a row */
 };

@@ -297,52 +297,31 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
 /* What a rule leaves of the rows, and how it is called when it refuses. */
 typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
 
-static int ports_collect(struct mu_terms *terms)
+/* Censuses of ports that are in the way. */
+static int cut_range(struct mu_terms *terms, struct mu_port_range range, cut_fn cut, void *context)
 {
-    const struct mu_snapshot *s = terms->snapshot;
-    if (terms->ports_session == terms->session)
-        return 0;
-    terms->port_count = 0;
-    for (uint32_t c = 0; c < s->census_count; c++) {
-        if (s->censuses[c].id == 0 || s->censuses[c].kind != MU_CENSUS_PORT)
+    terms->cells += (uint64_t)(range.end - range.begin) * MU_CENSUS_CELLS;
+    for (uint32_t p = range.begin; p < range.end; p++) {
+        uint32_t census = terms->ports[p].census;
+        const uint64_t *words;
+        if (terms->snapshot->censuses[census].total == 0)
             continue;
-        void *array = terms->ports;
-        if (mu_mem_grow(&array, &terms->port_cap, terms->port_count + 1, MU_CENSUSES_MAX,
-                        sizeof *terms->ports) != 0)
+        if (mu_view_any(terms, census, &words) != 0)
             return MU_ENOMEM;
-        terms->ports = array;
-        terms->ports[terms->port_count++] = c;
+        cut(context, words, false, MU_NO_PORTS);
     }
-    terms->ports_session = terms->session;
     return 0;
-}
-
-static bool ports_conflict(const struct mu_snapshot *s, const struct mu_port_item *a,
-                           const struct mu_port_item *b)
-{
-    const struct mu_str every = MU_STR("0.0.0.0");
-    const struct mu_symtab *symbols = mu_model_names(s->model);
-    if (a->protocol != b->protocol || a->port != b->port)
-        return false;
-    return a->ip.v == b->ip.v || mu_str_equal(mu_symbol_str(symbols, a->ip), every) ||
-           mu_str_equal(mu_symbol_str(symbols, b->ip), every);
 }
 
 static int cut_ports(struct mu_terms *terms, const struct mu_class *class_, cut_fn cut,
                      void *context)
 {
-    const struct mu_snapshot *s = terms->snapshot;
-    int error = class_->port_count > 0 ? ports_collect(terms) : 0;
+    int error = class_->port_count > 0 ? mu_ports_collect(terms) : 0;
     for (uint32_t i = 0; error == 0 && i < class_->port_count; i++) {
-        for (uint32_t p = 0; error == 0 && p < terms->port_count; p++) {
-            const struct mu_census *census = &s->censuses[terms->ports[p]];
-            const uint64_t *words;
-            if (census->total == 0 || !ports_conflict(s, &class_->ports[i], &census->port))
-                continue;
-            error = mu_view_any(terms, terms->ports[p], &words);
-            if (error == 0)
-                cut(context, words, false, MU_NO_PORTS);
-        }
+        struct mu_port_range ranges[MU_PORT_RANGES_MAX];
+        uint32_t count = mu_ports_in_the_way(terms, &class_->ports[i], ranges);
+        for (uint32_t r = 0; r < count && error == 0; r++)
+            error = cut_range(terms, ranges[r], cut, context);
     }
     return error;
 }
@@ -433,6 +412,7 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
             return MU_ENOMEM;
         cut(context, terms->cut.rows, true, MU_NO_EXISTING_ANTI_AFFINITY);
     }
+    terms->cells += k == NULL ? 0 : (uint64_t)k->carry_count * MU_CENSUS_CELLS;
     for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
         const uint64_t *words;
@@ -507,6 +487,7 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
 /* ---- the rows that pass --------------------------------------------------------------------- */
 
 struct words_left {
+    struct mu_terms *terms;
     uint64_t *words;
     size_t count;
 };
@@ -516,6 +497,7 @@ static void cut_words(void *context, const uint64_t *words, bool keep, enum mu_v
     const struct words_left *left = context;
     const uint64_t flip = keep ? 0 : UINT64_MAX;
     (void)kind;
+    left->terms->cells += left->count;
     for (size_t w = 0; w < left->count; w++)
         left->words[w] &= words[w] ^ flip;
 }
@@ -527,7 +509,7 @@ int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu
     uint32_t rows = terms->snapshot->node_rows;
     if (mu_mask_cut_reserve(&terms->cut, rows) != 0)
         return MU_ENOMEM;
-    struct words_left left = {terms->cut.words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
+    struct words_left left = {terms, terms->cut.words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
     memcpy(left.words, mask->bits[0], left.count * sizeof *left.words);
     int error = cut_all(terms, class_ix, kin, cut_words, &left);
     if (error != 0)

@@ -55,8 +55,10 @@ bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix
 bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix class_ix,
                       struct mu_kin_ix kin);
 /* The rows of `mask` that no rule refuses now. *out is valid until the next call. Errors:
- * MU_ENOMEM. Cost: O(rows / 64 * rules + rows whose verdict has changed since the last call); more
- * the first time that a rule is met in a session. */
+ * MU_ENOMEM. Cost: O(rows / 64 * rules + rows whose verdict has changed since the last call), where
+ * rules are the class's own, the ports in use that are in the way of its ports, and those that
+ * other pods have about the kin; a search among all ports in use for each of its ports; more the
+ * first time that a rule is met in a session. */
 int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                   const struct mu_filter_mask *mask, const struct mu_filter_mask **out);
 /* Whether the rules pass one row, or the first that refuses it. Errors: MU_ENOMEM. */
@@ -90,8 +92,8 @@ enum mu_terms_as {
  * cannot fail. Cost: O(censuses it is counted in). */
 int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                    uint32_t row, int sign, unsigned as);
-/* What preferences have cost so far, as requirements of selectors that could have been looked at
- * instead. */
+/* What rules and preferences have cost so far, as requirements of selectors that could have been
+ * looked at instead. */
 uint64_t mu_terms_looks(const struct mu_terms *terms);
 /* The state of the counts: equal numbers, equal counts, as long as the snapshot is the same. 0: as
  * in the snapshot. */

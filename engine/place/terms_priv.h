@@ -1,7 +1,8 @@
 #ifndef MU_ENGINE_PLACE_TERMS_PRIV_H
 #define MU_ENGINE_PLACE_TERMS_PRIV_H
 /* Inside the rules about other pods: place/terms.c (filters), place/terms_view.c (views),
- * place/terms_prefer.c (preferences), place/terms_sum.c (what they are made of). */
+ * place/terms_ports.c (host ports), place/terms_prefer.c (preferences), place/terms_sum.c (what they
+ * are made of). */
 #include "engine/place/cut.h"
 #include "engine/place/domain.h"
 #include "engine/place/terms.h"
@@ -18,6 +19,11 @@
 #define MU_SUMS_MAX      16u
 #define MU_SUM_PARTS_MAX (MU_CENSUSES_MAX + MU_SELECTOR_TERMS_MAX)
 #define MU_SUM_BYTES_MAX (UINT64_C(64) << 20)
+
+/* What work costs in cells, of about 0.75 ns: to look at a census that may have a say, and to bring
+ * its view up to date when little has moved. */
+#define MU_CENSUS_CELLS 4u
+#define MU_VIEW_CELLS   16u
 
 _Static_assert(MU_NODES_MAX <= UINT32_MAX / 2, "a move is a domain and a sign");
 
@@ -87,6 +93,17 @@ struct mu_sum {
     uint64_t bytes;
 };
 
+/* A census of a host port: number and protocol, address, which census. */
+struct mu_port_census {
+    uint64_t port;
+    uint32_t ip, census;
+};
+/* Some of them, in their order. */
+struct mu_port_range {
+    uint32_t begin, end;
+};
+#define MU_PORT_RANGES_MAX 2u
+
 struct mu_terms {
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     const struct mu_model *model; /* of what is cached */
@@ -98,17 +115,18 @@ struct mu_terms {
     struct mu_view *views;
     uint32_t view_count, view_cap;
     uint64_t view_bytes;
-    /* Censuses of host ports, collected once per session. */
+    /* Censuses of host ports, collected and sorted once per session. */
     uint64_t ports_session;
-    uint32_t *ports;
+    struct mu_port_census *ports;
     uint32_t port_count, port_cap;
+    uint32_t every_ip;      /* the symbol of 0.0.0.0; 0: none of them is at it */
     struct mu_mask_cut cut; /* the mask that was built last; its rows are none */
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
     int64_t *raw, *bonus;
     uint32_t bonus_cap;
     struct mu_sum sums[MU_SUMS_MAX];
     uint64_t sum_stamp, sum_bytes;
-    uint64_t cells; /* counts looked at for preferences, ever */
+    uint64_t cells; /* what all this has cost, ever, in counts looked at */
 };
 
 /* The censuses that a class asks, that match a kin; NULL: none. */
@@ -119,6 +137,16 @@ const struct mu_kin_census *mu_terms_of_kin(const struct mu_snapshot *s, struct 
 struct mu_tracked *mu_terms_track(struct mu_terms *terms, uint32_t census);
 /* The least loaded domain, anew. Cost: O(domains). */
 void mu_terms_least(struct mu_tracked *t, const struct mu_census *census);
+
+/* ---- host ports (place/terms_ports.c) ---- */
+
+/* Make the list of their censuses, once in a session. Errors: MU_ENOMEM. Cost: O(censuses + ports
+ * log ports) the first time. */
+int mu_ports_collect(struct mu_terms *terms);
+/* The censuses of ports that conflict with a wanted one, in ranges of the list; returns how many
+ * ranges. Cost: O(log ports). */
+uint32_t mu_ports_in_the_way(struct mu_terms *terms, const struct mu_port_item *wanted,
+                             struct mu_port_range ranges[MU_PORT_RANGES_MAX]);
 
 /* ---- sums (place/terms_sum.c) ---- */
 

@@ -173,6 +173,7 @@ int mu_view_update(struct mu_terms *terms, uint32_t census_ix, uint32_t v, const
     bool near = same && view->session == terms->session && view->limit == limit &&
                 t->moves - view->moves <= MU_TERMS_MOVES;
     view->limit = limit;
+    terms->cells += MU_VIEW_CELLS + (near ? t->moves - view->moves : domains);
     if (near) {
         for (; view->moves < t->moves; view->moves++)
             view_check(view, table, census,

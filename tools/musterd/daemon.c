@@ -300,9 +300,9 @@ static void log_summary(struct daemon *d)
            MU_F_U64("audit_drift", s.db.audit_drift), MU_F_END);
 }
 
-/* A class of pods whose node affinity, or preferences about other pods, take long to judge: bounded
- * (MU_REQUIREMENTS_MAX a node, once for a class; engine/place/terms_sum.c), and somebody's. The
- * session is at rest and the gang may have gone since. */
+/* A class of pods whose node affinity, or rules and preferences about other pods, take long to
+ * judge: bounded (MU_REQUIREMENTS_MAX a node, once for a class; engine/place/terms.c, terms_sum.c),
+ * and somebody's. The session is at rest and the gang may have gone since. */
 static void log_costly(const struct daemon *d, const struct session_job *job)
 {
     struct mu_gang_ix gang;

@@ -1,0 +1,147 @@
+/*
+ * What rules about other pods cost where a tenant makes as many of them as it can: tens of
+ * thousands of host ports in use, and a pod that wants hundreds.
+ */
+#include "tests/db_fixture.h"
+
+#include "engine/base/bitset.h"
+#include "engine/place/place_priv.h"
+#include "engine/place/terms_priv.h"
+#include "tests/mu_test.h"
+
+enum { NODES = 100, HOLDERS = 60 };
+
+static const uint64_t all_rows[MU_BITSET_WORDS(NODES)] = {UINT64_MAX, UINT64_MAX};
+static const struct mu_filter_mask all_mask = {.bits = {all_rows}};
+
+/* The port number i of a pod that has as many as it may. */
+static struct mu_host_port *ports_from(uint32_t first)
+{
+    static struct mu_host_port ports[MU_PORTS_PER_POD];
+    for (uint32_t i = 0; i < MU_PORTS_PER_POD; i++)
+        ports[i] = (struct mu_host_port){MU_STR("0.0.0.0"), MU_PROTOCOL_TCP, (uint16_t)(first + i)};
+    return ports;
+}
+
+/* Nodes, and a pod with its own ports on each of the first ones. */
+static void open_ports(struct mu_db *db)
+{
+    for (uint32_t n = 0; n < NODES; n++) {
+        char name[16];
+        (void)snprintf(name, sizeof name, "n%u", n);
+        fixture_put_node(db, name, 1, 64);
+    }
+    for (uint32_t p = 0; p < HOLDERS; p++) {
+        struct fixture_pod pod;
+        char node[16];
+        (void)snprintf(node, sizeof node, "n%u", p);
+        fixture_pod(&pod, p, 1);
+        pod.object.node_name = mu_str_of(node);
+        pod.object.phase = MU_POD_RUNNING;
+        pod.object.ports = ports_from(1 + p * MU_PORTS_PER_POD);
+        pod.object.port_count = MU_PORTS_PER_POD;
+        fixture_put(db, &pod, 0);
+    }
+}
+
+static void put_waiting(struct mu_db *db, uint32_t number, const struct mu_host_port *ports,
+                        uint32_t count)
+{
+    struct fixture_pod pod;
+    fixture_pod(&pod, number, 1);
+    pod.object.ports = ports;
+    pod.object.port_count = count;
+    fixture_put(db, &pod, 0);
+}
+
+/* Each port that is wanted is searched for among those in use, not compared with them. */
+static void test_terms_mask__many_ports_in_use__searched(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_terms *terms = mu_terms_create();
+    open_ports(db);
+    put_waiting(db, HOLDERS, ports_from(1), MU_PORTS_PER_POD);
+    fixture_sync(db, s);
+    const struct mu_pod_view pod = fixture_find(db, HOLDERS), holder = fixture_find(db, 0);
+    const struct mu_filter_mask *mask;
+    mu_terms_begin(terms, s);
+    assert_true(s->node_rows <= 64 * MU_BITSET_WORDS(NODES));
+    const uint64_t steps = 2 * 16 * MU_PORTS_PER_POD; /* two searches, each among 2^16 at most */
+    const uint64_t views = MU_PORTS_PER_POD * (MU_CENSUS_CELLS + MU_VIEW_CELLS + 2);
+    for (uint32_t time = 0; time < 3; time++) {
+        uint64_t before = terms->cells;
+        assert_int_equal(mu_terms_mask(terms, pod.class_ix, pod.kin, &all_mask, &mask), 0);
+        assert_true(terms->cells > before);
+        uint64_t once = s->census_count + (uint64_t)s->node_rows * MU_PORTS_PER_POD;
+        assert_true(terms->cells - before <= steps + views + (time == 0 ? once : 0));
+        for (uint32_t row = 0; row < NODES; row++)
+            assert_int_equal(mu_bitset_test(mask->bits[0], row), row != holder.node.v);
+    }
+    mu_terms_end(terms);
+    mu_terms_destroy(terms);
+    mu_db_replica_destroy(db, s);
+    mu_db_destroy(db);
+}
+
+/* Every address, number and protocol against every other, by the definition. */
+static void test_terms_verdict__ports_at_addresses__as_compared_one_by_one(void **state)
+{
+    (void)state;
+    static const struct mu_str ips[] = {
+        {"10.0.0.1", 8}, {"0.0.0.0", 7}, {"10.0.0.2", 8}, {"::", 2}, {"192.168.0.1", 11}};
+    enum { IPS = 5, PORTS = 3, PROTOCOLS = 3, KINDS = IPS * PORTS * PROTOCOLS };
+    static struct mu_host_port ports[KINDS];
+    for (uint32_t i = 0; i < KINDS; i++)
+        ports[i] = (struct mu_host_port){ips[i % IPS], (enum mu_protocol)(i / IPS % PROTOCOLS),
+                                         (uint16_t)(80 + i / IPS / PROTOCOLS)};
+    /* In the second round nobody is at 0.0.0.0. */
+    for (uint32_t round = 0; round < 2; round++) {
+        struct mu_db *db = fixture_create(0);
+        struct mu_snapshot *s = mu_db_replica_create(db);
+        struct mu_terms *terms = mu_terms_create();
+        for (uint32_t i = 0; i < KINDS; i++) {
+            struct fixture_pod pod;
+            char node[16];
+            if (round == 1 && i % IPS == 1)
+                continue;
+            (void)snprintf(node, sizeof node, "n%u", i);
+            fixture_put_node(db, node, 1, 64);
+            fixture_pod(&pod, i, 1);
+            pod.object.node_name = mu_str_of(node);
+            pod.object.phase = MU_POD_RUNNING;
+            pod.object.ports = &ports[i];
+            pod.object.port_count = 1;
+            fixture_put(db, &pod, 0);
+            put_waiting(db, KINDS + i, &ports[i], 1);
+        }
+        fixture_sync(db, s);
+        mu_terms_begin(terms, s);
+        for (uint32_t i = 0; i < KINDS * KINDS; i++) {
+            const uint32_t a = i / KINDS, b = i % KINDS;
+            enum mu_verdict_kind kind;
+            if (round == 1 && (a % IPS == 1 || b % IPS == 1))
+                continue;
+            const struct mu_pod_view pod = fixture_find(db, KINDS + a);
+            const struct mu_pod_view there = fixture_find(db, b);
+            assert_int_equal(mu_terms_verdict(terms, pod.class_ix, pod.kin, there.node.v, &kind),
+                             0);
+            bool every = a % IPS == 1 || b % IPS == 1 || a % IPS == b % IPS;
+            assert_int_equal(kind, a / IPS == b / IPS && every ? MU_NO_PORTS : MU_FITS);
+        }
+        mu_terms_end(terms);
+        mu_terms_destroy(terms);
+        mu_db_replica_destroy(db, s);
+        mu_db_destroy(db);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_terms_mask__many_ports_in_use__searched),
+        cmocka_unit_test(test_terms_verdict__ports_at_addresses__as_compared_one_by_one),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
