@@ -162,6 +162,33 @@ static void test_session_run__random_larger_clusters__equals_oracle(void **state
         scenario(&run, &shape, 3);
 }
 
+/* What is cached is of one model. Each cluster here has its own, mostly at the address of the last
+ * one, and with the same counts of changes. */
+static void test_session_run__cluster_after_cluster__equals_oracle(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(13);
+    const struct mu_cluster_shape shape = {.nodes_max = 10, .classes = 4, .gangs_max = 12};
+    const struct mu_model *last = NULL;
+    struct mu_profile profile;
+    uint32_t same_address = 0;
+    mu_profile_random(&run.random, &profile);
+    struct mu_session *session = session_make(&profile);
+    for (run.step = 0; run.step < 200; run.step++) {
+        struct mu_cluster cluster;
+        struct mu_class_ix classes[CLASSES];
+        mu_cluster_random(&cluster, &run.random, &shape, classes);
+        same_address += cluster.snapshot.model == last;
+        last = cluster.snapshot.model;
+        for (uint32_t g = 0; g < 8 && cluster.snapshot.gang_rows < cluster.snapshot.gang_cap; g++)
+            (void)mu_cluster_random_gang(&cluster, &run.random, classes, shape.classes);
+        run_and_check(&run, session, &cluster, &profile, 0);
+        mu_cluster_fini(&cluster);
+    }
+    print_message("%u of 200 at the address of the last one\n", same_address); /* ASan: none */
+    mu_session_destroy(session);
+}
+
 /* Rows of lone pods alike, and gangs of many members alike, on clusters that fill up. */
 static void test_session_run__runs_of_pods_alike__equals_oracle(void **state)
 {
@@ -469,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_session_run__arena_bound_reached__no_memory_and_unchanged),
         cmocka_unit_test(test_session_run__random_small_clusters__equals_oracle),
         cmocka_unit_test(test_session_run__random_larger_clusters__equals_oracle),
+        cmocka_unit_test(test_session_run__cluster_after_cluster__equals_oracle),
         cmocka_unit_test(test_session_run__runs_of_pods_alike__equals_oracle),
         cmocka_unit_test(test_session_run__rows_in_another_order__same_nodes),
         cmocka_unit_test(test_session_run__nothing_changed__scans_nothing),

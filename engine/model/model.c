@@ -1,5 +1,6 @@
 #include "engine/model/model.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 #include "engine/base/assert.h"
@@ -170,6 +171,9 @@ static int enter_fixed(struct mu_model *model)
     return status;
 }
 
+/* Written by whoever makes a model, on any thread; nothing else is ordered by it. */
+static _Atomic uint64_t last_serial;
+
 struct mu_model *mu_model_create(void)
 {
     struct mu_model *m = mu_mem_zalloc_aligned(_Alignof(struct mu_model), sizeof *m);
@@ -178,6 +182,7 @@ struct mu_model *mu_model_create(void)
     struct mu_random random;
     mu_random_init_kernel(&random);
     m->seed = mu_random_u64(&random);
+    m->serial = atomic_fetch_add_explicit(&last_serial, 1, memory_order_relaxed) + 1;
     m->scratch = mu_mem_zalloc(sizeof *m->scratch);
     m->symbols = mu_symtab_create(MU_SYMBOLS_MAX);
     m->resources = mu_resources_create();
@@ -206,6 +211,11 @@ struct mu_model *mu_model_create(void)
         return NULL;
     }
     return m;
+}
+
+uint64_t mu_model_serial(const struct mu_model *model)
+{
+    return model->serial;
 }
 
 void mu_model_destroy(struct mu_model *model)

@@ -108,6 +108,9 @@ struct mu_model; /* opaque: symbols, resources, namespaces and the tables of ent
 
 struct mu_model *mu_model_create(void);
 void mu_model_destroy(struct mu_model *model);
+/* Unique over the process's life, and never 0: what is cached over sessions is known by it, since
+ * another model may get the address of one that is gone. Thread: any. */
+uint64_t mu_model_serial(const struct mu_model *model);
 struct mu_symtab *mu_model_symbols(struct mu_model *model);
 /* The same, to read only. Thread: as mu_symbol_str(). */
 const struct mu_symtab *mu_model_names(const struct mu_model *model);

@@ -89,6 +89,7 @@ _Static_assert(MU_REQUIREMENTS_MAX <= MU_SELECTOR_TERMS_MAX, "spare_spans serves
 struct mu_namespace;
 
 struct mu_model {
+    uint64_t serial;
     struct mu_intern label_sets;
     struct mu_intern taint_sets;
     struct mu_intern capacities;

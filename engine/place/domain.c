@@ -33,9 +33,9 @@ void mu_domains_drop(struct mu_domains *domains)
 
 void mu_domains_begin(struct mu_domains *domains, const struct mu_snapshot *snapshot)
 {
-    if (domains->model != snapshot->model)
+    if (domains->model_serial != mu_model_serial(snapshot->model))
         mu_domains_drop(domains);
-    domains->model = snapshot->model;
+    domains->model_serial = mu_model_serial(snapshot->model);
     domains->snapshot = snapshot;
 }
 

@@ -21,7 +21,7 @@ struct mu_domain_table {
 };
 struct mu_domains {
     const struct mu_snapshot *snapshot;
-    const struct mu_model *model; /* of the tables */
+    uint64_t model_serial; /* of the tables */
     struct mu_domain_table tables[MU_TOPOLOGIES_MAX];
 };
 

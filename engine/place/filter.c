@@ -48,7 +48,8 @@ struct mask {
 struct mu_filter {
     const struct mu_scan_ops *ops;
     const struct mu_snapshot *snapshot;
-    const struct mu_model *model; /* of the masks, with static_generation and rows */
+    const struct mu_model *model;
+    uint64_t model_serial; /* of the masks, with static_generation and rows */
     uint64_t static_generation;
     uint32_t row_cap;
     uint64_t epoch;
@@ -142,7 +143,8 @@ void mu_filter_destroy(struct mu_filter *filter)
 /* True when the snapshot says which rows have changed since the filter's generation. */
 static bool is_listed(const struct mu_filter *filter, const struct mu_snapshot *snapshot)
 {
-    return snapshot->static_changed != NULL && filter->model == snapshot->model &&
+    return snapshot->static_changed != NULL &&
+           filter->model_serial == mu_model_serial(snapshot->model) &&
            filter->row_cap == snapshot->node_cap &&
            filter->static_generation >= snapshot->static_base &&
            filter->static_generation <= snapshot->static_generation;
@@ -151,7 +153,8 @@ static bool is_listed(const struct mu_filter *filter, const struct mu_snapshot *
 void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapshot)
 {
     filter->snapshot = snapshot;
-    if (filter->model == snapshot->model && filter->row_cap == snapshot->node_cap &&
+    if (filter->model_serial == mu_model_serial(snapshot->model) &&
+        filter->row_cap == snapshot->node_cap &&
         filter->static_generation == snapshot->static_generation)
         return;
     if (is_listed(filter, snapshot)) {
@@ -162,6 +165,7 @@ void mu_filter_begin(struct mu_filter *filter, const struct mu_snapshot *snapsho
         mu_filter_drop(filter);
     }
     filter->model = snapshot->model;
+    filter->model_serial = mu_model_serial(snapshot->model);
     filter->row_cap = snapshot->node_cap;
     filter->static_generation = snapshot->static_generation;
 }

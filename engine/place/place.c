@@ -86,9 +86,10 @@ static uint64_t touched_digest(const struct mu_snapshot *snapshot)
 void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
 {
     MU_ASSERT(place->snapshot == NULL && place->log_count == 0);
-    if (place->model != snapshot->model)
+    if (place->model_serial != mu_model_serial(snapshot->model))
         mu_place_classes_forget(place);
     place->model = snapshot->model;
+    place->model_serial = mu_model_serial(snapshot->model);
     place->snapshot = snapshot;
     place->session++;
     mu_filter_begin(place->filter, snapshot);

@@ -142,9 +142,10 @@ struct mu_place {
     struct mu_place_mask_of concerned;
     struct mu_place_within within;
     struct mu_snapshot *snapshot; /* NULL: between sessions */
-    const struct mu_model *model; /* of the classes known */
-    uint64_t session;             /* number of the present one */
-    uint64_t trial;               /* number of the present or last one */
+    const struct mu_model *model;
+    uint64_t model_serial; /* of the classes known */
+    uint64_t session;      /* number of the present one */
+    uint64_t trial;        /* number of the present or last one */
     bool in_trial;
     bool given;           /* held room is handed back: the state is not one to remember */
     uint32_t trial_begin; /* of the outermost */

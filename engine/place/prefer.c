@@ -34,7 +34,8 @@ void mu_prefer_init(struct mu_prefer_log *log)
 /* True when the snapshot says which rows have changed since what the log knows. */
 static bool is_listed(const struct mu_prefer_log *log, const struct mu_snapshot *snapshot)
 {
-    return snapshot->static_changed != NULL && log->model == snapshot->model &&
+    return snapshot->static_changed != NULL &&
+           log->model_serial == mu_model_serial(snapshot->model) &&
            log->row_cap == snapshot->node_cap && log->static_generation >= snapshot->static_base &&
            log->static_generation <= snapshot->static_generation &&
            log->image_generation >= snapshot->image_base &&
@@ -44,7 +45,8 @@ static bool is_listed(const struct mu_prefer_log *log, const struct mu_snapshot 
 void mu_prefer_begin(struct mu_prefer_log *log, const struct mu_snapshot *snapshot)
 {
     log->snapshot = snapshot;
-    bool same_static = log->model == snapshot->model && log->row_cap == snapshot->node_cap &&
+    bool same_static = log->model_serial == mu_model_serial(snapshot->model) &&
+                       log->row_cap == snapshot->node_cap &&
                        log->static_generation == snapshot->static_generation;
     if (same_static && log->image_generation == snapshot->image_generation)
         return;
@@ -55,7 +57,7 @@ void mu_prefer_begin(struct mu_prefer_log *log, const struct mu_snapshot *snapsh
         log->first = ++log->logged;
     }
     log->taints_known = log->taints_known && same_static;
-    log->model = snapshot->model;
+    log->model_serial = mu_model_serial(snapshot->model);
     log->row_cap = snapshot->node_cap;
     log->static_generation = snapshot->static_generation;
     log->image_generation = snapshot->image_generation;

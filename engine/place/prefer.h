@@ -46,7 +46,7 @@ struct mu_prefer {
 /* The snapshots that columns follow: which rows have changed, each with a number of its own. */
 struct mu_prefer_log {
     const struct mu_snapshot *snapshot;
-    const struct mu_model *model; /* of what follows */
+    uint64_t model_serial; /* of what follows */
     uint32_t row_cap;
     uint64_t static_generation, image_generation;
     uint64_t epoch;  /* moves when columns must be asked for again */

@@ -66,7 +66,7 @@ static void levels_free(struct mu_room *room)
 
 void mu_room_drop(struct mu_room *room)
 {
-    room->model = NULL;
+    room->model_serial = 0;
     room->fresh = false;
     room->ready = 0;
     room->epoch++;
@@ -197,7 +197,7 @@ static int static_prepare(struct mu_room *room)
                 return error;
         }
     }
-    room->model = s->model;
+    room->model_serial = mu_model_serial(s->model);
     room->static_generation = s->static_generation;
     return 0;
 }
@@ -278,7 +278,7 @@ static int resource_prepare(struct mu_room *room, uint32_t r)
 
 int mu_room_prepare_missing(struct mu_room *room, uint64_t resources)
 {
-    if (room->model == NULL) {
+    if (room->model_serial == 0) {
         int error = static_prepare(room);
         if (error != 0)
             return error;
@@ -450,8 +450,9 @@ void mu_room_refresh(struct mu_room *room)
 
 static bool is_static_same(const struct mu_room *room, const struct mu_snapshot *s)
 {
-    return room->model == s->model && room->static_generation == s->static_generation &&
-           room->rows == s->node_rows && room->resource_count == s->resource_count;
+    return room->model_serial == mu_model_serial(s->model) &&
+           room->static_generation == s->static_generation && room->rows == s->node_rows &&
+           room->resource_count == s->resource_count;
 }
 
 /* The profile means the same for a snapshot that may know more resources. */
@@ -468,7 +469,7 @@ static bool is_score_same(const struct mu_room *room, const struct mu_snapshot *
  * the levels have room for new ones. */
 static bool is_followed(const struct mu_room *room, const struct mu_snapshot *s)
 {
-    if (!room->fresh || room->model != s->model || room->rows == 0)
+    if (!room->fresh || room->model_serial != mu_model_serial(s->model) || room->rows == 0)
         return false;
     bool frees = room->generation != s->generation;
     bool statics = room->static_generation != s->static_generation;
@@ -547,7 +548,7 @@ void mu_room_begin(struct mu_room *room, struct mu_snapshot *snapshot)
     give_up(room);
     if (!followed && is_static_same(room, snapshot))
         return;
-    room->model = NULL; /* static columns and all that follows from them */
+    room->model_serial = 0; /* static columns and all that follows from them */
     room->resource_count = snapshot->resource_count;
     mu_score_compile(&room->score, room->profile, snapshot->model, snapshot->resource_count);
 }

@@ -48,10 +48,10 @@
 struct mu_room {
     const struct mu_scan_ops *ops;
     const struct mu_profile *profile;
-    struct mu_score score;        /* the profile, for the resources of `model` */
+    struct mu_score score;        /* the profile, for the resources of the model */
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     /* What the columns below were computed from. */
-    const struct mu_model *model;
+    uint64_t model_serial; /* 0: of none yet */
     uint64_t static_generation;
     uint64_t generation;
     uint32_t resource_count;

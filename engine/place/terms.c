@@ -50,9 +50,9 @@ void mu_terms_destroy(struct mu_terms *terms)
 void mu_terms_begin(struct mu_terms *terms, struct mu_snapshot *snapshot)
 {
     MU_ASSERT(terms->snapshot == NULL);
-    if (terms->model != snapshot->model)
+    if (terms->model_serial != mu_model_serial(snapshot->model))
         mu_terms_drop(terms);
-    terms->model = snapshot->model;
+    terms->model_serial = mu_model_serial(snapshot->model);
     terms->snapshot = snapshot;
     terms->session++;
     terms->state = terms->last_state = 0;
@@ -462,7 +462,7 @@ static enum mu_verdict_kind unjudged(const struct mu_snapshot *s, const struct m
 static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                    cut_fn cut, void *context)
 {
-    const struct mu_class *class_ = mu_model_get_class(terms->model, class_ix);
+    const struct mu_class *class_ = mu_model_get_class(terms->snapshot->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
     int error = 0;
     enum mu_verdict_kind kind = asked != NULL ? unjudged(terms->snapshot, class_, asked) : MU_FITS;

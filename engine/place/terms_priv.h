@@ -106,7 +106,7 @@ struct mu_port_range {
 
 struct mu_terms {
     struct mu_snapshot *snapshot; /* NULL: between sessions */
-    const struct mu_model *model; /* of what is cached */
+    uint64_t model_serial;        /* of what is cached */
     uint64_t session;
     uint64_t state, last_state;
     struct mu_domains domains;

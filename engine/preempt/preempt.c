@@ -52,9 +52,9 @@ void mu_preempt_destroy(struct mu_preempt *preempt)
 void mu_preempt_begin(struct mu_preempt *preempt, const struct mu_snapshot *snapshot,
                       uint32_t now_s)
 {
-    if (preempt->model != snapshot->model)
+    if (preempt->model_serial != mu_model_serial(snapshot->model))
         mu_preempt_drop_caches(preempt);
-    preempt->model = snapshot->model;
+    preempt->model_serial = mu_model_serial(snapshot->model);
     preempt->snapshot = snapshot;
     preempt->now_s = now_s;
     preempt->session++;

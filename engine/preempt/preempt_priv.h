@@ -84,7 +84,7 @@ struct mu_preempt {
     struct mu_preempt_config config;
     struct mu_preempt_counts counts;
     const struct mu_snapshot *snapshot;
-    const struct mu_model *model; /* of the memos */
+    uint64_t model_serial; /* of the memos */
     uint64_t session;
     uint32_t now_s;
     bool built;        /* the index is of this session */

@@ -325,13 +325,13 @@ int mu_session_run(struct mu_session *session, struct mu_snapshot *snapshot, uin
                    const struct mu_plan **plan)
 {
     mu_arena_reset(session->arena);
-    if (session->model != snapshot->model) {
+    if (session->model_serial != mu_model_serial(snapshot->model)) {
         for (uint32_t g = 0; g < session->memo_cap; g++)
             session->memos[g].valid = false;
         for (uint32_t g = 0; g < session->effort_cap; g++)
             session->efforts[g].tries = 0;
     }
-    session->model = snapshot->model;
+    session->model_serial = mu_model_serial(snapshot->model);
     session->snapshot = snapshot;
     session->now_ns = now_ns;
     session->evictions_left = session->evictions_max;

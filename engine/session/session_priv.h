@@ -86,7 +86,7 @@ struct mu_session {
     uint32_t *order; /* scratch: its members in the order of the attempt, within sub-groups */
     struct mu_session_memo *memos;
     uint32_t memo_cap;
-    const struct mu_model *model; /* of the memos and efforts */
+    uint64_t model_serial; /* of the memos and efforts */
     struct mu_session_effort *efforts;
     uint32_t effort_cap;
     struct mu_arena *scratch; /* of one search */
