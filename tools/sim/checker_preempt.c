@@ -519,8 +519,8 @@ void mu_checker_preemption(struct mu_checker *c, struct mu_db *db, const struct 
 #define OPEN_GANGS_MAX 6u
 
 /* Who could leave a node for a pod: gangs as a whole where their highest is lower. Of a gang that
- * has surplus, and that could be all that it has on the node, one bit of `choice` says whether it is
- * whole or just that. Marks them in `cleared`; returns how many such gangs there are. */
+ * has surplus, and that could be all that it has on the node, one bit of `choice` says whether it
+ * is whole or just that. Marks them in `cleared`; returns how many such gangs there are. */
 static uint32_t clear_lower(struct mu_checker *c, struct mu_naive_world *w,
                             const struct mu_pod_object *pod, const struct mu_node_object *node,
                             uint32_t choice, bool *cleared)

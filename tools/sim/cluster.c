@@ -2,19 +2,28 @@
  * What users and controllers do, past the fault layer, as with a good connection: objects that are
  * there from the start, pods that arrive, namespaces whose labels change, and controllers that make
  * their pods again when these are deleted, under the old name or another, a few times each.
+ *
+ * With `deletes` somebody deletes bound members of gangs that a controller makes again, by force:
+ * they are gone at once. Their room is anybody's until they are there again, or nobody's for a
+ * while, where the node is drained: so their gang is bound in part, and may not be completed in
+ * time.
  */
 #include "engine/base/assert.h"
 #include "engine/base/hash.h"
 #include "engine/base/mem.h"
 #include "informer/codec.h"
+#include "tools/kubesim/wire.h"
 #include "tools/sim/sim_priv.h"
 #include "tools/workload/encode.h"
 
 #include <stdio.h>
 
-#define RELABEL_NS (6 * MU_NS_PER_S) /* mean time between changes of a namespace's label */
-#define REMADE_MAX 3u                /* or two controllers would fight for ever */
-#define REMAKE_NS  (3 * MU_NS_PER_S) /* the longest that a controller takes */
+#define RELABEL_NS  (6 * MU_NS_PER_S) /* mean time between changes of a namespace's label */
+#define REMADE_MAX  3u                /* or two controllers would fight for ever */
+#define REMAKE_NS   (3 * MU_NS_PER_S) /* the longest that a controller takes */
+#define DELETE_SEED UINT64_C(0xd31e7e)
+#define DELETE_NS   (2 * MU_NS_PER_S) /* mean time between deletions by force */
+#define DRAIN_NS    (4 * MU_NS_PER_S) /* and for which their node takes nobody */
 
 /* ---- pods by UID ---------------------------------------------------------------------------- */
 
@@ -39,6 +48,10 @@ int mu_sim_pods_init(struct mu_sim *sim)
     sim->by_uid = mu_index_create(pods, uid_equal, uid_hash, sim);
     sim->relabel_ns =
         sim->config.churn && sim->config.namespace_count > 0 ? MU_NS_PER_S : UINT64_MAX;
+    /* Not forked: the other streams, and the worlds without deletions, stay as they are. */
+    mu_random_init_seed(&sim->delete_random, sim->config.seed ^ DELETE_SEED);
+    sim->delete_ns = sim->config.deletes ? MU_NS_PER_S : UINT64_MAX;
+    sim->drained_ns = UINT64_MAX;
     return sim->pods == NULL || sim->times == NULL || sim->by_uid == NULL ? MU_ENOMEM : 0;
 }
 
@@ -184,6 +197,8 @@ static void create_pod(struct mu_sim *sim, uint32_t i)
                        sim->pods[i].remade);
         pod.object.name = mu_str_of(name);
     }
+    (void)snprintf(sim->pods[i].name, sizeof sim->pods[i].name, "%.*s",
+                   MU_STR_ARGS(pod.object.name));
     (void)snprintf(path, sizeof path, "/api/v1/namespaces/%.*s/pods", MU_STR_ARGS(pod.object.ns));
     int rc = mu_workload_encode_pod(&pod, scheduler, true, sim->scratch, &body);
     if (rc == 0)
@@ -208,8 +223,11 @@ static int see_pod(void *context, struct mu_str raw)
     struct mu_object_meta meta;
     int rc = mu_meta_decode(raw, &meta, NULL);
     uint32_t i = rc == 0 ? mu_sim_pod_find(sim, meta.uid) : MU_INDEX_NONE;
-    if (i != MU_INDEX_NONE)
-        sim->pods[i].there = true;
+    if (i == MU_INDEX_NONE)
+        return rc;
+    struct mu_str node = mu_pb_bytes(raw, 2, 10); /* spec.nodeName */
+    (void)snprintf(sim->pods[i].node, sizeof sim->pods[i].node, "%.*s", MU_STR_ARGS(node));
+    sim->pods[i].there = true;
     return rc;
 }
 
@@ -267,6 +285,52 @@ static void relabel(struct mu_sim *sim)
     mu_buf_fini(&response.body);
 }
 
+/* The node that a pod was deleted from takes nobody for a while; one node at a time. */
+static void drain(struct mu_sim *sim, const char *node)
+{
+    if (sim->drained[0] != '\0')
+        return;
+    (void)snprintf(sim->drained, sizeof sim->drained, "%s", node);
+    sim->drained_ns = mu_sim_now(sim) + 1 + mu_random_below(&sim->delete_random, 2 * DRAIN_NS);
+    (void)mu_kubelets_cordon(sim->kubelets, mu_str_of(node), true, mu_sim_now(sim));
+}
+
+static void undrain(struct mu_sim *sim)
+{
+    (void)mu_kubelets_cordon(sim->kubelets, mu_str_of(sim->drained), false, mu_sim_now(sim));
+    sim->drained[0] = '\0';
+    sim->drained_ns = UINT64_MAX;
+}
+
+/* A bound member of a gang that has a controller, the first from a place drawn. */
+static void delete_by_force(struct mu_sim *sim)
+{
+    struct mu_random *r = &sim->delete_random;
+    uint32_t begin = (uint32_t)mu_random_below(r, sim->config.workload->pod_count);
+    sim->delete_ns += 1 + mu_random_below(r, 2 * DELETE_NS);
+    for (uint32_t k = 0; k < sim->next_pod; k++) {
+        uint32_t i = (begin + k) % sim->next_pod;
+        const struct mu_pod_object *object = &sim->config.workload->pods[i].object;
+        char path[512];
+        if (!object->controlled || !sim->pods[i].there || sim->pods[i].node[0] == '\0' ||
+            !mu_str_starts_with(object->name, MU_STR(MU_SIM_GANG_NAME)))
+            continue;
+        (void)snprintf(path, sizeof path, "/api/v1/namespaces/%.*s/pods/%s",
+                       MU_STR_ARGS(object->ns), sim->pods[i].name);
+        struct mu_api_request request = {.method = MU_DELETE,
+                                         .path = mu_str_of(path),
+                                         .query = MU_STR("gracePeriodSeconds=0"),
+                                         .accept = mu_str_of(mu_media_text(MU_MEDIA_PROTOBUF))};
+        struct mu_api_response response = {.status = 0};
+        mu_apiserver_handle(sim->server, &request, mu_sim_now(sim), &response);
+        if (response.status != 200 && response.status != 404)
+            mu_sim_fail(sim, MU_EINVAL, "pod to be deleted", object->name);
+        mu_buf_fini(&response.body);
+        drain(sim, sim->pods[i].node);
+        return;
+    }
+}
+
 /* ---- time ----------------------------------------------------------------------------------- */
 
 void mu_sim_cluster_run(struct mu_sim *sim)
@@ -274,6 +338,10 @@ void mu_sim_cluster_run(struct mu_sim *sim)
     uint64_t now_ns = mu_sim_now(sim);
     while (!sim->healed && sim->relabel_ns <= now_ns)
         relabel(sim);
+    while (!sim->healed && sim->delete_ns <= now_ns)
+        delete_by_force(sim);
+    if (sim->drained_ns <= now_ns)
+        undrain(sim);
     while (arrival_ns(sim) <= now_ns)
         create_pod(sim, sim->next_pod++);
     for (uint32_t i = 0; sim->config.check && i < sim->next_pod; i++) {
@@ -289,6 +357,10 @@ uint64_t mu_sim_cluster_next_ns(const struct mu_sim *sim)
     uint64_t next_ns = arrival_ns(sim);
     if (!sim->healed && sim->relabel_ns < next_ns)
         next_ns = sim->relabel_ns;
+    if (sim->drained_ns < next_ns)
+        next_ns = sim->drained_ns;
+    if (!sim->healed && sim->delete_ns < next_ns)
+        next_ns = sim->delete_ns;
     for (uint32_t i = 0; sim->config.check && i < sim->next_pod; i++)
         if (sim->pods[i].again_ns != 0 && sim->pods[i].again_ns < next_ns)
             next_ns = sim->pods[i].again_ns;

@@ -30,6 +30,7 @@ struct mu_sim_config {
     struct mu_faults faults; /* active until heal_ns */
     uint64_t heal_ns;        /* faults and churn end */
     bool churn;              /* cordon, fail and recover nodes at random until heal_ns */
+    bool deletes;            /* members of gangs by force, until heal_ns; their nodes are drained */
     bool kills;    /* end the scheduler at random until heal_ns; it starts again at once */
     bool pauses;   /* stop it at random until heal_ns, with a successor at once; later it goes on */
     bool wakes;    /* pauses end when that one has just taken the journal over */
@@ -106,6 +107,7 @@ const struct mu_sim_times *mu_sim_times(const struct mu_sim *sim);
  * rule: node affinity, taints, ports, affinity and anti-affinity between pods of three namespaces,
  * spread. Its namespaces beside "default" are these. */
 #define MU_SIM_SMALL_NAMESPACES 2u
+#define MU_SIM_GANG_NAME        "gang-" /* members' names begin with it */
 extern const struct mu_namespace_object mu_sim_small_namespaces[MU_SIM_SMALL_NAMESPACES];
 int mu_sim_small_world(uint64_t seed, struct mu_workload **out, struct mu_error *error);
 

@@ -16,9 +16,11 @@
 /* A pod of the workload. A controller makes it again when it is deleted. */
 struct mu_sim_pod {
     char uid[MU_UID_BYTES_MAX + 1];
-    bool there;        /* on the server, as seen last */
-    uint32_t remade;   /* how often */
-    uint64_t again_ns; /* then it is made again; 0: it is not */
+    char name[MU_NAME_BYTES_MAX + 16];
+    char node[MU_NAME_BYTES_MAX + 1]; /* as seen last */
+    bool there;                       /* on the server, as seen last */
+    uint32_t remade;                  /* how often */
+    uint64_t again_ns;                /* then it is made again; 0: it is not */
 };
 
 struct mu_sim_process; /* process.c */
@@ -26,7 +28,8 @@ struct mu_sim_process; /* process.c */
 struct mu_sim {
     struct mu_sim_config config;
     struct mu_clock_virtual clock;
-    struct mu_random random, session_random, label_random, kill_random, remake_random;
+    struct mu_random random, session_random, label_random, kill_random, remake_random,
+        delete_random;
     struct mu_apiserver *server;
     struct mu_kubelets *kubelets;
     struct mu_inproc *inproc;
@@ -37,7 +40,10 @@ struct mu_sim {
     uint64_t incarnation;
     uint32_t next_pod;
     uint64_t relabel_ns; /* when a namespace's label changes next */
-    uint64_t kill_ns;    /* when the next kill is armed; UINT64_MAX: no more */
+    uint64_t delete_ns;  /* when a pod is deleted by force next; UINT64_MAX: none is */
+    char drained[MU_NAME_BYTES_MAX + 1]; /* the node that is; empty: none */
+    uint64_t drained_ns;                 /* until then */
+    uint64_t kill_ns;                    /* when the next kill is armed; UINT64_MAX: no more */
     bool kill_armed;
     uint32_t kill_way;
     enum mu_kill_step kill_step;

@@ -1,11 +1,16 @@
-/* Small worlds: trouble for a minute and a half of virtual time, then peace until rest. */
+/*
+ * Small worlds: trouble for a minute and a half of virtual time, then peace until rest. In half of
+ * those with churn members of gangs are deleted, and a gang that is bound in part is ended sooner.
+ */
 #include "engine/base/clock.h"
+#include "engine/base/random.h"
 #include "tools/sim/sim.h"
 
 #include <stdio.h>
 
 #define TROUBLE_NS (90 * MU_NS_PER_S)
 #define GANG_NS    (3 * MU_NS_PER_S) /* until a gang that is bound in part is ended */
+#define SHORT_NS   MU_NS_PER_S       /* the same where members are deleted */
 /* Longer than the silence after which a watch is given up plus the longest back-off, so that
  * nothing is merely asleep. */
 #define REST_NS    (400 * MU_NS_PER_S)
@@ -65,17 +70,21 @@ int mu_sim_small_run(const struct mu_sim_small *small, uint64_t seed, struct mu_
     int rc = mu_sim_small_world(seed, &workload, error);
     if (rc != 0)
         return rc;
+    struct mu_random random;
+    mu_random_init_seed(&random, ~seed * 3);
+    bool deletes = small->churn && mu_random_chance(&random, 500);
     struct mu_sim_config config = {.seed = seed,
                                    .workload = workload,
                                    .profile = small->profile,
                                    .faults = small->faults,
                                    .heal_ns = TROUBLE_NS,
                                    .churn = small->churn,
+                                   .deletes = deletes,
                                    .kills = small->kills,
                                    .pauses = small->pauses,
                                    .wakes = small->wakes,
                                    .preempts = true,
-                                   .gang_deadline_ns = GANG_NS,
+                                   .gang_deadline_ns = deletes ? SHORT_NS : GANG_NS,
                                    .budgets = budgets,
                                    .budget_count = mu_sim_small_budgets(seed, budgets),
                                    .namespaces = mu_sim_small_namespaces,

@@ -7,6 +7,7 @@
  */
 #include "engine/base/assert.h"
 #include "engine/base/clock.h"
+#include "tools/sim/sim.h"
 #include "tools/sim/world_priv.h"
 
 #include <stdio.h>
@@ -37,7 +38,7 @@ struct gang {
 static void gang_draw(struct mu_random *r, uint32_t number, struct gang *g)
 {
     *g = (struct gang){.dialect = OWN};
-    (void)snprintf(g->name, sizeof g->name, "gang-%02u", number);
+    (void)snprintf(g->name, sizeof g->name, MU_SIM_GANG_NAME "%02u", number);
     g->size = (uint32_t)mu_random_between(r, 2, 6);
     if (mu_random_chance(r, 200))
         g->dialect = UNSIZED;
