@@ -14,8 +14,12 @@
  *                 the units, all with a pod on that node
  *
  * "Few" is asked of the session only: by its admission more room may have come. All about units is
- * asked of the admission only: a session's plans follow one another, and what an earlier one has
- * placed may make a gang whole that a later one thinks it can evict; that is then refused.
+ * asked of the admission only. A session lists units once, as its snapshot has them, and its plans
+ * follow one another: one may complete a gang, or bring it surplus, of which a later one evicts the
+ * members that ran before. That is no whole unit, and it is no decision either: plans are admitted
+ * in the same order, and the later one is refused, since a member is on its way by then. The check
+ * is made again before the first delete and before each batch. What it costs is that the preemptor
+ * asks again in the next session.
  */
 #include "tools/sim/checker_priv.h"
 
@@ -304,7 +308,9 @@ static void check_victim(struct mu_checker *c, struct mu_naive_world *w, const s
     if (priority >= plan->priority)
         mu_checker_violate(c, "I6", "victim %.*s has priority %d, the preemptor %d",
                            MU_STR_ARGS(victim->name), priority, plan->priority);
-    /* How many are surplus in a gang that states no size is the scheduler's own word. */
+    /* A gang that states no size has the one at which it was settled, by whoever settled it: after
+     * a restart that is another, and a member that was made again since is surplus. No object says
+     * so, and a list of them cannot contradict. Only PLAIN gangs are such. */
     bool whole =
         surplus || kin.taken == kin.running || (!sized && victim->gang.source == MU_GANG_PLAIN);
     if (!whole)
