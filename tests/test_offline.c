@@ -546,7 +546,16 @@ static void test_explain__table__one_heading_once(void **state)
                  POD("r", "", "nodeName: n2, ") POD("p", "", ""),
              "default/p fits on 0 of 2 nodes\n\nrejected:\n"
              "  NodeResourcesFit: Insufficient cpu\n    2 nodes: n1, n2\n"
-             "    fits on n1 if it had 2 more cpu; preemption may help on 1 of them\n");
+             "    fits on n1 if it had 2 more cpu\n\n"
+             "preemption: nobody was found who could make room for it\n");
+    /* who could go: on n2 alone */
+    explains("apiVersion: v1\nkind: Node\nmetadata: {name: n1}\n"
+             "status: {allocatable: {cpu: 1, memory: 8Gi, pods: 10}}\n" NODE("n2", "")
+                 POD("r", "", "nodeName: n2, ") POD("p", "", "priority: 1, "),
+             "default/p fits on 0 of 2 nodes\n\nrejected:\n"
+             "  NodeResourcesFit: Insufficient cpu\n    2 nodes: n1, n2\n"
+             "    fits on n1 if it had 2 more cpu; preemption may help on 1 of them\n\n"
+             "preemption:\n  would fit on n2 if default/r (priority 0) were evicted\n");
 }
 
 /* What JSON says of the node that refuses, with ' for ". */

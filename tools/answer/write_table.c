@@ -231,14 +231,16 @@ static int compare_group(const void *left, const void *right)
 }
 
 /* Preemption may help on all of them, or on some: a node that has not enough for the pod at all is
- * called as one that has given it to others. */
-static void put_preemption(struct mu_buf *out, const struct mu_explain_row *const *rows,
-                           uint32_t count)
+ * called as one that has given it to others. Nothing is promised where the search for victims has
+ * found nobody, which is told below. */
+static void put_preemption(struct mu_buf *out, enum mu_preemption_kind found,
+                           const struct mu_explain_row *const *rows, uint32_t count)
 {
+    bool denied = found == MU_PREEMPTION_NOBODY || found == MU_PREEMPTION_NEVER;
     uint32_t may = 0;
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count && !denied; i++)
         may += mu_answer_may_preempt(rows[i]->verdict);
-    if (may == count)
+    if (may == count && may > 0)
         (void)mu_buf_append_text(out, "; preemption may help");
     else if (may > 0)
         (void)mu_buf_printf(out, "; preemption may help on %" PRIu32 " of them", may);
@@ -246,7 +248,8 @@ static void put_preemption(struct mu_buf *out, const struct mu_explain_row *cons
 }
 
 /* rows[0 .. count) are one group. */
-static void put_group(struct mu_buf *out, const struct mu_explain_row *const *rows, uint32_t count)
+static void put_group(struct mu_buf *out, enum mu_preemption_kind found,
+                      const struct mu_explain_row *const *rows, uint32_t count)
 {
     const struct mu_explain_row *nearest = rows[0];
     (void)mu_buf_printf(out,
@@ -268,7 +271,7 @@ static void put_group(struct mu_buf *out, const struct mu_explain_row *const *ro
         (void)mu_buf_append_text(out, c == 0 ? "" : " and ");
         put_change(out, &nearest->changes[c]);
     }
-    put_preemption(out, rows, count);
+    put_preemption(out, found, rows, count);
 }
 
 static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
@@ -286,7 +289,7 @@ static int put_rejected(const struct mu_explanation *x, struct mu_buf *out)
     for (uint32_t begin = 0, end; begin < count; begin = end) {
         for (end = begin + 1; end < count && compare_heading(rows[begin], rows[end]) == 0; end++) {
         }
-        put_group(out, rows + begin, end - begin);
+        put_group(out, x->preemption.kind, rows + begin, end - begin);
     }
     mu_mem_free(rows);
     return 0;
