@@ -8,7 +8,7 @@
 #include "engine/base/bitset.h"
 #include "engine/base/error.h"
 #include "engine/db/census_priv.h"
-#include "engine/place/place.h"
+#include "engine/place/place_priv.h"
 #include "engine/session/session.h"
 #include "engine/place/terms_priv.h"
 #include "tests/support/world_random.h"
@@ -114,6 +114,29 @@ static bool is_room(enum mu_verdict_kind kind)
     return kind >= MU_NO_PODS && kind <= MU_NO_DEVICE;
 }
 
+/* The nodes are counted as they are judged one by one: all of them, and those of a domain. */
+static void check_counts(struct rig *r, struct mu_place *place, struct mu_place_pod pod)
+{
+    const struct mu_snapshot *s = r->snapshot;
+    for (uint32_t t = 0; t <= s->topology_count; t++) {
+        const bool all = t == s->topology_count || s->topology_keys[t].v == 0;
+        const uint32_t first = all ? 0 : s->topology[t][0];
+        struct mu_refusals counted, sum = {.by_verdict = {0}};
+        for (uint32_t row = 0; row < s->node_rows; row++) {
+            struct mu_verdict verdict;
+            if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
+                (!all && s->topology[t][row] != first))
+                continue;
+            MU_TEST_CHECK(&r->run,
+                          mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict) == 0);
+            mu_refusals_add(&sum, verdict, 1);
+        }
+        MU_TEST_CHECK(&r->run,
+                      mu_place_refusals_count(place, pod, all ? MU_NONE : t, first, &counted) == 0);
+        MU_TEST_CHECK(&r->run, memcmp(&counted, &sum, sizeof sum) == 0);
+    }
+}
+
 static void check_pod(struct rig *r, struct mu_place *place, const struct mu_pod_object *pod)
 {
     struct mu_place_pod member;
@@ -136,6 +159,7 @@ static void check_pod(struct rig *r, struct mu_place *place, const struct mu_pod
         MU_TEST_CHECK(&r->run, mu_place_fits(place, member, row.v / 64 * 64, &bits) == 0);
         MU_TEST_CHECK(&r->run, (bits >> row.v % 64 & 1) == (got.kind == MU_FITS));
     }
+    check_counts(r, place, member);
 }
 
 /* Something changes in the world, and the DB hears of it: now and then of a removal by itself. */

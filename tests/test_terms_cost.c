@@ -1,12 +1,14 @@
 /*
  * What rules about other pods cost where a tenant makes as many of them as it can: tens of
- * thousands of host ports in use, and a pod that wants hundreds.
+ * thousands of host ports in use, and a pod that wants hundreds; tens of thousands of terms that
+ * keep others away.
  */
 #include "tests/db_fixture.h"
 
 #include "engine/base/bitset.h"
 #include "engine/place/place_priv.h"
 #include "engine/place/terms_priv.h"
+#include "engine/session/session.h"
 #include "tests/mu_test.h"
 
 enum { NODES = 100, HOLDERS = 60 };
@@ -85,6 +87,103 @@ static void test_terms_mask__many_ports_in_use__searched(void **state)
     mu_db_destroy(db);
 }
 
+/* A pod that finds no room costs what so many rules cost once, to find that out and to tell why,
+ * not once for each node. `rules`: that have a say; `others`: what else is looked at. */
+static void check_refused(struct mu_db *db, uint32_t number, uint64_t rules, uint64_t others,
+                          enum mu_verdict_kind kind, uint32_t nodes)
+{
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_session *session =
+        mu_session_create(&(const struct mu_session_config){.profile = &mu_profile_default});
+    const struct mu_plan *plan;
+    struct mu_place_counts counts;
+    struct mu_gang_ix gang;
+    fixture_sync(db, s);
+    assert_int_equal(mu_session_run(session, s, 0, &plan), 0);
+    assert_int_equal(plan->wait_count, 1);
+    assert_int_equal(plan->waits[0].nodes_by_verdict[kind], nodes);
+    assert_int_equal(plan->waits[0].nodes_by_verdict[MU_NO_RESOURCE_EVER], NODES - nodes);
+    mu_session_counts(session, &counts);
+    assert_int_equal(counts.rows_explained, NODES);
+    /* Their views are made once; then they are looked at for the mask, and to tell why. */
+    const uint64_t words = MU_BITSET_WORDS(s->node_rows);
+    const uint64_t each = MU_CENSUS_CELLS + MU_VIEW_CELLS + words;
+    const uint64_t cells = rules * (s->node_rows + 2 * each) + s->census_count + 2 * others;
+    assert_true(counts.looks <= cells / 8 + 1);
+    /* And it is reported as a cost of the gang. */
+    assert_true(counts.looks >= rules * MU_VIEW_CELLS / 8);
+    assert_true(mu_session_costliest(session, &gang) >= rules * MU_VIEW_CELLS / 8);
+    assert_int_equal(gang.v, fixture_find(db, number).gang.v);
+    mu_session_destroy(session);
+    mu_db_replica_destroy(db, s);
+}
+
+static void test_session_run__many_ports_and_no_room__told_at_once(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct fixture_pod pod;
+    open_ports(db);
+    fixture_pod(&pod, HOLDERS, 1);
+    pod.amounts[0].value = 1000000;
+    pod.object.ports = ports_from(1);
+    pod.object.port_count = MU_PORTS_PER_POD;
+    fixture_put(db, &pod, 0);
+    check_refused(db, HOLDERS, MU_PORTS_PER_POD, (uint64_t)2 * 16 * MU_PORTS_PER_POD, MU_NO_PORTS,
+                  1);
+    mu_db_destroy(db);
+}
+
+/* Pods of which each has many terms that keep all others from its node. */
+static void test_session_run__kept_away_for_many_reasons__told_at_once(void **state)
+{
+    (void)state;
+    enum { TERMS = 200, GUARDS = 20 };
+    static const struct mu_str own = {"default", 7};
+    static struct mu_requirement requirements[TERMS];
+    static struct mu_pod_term terms[TERMS];
+    static char keys[TERMS][24];
+    struct mu_db *db = fixture_create(0);
+    struct fixture_pod pod;
+    for (uint32_t n = 0; n < NODES; n++) {
+        char name[16];
+        struct fixture_node node;
+        (void)snprintf(name, sizeof name, "n%u", n);
+        const struct mu_label host = {MU_STR("kubernetes.io/hostname"), mu_str_of(name)};
+        fixture_node(&node, name, 1, 64, 0);
+        node.object.labels = &host;
+        node.object.label_count = 1;
+        assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
+    }
+    for (uint32_t p = 0; p < GUARDS; p++) {
+        char node[16];
+        (void)snprintf(node, sizeof node, "n%u", p);
+        fixture_pod(&pod, p, 1);
+        for (uint32_t t = 0; t < TERMS; t++) {
+            (void)snprintf(keys[t], sizeof keys[t], "not-%u-%u", p, t);
+            requirements[t] =
+                (struct mu_requirement){mu_str_of(keys[t]), MU_OP_DOES_NOT_EXIST, NULL, 0};
+            terms[t] = (struct mu_pod_term){
+                .kind = MU_TERM_ANTI_AFFINITY,
+                .topology_key = MU_STR("kubernetes.io/hostname"),
+                .selector = {.requirements = &requirements[t], .requirement_count = 1},
+                .namespaces = &own,
+                .namespace_count = 1};
+        }
+        pod.object.node_name = mu_str_of(node);
+        pod.object.phase = MU_POD_RUNNING;
+        pod.object.terms = terms;
+        pod.object.term_count = TERMS;
+        fixture_put(db, &pod, 0);
+    }
+    fixture_pod(&pod, GUARDS, 1);
+    pod.amounts[0].value = 1000000;
+    fixture_put(db, &pod, 0);
+    /* What a node lacks is told before that somebody keeps it away. */
+    check_refused(db, GUARDS, (uint64_t)TERMS * GUARDS, 0, MU_NO_EXISTING_ANTI_AFFINITY, 0);
+    mu_db_destroy(db);
+}
+
 /* Every address, number and protocol against every other, by the definition. */
 static void test_terms_verdict__ports_at_addresses__as_compared_one_by_one(void **state)
 {
@@ -141,6 +240,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terms_mask__many_ports_in_use__searched),
+        cmocka_unit_test(test_session_run__many_ports_and_no_room__told_at_once),
+        cmocka_unit_test(test_session_run__kept_away_for_many_reasons__told_at_once),
         cmocka_unit_test(test_terms_verdict__ports_at_addresses__as_compared_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,21 +13,36 @@
 _Static_assert(MU_NO_NODE_AFFINITY < MU_NO_PORTS && MU_NO_PORTS < MU_NO_PODS,
                "host ports come behind the static rules and before the room");
 
-/* The same as mu_filter_count() with the rules about other pods in their places: host ports before
- * the room, the others behind it. */
-static int count_concerned(struct mu_place *place, struct mu_place_pod pod, struct mu_refusals *out)
+/* A row's verdict by the filter and by the rules about other pods, in their places: host ports
+ * before the room, the others behind it. */
+static struct mu_verdict together(struct mu_verdict verdict, enum mu_verdict_kind others)
 {
-    const struct mu_snapshot *snapshot = place->snapshot;
+    bool is_static = verdict.kind != MU_FITS && verdict.kind < MU_NO_PORTS;
+    if (is_static || others == MU_FITS || (verdict.kind != MU_FITS && others != MU_NO_PORTS))
+        return verdict;
+    return mu_verdict_of(others);
+}
+
+/* Row by row, but what rules about other pods say of them is found for all at once: there may be
+ * tens of thousands of these. `topology`: of the rows in one domain of it; MU_NONE: of all. */
+static int count_rows(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
+                      uint32_t domain, struct mu_refusals *out)
+{
+    const struct mu_snapshot *s = place->snapshot;
+    const struct mu_class *class_ = mu_model_get_class(place->model, pod.class_ix);
+    const bool concerned = mu_place_concerned(place, pod);
+    int error = concerned ? mu_terms_judge(place->terms, pod.class_ix, pod.kin) : 0;
+    if (error != 0)
+        return error;
     *out = (struct mu_refusals){.by_verdict = {0}};
-    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        struct mu_verdict verdict;
-        if ((snapshot->nodes[row].flags & MU_NODE_PRESENT) == 0)
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        if ((s->nodes[row].flags & MU_NODE_PRESENT) == 0 ||
+            (topology != MU_NONE && s->topology[topology][row] != domain))
             continue;
-        int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &verdict);
-        if (error != 0)
-            return error;
-        place->counts.rows_explained++;
-        mu_refusals_add(out, verdict, 1);
+        enum mu_verdict_kind others = concerned ? mu_terms_judged(place->terms, row) : MU_FITS;
+        struct mu_verdict verdict = mu_filter_verdict(s, class_, (struct mu_node_ix){row});
+        mu_refusals_add(out, together(verdict, others), 1);
+        place->counts.rows_explained += concerned;
     }
     return 0;
 }
@@ -43,7 +58,7 @@ static int explain_concerned(struct mu_place *place, struct mu_place_pod pod,
         last->pod.class_ix.v == pod.class_ix.v && last->pod.kin.v == pod.kin.v)
         return 0;
     last->session = 0;
-    int error = count_concerned(place, pod, &last->refusals);
+    int error = count_rows(place, pod, MU_NONE, 0, &last->refusals);
     if (error != 0)
         return error;
     last->pod = pod;
@@ -61,8 +76,8 @@ int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, stru
         return 0;
     enum mu_verdict_kind kind;
     int error = mu_terms_verdict(place->terms, pod.class_ix, pod.kin, node.v, &kind);
-    if (error == 0 && kind != MU_FITS && (out->kind == MU_FITS || kind == MU_NO_PORTS))
-        *out = mu_verdict_of(kind);
+    if (error == 0)
+        *out = together(*out, kind);
     return error;
 }
 
@@ -75,19 +90,26 @@ int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_
     return mu_nominated_verdict(place, pod, node.v, out);
 }
 
-/* Count the rows that refuse, or lack more, only because room is kept there. */
-static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct mu_refusals **out)
+/* Count the rows that refuse only because room is kept there: of those counted, as above. */
+static int adjust(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
+                  uint32_t domain, const struct mu_refusals **out)
 {
+    const struct mu_snapshot *s = place->snapshot;
     bool copied = false;
     for (uint32_t at = 0, row; (row = mu_nominated_row(place, &at)) != MU_NONE;) {
         struct mu_verdict alone, with;
+        if ((topology != MU_NONE && s->topology[topology][row] != domain) ||
+            !mu_nominated_to(place, row))
+            continue;
         int error = mu_place_verdict_alone(place, pod, (struct mu_node_ix){row}, &alone);
+        if (error == 0 && alone.kind != MU_FITS)
+            continue;
+        with = alone;
         if (error == 0)
-            error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &with);
+            error = mu_nominated_verdict(place, pod, row, &with);
         if (error != 0)
             return error;
-        if (alone.kind == with.kind && alone.reasons == with.reasons &&
-            alone.lacking == with.lacking)
+        if (with.kind == MU_FITS)
             continue;
         if (!copied)
             place->adjusted = **out;
@@ -100,21 +122,16 @@ static int adjust(struct mu_place *place, struct mu_place_pod pod, const struct 
     return 0;
 }
 
-/* Without what is kept for nominated pods. */
-static int count_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_refusals *out)
-{
-    if (mu_place_concerned(place, pod))
-        return count_concerned(place, pod, out);
-    return mu_filter_count(place->filter, mu_model_get_class(place->model, pod.class_ix), out);
-}
-
-int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
-                            struct mu_refusals *out)
+int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
+                            uint32_t domain, struct mu_refusals *out)
 {
     const struct mu_refusals *counted = out;
-    int error = count_alone(place, pod, out);
+    const bool one_by_one = topology != MU_NONE || mu_place_concerned(place, pod);
+    int error = one_by_one ? count_rows(place, pod, topology, domain, out)
+                           : mu_filter_count(place->filter,
+                                             mu_model_get_class(place->model, pod.class_ix), out);
     if (error == 0 && place->snapshot->nominated_count > 0)
-        error = adjust(place, pod, &counted);
+        error = adjust(place, pod, topology, domain, &counted);
     if (error == 0 && counted != out)
         *out = *counted;
     return error;
@@ -160,5 +177,7 @@ int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
     MU_ASSERT(place->snapshot != NULL && !place->in_trial);
     int error = mu_place_concerned(place, pod) ? explain_concerned(place, pod, out)
                                                : explain_class(place, pod.class_ix, out);
-    return error != 0 || place->snapshot->nominated_count == 0 ? error : adjust(place, pod, out);
+    return error != 0 || place->snapshot->nominated_count == 0
+               ? error
+               : adjust(place, pod, MU_NONE, 0, out);
 }

@@ -163,8 +163,9 @@ uint32_t mu_place_taken(const struct mu_place *place);
 /* Count why such a pod fits where it does not. Counted once per session for a class, at the first
  * call, and then valid until the next session begins or caches are dropped. Where rules about other
  * pods concern the pod, or pods are nominated to a node, the counts are the pod's own, and valid
- * until the next call. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows), O(1) for a class or a
- * pod that was counted; and O(nominations squared). */
+ * until the next call. Not within a trial. Errors: MU_ENOMEM. Cost: O(rows), and O(rows / 64) for
+ * each rule about other pods, as mu_terms_mask(); O(1) for a class or a pod that was counted; and a
+ * mu_place_verdict() for each node with nominations, which are looked at again there. */
 int mu_place_explain(struct mu_place *place, struct mu_place_pod pod,
                      const struct mu_refusals **out);
 /* Members of a pending gang that must find a node for `size` of it, and the minima, to be placed.

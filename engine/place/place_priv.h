@@ -243,10 +243,11 @@ void mu_place_run_init(struct mu_place_run *run);
 void mu_place_run_fini(struct mu_place_run *run);
 uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
                            const struct mu_filter_mask *mask);
-/* Count the nodes by why such a pod does not fit there now, trial or not; nothing is remembered.
- * Errors: MU_ENOMEM. Cost: O(rows). */
-int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod,
-                            struct mu_refusals *out);
+/* Count the nodes by why such a pod does not fit there now, trial or not: all, or those of one domain
+ * of topology number `topology` (MU_NONE: all); nothing is remembered. Errors: MU_ENOMEM.
+ * Cost: O(rows), and a mask of the rules about other pods. */
+int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
+                            uint32_t domain, struct mu_refusals *out);
 /* The verdict on a row without nominated pods. */
 int mu_place_verdict_alone(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                            struct mu_verdict *out);

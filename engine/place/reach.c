@@ -79,24 +79,6 @@ static int walk(struct walk *w, const struct mu_gang_row *gang, uint32_t size, u
     return part_place(w, 0, w->block->member_count, size - have, missing);
 }
 
-/* The verdicts of the nodes of one domain. */
-static int refusals_within(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
-                           uint32_t domain, struct mu_refusals *out)
-{
-    const struct mu_snapshot *s = place->snapshot;
-    *out = (struct mu_refusals){.by_verdict = {0}};
-    for (uint32_t row = 0; row < s->node_rows; row++) {
-        struct mu_verdict verdict;
-        if (s->topology[topology][row] != domain || (s->nodes[row].flags & MU_NODE_PRESENT) == 0)
-            continue;
-        int error = mu_place_verdict(place, pod, (struct mu_node_ix){row}, &verdict);
-        if (error != 0)
-            return error;
-        mu_refusals_add(out, verdict, 1);
-    }
-    return 0;
-}
-
 /* The domain that takes most of a gang, by the order of names where several do: that of its placed
  * members if it has any. MU_NONE: none takes any member. */
 static int best_domain(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
@@ -134,8 +116,7 @@ static int reach_here(struct mu_place *place, const struct mu_gang_row *gang, ui
     if (error == 0 && out->member != MU_NONE) {
         const struct mu_gang_member *member = &w.block->members[out->member];
         const struct mu_place_pod pod = {member->class_ix, member->kin};
-        error = topology == MU_NONE ? mu_place_refusals_count(place, pod, &out->refusals)
-                                    : refusals_within(place, pod, topology, domain, &out->refusals);
+        error = mu_place_refusals_count(place, pod, topology, domain, &out->refusals);
     }
     mu_place_rollback(place);
     return error;
@@ -161,7 +142,7 @@ int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint3
         out->placed = 0;
         out->member = 0;
         return mu_place_refusals_count(place, (struct mu_place_pod){first->class_ix, first->kin},
-                                       &out->refusals);
+                                       MU_NONE, 0, &out->refusals);
     }
     out->domain = best.value;
     error = mu_place_within(place, topology, best.domain);

@@ -42,6 +42,7 @@ void mu_terms_destroy(struct mu_terms *terms)
     mu_mem_free(terms->views);
     mu_mem_free(terms->ports);
     mu_mask_cut_fini(&terms->cut);
+    mu_mem_free(terms->judged.left);
     mu_mem_free(terms->raw);
     mu_mem_free(terms->bonus);
     mu_mem_free(terms);
@@ -63,6 +64,7 @@ void mu_terms_end(struct mu_terms *terms)
 {
     MU_ASSERT(terms->snapshot != NULL && terms->state == 0);
     terms->snapshot = NULL;
+    terms->judged.rows = 0;
 }
 
 uint64_t mu_terms_looks(const struct mu_terms *terms)
@@ -563,4 +565,70 @@ int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struc
     int error = cut_all(terms, class_ix, kin, collect_row, &verdicts);
     *out = verdicts.kinds;
     return error;
+}
+
+/* ---- every row ------------------------------------------------------------------------------ */
+
+static int judged_reserve(struct mu_judged *judged, uint32_t rows)
+{
+    if (judged->left != NULL && rows <= judged->row_cap)
+        return 0;
+    uint32_t cap = rows + rows / 8 + 64;
+    size_t words = MU_BITSET_WORDS(cap);
+    uint64_t *bits = mu_mem_calloc((1 + MU_JUDGED_DIGITS) * words, sizeof *bits);
+    if (bits == NULL)
+        return MU_ENOMEM;
+    mu_mem_free(judged->left);
+    judged->left = bits;
+    for (uint32_t d = 0; d < MU_JUDGED_DIGITS; d++)
+        judged->digits[d] = bits + (1 + d) * words;
+    judged->row_cap = cap;
+    return 0;
+}
+
+static void split_rows(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct mu_terms *terms = context;
+    struct mu_judged *judged = &terms->judged;
+    const uint64_t flip = keep ? UINT64_MAX : 0;
+    const size_t count = MU_BITSET_WORDS(judged->rows);
+    terms->cells += count;
+    for (size_t w = 0; w < count; w++) {
+        uint64_t refused = judged->left[w] & (words[w] ^ flip);
+        if (refused == 0)
+            continue;
+        judged->left[w] &= ~refused;
+        for (uint32_t d = 0; d < MU_JUDGED_DIGITS; d++)
+            if (((unsigned)kind >> d & 1) != 0)
+                judged->digits[d][w] |= refused;
+    }
+}
+
+int mu_terms_judge(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin)
+{
+    MU_ASSERT(terms->snapshot != NULL);
+    struct mu_judged *judged = &terms->judged;
+    judged->rows = 0;
+    if (judged_reserve(judged, terms->snapshot->node_rows) != 0)
+        return MU_ENOMEM;
+    judged->rows = terms->snapshot->node_rows;
+    const size_t bytes = MU_BITSET_WORDS(judged->rows) * sizeof *judged->left;
+    memset(judged->left, 0xff, bytes);
+    for (uint32_t d = 0; d < MU_JUDGED_DIGITS; d++)
+        memset(judged->digits[d], 0, bytes);
+    int error = cut_all(terms, class_ix, kin, split_rows, terms);
+    if (error != 0)
+        judged->rows = 0;
+    return error;
+}
+
+enum mu_verdict_kind mu_terms_judged(const struct mu_terms *terms, uint32_t row)
+{
+    const struct mu_judged *judged = &terms->judged;
+    unsigned kind = 0;
+    MU_ASSERT(row < judged->rows);
+    for (uint32_t d = 0; d < MU_JUDGED_DIGITS; d++)
+        kind |= (unsigned)mu_bitset_test(judged->digits[d], row) << d;
+    MU_ASSERT(kind < MU_VERDICT_KINDS);
+    return (enum mu_verdict_kind)kind;
 }

@@ -61,9 +61,15 @@ bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix cla
  * first time that a rule is met in a session. */
 int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                   const struct mu_filter_mask *mask, const struct mu_filter_mask **out);
-/* Whether the rules pass one row, or the first that refuses it. Errors: MU_ENOMEM. */
+/* Whether the rules pass one row, or the first that refuses it. Errors: MU_ENOMEM. Cost: O(rules),
+ * as above, however many rows there are. */
 int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                      uint32_t row, enum mu_verdict_kind *out);
+/* The same for all rows at once, which mu_terms_judged() then says one by one: as the counts are at
+ * this call, until the next call or the session's end. Errors: MU_ENOMEM. Cost: that of
+ * mu_terms_mask(), whatever the number of rows asked for. */
+int mu_terms_judge(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin);
+enum mu_verdict_kind mu_terms_judged(const struct mu_terms *terms, uint32_t row);
 /* All that refuse it: a bit per enum mu_verdict_kind. Errors: MU_ENOMEM. */
 int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                       uint32_t row, uint32_t *out);

@@ -104,6 +104,16 @@ struct mu_port_range {
 };
 #define MU_PORT_RANGES_MAX 2u
 
+/* Which rule refuses each row: bitmaps over rows, one for each binary digit of the verdict's kind.
+ * `left`: the rows that none has refused so far. */
+#define MU_JUDGED_DIGITS 5u
+_Static_assert(MU_FITS == 0 && MU_VERDICT_KINDS <= 1 << MU_JUDGED_DIGITS, "a kind has few digits");
+struct mu_judged {
+    uint64_t *left;
+    uint64_t *digits[MU_JUDGED_DIGITS];
+    uint32_t row_cap, rows; /* rows: that were judged */
+};
+
 struct mu_terms {
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     uint64_t model_serial;        /* of what is cached */
@@ -119,7 +129,8 @@ struct mu_terms {
     uint64_t ports_session;
     struct mu_port_census *ports;
     uint32_t port_count, port_cap;
-    uint32_t every_ip;      /* the symbol of 0.0.0.0; 0: none of them is at it */
+    uint32_t every_ip; /* the symbol of 0.0.0.0; 0: none of them is at it */
+    struct mu_judged judged;
     struct mu_mask_cut cut; /* the mask that was built last; its rows are none */
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
     int64_t *raw, *bonus;
