@@ -88,20 +88,39 @@ static int64_t naive_apart(const struct mu_snapshot *s, struct mu_place_pod pod,
     return sum;
 }
 
-static uint32_t compared_near, compared_apart;
+static uint32_t compared_near, compared_best, compared_apart;
+
+/* Its place between the smallest sum and the largest. */
+static void check_between(struct mu_test_run *run, const struct mu_snapshot *s, const int64_t *sums,
+                          const int64_t *bonus, int64_t most)
+{
+    int64_t min = INT64_MAX, max = INT64_MIN;
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        min = sums[row] < min ? sums[row] : min;
+        max = sums[row] > max ? sums[row] : max;
+    }
+    for (uint32_t row = 0; row < s->node_rows; row++) {
+        int64_t want = min == max ? 0 : (sums[row] - min) * most / (max - min);
+        MU_TEST_CHECK(run, bonus[row] == want);
+        compared_best += min != max && sums[row] == max;
+    }
+}
 
 static void check_near(struct mu_test_run *run, const struct mu_place *place,
                        struct mu_place_pod pod, const struct mu_filter_mask *mask)
 {
     const struct mu_snapshot *s = place->snapshot;
     struct mu_terms_preference out = {.most = 0};
+    int64_t sums[64];
     MU_TEST_CHECK(run,
-                  mu_terms_prefer(place->terms, pod.class_ix, pod.kin, 0, 1000, mask, &out) == 0);
+                  mu_terms_prefer(place->terms, pod.class_ix, pod.kin, 0, 100, mask, &out) == 0);
     for (uint32_t row = 0; row < s->node_rows; row++) {
-        int64_t want = naive_near(s, pod, row);
+        int64_t want = sums[row] = naive_near(s, pod, row);
         MU_TEST_CHECK(run, out.bonus[0] == NULL ? want == 0 : place->terms->raw[row] == want);
         compared_near += out.bonus[0] != NULL && want != 0;
     }
+    if (out.bonus[0] != NULL)
+        check_between(run, s, sums, out.bonus[0], 100);
 }
 
 static void check_apart(struct mu_test_run *run, const struct mu_place *place,
@@ -194,6 +213,7 @@ static void test_terms_prefer__random_worlds__as_the_sum_over_all(void **state)
         mu_arena_destroy(arena);
     }
     assert_true(compared_near > 1000);
+    assert_true(compared_best > 1000);
     assert_true(compared_apart > 100);
 }
 

@@ -129,17 +129,29 @@ static bool range(const struct mu_terms *terms, const uint64_t *mask, int64_t *m
     return any;
 }
 
-/* floor(part / whole * most) for 0 <= part <= whole, by a multiplication: *factor for each row. */
-static uint64_t factor_of(int64_t whole, int64_t most)
+/* floor(part * most / whole) for 0 <= part <= whole, for each row of many: by a multiplication with
+ * the reciprocal, which is cut off and so may come out one too low, which the remainder shows. That
+ * takes 1.3 ns where a division takes 3.3. */
+struct share {
+    uint64_t whole, most, factor;
+};
+
+static struct share share_of(int64_t whole, int64_t most)
 {
     MU_ASSERT(whole > 0 && most >= 0 && most < INT64_C(1) << 31);
-    return ((uint64_t)most << 32) / (uint64_t)whole;
+    return (struct share){(uint64_t)whole, (uint64_t)most,
+                          ((uint64_t)most << 32) / (uint64_t)whole};
 }
 
-static int64_t share(int64_t part, uint64_t factor)
+static int64_t share(const struct share *s, int64_t signed_part)
 {
     __extension__ typedef unsigned __int128 wide;
-    return (int64_t)((wide)(uint64_t)part * factor >> 32);
+    const uint64_t part = (uint64_t)signed_part;
+    /* One too low at most as long as a part is below 2^32, and then products fit 64 bits. */
+    if (s->whole >> 32 != 0)
+        return (int64_t)((wide)part * s->most / s->whole);
+    uint64_t low = (uint64_t)((wide)part * s->factor >> 32);
+    return (int64_t)(low + (part * s->most - low * s->whole >= s->whole));
 }
 
 static void affinity_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t most)
@@ -148,10 +160,10 @@ static void affinity_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t
     uint32_t rows = terms->snapshot->node_rows;
     if (!range(terms, mask, &min, &max) || min == max)
         return;
-    uint64_t factor = factor_of(max - min, most);
+    const struct share of = share_of(max - min, most);
     for (uint32_t row = mu_bitset_next(mask, rows, 0); row < rows;
          row = mu_bitset_next(mask, rows, row + 1))
-        terms->bonus[row] += share(terms->raw[row] - min, factor);
+        terms->bonus[row] += share(&of, terms->raw[row] - min);
 }
 
 /* ---- spread --------------------------------------------------------------------------------- */
@@ -219,12 +231,12 @@ static void spread_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t m
         min = max < 0 || load < min ? load : min;
         max = load > max ? load : max;
     }
-    uint64_t factor = max > 0 ? factor_of(max, most) : 0;
+    const struct share of = share_of(max > 0 ? max : 1, most);
     for (uint32_t row = mu_bitset_next(mask, rows, 0); row < rows && max >= 0;
          row = mu_bitset_next(mask, rows, row + 1))
         if (terms->raw[row] >= 0)
             terms->bonus[row] +=
-                max == 0 ? most : share(max + min - (terms->raw[row] >> LN_SHIFT), factor);
+                max == 0 ? most : share(&of, max + min - (terms->raw[row] >> LN_SHIFT));
 }
 
 /* ---- together ------------------------------------------------------------------------------- */
