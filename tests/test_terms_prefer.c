@@ -5,6 +5,8 @@
  */
 #include "tests/db_fixture.h"
 
+#include <math.h>
+
 #include "engine/base/arena.h"
 #include "engine/base/bitset.h"
 #include "engine/place/place_priv.h"
@@ -67,28 +69,32 @@ static int64_t naive_near(const struct mu_snapshot *s, struct mu_place_pod pod, 
     return sum;
 }
 
-/* Pods of its ScheduleAnyway constraints on a row, as far as their keys are there: -1 where one is
- * not. Without logarithms: rows are compared where there is one constraint. */
-static int64_t naive_apart(const struct mu_snapshot *s, struct mu_place_pod pod, uint32_t row,
-                           uint32_t *constraints)
+/* kube-scheduler's score of a row for its ScheduleAnyway constraints before it is rounded, in
+ * doubles as it is there; -1 where one of their keys is not. */
+static double naive_load(const struct mu_snapshot *s, struct mu_place_pod pod, uint32_t row,
+                         uint32_t *constraints)
 {
     const struct mu_class *c = mu_model_get_class(s->model, pod.class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(s, pod.class_ix);
-    int64_t sum = 0;
+    double load = 0;
+    bool missing = false;
     *constraints = 0;
     for (uint32_t i = c->hard_spread_count; asked != NULL && i < c->spread_count; i++) {
-        uint32_t census = asked->spreads[i].v;
-        ++*constraints;
-        if (!mu_census_is(asked->spreads[i]))
+        uint32_t domains = 0;
+        if (asked->spreads[i].v == MU_CENSUS_NONE)
             continue;
-        if (s->topology[s->censuses[census].topology][row] == MU_NONE)
-            return -1;
-        sum += counted(s, census, row);
+        const struct mu_census *census = &s->censuses[asked->spreads[i].v];
+        missing = missing || s->topology[census->topology][row] == MU_NONE;
+        for (uint32_t d = 0; d < census->domain_count; d++)
+            domains += census->domains[d] != 0;
+        load += (double)counted(s, asked->spreads[i].v, row) * log(domains + 2.0);
+        load += c->spreads[i].max_skew - 1;
+        ++*constraints;
     }
-    return sum;
+    return missing ? -1 : load;
 }
 
-static uint32_t compared_near, compared_best, compared_apart;
+static uint32_t compared_near, compared_best, compared_apart[4]; /* by constraints */
 
 /* Its place between the smallest sum and the largest. */
 static void check_between(struct mu_test_run *run, const struct mu_snapshot *s, const int64_t *sums,
@@ -123,24 +129,37 @@ static void check_near(struct mu_test_run *run, const struct mu_place *place,
         check_between(run, s, sums, out.bonus[0], 100);
 }
 
+/* What doubles and integers may differ by: a logarithm is cut off at 2^-16, for each pod. */
+#define LOAD_ERROR 0.01
+
 static void check_apart(struct mu_test_run *run, const struct mu_place *place,
-                        struct mu_place_pod pod, const struct mu_filter_mask *mask)
+                        struct mu_place_pod pod, const struct mu_filter_mask *mask, int64_t most)
 {
     const struct mu_snapshot *s = place->snapshot;
     struct mu_terms_preference out = {.most = 0};
     uint32_t constraints = 0;
+    int64_t loads[64], min = INT64_MAX, max = -1;
     MU_TEST_CHECK(run,
-                  mu_terms_prefer(place->terms, pod.class_ix, pod.kin, 1000, 0, mask, &out) == 0);
-    const int64_t *raw = place->terms->raw;
+                  mu_terms_prefer(place->terms, pod.class_ix, pod.kin, most, 0, mask, &out) == 0);
+    bool apart = false, clear = true;
     for (uint32_t row = 0; out.bonus[0] != NULL && row < s->node_rows; row++) {
-        int64_t want = naive_apart(s, pod, row, &constraints);
-        MU_TEST_CHECK(run, (want < 0) == (raw[row] < 0));
-        uint32_t other = (row + 1) % s->node_rows;
-        int64_t beside = naive_apart(s, pod, other, &constraints);
-        if (constraints != 1 || want < 0 || beside < 0)
+        const double want = naive_load(s, pod, row, &constraints);
+        const int64_t raw = place->terms->raw[row];
+        MU_TEST_CHECK(run, (want < 0) == (raw < 0));
+        loads[row] = want < 0 ? -1 : (int64_t)floor(want + 0.5);
+        if (want < 0)
             continue;
-        MU_TEST_CHECK(run, (want < beside) == (raw[row] < raw[other]));
-        compared_apart += want != beside;
+        MU_TEST_CHECK(run, fabs((double)raw / 65536 - want) < LOAD_ERROR);
+        /* In the middle of two integers either will do. */
+        clear = clear && fabs(want - floor(want) - 0.5) > LOAD_ERROR;
+        apart = apart || (max >= 0 && loads[row] != max);
+        min = loads[row] < min ? loads[row] : min;
+        max = loads[row] > max ? loads[row] : max;
+    }
+    for (uint32_t row = 0; out.bonus[0] != NULL && clear && row < s->node_rows; row++) {
+        int64_t want = loads[row] < 0 ? 0 : max == 0 ? most : most * (max + min - loads[row]) / max;
+        MU_TEST_CHECK(run, out.bonus[0][row] == want);
+        compared_apart[constraints] += apart && loads[row] >= 0;
     }
 }
 
@@ -154,7 +173,7 @@ static void check_all(struct mu_test_run *run, const struct mu_place *place,
     assert_true(place->snapshot->node_rows <= 64);
     for (uint32_t p = 0; p < pods->count; p++) {
         check_near(run, place, pods->pods[p], &all_mask);
-        check_apart(run, place, pods->pods[p], &all_mask);
+        check_apart(run, place, pods->pods[p], &all_mask, 100);
     }
 }
 
@@ -214,7 +233,109 @@ static void test_terms_prefer__random_worlds__as_the_sum_over_all(void **state)
     }
     assert_true(compared_near > 1000);
     assert_true(compared_best > 1000);
-    assert_true(compared_apart > 100);
+    assert_true(compared_apart[1] > 100);
+}
+
+/* The logarithms of the numbers of domains that clusters have. */
+static void test_terms_ln__small_numbers__as_in_doubles(void **state)
+{
+    (void)state;
+    assert_int_equal(mu_terms_ln(1), 0);
+    for (uint64_t x = 2; x <= 1000; x++)
+        assert_int_equal(mu_terms_ln(x), (int64_t)floor(65536 * log((double)x)));
+    for (uint64_t x = 1001; x < UINT64_C(1) << 32; x += x / 7) {
+        int64_t exact = (int64_t)floor(65536 * log((double)x));
+        assert_in_range(mu_terms_ln(x), exact - 1, exact);
+    }
+}
+
+static const char *const spread_keys[] = {"zone", "rack", "kubernetes.io/hostname"};
+
+static uint32_t below(struct mu_test_run *run, uint32_t n)
+{
+    return (uint32_t)mu_random_below(&run->random, n);
+}
+
+static void put_random_node(struct mu_test_run *run, struct mu_db *db, uint32_t number)
+{
+    struct fixture_node node;
+    char name[16], zone[16], rack[16];
+    (void)snprintf(name, sizeof name, "n%u", number);
+    (void)snprintf(zone, sizeof zone, "z%u", below(run, 4));
+    (void)snprintf(rack, sizeof rack, "r%u", below(run, 9));
+    const struct mu_label labels[] = {{mu_str_of(spread_keys[2]), mu_str_of(name)},
+                                      {mu_str_of(spread_keys[0]), mu_str_of(zone)},
+                                      {mu_str_of(spread_keys[1]), mu_str_of(rack)}};
+    fixture_node(&node, name, 1, 64, 0);
+    node.object.labels = labels;
+    node.object.label_count = below(run, 10) > 0 ? 3 : 2; /* some are in no rack */
+    assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
+}
+
+/* One with one to three constraints; every second one is on a node. */
+static void put_random_spread(struct mu_test_run *run, struct mu_db *db, uint32_t number,
+                              uint32_t nodes)
+{
+    static const struct mu_str values[] = {{"a", 1}, {"b", 1}};
+    struct fixture_pod pod;
+    struct mu_spread spreads[3];
+    struct mu_requirement requirements[3];
+    char node[16];
+    const uint32_t first = below(run, 3);
+    const struct mu_label app = {MU_STR("app"), values[below(run, 2)]};
+    fixture_pod(&pod, number, 1);
+    (void)snprintf(node, sizeof node, "n%u", below(run, nodes));
+    pod.object.labels = &app;
+    pod.object.label_count = 1;
+    pod.object.spreads = spreads;
+    pod.object.spread_count = 1 + below(run, 3);
+    for (uint32_t i = 0; i < pod.object.spread_count; i++) {
+        requirements[i] =
+            (struct mu_requirement){MU_STR("app"), MU_OP_IN, &values[below(run, 2)], 1};
+        spreads[i] = (struct mu_spread){
+            .topology_key = mu_str_of(spread_keys[(first + i) % 3]),
+            .selector = {.requirements = &requirements[i], .requirement_count = 1},
+            .max_skew = 1 + (int32_t)below(run, 4),
+            .min_domains = 1};
+    }
+    if (number % 2 == 0)
+        pod.object.node_name = mu_str_of(node);
+    fixture_put(db, &pod, 0);
+}
+
+/* Pods with up to three ScheduleAnyway constraints, over keys that some nodes lack, with other
+ * selectors and skews: as kube-scheduler's doubles have it. */
+static void test_terms_prefer__many_constraints__as_in_doubles(void **state)
+{
+    (void)state;
+    enum { PODS = 60, ROWS = 20 };
+    memset(compared_apart, 0, sizeof compared_apart);
+    for (uint64_t seed = 1; seed <= 40; seed++) {
+        struct mu_test_run run = mu_test_run_begin(900 + seed);
+        struct mu_db *db = fixture_create(0);
+        struct mu_snapshot *s = mu_db_replica_create(db);
+        struct pods pods;
+        for (uint32_t n = 0; n < ROWS; n++)
+            put_random_node(&run, db, n);
+        for (uint32_t p = 0; p < PODS; p++)
+            put_random_spread(&run, db, p, ROWS);
+        fixture_sync(db, s);
+        pods_of(s, &pods);
+        struct mu_place *place = mu_place_create(&mu_profile_default, NULL);
+        mu_place_begin(place, s);
+        for (run.step = 0; run.step < pods.count; run.step++) {
+            const struct mu_place_pod pod = pods.pods[run.step];
+            struct mu_node_ix node;
+            check_apart(&run, place, pod, &all_mask, 1 + (int64_t)run.step * 1000);
+            MU_TEST_CHECK(&run, mu_place_put(place, pod, &node) == 0);
+        }
+        mu_place_end(place);
+        mu_place_destroy(place);
+        mu_db_replica_destroy(db, s);
+        mu_db_destroy(db);
+    }
+    for (uint32_t i = 1; i <= 3; i++)
+        assert_true(compared_apart[i] > 1000);
 }
 
 /* ---- a pathological pod ---------------------------------------------------------------------- */
@@ -340,6 +461,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terms_prefer__random_worlds__as_the_sum_over_all),
+        cmocka_unit_test(test_terms_ln__small_numbers__as_in_doubles),
+        cmocka_unit_test(test_terms_prefer__many_constraints__as_in_doubles),
         cmocka_unit_test(test_terms_prefer__many_terms__summed_up_once),
         cmocka_unit_test(test_terms_prefer__out_of_memory__nothing_changed),
     };

@@ -18,30 +18,38 @@
  *
  *     count in its domain * ln(domains + 2) + max_skew - 1
  *
- * and its bonus (max + min - load) / max of spread_most, where max is not 0; a row that lacks one
- * of the keys gets none. The logarithm is an integer in 2^-16, so that all machines agree.
+ * to the nearest integer, and its bonus (max + min - load) / max of spread_most, or all of that
+ * where max is 0; a row that lacks one of the keys gets none. The logarithm is an integer in 2^-16,
+ * so that all machines agree.
  *
  * Where this differs: rows of the mask are compared, which have not been held against their room;
- * and the number of domains is that of eligible nodes.
+ * the number of domains is that of eligible nodes; and a load that comes to 2^-16 for each pod near
+ * the middle of two integers may be rounded down where it is rounded up there.
  */
 
-#define LN_SHIFT 16
-
-/* floor(2^16 * ln(x)), x >= 1: the binary logarithm digit by digit, times ln 2. */
-static int64_t ln_fixed(uint64_t x)
+/* The binary logarithm digit by digit, times ln 2: with 14 digits more than are kept. */
+int64_t mu_terms_ln(uint64_t x)
 {
-    const uint64_t ln2 = 45426; /* 2^16 * ln 2 */
+    __extension__ typedef unsigned __int128 wide;
+    enum { DIGITS = 30 };
+    const uint64_t ln2 = 2977044471; /* 2^32 * ln 2 */
     uint32_t whole = 63 - (uint32_t)__builtin_clzll(x);
     uint64_t part = whole > 31 ? x >> (whole - 31) : x << (31 - whole); /* in [2^31, 2^32) */
-    uint64_t log = (uint64_t)whole << LN_SHIFT;
-    for (uint32_t digit = LN_SHIFT; digit-- > 0;) {
+    uint64_t log = (uint64_t)whole << DIGITS;
+    for (uint32_t digit = DIGITS; digit-- > 0;) {
         part = part * part >> 31;
         if (part >= UINT64_C(1) << 32) {
             part >>= 1;
             log |= UINT64_C(1) << digit;
         }
     }
-    return (int64_t)(log * ln2 >> LN_SHIFT);
+    return (int64_t)((wide)log * ln2 >> (DIGITS + 32 - MU_TERMS_LN_SHIFT));
+}
+
+/* A load to the nearest number, as it is compared. */
+static int64_t rounded(int64_t load)
+{
+    return (load + (INT64_C(1) << (MU_TERMS_LN_SHIFT - 1))) >> MU_TERMS_LN_SHIFT;
 }
 
 /* Room for as many rows; what was there is lost. */
@@ -181,7 +189,7 @@ static int spread_parts(struct mu_terms *terms, const struct mu_class *class_,
             return MU_ENOMEM;
         if (!t->least_known)
             mu_terms_least(t, &terms->snapshot->censuses[census]);
-        error = mu_sum_add(terms, sum, census, ln_fixed((uint64_t)t->domains + 2));
+        error = mu_sum_add(terms, sum, census, mu_terms_ln((uint64_t)t->domains + 2));
     }
     return error;
 }
@@ -208,7 +216,7 @@ static int spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, str
     int64_t skews = 0;
     for (uint32_t i = class_->hard_spread_count; i < class_->spread_count; i++)
         if (mu_census_is(asked->spreads[i]))
-            skews += (int64_t)(class_->spreads[i].max_skew - 1) << LN_SHIFT;
+            skews += (int64_t)(class_->spreads[i].max_skew - 1) << MU_TERMS_LN_SHIFT;
     for (uint32_t row = 0; row < s->node_rows; row++)
         terms->raw[row] += skews;
     for (uint64_t left = sum->keys; left != 0; left &= left - 1) {
@@ -225,7 +233,7 @@ static void spread_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t m
     int64_t min = 0, max = -1;
     for (uint32_t row = mu_bitset_next(mask, rows, 0); row < rows;
          row = mu_bitset_next(mask, rows, row + 1)) {
-        int64_t load = terms->raw[row] >> LN_SHIFT;
+        int64_t load = rounded(terms->raw[row]);
         if (terms->raw[row] < 0)
             continue;
         min = max < 0 || load < min ? load : min;
@@ -235,8 +243,7 @@ static void spread_bonus(struct mu_terms *terms, const uint64_t *mask, int64_t m
     for (uint32_t row = mu_bitset_next(mask, rows, 0); row < rows && max >= 0;
          row = mu_bitset_next(mask, rows, row + 1))
         if (terms->raw[row] >= 0)
-            terms->bonus[row] +=
-                max == 0 ? most : share(&of, max + min - (terms->raw[row] >> LN_SHIFT));
+            terms->bonus[row] += max == 0 ? most : share(&of, max + min - rounded(terms->raw[row]));
 }
 
 /* ---- together ------------------------------------------------------------------------------- */
