@@ -134,17 +134,34 @@ static void test_session_run__many_ports_and_no_room__told_at_once(void **state)
     mu_db_destroy(db);
 }
 
-/* Pods of which each has many terms that keep all others from its node. */
-static void test_session_run__kept_away_for_many_reasons__told_at_once(void **state)
+enum { TERMS = 200, GUARDS = 20 };
+
+/* A pod with many terms, each of which keeps all others from its node; valid until the next. */
+static void fixture_guard(struct fixture_pod *pod, uint32_t number)
 {
-    (void)state;
-    enum { TERMS = 200, GUARDS = 20 };
     static const struct mu_str own = {"default", 7};
     static struct mu_requirement requirements[TERMS];
     static struct mu_pod_term terms[TERMS];
     static char keys[TERMS][24];
-    struct mu_db *db = fixture_create(0);
-    struct fixture_pod pod;
+    fixture_pod(pod, number, 1);
+    for (uint32_t t = 0; t < TERMS; t++) {
+        (void)snprintf(keys[t], sizeof keys[t], "not-%u-%u", number, t);
+        requirements[t] =
+            (struct mu_requirement){mu_str_of(keys[t]), MU_OP_DOES_NOT_EXIST, NULL, 0};
+        terms[t] = (struct mu_pod_term){
+            .kind = MU_TERM_ANTI_AFFINITY,
+            .topology_key = MU_STR("kubernetes.io/hostname"),
+            .selector = {.requirements = &requirements[t], .requirement_count = 1},
+            .namespaces = &own,
+            .namespace_count = 1};
+    }
+    pod->object.terms = terms;
+    pod->object.term_count = TERMS;
+}
+
+/* Nodes, with such a pod on each of the first ones. */
+static void open_guards(struct mu_db *db, uint32_t guards)
+{
     for (uint32_t n = 0; n < NODES; n++) {
         char name[16];
         struct fixture_node node;
@@ -155,32 +172,73 @@ static void test_session_run__kept_away_for_many_reasons__told_at_once(void **st
         node.object.label_count = 1;
         assert_int_equal(mu_db_node_upsert(db, &node.object, 0, NULL), 0);
     }
-    for (uint32_t p = 0; p < GUARDS; p++) {
+    for (uint32_t p = 0; p < guards; p++) {
         char node[16];
+        struct fixture_pod pod;
         (void)snprintf(node, sizeof node, "n%u", p);
-        fixture_pod(&pod, p, 1);
-        for (uint32_t t = 0; t < TERMS; t++) {
-            (void)snprintf(keys[t], sizeof keys[t], "not-%u-%u", p, t);
-            requirements[t] =
-                (struct mu_requirement){mu_str_of(keys[t]), MU_OP_DOES_NOT_EXIST, NULL, 0};
-            terms[t] = (struct mu_pod_term){
-                .kind = MU_TERM_ANTI_AFFINITY,
-                .topology_key = MU_STR("kubernetes.io/hostname"),
-                .selector = {.requirements = &requirements[t], .requirement_count = 1},
-                .namespaces = &own,
-                .namespace_count = 1};
-        }
+        fixture_guard(&pod, p);
         pod.object.node_name = mu_str_of(node);
         pod.object.phase = MU_POD_RUNNING;
-        pod.object.terms = terms;
-        pod.object.term_count = TERMS;
         fixture_put(db, &pod, 0);
     }
+}
+
+static void test_session_run__kept_away_for_many_reasons__told_at_once(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct fixture_pod pod;
+    open_guards(db, GUARDS);
     fixture_pod(&pod, GUARDS, 1);
     pod.amounts[0].value = 1000000;
     fixture_put(db, &pod, 0);
     /* What a node lacks is told before that somebody keeps it away. */
     check_refused(db, GUARDS, (uint64_t)TERMS * GUARDS, 0, MU_NO_EXISTING_ANTI_AFFINITY, 0);
+    mu_db_destroy(db);
+}
+
+/* Row after row is judged at the cost of one or two, as long as nobody with such terms comes or
+ * goes; and rightly, when somebody does. */
+static void test_terms_verdict__kept_away_for_many_reasons__gone_through_once(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_terms *terms = mu_terms_create();
+    struct fixture_pod waits;
+    open_guards(db, GUARDS);
+    fixture_guard(&waits, GUARDS); /* that refuses others, too */
+    fixture_put(db, &waits, 0);
+    fixture_pod(&waits, GUARDS + 1, 1);
+    fixture_put(db, &waits, 0);
+    fixture_sync(db, s);
+    const struct mu_pod_view guard = fixture_find(db, GUARDS), pod = fixture_find(db, GUARDS + 1);
+    const uint32_t free_row = NODES - 1;
+    assert_true(s->node_rows >= NODES);
+    mu_terms_begin(terms, s);
+    const uint64_t rules = (uint64_t)TERMS * GUARDS;
+    for (uint32_t round = 0; round < 4; round++) {
+        const uint64_t before = terms->cells;
+        for (uint32_t row = 0; row < NODES; row++) {
+            enum mu_verdict_kind kind;
+            bool kept = row < GUARDS || (round % 2 == 1 && row == free_row);
+            assert_int_equal(mu_terms_verdict(terms, pod.class_ix, pod.kin, row, &kind), 0);
+            assert_int_equal(kind, kept ? MU_NO_EXISTING_ANTI_AFFINITY : MU_FITS);
+        }
+        /* By itself, then for all rows together; views are made at the first time. */
+        const uint64_t each = MU_CENSUS_CELLS + MU_VIEW_CELLS + MU_BITSET_WORDS(s->node_rows);
+        const uint64_t views = (rules + TERMS) * s->node_rows;
+        assert_true(terms->cells > before);
+        assert_true(terms->cells - before <= 2 * (rules + TERMS) * each + (round < 2 ? views : 0));
+        assert_int_equal(
+            mu_terms_count(terms, guard.class_ix, guard.kin, free_row, round % 2 == 0 ? 1 : -1, 0),
+            0);
+        if (round % 2 == 1)
+            mu_terms_restore(terms, 0);
+    }
+    mu_terms_end(terms);
+    mu_terms_destroy(terms);
+    mu_db_replica_destroy(db, s);
     mu_db_destroy(db);
 }
 
@@ -236,12 +294,66 @@ static void test_terms_verdict__ports_at_addresses__as_compared_one_by_one(void 
     }
 }
 
+struct short_of {
+    struct mu_snapshot *snapshot;
+    struct mu_pod_view pod;
+};
+
+/* All rows, then one by one, with what was made before memory ran out. */
+static bool judge_all(void *context)
+{
+    const struct short_of *c = context;
+    struct mu_terms *terms = mu_terms_create();
+    int error = terms == NULL ? MU_ENOMEM : 0;
+    if (error == 0) {
+        mu_terms_begin(terms, c->snapshot);
+        error = mu_terms_judge(terms, c->pod.class_ix, c->pod.kin);
+    }
+    for (uint32_t row = 0; row < NODES && error == 0; row++) {
+        enum mu_verdict_kind kind;
+        error = mu_terms_verdict(terms, c->pod.class_ix, c->pod.kin, row, &kind);
+        if (error == 0)
+            assert_int_equal(kind, mu_terms_judged(terms, row));
+        assert_true(error != 0 || kind == (row == 0  ? MU_NO_PORTS
+                                           : row < 2 ? MU_NO_EXISTING_ANTI_AFFINITY
+                                                     : MU_FITS));
+    }
+    if (terms != NULL)
+        mu_terms_end(terms);
+    mu_terms_destroy(terms);
+    assert_true(error == 0 || error == MU_ENOMEM);
+    return error == 0;
+}
+
+static void test_terms_judge__out_of_memory__says_so(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct fixture_pod pod;
+    struct short_of c = {.snapshot = mu_db_replica_create(db)};
+    open_guards(db, 2);
+    fixture_pod(&pod, GUARDS, 1);
+    pod.object.node_name = MU_STR("n0");
+    pod.object.phase = MU_POD_RUNNING;
+    pod.object.ports = ports_from(1);
+    pod.object.port_count = 1;
+    fixture_put(db, &pod, 0);
+    put_waiting(db, GUARDS + 1, ports_from(1), 2);
+    fixture_sync(db, c.snapshot);
+    c.pod = fixture_find(db, GUARDS + 1);
+    assert_true(mu_test_fail_each(judge_all, &c) > 6);
+    mu_db_replica_destroy(db, c.snapshot);
+    mu_db_destroy(db);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_terms_mask__many_ports_in_use__searched),
         cmocka_unit_test(test_session_run__many_ports_and_no_room__told_at_once),
         cmocka_unit_test(test_session_run__kept_away_for_many_reasons__told_at_once),
+        cmocka_unit_test(test_terms_verdict__kept_away_for_many_reasons__gone_through_once),
+        cmocka_unit_test(test_terms_judge__out_of_memory__says_so),
         cmocka_unit_test(test_terms_verdict__ports_at_addresses__as_compared_one_by_one),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

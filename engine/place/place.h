@@ -199,7 +199,10 @@ int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint3
  * of it taken. Cost: O(placements). */
 int mu_place_apply(struct mu_place *place, const struct mu_plan *plan);
 /* The verdict on one present row, by all rules and the present room and counts. Errors: MU_ENOMEM.
- * Cost: O(labels + taints + requests + terms). */
+ * Cost: O(labels + taints + requests) and the rules about other pods, as mu_terms_verdict(): the
+ * class's own; for each of its host ports a search among all that are in use, and those in its way;
+ * the required terms that others have about the kin, tens of thousands perhaps, unless none of
+ * those has moved since they were last gone through. Where pods are nominated to the row: twice. */
 int mu_place_verdict(struct mu_place *place, struct mu_place_pod pod, struct mu_node_ix node,
                      struct mu_verdict *out);
 

@@ -43,6 +43,7 @@ void mu_terms_destroy(struct mu_terms *terms)
     mu_mem_free(terms->ports);
     mu_mask_cut_fini(&terms->cut);
     mu_mem_free(terms->judged.left);
+    mu_mem_free(terms->away.rows);
     mu_mem_free(terms->raw);
     mu_mem_free(terms->bonus);
     mu_mem_free(terms);
@@ -236,6 +237,8 @@ static void move(struct mu_terms *terms, uint32_t census_ix, uint32_t row, int s
     census->counts[domain] += sign;
     census->total += sign;
     t->log[t->moves++ & (MU_TERMS_MOVES - 1)] = mu_move_of(domain, sign);
+    terms->cells += MU_CENSUS_CELLS;
+    terms->away_moves += census->kind == MU_CENSUS_CARRY && census->term == MU_TERM_ANTI_AFFINITY;
     if (census->kind == MU_CENSUS_SPREAD)
         least_follow(t, census, domain, sign);
 }
@@ -405,17 +408,13 @@ static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
     return 0;
 }
 
-static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut, void *context)
+/* The rows that one anti-affinity term after the other keeps the kin from, to a cut of each. */
+static int cut_carried(struct mu_terms *terms, const struct mu_kin_census *k, cut_fn cut,
+                       void *context)
 {
     const struct mu_snapshot *s = terms->snapshot;
-    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
-    if (k != NULL && k->partial) {
-        if (mu_mask_cut_reserve(&terms->cut, s->node_rows) != 0)
-            return MU_ENOMEM;
-        cut(context, terms->cut.rows, true, MU_NO_EXISTING_ANTI_AFFINITY);
-    }
-    terms->cells += k == NULL ? 0 : (uint64_t)k->carry_count * MU_CENSUS_CELLS;
-    for (uint32_t i = 0; k != NULL && i < k->carry_count; i++) {
+    terms->cells += (uint64_t)k->carry_count * MU_CENSUS_CELLS;
+    for (uint32_t i = 0; i < k->carry_count; i++) {
         const struct mu_census *census = &s->censuses[k->carry[i].v];
         const uint64_t *words;
         if (census->term != MU_TERM_ANTI_AFFINITY || census->total == 0)
@@ -425,6 +424,68 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, cut_fn cut
         cut(context, words, false, MU_NO_EXISTING_ANTI_AFFINITY);
     }
     return 0;
+}
+
+static void unite(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind)
+{
+    struct mu_terms *terms = context;
+    const size_t count = MU_BITSET_WORDS(terms->snapshot->node_rows);
+    MU_ASSERT(!keep && kind == MU_NO_EXISTING_ANTI_AFFINITY);
+    terms->cells += count;
+    for (size_t w = 0; w < count; w++)
+        terms->away.rows[w] |= words[w];
+}
+
+static int away_make(struct mu_terms *terms, const struct mu_kin_census *k)
+{
+    struct mu_kept_away *away = &terms->away;
+    const uint32_t rows = terms->snapshot->node_rows;
+    away->made = false;
+    if (away->rows == NULL || rows > away->row_cap) {
+        uint32_t cap = rows + rows / 8 + 64;
+        uint64_t *bits = mu_mem_calloc(MU_BITSET_WORDS(cap), sizeof *bits);
+        if (bits == NULL)
+            return MU_ENOMEM;
+        mu_mem_free(away->rows);
+        away->rows = bits;
+        away->row_cap = cap;
+    }
+    memset(away->rows, 0, MU_BITSET_WORDS(rows) * sizeof *away->rows);
+    int error = cut_carried(terms, k, unite, terms);
+    away->made = error == 0;
+    return error;
+}
+
+/* Others' terms are gone through once for all that is asked while their counts stay: whoever is
+ * preempted for or explained asks for row after row. For one row alone they are gone through by
+ * themselves, as long as that costs less than to unite all rows of them. */
+static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, bool one_row, cut_fn cut,
+                        void *context)
+{
+    const struct mu_snapshot *s = terms->snapshot;
+    const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
+    struct mu_kept_away *away = &terms->away;
+    if (k != NULL && k->partial) {
+        if (mu_mask_cut_reserve(&terms->cut, s->node_rows) != 0)
+            return MU_ENOMEM;
+        cut(context, terms->cut.rows, true, MU_NO_EXISTING_ANTI_AFFINITY);
+    }
+    if (k == NULL || k->carry_count <= 1) /* one is its own union */
+        return k == NULL ? 0 : cut_carried(terms, k, cut, context);
+    if (away->kin.v != kin.v || away->session != terms->session ||
+        away->moves != terms->away_moves) {
+        away->made = false;
+        away->asked = 0;
+        away->kin = kin;
+        away->session = terms->session;
+        away->moves = terms->away_moves;
+    }
+    if (!away->made && one_row && away->asked++ <= MU_BITSET_WORDS(s->node_rows) / 64)
+        return cut_carried(terms, k, cut, context);
+    int error = away->made ? 0 : away_make(terms, k);
+    if (error == 0)
+        cut(context, away->rows, false, MU_NO_EXISTING_ANTI_AFFINITY);
+    return error;
 }
 
 /* No census (a table is full), or one that lacks pods. */
@@ -460,9 +521,10 @@ static enum mu_verdict_kind unjudged(const struct mu_snapshot *s, const struct m
     return MU_FITS;
 }
 
-/* All rules on a class and kin, in the order in which they refuse. */
+/* All rules on a class and kin, in the order in which they refuse; `one_row`: that is all that the
+ * cut looks at. */
 static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
-                   cut_fn cut, void *context)
+                   bool one_row, cut_fn cut, void *context)
 {
     const struct mu_class *class_ = mu_model_get_class(terms->snapshot->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
@@ -483,7 +545,7 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
         if (error == 0)
             error = cut_anti(terms, class_, asked, cut, context);
     }
-    return error == 0 ? cut_existing(terms, kin, cut, context) : error;
+    return error == 0 ? cut_existing(terms, kin, one_row, cut, context) : error;
 }
 
 /* ---- the rows that pass --------------------------------------------------------------------- */
@@ -513,7 +575,7 @@ int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu
         return MU_ENOMEM;
     struct words_left left = {terms, terms->cut.words, MU_BITSET_WORDS(rows > 0 ? rows : 1)};
     memcpy(left.words, mask->bits[0], left.count * sizeof *left.words);
-    int error = cut_all(terms, class_ix, kin, cut_words, &left);
+    int error = cut_all(terms, class_ix, kin, false, cut_words, &left);
     if (error != 0)
         return error;
     mu_mask_cut_seal(&terms->cut, mask, rows);
@@ -540,7 +602,7 @@ int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct
 {
     MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
     struct row_verdict verdict = {row, MU_FITS};
-    int error = cut_all(terms, class_ix, kin, cut_row, &verdict);
+    int error = cut_all(terms, class_ix, kin, true, cut_row, &verdict);
     *out = verdict.kind;
     return error;
 }
@@ -562,7 +624,7 @@ int mu_terms_verdicts(struct mu_terms *terms, struct mu_class_ix class_ix, struc
 {
     MU_ASSERT(terms->snapshot != NULL && row < terms->snapshot->node_rows);
     struct row_verdicts verdicts = {row, 0};
-    int error = cut_all(terms, class_ix, kin, collect_row, &verdicts);
+    int error = cut_all(terms, class_ix, kin, true, collect_row, &verdicts);
     *out = verdicts.kinds;
     return error;
 }
@@ -616,7 +678,7 @@ int mu_terms_judge(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     memset(judged->left, 0xff, bytes);
     for (uint32_t d = 0; d < MU_JUDGED_DIGITS; d++)
         memset(judged->digits[d], 0, bytes);
-    int error = cut_all(terms, class_ix, kin, split_rows, terms);
+    int error = cut_all(terms, class_ix, kin, false, split_rows, terms);
     if (error != 0)
         judged->rows = 0;
     return error;

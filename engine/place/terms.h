@@ -62,7 +62,8 @@ bool mu_terms_counted(const struct mu_snapshot *snapshot, struct mu_class_ix cla
 int mu_terms_mask(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                   const struct mu_filter_mask *mask, const struct mu_filter_mask **out);
 /* Whether the rules pass one row, or the first that refuses it. Errors: MU_ENOMEM. Cost: O(rules),
- * as above, however many rows there are. */
+ * as above, however many rows there are; but what other pods have about the kin counts as one rule
+ * from the second call on (with many rows, some calls more), until one of their counts moves. */
 int mu_terms_verdict(struct mu_terms *terms, struct mu_class_ix class_ix, struct mu_kin_ix kin,
                      uint32_t row, enum mu_verdict_kind *out);
 /* The same for all rows at once, which mu_terms_judged() then says one by one: as the counts are at

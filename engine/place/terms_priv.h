@@ -114,6 +114,17 @@ struct mu_judged {
     uint32_t row_cap, rows; /* rows: that were judged */
 };
 
+/* The rows that anti-affinity terms of others keep a kin from, all of them together: current as long
+ * as none of these terms' counts has moved. */
+struct mu_kept_away {
+    uint64_t *rows; /* a bit per row */
+    uint32_t row_cap;
+    bool made; /* for whom and when: */
+    struct mu_kin_ix kin;
+    uint64_t session, moves;
+    uint64_t asked; /* times that one row was asked for without them */
+};
+
 struct mu_terms {
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     uint64_t model_serial;        /* of what is cached */
@@ -130,6 +141,8 @@ struct mu_terms {
     struct mu_port_census *ports;
     uint32_t port_count, port_cap;
     uint32_t every_ip; /* the symbol of 0.0.0.0; 0: none of them is at it */
+    struct mu_kept_away away;
+    uint64_t away_moves; /* of counts of anti-affinity terms that pods carry, ever */
     struct mu_judged judged;
     struct mu_mask_cut cut; /* the mask that was built last; its rows are none */
     /* The preferences that were computed last, by row and level, and sums on the way to them. */
