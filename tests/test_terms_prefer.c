@@ -427,6 +427,63 @@ static void test_terms_prefer__many_terms__summed_up_once(void **state)
     mu_db_destroy(db);
 }
 
+/* Sums beyond 32 bits are shared out as exactly as small ones. */
+static void test_terms_prefer__large_sums__shares_are_exact(void **state)
+{
+    (void)state;
+    const int64_t most = INT64_C(1) << 30;
+    struct mu_test_run run = mu_test_run_begin(41);
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct pods pods;
+    open_many(db, 1);
+    fixture_sync(db, s);
+    pods_of(s, &pods);
+    const struct mu_place_pod pod = pods.pods[0];
+    const struct mu_class *class_ = mu_model_get_class(s->model, pod.class_ix);
+    uint32_t heavy = 0; /* a term with which sums go beyond 32 bits */
+    while (class_->terms[heavy].weight < 100)
+        heavy++;
+    struct mu_census *census = &s->censuses[mu_terms_of_class(s, pod.class_ix)->terms[heavy].v];
+    const uint32_t *domains = s->topology[census->topology];
+    uint64_t nodes[16] = {0};
+    const struct mu_filter_mask mask = {.bits = {nodes}};
+    assert_true(s->node_rows <= 16 * 64);
+    for (uint32_t row = 0; row < s->node_rows; row++)
+        mu_bitset_assign(nodes, row, domains[row] != MU_NONE);
+    assert_int_equal(mu_bitset_count(nodes, s->node_rows), NODES);
+    for (run.step = 0; run.step < 8; run.step++) {
+        const uint64_t bound = (UINT64_C(1) << 31) >> (run.step * 3);
+        struct mu_terms *terms = mu_terms_create();
+        struct mu_terms_preference out = {.most = 0};
+        int64_t largest = 0, least = INT64_MAX;
+        for (uint32_t row = 0; row < s->node_rows; row++) {
+            if (domains[row] == MU_NONE)
+                continue;
+            int32_t *count = &census->counts[domains[row]];
+            *count = (int32_t)mu_random_below(&run.random, bound);
+            largest = *count > largest ? *count : largest;
+            least = *count < least ? *count : least;
+        }
+        census->total = largest;
+        mu_terms_begin(terms, s);
+        MU_TEST_CHECK(&run,
+                      mu_terms_prefer(terms, pod.class_ix, pod.kin, 0, most, &mask, &out) == 0);
+        MU_TEST_CHECK(&run, largest > least && out.bonus[0] != NULL);
+        /* The more of them are there, the less the row is liked; the weight falls out. */
+        for (uint32_t row = 0; row < s->node_rows; row++) {
+            if (domains[row] == MU_NONE)
+                continue;
+            int64_t part = largest - census->counts[domains[row]];
+            MU_TEST_CHECK(&run, out.bonus[0][row] == part * most / (largest - least));
+        }
+        mu_terms_end(terms);
+        mu_terms_destroy(terms);
+    }
+    mu_db_replica_destroy(db, s);
+    mu_db_destroy(db);
+}
+
 /* Memory that runs out in any place leaves answers that are right later. */
 static void test_terms_prefer__out_of_memory__nothing_changed(void **state)
 {
@@ -464,6 +521,7 @@ int main(void)
         cmocka_unit_test(test_terms_ln__small_numbers__as_in_doubles),
         cmocka_unit_test(test_terms_prefer__many_constraints__as_in_doubles),
         cmocka_unit_test(test_terms_prefer__many_terms__summed_up_once),
+        cmocka_unit_test(test_terms_prefer__large_sums__shares_are_exact),
         cmocka_unit_test(test_terms_prefer__out_of_memory__nothing_changed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
