@@ -33,11 +33,14 @@ struct mu_census_ix {
  * its class fits nowhere. */
 #define MU_CENSUS_NONE   UINT32_MAX
 #define MU_CENSUS_NO_KEY (UINT32_MAX - 1)
+/* None, and none is needed: no node has the topology key, or one of a group of spreads. Affinity
+ * and hard spreads refuse everywhere; anti-affinity and preferences come to nothing. */
+#define MU_CENSUS_VOID (UINT32_MAX - 2)
 
 /* Whether there is a census of this number. */
 static inline bool mu_census_is(struct mu_census_ix census)
 {
-    return census.v < MU_CENSUS_NO_KEY;
+    return census.v < MU_CENSUS_VOID;
 }
 
 struct mu_census {
@@ -67,7 +70,8 @@ struct mu_class_census {
     const struct mu_census_ix *terms;
     const struct mu_census_ix *spreads;
     const struct mu_census_ix *ports;
-    uint32_t carry_count; /* CARRY censuses in which a pod of this class is counted */
+    uint32_t carry_count; /* CARRY censuses in which a pod of this class is counted: of those terms
+                           * whose key has a number, in the order of the class */
     const struct mu_census_ix *carry;
 };
 /* The censuses whose matcher matches a kin, by kind; a pod of this kin is counted in the first two

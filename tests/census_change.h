@@ -29,6 +29,22 @@ static void change_node(struct world *w)
     send_node(w, i);
 }
 
+/* No node carries one of the keys any more. */
+static void strip_key(struct world *w)
+{
+    uint32_t key = below(w, 3);
+    for (int i = 0; i < NODES; i++) {
+        struct node *n = &w->nodes[i];
+        if (!n->present)
+            continue;
+        n->zone = key == 0 ? 0 : n->zone;
+        n->rack = key == 1 ? 0 : n->rack;
+        n->host = key == 2 ? 0 : n->host;
+        n->version = ++w->version;
+        send_node(w, i);
+    }
+}
+
 static void change_pod(struct world *w, uint32_t rules_bound)
 {
     uint32_t i = below(w, PODS);
@@ -120,7 +136,9 @@ static void change_space(struct world *w)
 static void change(struct world *w, uint32_t rules_bound)
 {
     uint32_t what = below(w, 100);
-    if (what < 20)
+    if (what == 99)
+        strip_key(w);
+    else if (what < 20)
         change_node(w);
     else if (what < 80)
         change_pod(w, rules_bound);

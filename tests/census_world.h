@@ -105,6 +105,7 @@ struct world {
     uint32_t uid;
     uint32_t admitted, refused;
     uint64_t checked[4]; /* censuses that were not all 0, by kind */
+    uint64_t voids;      /* rules over keys that no node carries */
 };
 static const char *const apps[] = {NULL, "a", "b", "c"};
 static const char *const tiers[] = {NULL, "x", "y"};

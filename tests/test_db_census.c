@@ -10,7 +10,7 @@
 
 enum { STEPS = 2500, SEEDS = 8 };
 
-static void run(uint64_t seed, uint64_t *checked)
+static void run(uint64_t seed, uint64_t *checked, uint64_t *voids)
 {
     struct world w = {.db = fixture_create(0)};
     mu_random_init_seed(&w.random, seed);
@@ -41,6 +41,7 @@ static void run(uint64_t seed, uint64_t *checked)
     assert_true(w.admitted > 10 && w.refused > 3);
     for (int k = 0; k < 4; k++)
         checked[k] += w.checked[k];
+    *voids += w.voids;
     mu_db_destroy(w.db);
 }
 
@@ -50,19 +51,21 @@ static uint64_t seed_count = SEEDS;
 static void test_db_census__random_changes__equals_the_naive_count(void **state)
 {
     (void)state;
-    uint64_t checked[4] = {0};
+    uint64_t checked[4] = {0}, voids = 0;
     mu_db_destroy(fixture_create(0)); /* warm whatever is made once a process */
     size_t baseline = mu_mem_live_bytes();
     for (uint64_t seed = first_seed; seed < first_seed + seed_count; seed++) {
         (void)fprintf(stderr, "seed %llu (again: test_db_census %llu)\n", (unsigned long long)seed,
                       (unsigned long long)seed);
-        run(seed, checked);
+        run(seed, checked, &voids);
         assert_int_equal(mu_mem_live_bytes(), baseline);
     }
     for (int k = 0; k < 4; k++) {
         print_message("kind %d: %llu censuses with pods\n", k, (unsigned long long)checked[k]);
         assert_true(checked[k] > 100 * seed_count);
     }
+    print_message("%llu rules over keys that no node carried\n", (unsigned long long)voids);
+    assert_true(voids > 100 * seed_count);
 }
 
 /* --- memory that runs out --------------------------------------------------------------------- */
@@ -114,7 +117,7 @@ static void test_db_census__pod_without_memory__has_changed_nothing(void **state
 {
     (void)state;
     struct world w;
-    make_world(&w, 3, 120);
+    make_world(&w, 3, 40);
     fixture_sync(w.db, w.replicas[0]);
     const struct pod old = w.pods[5];
     uint32_t failures = 0;
@@ -280,6 +283,36 @@ static void put_keyed(struct mu_db *db, uint32_t number, uint64_t version, const
     fixture_put(db, &f, 0);
 }
 
+/* A node that carries so many keys, and others. */
+static void put_carrier(struct mu_db *db, uint64_t version, uint32_t keys)
+{
+    static char names[MU_TOPOLOGIES_MAX + 1][16];
+    struct mu_label labels[MU_TOPOLOGIES_MAX + 2];
+    struct fixture_node n;
+    assert_true(keys <= MU_TOPOLOGIES_MAX + 1);
+    fixture_node(&n, "carrier", version, 4, 0);
+    for (uint32_t i = 0; i < keys; i++) {
+        (void)snprintf(names[i], sizeof names[i], "key-%u", i);
+        labels[i] = (struct mu_label){mu_str_of(names[i]), MU_STR("v")};
+    }
+    labels[keys] = (struct mu_label){MU_STR("late"), MU_STR("v")};
+    n.object.labels = labels;
+    n.object.label_count = keys + 1;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+}
+
+static uint32_t first_term(struct mu_db *db, const struct mu_snapshot *s, uint32_t pod)
+{
+    return s->class_census[fixture_find(db, pod).class_ix.v]->terms[0].v;
+}
+
+static void drop_pod(struct mu_db *db, uint32_t number)
+{
+    struct fixture_pod f;
+    fixture_pod(&f, number, 2);
+    assert_int_equal(mu_db_pod_remove(db, f.object.ns, f.object.name, MU_STR(""), 0), 0);
+}
+
 /* A key beyond the table leaves its class without an answer; one that is given up makes room. */
 static void test_db_census__more_keys_than_numbers__cannot_be_judged(void **state)
 {
@@ -288,6 +321,7 @@ static void test_db_census__more_keys_than_numbers__cannot_be_judged(void **stat
     struct mu_snapshot *s = mu_db_replica_create(db);
     struct mu_db_counts counts;
     char key[16];
+    put_carrier(db, 1, MU_TOPOLOGIES_MAX + 1);
     for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
         (void)snprintf(key, sizeof key, "key-%u", i);
         put_keyed(db, 1 + i, 1, key);
@@ -296,19 +330,58 @@ static void test_db_census__more_keys_than_numbers__cannot_be_judged(void **stat
     mu_db_counts(db, &counts);
     assert_int_equal(counts.limit_reduced, 1);
     assert_int_equal(s->topology_count, MU_TOPOLOGIES_MAX);
-    struct mu_pod_view last = fixture_find(db, 1 + MU_TOPOLOGIES_MAX);
-    assert_int_equal(s->class_census[last.class_ix.v]->terms[0].v, MU_CENSUS_NO_KEY);
-    assert_int_equal(s->class_census[last.class_ix.v]->carry_count, 0);
-    struct mu_pod_view first = fixture_find(db, 1);
-    assert_true(s->class_census[first.class_ix.v]->terms[0].v < s->census_count);
-    struct fixture_pod f;
-    fixture_pod(&f, 1, 2);
-    assert_int_equal(mu_db_pod_remove(db, f.object.ns, f.object.name, MU_STR(""), 0), 0);
-    fixture_sync(db, s); /* the number is free again */
+    const uint32_t last = 1 + MU_TOPOLOGIES_MAX;
+    assert_int_equal(first_term(db, s, last), MU_CENSUS_NO_KEY);
+    assert_int_equal(s->class_census[fixture_find(db, last).class_ix.v]->carry_count, 0);
+    assert_true(first_term(db, s, 1) < s->census_count);
     put_keyed(db, 200, 1, "late");
     fixture_sync(db, s);
-    struct mu_pod_view late = fixture_find(db, 200);
-    assert_true(s->class_census[late.class_ix.v]->terms[0].v < s->census_count);
+    assert_int_equal(first_term(db, s, 200), MU_CENSUS_NO_KEY);
+    drop_pod(db, 1);
+    fixture_sync(db, s); /* the number is free again: one of those who wait has it */
+    assert_true((first_term(db, s, last) == MU_CENSUS_NO_KEY) !=
+                (first_term(db, s, 200) == MU_CENSUS_NO_KEY));
+    drop_pod(db, 2);
+    fixture_sync(db, s);
+    assert_true(first_term(db, s, last) < s->census_count);
+    assert_true(first_term(db, s, 200) < s->census_count);
+    mu_db_destroy(db);
+}
+
+/* Keys that nobody carries take no numbers; they do once a node has them, and give them back. */
+static void test_db_census__made_up_keys__no_numbers_until_a_node_has_them(void **state)
+{
+    (void)state;
+    struct mu_db *db = fixture_create(0);
+    struct mu_snapshot *s = mu_db_replica_create(db);
+    struct mu_db_counts counts;
+    char key[16];
+    put_carrier(db, 1, 0);
+    for (uint32_t i = 0; i < 1000; i++) {
+        (void)snprintf(key, sizeof key, "key-%u", i);
+        put_keyed(db, 1 + i, 1, key);
+    }
+    put_keyed(db, 2000, 1, "late");
+    fixture_sync(db, s);
+    assert_int_equal(s->topology_count, 1);
+    assert_true(first_term(db, s, 2000) < s->census_count);
+    assert_int_equal(first_term(db, s, 1), MU_CENSUS_VOID);
+    put_carrier(db, 2, 3);
+    fixture_sync(db, s);
+    assert_int_equal(s->topology_count, 4);
+    for (uint32_t i = 1; i <= 4; i++)
+        assert_true(i > 3 ? first_term(db, s, i) == MU_CENSUS_VOID
+                          : first_term(db, s, i) < s->census_count);
+    put_carrier(db, 3, 1);
+    fixture_sync(db, s);
+    assert_true(first_term(db, s, 1) < s->census_count);
+    assert_int_equal(first_term(db, s, 2), MU_CENSUS_VOID);
+    uint32_t in_use = 0;
+    for (uint32_t t = 0; t < s->topology_count; t++)
+        in_use += s->topology_keys[t].v != 0;
+    assert_int_equal(in_use, 2);
+    mu_db_counts(db, &counts);
+    assert_int_equal(counts.limit_reduced, 0);
     mu_db_destroy(db);
 }
 
@@ -597,6 +670,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_db_census__changes_during_an_audit__are_no_drift),
         cmocka_unit_test(test_db_census__no_rules__nothing_is_kept),
         cmocka_unit_test(test_db_census__more_keys_than_numbers__cannot_be_judged),
+        cmocka_unit_test(test_db_census__made_up_keys__no_numbers_until_a_node_has_them),
         cmocka_unit_test(test_db_census__number_used_again__shows_the_new_key),
         cmocka_unit_test(test_db_admit__gang_with_rules__is_judged_together),
         cmocka_unit_test(test_db_admit__near_a_pod_that_only_holds__affinity_is_not_met),

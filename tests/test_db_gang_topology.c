@@ -78,6 +78,23 @@ static void test_gang_topology__gang_comes_and_goes__key_in_use_meanwhile(void *
     fixture_put(db, &p, 0);
     fixture_sync(db, s);
     assert_int_equal(topology_of(db, s, KEY), MU_NONE);
+    assert_int_equal(topology_of(db, s, "example.com/block"), MU_NONE); /* no node has it */
+    struct fixture_node n;
+    const struct mu_label block = {MU_STR("example.com/block"), MU_STR("b1")};
+    fixture_node(&n, "d", 1, 4, 0);
+    n.object.labels = &block;
+    n.object.label_count = 1;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+    fixture_sync(db, s);
+    t = topology_of(db, s, "example.com/block");
+    assert_int_not_equal(t, MU_NONE);
+    assert_int_equal(s->topology[t][fixture_row(db, s, "d")], 0);
+    assert_int_equal(s->topology[t][a], MU_NONE);
+    assert_int_equal(mu_db_node_remove(db, MU_STR("d"), MU_STR("")), 0);
+    fixture_sync(db, s);
+    assert_int_equal(topology_of(db, s, "example.com/block"), MU_NONE);
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
+    fixture_sync(db, s);
     assert_int_not_equal(topology_of(db, s, "example.com/block"), MU_NONE);
     remove_pod(db, 2);
     fixture_sync(db, s);
@@ -177,13 +194,23 @@ static void test_gang_topology__too_many_keys__the_last_wait(void **state)
     struct mu_db *db = fixture_create(0);
     struct mu_snapshot *s = mu_db_replica_create(db);
     struct mu_db_counts counts;
-    put_node(db, "a", "r1", 100);
+    struct fixture_node n;
+    char keys[MU_TOPOLOGIES_MAX + 1][32];
+    struct mu_label labels[MU_TOPOLOGIES_MAX + 1];
     for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
-        char key[32], gang[32];
-        (void)snprintf(key, sizeof key, "example.com/k%u", i);
+        char gang[32];
+        (void)snprintf(keys[i], sizeof keys[i], "example.com/k%u", i);
         (void)snprintf(gang, sizeof gang, "g%u", i);
-        put_member(db, i + 1, gang, 1, key);
+        put_member(db, i + 1, gang, 1, keys[i]);
+        labels[i] = (struct mu_label){mu_str_of(keys[i]), MU_STR("v")};
     }
+    put_node(db, "b", "r1", 100);
+    fixture_sync(db, s);
+    assert_int_equal(s->topology_count, 0); /* no node has any of them */
+    fixture_node(&n, "a", 1, 100, 0);
+    n.object.labels = labels;
+    n.object.label_count = MU_TOPOLOGIES_MAX + 1;
+    assert_int_equal(mu_db_node_upsert(db, &n.object, 0, NULL), 0);
     fixture_sync(db, s);
     mu_db_counts(db, &counts);
     assert_int_equal(counts.limit_reduced, 1);
@@ -205,7 +232,10 @@ static bool oom_body(void *context)
     struct mu_snapshot *s = mu_db_replica_create(db);
     struct fixture_pod p;
     struct fixture_node n;
+    const struct mu_label label = {MU_STR(KEY), MU_STR("r1")};
     fixture_node(&n, "a", 1, 4, 0);
+    n.object.labels = &label;
+    n.object.label_count = 1;
     pod_of(&p, 1, "g", 1, KEY);
     bool short_of = s == NULL || mu_db_node_upsert(db, &n.object, 0, NULL) != 0 ||
                     mu_db_pod_upsert(db, &p.object, 0, NULL) != 0;

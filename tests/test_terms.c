@@ -289,15 +289,34 @@ static void test_session_run__random_worlds__binds_keep_all_rules(void **state)
     }
 }
 
-/* More topology keys than there are numbers for: pods beyond wait, nothing else happens. */
+/* A node with all of these labels and no taint. */
+static void set_labels(struct rig *r, uint32_t node, const struct mu_label *labels, uint32_t count)
+{
+    struct mu_node_object *n = &r->world.nodes[node];
+    n->labels = labels;
+    n->label_count = count;
+    n->taint_count = 0;
+    n->unschedulable = false;
+    n->version = ++r->world.version;
+    assert_int_equal(mu_db_node_upsert(r->db, n, 0, NULL), 0);
+    bring_up(r);
+}
+
+/* More topology keys that nodes have than there are numbers for: pods beyond wait, nothing else
+ * happens. */
 static void test_session_run__too_many_topology_keys__those_beyond_wait(void **state)
 {
     (void)state;
     struct rig r;
     open_rig(&r, 1, &(struct mu_world_shape){.nodes = 4, .namespaces = 1, .pods = 0});
     char keys[MU_TOPOLOGIES_MAX + 8][32], names[MU_TOPOLOGIES_MAX + 8][32];
+    struct mu_label labels[MU_TOPOLOGIES_MAX + 8];
     for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX + 8; i++) {
         (void)snprintf(keys[i], sizeof keys[i], "example.com/key-%u", i);
+        labels[i] = (struct mu_label){mu_str_of(keys[i]), MU_STR("v")};
+    }
+    set_labels(&r, 0, labels, MU_TOPOLOGIES_MAX + 8);
+    for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX + 8; i++) {
         (void)snprintf(names[i], sizeof names[i], "pod-%u", i);
         const struct mu_spread spread = {.topology_key = mu_str_of(keys[i]),
                                          .max_skew = 1,
@@ -364,15 +383,8 @@ static enum mu_verdict_kind verdict_on(struct rig *r, struct mu_place *place,
 
 static void set_zone(struct rig *r, uint32_t node, const char *zone)
 {
-    struct mu_node_object *n = &r->world.nodes[node];
     const struct mu_label label = {MU_STR("zone"), mu_str_of(zone)};
-    n->labels = &label;
-    n->label_count = 1;
-    n->taint_count = 0;
-    n->unschedulable = false;
-    n->version = ++r->world.version;
-    assert_int_equal(mu_db_node_upsert(r->db, n, 0, NULL), 0);
-    bring_up(r);
+    set_labels(r, node, &label, 1);
 }
 
 /* Two nodes in these zones, and one namespace. */
@@ -493,20 +505,22 @@ static void test_place_verdict__number_of_another_census__nothing_is_left_of_it(
 }
 
 /* A pod with 64 preferred terms over keys of its own, then one with a hard spread. */
-static void test_session_run__preferences_over_many_keys__rules_are_judged(void **state)
+static void preferences_over_many_keys(bool carried)
 {
-    (void)state;
     struct rig r;
     open_rig(&r, 1, &(struct mu_world_shape){.nodes = 2, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
-    set_zone(&r, 1, "b");
     char keys[MU_TOPOLOGIES_MAX][32];
     struct mu_pod_term terms[MU_TOPOLOGIES_MAX];
+    struct mu_label labels[MU_TOPOLOGIES_MAX + 1];
+    labels[0] = (struct mu_label){MU_STR("zone"), MU_STR("a")};
     for (uint32_t i = 0; i < MU_TOPOLOGIES_MAX; i++) {
         (void)snprintf(keys[i], sizeof keys[i], "made-up/key-%u", i);
+        labels[1 + i] = (struct mu_label){mu_str_of(keys[i]), MU_STR("v")};
         terms[i] = (struct mu_pod_term){
             .kind = MU_TERM_PREFERRED, .weight = 1, .topology_key = mu_str_of(keys[i])};
     }
+    set_labels(&r, 0, labels, carried ? 1 + MU_TOPOLOGIES_MAX : 1);
+    set_zone(&r, 1, "b");
     struct mu_pod_object pod = pod_of("many", "node-0", 1000);
     pod.terms = terms;
     pod.term_count = MU_TOPOLOGIES_MAX;
@@ -523,8 +537,16 @@ static void test_session_run__preferences_over_many_keys__rules_are_judged(void 
     const struct mu_plan *plan;
     assert_int_equal(mu_session_run(session, r.snapshot, 1, &plan), 0);
     assert_int_equal(plan->gang_count, 1);
+    assert_int_equal(r.snapshot->topology_count, 1 + (carried ? MU_TOPOLOGIES_PREFERRED : 0));
     mu_session_destroy(session);
     close_rig(&r);
+}
+
+static void test_session_run__preferences_over_many_keys__rules_are_judged(void **state)
+{
+    (void)state;
+    preferences_over_many_keys(false);
+    preferences_over_many_keys(true);
 }
 
 /* A preference without a census is left aside, by the session and by admission alike. */
@@ -533,10 +555,14 @@ static void test_db_admit__preference_that_cannot_be_judged__is_none(void **stat
     (void)state;
     struct rig r;
     open_rig(&r, 1, &(struct mu_world_shape){.nodes = 1, .namespaces = 1, .pods = 0});
-    set_zone(&r, 0, "a");
     char keys[MU_TOPOLOGIES_MAX + 1][32], names[MU_TOPOLOGIES_MAX + 1][32];
+    struct mu_label labels[MU_TOPOLOGIES_MAX + 1];
     for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
         (void)snprintf(keys[i], sizeof keys[i], "example.com/key-%u", i);
+        labels[i] = (struct mu_label){mu_str_of(keys[i]), MU_STR("v")};
+    }
+    set_labels(&r, 0, labels, MU_TOPOLOGIES_MAX + 1);
+    for (uint32_t i = 0; i <= MU_TOPOLOGIES_MAX; i++) {
         (void)snprintf(names[i], sizeof names[i], "pod-%u", i);
         const struct mu_pod_term term = {
             .kind = MU_TERM_PREFERRED, .weight = 1, .topology_key = mu_str_of(keys[i])};

@@ -24,6 +24,7 @@
  * New censuses. A class that enters with its first pod asks for its censuses. One that is new has
  * to find those who are there already, in a walk in slices:
  *
+ *     keys     are taken by the classes and gangs that ask about them, once some row carries them
  *     rows     get domains of new keys and places in new fields
  *     kins     are matched with new matchers
  *     pods     are counted, those that have entered, in the order of their numbers
@@ -299,6 +300,9 @@ static void sweep(struct mu_db *db, uint32_t budget, uint32_t *spent)
 static uint32_t stage_bound(const struct mu_db *db, enum mu_stage stage)
 {
     switch (stage) {
+    case MU_STAGE_KEYS:
+        return mu_model_class_bound(db->model) > db->gangs.high ? mu_model_class_bound(db->model)
+                                                                : db->gangs.high;
     case MU_STAGE_ROWS:
         return mu_row_count(db);
     case MU_STAGE_KINS:
@@ -331,12 +335,19 @@ static void set_states(struct mu_books *b, enum mu_census_state from, enum mu_ce
     }
 }
 
-/* On to the next stage that has work; censuses that wait are taken on at the first. */
+/* On to the next stage that has work; censuses that wait are taken on behind the keys. */
 static void stage_next(struct mu_db *db)
 {
     struct mu_books *b = db->books;
     b->cursor = 0;
     if (b->stage == MU_STAGE_NONE) {
+        b->stage = MU_STAGE_KEYS;
+        if (b->keys_moved) {
+            b->keys_moved = false;
+            return;
+        }
+    }
+    if (b->stage == MU_STAGE_KEYS) {
         set_states(b, MU_CENSUS_WAITING, MU_CENSUS_BUILDING);
         b->waiting = 0;
         b->stage = MU_STAGE_ROWS;
@@ -370,6 +381,9 @@ static int walk_one(struct mu_db *db, uint32_t number, uint32_t *spent)
     struct mu_books *b = db->books;
     int rc = 0;
     switch (b->stage) {
+    case MU_STAGE_KEYS:
+        rc = mu_class_keys_follow(db, number, spent);
+        return rc != 0 ? rc : mu_gang_keys_follow(db, number);
     case MU_STAGE_ROWS:
         if (!mu_rowset_has(&b->rows_in, number))
             return 0;
@@ -390,7 +404,8 @@ static int walk_one(struct mu_db *db, uint32_t number, uint32_t *spent)
 
 static bool walk_wanted(const struct mu_books *b)
 {
-    return b->stage != MU_STAGE_NONE || b->waiting != 0 || b->rows_wanted || b->kins_wanted;
+    return b->stage != MU_STAGE_NONE || b->waiting != 0 || b->rows_wanted || b->kins_wanted ||
+           b->keys_moved;
 }
 
 static int walk(struct mu_db *db, uint32_t budget, uint32_t *spent)
@@ -398,7 +413,7 @@ static int walk(struct mu_db *db, uint32_t budget, uint32_t *spent)
     struct mu_books *b = db->books;
     uint32_t looked = 0;
     while (*spent < budget && walk_wanted(b)) {
-        if (b->stage == MU_STAGE_NONE && b->to_clear.count != 0) { /* before they are built */
+        if (b->stage <= MU_STAGE_KEYS && b->to_clear.count != 0) { /* before they are built */
             mu_census_clear(db, budget, spent);
             continue;
         }
@@ -459,7 +474,9 @@ uint64_t mu_census_backlog(const struct mu_db *db)
 static int books_init(struct mu_db *db, struct mu_books *b)
 {
     mu_topology_init(b);
-    int rc = mu_class_init(b);
+    int rc = mu_label_keys_init(b);
+    if (rc == 0)
+        rc = mu_class_init(b);
     if (rc == 0)
         rc = mu_kin_init(b);
     if (rc == 0)
@@ -479,6 +496,7 @@ void mu_census_destroy(struct mu_db *db)
     if (b == NULL)
         return;
     mu_census_audit_drop(db);
+    mu_label_keys_fini(b);
     mu_kin_destroy_all(db);
     mu_topology_destroy_all(db);
     mu_class_destroy_all(db); /* last: it frees what all of them have shown */

@@ -14,11 +14,14 @@
  *
  * Where a table is full the number is MU_CENSUS_NONE, that of topology keys MU_CENSUS_NO_KEY: the
  * class can be had and counted, and whoever would place its pods sees that the rule cannot be
- * judged. Of topology keys some are kept back for what is required.
+ * judged. Of topology keys some are kept back for what is required. A rule over a key that no node
+ * carries has MU_CENSUS_VOID and needs none of this; when such keys come and go, or numbers of keys
+ * become free, the classes concerned get their block anew (mu_class_keys_follow).
  */
 enum {
     CENSUS_SEGMENT_SHIFT = 6,
-    CLASS_ROWS = 16, /* what a new class costs, in copied rows, besides its rules */
+    CLASS_ROWS = 16,   /* what a new class costs, in copied rows, besides its rules */
+    RULES_PER_ROW = 4, /* looked at */
     CLEARED_PER_ROW = 16
 };
 
@@ -262,6 +265,50 @@ static int list_add(struct mu_db *db, const struct mu_census *want, struct mu_ce
     return 0;
 }
 
+/* What a rule has for a census that can be had or need not be: 0 when it is one. */
+static uint32_t key_lacks(const struct mu_books *b, struct mu_symbol key, bool required)
+{
+    if (!mu_label_key_carried(b, key))
+        return MU_CENSUS_VOID;
+    return mu_topology_known(b, key) || mu_topology_left(b, required) > 0 ? 0 : MU_CENSUS_NO_KEY;
+}
+static uint32_t term_lacks(const struct mu_books *b, const struct mu_term_item *t)
+{
+    return key_lacks(b, t->topology_key, t->kind <= MU_TERM_ANTI_AFFINITY);
+}
+
+/* The same of constraints of one hardness: a node must have the keys of all of them, so that one
+ * key decides for all. */
+static uint32_t spreads_lack(const struct mu_books *b, const struct mu_class *c, uint32_t begin,
+                             uint32_t end)
+{
+    uint32_t fresh[MU_TOPOLOGIES_MAX]; /* keys without a number */
+    uint32_t fresh_count = 0;
+    const uint32_t left = mu_topology_left(b, begin < c->hard_spread_count);
+    uint32_t lacks = 0;
+    for (uint32_t i = begin; i < end && lacks != MU_CENSUS_VOID; i++) {
+        const struct mu_symbol key = c->spreads[i].topology_key;
+        bool seen = lacks != 0 || mu_topology_known(b, key);
+        for (uint32_t k = 0; k < fresh_count && !seen; k++)
+            seen = fresh[k] == key.v;
+        if (!mu_label_key_carried(b, key))
+            lacks = MU_CENSUS_VOID;
+        else if (!seen && fresh_count == left)
+            lacks = MU_CENSUS_NO_KEY;
+        else if (!seen)
+            fresh[fresh_count++] = key.v;
+    }
+    return lacks;
+}
+
+static void note_lack(struct mu_db *db, uint32_t lacks)
+{
+    if (lacks != MU_CENSUS_NO_KEY)
+        return;
+    db->counts.limit_reduced++;
+    db->books->keys_short = true;
+}
+
 static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l)
 {
     int rc = 0;
@@ -269,14 +316,15 @@ static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l
         const struct mu_term_item *t = &c->terms[i];
         struct mu_census want = {
             .kind = MU_CENSUS_MATCH, .matcher = t->matcher, .firm = t->kind == MU_TERM_AFFINITY};
-        rc = mu_topology_obtain(db, t->topology_key, t->kind <= MU_TERM_ANTI_AFFINITY,
-                                &want.topology);
-        if (rc == MU_ELIMIT) {
-            db->counts.limit_reduced++;
-            l->terms[l->term_count++].v = MU_CENSUS_NO_KEY;
-            rc = 0;
+        uint32_t lacks = term_lacks(db->books, t);
+        if (lacks != 0) {
+            note_lack(db, lacks);
+            l->terms[l->term_count++].v = lacks;
             continue;
         }
+        rc = mu_topology_obtain(db, t->topology_key, t->kind <= MU_TERM_ANTI_AFFINITY,
+                                &want.topology);
+        MU_ASSERT(rc != MU_ELIMIT);
         if (rc != 0)
             break;
         rc = list_add(db, &want, l->terms, &l->term_count);
@@ -291,8 +339,7 @@ static int add_terms(struct mu_db *db, const struct mu_class *c, struct lists *l
     return rc;
 }
 
-/* Constraints of one hardness: a node must have the keys of all of them. With one key that has no
- * number none of them can be judged. */
+/* Constraints of one hardness. */
 static int add_spreads(struct mu_db *db, const struct mu_class *c, struct lists *l, uint32_t begin,
                        uint32_t end)
 {
@@ -300,26 +347,24 @@ static int add_spreads(struct mu_db *db, const struct mu_class *c, struct lists 
     uint32_t topology_count = 0;
     uint64_t keys = 0;
     int rc = 0;
+    const uint32_t lacks = spreads_lack(db->books, c, begin, end);
+    note_lack(db, lacks);
+    for (uint32_t i = begin; i < end && lacks != 0; i++)
+        l->spreads[l->spread_count++].v = lacks;
+    if (lacks != 0)
+        return 0;
     for (uint32_t i = begin; rc == 0 && i < end; i++) {
         uint32_t number = MU_NONE;
         rc = mu_topology_obtain(db, c->spreads[i].topology_key, i < c->hard_spread_count, &number);
+        MU_ASSERT(rc != MU_ELIMIT);
         if (rc == 0 && (keys >> number & 1) != 0)
             mu_topology_unref(db, number);
         else if (rc == 0)
             topologies[topology_count++] = number;
         keys |= rc == 0 ? UINT64_C(1) << number : 0;
     }
-    bool none = rc == MU_ELIMIT;
-    if (none) {
-        db->counts.limit_reduced++;
-        rc = 0;
-    }
     for (uint32_t i = begin; rc == 0 && i < end; i++) {
         const struct mu_spread_item *s = &c->spreads[i];
-        if (none) {
-            l->spreads[l->spread_count++].v = MU_CENSUS_NO_KEY;
-            continue;
-        }
         struct mu_census want = {.kind = MU_CENSUS_SPREAD,
                                  .matcher = s->matcher,
                                  .keys = keys,
@@ -337,10 +382,17 @@ static int add_spreads(struct mu_db *db, const struct mu_class *c, struct lists 
     return rc;
 }
 
-static int add_ports(struct mu_db *db, const struct mu_class *c, struct lists *l)
+/* `before`: the block that this one replaces, or NULL. The pods that use a port have entered by it:
+ * what it had none for stays without. */
+static int add_ports(struct mu_db *db, const struct mu_class *c,
+                     const struct mu_class_census *before, struct lists *l)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < c->port_count; i++) {
+        if (before != NULL && !mu_census_is(before->ports[i])) {
+            l->ports[l->port_count++] = before->ports[i];
+            continue;
+        }
         struct mu_census want = {.kind = MU_CENSUS_PORT, .topology = MU_TOPOLOGY_ROW};
         want.port = c->ports[i];
         rc = list_add(db, &want, l->ports, &l->port_count);
@@ -348,15 +400,9 @@ static int add_ports(struct mu_db *db, const struct mu_class *c, struct lists *l
     return rc;
 }
 
-/* The first pod of a class with rules: its censuses and its block. */
-static int class_make(struct mu_db *db, const struct mu_class *c, struct mu_class_ix class_ix)
+static int block_make(struct mu_db *db, const struct mu_class *c,
+                      const struct mu_class_census *before, const struct mu_class_census **out)
 {
-    struct mu_books *b = db->books;
-    int rc = mu_rowset_reserve(&b->classes_idle, class_ix.v + 1);
-    if (rc == 0)
-        rc = mu_class_marks_reserve(db, class_ix.v);
-    if (rc != 0)
-        return rc;
     uint32_t count = 2 * c->term_count + c->spread_count + c->port_count;
     struct mu_class_census *block =
         mu_shown_alloc(sizeof *block + count * sizeof(struct mu_census_ix));
@@ -366,13 +412,13 @@ static int class_make(struct mu_db *db, const struct mu_class *c, struct mu_clas
     l.spreads = l.terms + c->term_count;
     l.ports = l.spreads + c->spread_count;
     l.carry = l.ports + c->port_count;
-    rc = add_terms(db, c, &l);
+    int rc = add_terms(db, c, &l);
     if (rc == 0)
         rc = add_spreads(db, c, &l, 0, c->hard_spread_count);
     if (rc == 0)
         rc = add_spreads(db, c, &l, c->hard_spread_count, c->spread_count);
     if (rc == 0)
-        rc = add_ports(db, c, &l);
+        rc = add_ports(db, c, before, &l);
     if (rc != 0) {
         lists_release(db, &l);
         mu_shown_cancel(block);
@@ -383,9 +429,135 @@ static int class_make(struct mu_db *db, const struct mu_class *c, struct mu_clas
                                       .ports = l.ports,
                                       .carry_count = l.carry_count,
                                       .carry = l.carry};
+    *out = block;
+    return 0;
+}
+
+static void block_release(struct mu_db *db, const struct mu_class *c,
+                          const struct mu_class_census *block)
+{
+    const struct lists l = {.terms = (struct mu_census_ix *)(uintptr_t)block->terms,
+                            .spreads = (struct mu_census_ix *)(uintptr_t)block->spreads,
+                            .ports = (struct mu_census_ix *)(uintptr_t)block->ports,
+                            .carry = (struct mu_census_ix *)(uintptr_t)block->carry,
+                            .term_count = c->term_count,
+                            .spread_count = c->spread_count,
+                            .port_count = c->port_count,
+                            .carry_count = block->carry_count};
+    lists_release(db, &l);
+    mu_shown_release(db, block);
+}
+
+/* The topology key of a class's rule: terms first, then spreads. */
+static struct mu_symbol rule_key(const struct mu_class *c, uint32_t rule)
+{
+    return rule < c->term_count ? c->terms[rule].topology_key
+                                : c->spreads[rule - c->term_count].topology_key;
+}
+static void keys_unask(struct mu_books *b, const struct mu_class *c, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        mu_label_key_unask(b, rule_key(c, i));
+}
+static int keys_ask(struct mu_books *b, const struct mu_class *c)
+{
+    for (uint32_t i = 0; i < c->term_count + c->spread_count; i++) {
+        if (mu_label_key_ask(b, rule_key(c, i)) == 0)
+            continue;
+        keys_unask(b, c, i);
+        return MU_ENOMEM;
+    }
+    return 0;
+}
+
+/* The first pod of a class with rules: its censuses and its block. */
+static int class_make(struct mu_db *db, const struct mu_class *c, struct mu_class_ix class_ix)
+{
+    struct mu_books *b = db->books;
+    int rc = mu_rowset_reserve(&b->classes_idle, class_ix.v + 1);
+    if (rc == 0)
+        rc = mu_class_marks_reserve(db, class_ix.v);
+    if (rc == 0)
+        rc = keys_ask(b, c);
+    if (rc != 0)
+        return rc;
+    rc = block_make(db, c, NULL, &mu_class_at(b, class_ix)->block);
+    if (rc != 0) {
+        keys_unask(b, c, c->term_count + c->spread_count);
+        return rc;
+    }
     mu_model_class_ref(db->model, class_ix);
-    mu_class_at(b, class_ix)->block = block;
     mu_class_mark(db, class_ix.v);
+    return 0;
+}
+
+/* What a rule has is not what it can have. */
+static bool is_stale(struct mu_census_ix has, uint32_t lacks)
+{
+    return has.v != lacks &&
+           (lacks == MU_CENSUS_VOID || has.v == MU_CENSUS_VOID || has.v == MU_CENSUS_NO_KEY);
+}
+
+/* Whether the block leaves a rule unjudged for want of a number. */
+static bool block_is_short(const struct mu_class *c, const struct mu_class_census *block)
+{
+    bool is_short = false;
+    for (uint32_t i = 0; i < c->term_count; i++)
+        is_short |= block->terms[i].v == MU_CENSUS_NO_KEY;
+    for (uint32_t i = 0; i < c->spread_count; i++)
+        is_short |= block->spreads[i].v == MU_CENSUS_NO_KEY;
+    return is_short;
+}
+
+static bool block_is_stale(const struct mu_books *b, const struct mu_class *c,
+                           const struct mu_class_census *block)
+{
+    const uint32_t hard = c->hard_spread_count;
+    for (uint32_t i = 0; i < c->term_count; i++)
+        if (is_stale(block->terms[i], term_lacks(b, &c->terms[i])))
+            return true;
+    if (hard > 0 && is_stale(block->spreads[0], spreads_lack(b, c, 0, hard)))
+        return true;
+    return hard < c->spread_count &&
+           is_stale(block->spreads[hard], spreads_lack(b, c, hard, c->spread_count));
+}
+
+static bool lists_carry(const struct mu_class_census *block, uint32_t census)
+{
+    for (uint32_t i = 0; i < block->carry_count; i++)
+        if (block->carry[i].v == census)
+            return true;
+    return false;
+}
+
+/* Pods of the class are counted by its old block. In a census that only the old one carries there
+ * is nobody: no row has its key. One that only the new one carries has yet to find them. */
+int mu_class_keys_follow(struct mu_db *db, uint32_t class_number, uint32_t *spent)
+{
+    struct mu_books *b = db->books;
+    const struct mu_class_ix class_ix = {class_number};
+    struct mu_class_rec *rec =
+        class_number < mu_model_class_bound(db->model) ? mu_class_at(b, class_ix) : NULL;
+    if (rec == NULL || rec->block == NULL)
+        return 0;
+    const struct mu_class *c = mu_model_get_class(db->model, class_ix);
+    const struct mu_class_census *before = rec->block;
+    const struct mu_class_census *after = NULL;
+    *spent += 1 + (c->term_count + c->spread_count) / RULES_PER_ROW;
+    if (!block_is_stale(b, c, before)) {
+        b->keys_short |= block_is_short(c, before);
+        return 0;
+    }
+    int rc = block_make(db, c, before, &after);
+    if (rc != 0)
+        return rc;
+    *spent += CLASS_ROWS + c->term_count + c->spread_count;
+    for (uint32_t i = 0; i < after->carry_count; i++)
+        if (mu_census_is(after->carry[i]) && !lists_carry(before, after->carry[i].v))
+            mu_census_reset(db, after->carry[i].v);
+    rec->block = after;
+    block_release(db, c, before);
+    mu_class_mark(db, class_number);
     return 0;
 }
 
@@ -422,16 +594,8 @@ static void class_forget(struct mu_db *db, struct mu_class_ix class_ix)
     const struct mu_class *c = mu_model_get_class(db->model, class_ix);
     const struct mu_class_census *block = rec->block;
     MU_ASSERT(rec->uses == 0 && block != NULL);
-    const struct lists l = {.terms = (struct mu_census_ix *)(uintptr_t)block->terms,
-                            .spreads = (struct mu_census_ix *)(uintptr_t)block->spreads,
-                            .ports = (struct mu_census_ix *)(uintptr_t)block->ports,
-                            .carry = (struct mu_census_ix *)(uintptr_t)block->carry,
-                            .term_count = c->term_count,
-                            .spread_count = c->spread_count,
-                            .port_count = c->port_count,
-                            .carry_count = block->carry_count};
-    lists_release(db, &l);
-    mu_shown_release(db, block);
+    block_release(db, c, block);
+    keys_unask(db->books, c, c->term_count + c->spread_count);
     *rec = (struct mu_class_rec){0};
     mu_class_mark(db, class_ix.v);
     mu_model_class_unref(db->model, class_ix, db->reach);

@@ -7,6 +7,7 @@
  *   db/census_class.c  classes and their censuses
  *   db/kin.c           matchers, kins, and which of them match
  *   db/topology.c      topology keys, domains of rows, eligible nodes
+ *   db/label_key.c     which label keys rows carry, and rules ask about
  *   db/census_copy.c   the part of replicas
  *   db/rules.c         admission: the rules once more
  *   db/census_audit.c  recomputing
@@ -132,8 +133,9 @@ struct mu_class_rec {
     const struct mu_class_census *block;
 };
 
-/* A walk over everything for what is new: rows, then kins, then pods. */
-enum mu_stage { MU_STAGE_NONE, MU_STAGE_ROWS, MU_STAGE_KINS, MU_STAGE_PODS };
+/* A walk over everything for what is new: classes and gangs that ask about keys, rows, kins, pods.
+ */
+enum mu_stage { MU_STAGE_NONE, MU_STAGE_KEYS, MU_STAGE_ROWS, MU_STAGE_KINS, MU_STAGE_PODS };
 enum { MU_ANCHOR_BUCKETS = 1 << 14, MU_CHANGED_NAMESPACES = 64, MU_PORT_BUCKETS = 1024 };
 struct mu_changed_namespaces {
     uint32_t count;
@@ -159,6 +161,9 @@ struct mu_books {
     struct mu_rowset rows_in, rows_dirty;
     struct mu_topology topologies[MU_TOPOLOGIES_MAX];
     uint32_t topology_high; /* one past the highest in use */
+    struct mu_pages label_keys;
+    bool keys_moved; /* some key that is asked about may have a number now, or not any more */
+    bool keys_short; /* one went without a number since one was given up last */
     struct mu_slab fields;
     uint32_t field_looks; /* of all of them; what a row costs that enters */
     struct mu_slab censuses;
@@ -210,6 +215,9 @@ static inline struct mu_kin_rec *mu_kin_at(const struct mu_books *b, uint32_t ki
 /* The number of a key, one reference more. A new number is for a required rule, or while fewer than
  * MU_TOPOLOGIES_PREFERRED are in use. Errors: MU_ENOMEM, MU_ELIMIT. */
 int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, bool required, uint32_t *out);
+/* Whether a key has one; how many keys more could get one. */
+bool mu_topology_known(const struct mu_books *b, struct mu_symbol key);
+uint32_t mu_topology_left(const struct mu_books *b, bool required);
 void mu_topology_ref(struct mu_db *db, uint32_t topology);
 void mu_topology_unref(struct mu_db *db, uint32_t topology);
 /* The domain of a row; MU_NONE where it has none. */
@@ -238,6 +246,20 @@ bool mu_topology_audit(const struct mu_db *db, uint32_t topology, uint32_t row);
 bool mu_field_eligible(const struct mu_db *db, const struct mu_field *field, uint32_t row);
 void mu_topology_init(struct mu_books *b);
 void mu_topology_destroy_all(struct mu_db *db);
+
+/* --- label keys (db/label_key.c) ------------------------------------------------------------- */
+
+int mu_label_keys_init(struct mu_books *b); /* MU_ENOMEM: fini is due all the same */
+void mu_label_keys_fini(struct mu_books *b);
+/* Somebody asks about a key (Errors: MU_ENOMEM), or no longer does. */
+int mu_label_key_ask(struct mu_books *b, struct mu_symbol key);
+void mu_label_key_unask(struct mu_books *b, struct mu_symbol key);
+/* Whether a row that has entered carries it. */
+bool mu_label_key_carried(const struct mu_books *b, struct mu_symbol key);
+/* Room to count the labels of a row (Errors: MU_ENOMEM); count them (step 1), or take them off
+ * again (-1). Cost: O(labels). */
+int mu_label_keys_reserve(struct mu_db *db, uint32_t row);
+void mu_label_keys_count(struct mu_db *db, uint32_t row, int step);
 
 /* --- kins and matchers (db/kin.c) ------------------------------------------------------------ */
 
@@ -278,6 +300,9 @@ static inline struct mu_class_rec *mu_class_at(const struct mu_books *b,
 /* One pod more of a class: the first one asks for the censuses. Errors: MU_ENOMEM. */
 int mu_class_enter(struct mu_db *db, struct mu_class_ix class_ix, uint32_t *spent);
 void mu_class_exit(struct mu_db *db, struct mu_class_ix class_ix);
+/* The keys that a class asks about may be carried now, or not any more, or have numbers left: its
+ * censuses anew where that is so. Errors: MU_ENOMEM. */
+int mu_class_keys_follow(struct mu_db *db, uint32_t class_number, uint32_t *spent);
 /* Forget classes without pods. */
 void mu_class_sweep(struct mu_db *db, uint32_t budget, uint32_t *spent);
 int mu_class_init(struct mu_books *b); /* MU_ENOMEM: destroy_all is due all the same */

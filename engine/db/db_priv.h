@@ -153,16 +153,17 @@ struct mu_gang_rec {
     uint32_t home;         /* row of the gang that says there is none; MU_NONE: an ordinary row */
     uint32_t next, prev;   /* among the rows of `group`, or of `home` */
     uint32_t singles;      /* first of the rows whose home this is; MU_NONE */
-    uint32_t topology;     /* that the row keeps in use, with topology_key; symbol 0: none */
-    struct mu_symbol topology_key;
-    uint8_t source; /* enum mu_gang_source */
+    uint32_t topology;     /* that the row keeps in use; MU_NONE: its key has no number */
+    struct mu_symbol topology_key; /* that it asks about; 0: none */
+    uint8_t source;                /* enum mu_gang_source */
     bool used;
-    bool split;    /* sub-groups count by themselves */
-    bool overfull; /* more sub-groups than MU_SUBGROUPS_MAX */
-    bool held;     /* nobody is placed, whatever the members say */
-    bool whole;    /* its minimum was bound once; as frozen */
-    bool found;    /* some member was bound when it was first seen; as frozen */
-    bool ending;   /* a plan to end it was admitted and is not over */
+    bool untracked; /* its key is one more than there are numbers for */
+    bool split;     /* sub-groups count by themselves */
+    bool overfull;  /* more sub-groups than MU_SUBGROUPS_MAX */
+    bool held;      /* nobody is placed, whatever the members say */
+    bool whole;     /* its minimum was bound once; as frozen */
+    bool found;     /* some member was bound when it was first seen; as frozen */
+    bool ending;    /* a plan to end it was admitted and is not over */
 };
 
 /* A claim's words (db/claim.c); behind them, in pairs, the sub-groups that must be there: symbol
@@ -688,6 +689,8 @@ void mu_gang_terms_moved(struct mu_db *db, uint32_t gang);
  * MU_ENOMEM; nothing has changed. */
 int mu_gang_topology_follow(struct mu_db *db, uint32_t gang);
 void mu_gang_topology_drop(struct mu_db *db, uint32_t gang);
+/* The same, when nodes begin or cease to carry keys; any number. Errors: MU_ENOMEM. */
+int mu_gang_keys_follow(struct mu_db *db, uint32_t gang);
 /* Whether a plan keeps a gang that must in one domain, with those of it that have a place. The row
  * is recounted. Cost: O(binds). */
 bool mu_gang_topology_allows(const struct mu_db *db, const struct mu_plan_gang *plan);

@@ -88,6 +88,8 @@ static const struct mu_census_rec *census_of(const struct mu_books *b, struct mu
 }
 
 static const char *const unjudged = "a rule of it cannot be judged";
+static const char *const no_affinity_key = "its node lacks the topology key of its pod affinity";
+static const char *const no_spread_key = "its node lacks the topology key of its spread";
 
 /* The pod is not counted itself while these ask. */
 static const char *check_terms(const struct check *k, const struct mu_pod_rec *p, uint32_t row)
@@ -101,6 +103,10 @@ static const char *check_terms(const struct check *k, const struct mu_pod_rec *p
     for (uint32_t i = 0; i < c->term_count; i++) {
         if (c->terms[i].kind > MU_TERM_ANTI_AFFINITY)
             continue;
+        if (block->terms[i].v == MU_CENSUS_VOID && c->terms[i].kind == MU_TERM_AFFINITY)
+            return no_affinity_key;
+        if (block->terms[i].v == MU_CENSUS_VOID)
+            continue;
         const struct mu_census_rec *census = census_of(b, block->terms[i]);
         if (census == NULL)
             return unjudged;
@@ -111,7 +117,7 @@ static const char *check_terms(const struct check *k, const struct mu_pod_rec *p
         if (c->terms[i].kind != MU_TERM_AFFINITY)
             continue;
         if (domain == MU_NONE)
-            return "its node lacks the topology key of its pod affinity";
+            return no_affinity_key;
         met = met && near;
         nobody = nobody && census->own.total == 0;
         self = self && mu_kin_matches(b, p->kin.v, c->terms[i].matcher.v);
@@ -199,11 +205,13 @@ static const char *check_spread(const struct check *k, const struct mu_pod_rec *
         const struct mu_spread_item *s = &c->spreads[i];
         struct mu_census_ix number = mu_class_at(b, p->class_ix)->block->spreads[i];
         const struct mu_census_rec *census = census_of(b, number);
+        if (number.v == MU_CENSUS_VOID)
+            return no_spread_key;
         if (census == NULL)
             return unjudged;
         uint32_t domain = mu_topology_domain(&b->topologies[census->own.topology], row);
         if (domain == MU_NONE)
-            return "its node lacks the topology key of its spread";
+            return no_spread_key;
         uint32_t domains;
         int32_t least = mu_census_least(k->db, number.v, &domains);
         bool matched = mu_kin_matches(b, p->kin.v, census->own.matcher.v);

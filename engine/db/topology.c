@@ -11,7 +11,8 @@
  * Topology keys in use, the domains that rows are in, and fields: which rows are eligible for a
  * spread constraint, counted by domain.
  *
- * A key has a number while something counts by it. Each value that some row has for it is a domain:
+ * A key has a number while something counts by it: for which some row has to carry it
+ * (db/label_key.c). Each value that some row has for it is a domain:
  * numbered from 0, the lowest free number first, given up with the last row that has the value. A
  * row's domain is kept beside the row, so that a pod finds what to count in without looking at
  * labels, and so that what was counted can be taken off after the labels have changed.
@@ -97,8 +98,10 @@ int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, bool required, ui
         if (t->refs == 0 && hole == MU_NONE)
             hole = i;
     }
-    if (used >= (required ? MU_TOPOLOGIES_MAX : MU_TOPOLOGIES_PREFERRED))
+    if (used >= (required ? MU_TOPOLOGIES_MAX : MU_TOPOLOGIES_PREFERRED)) {
+        b->keys_short = true;
         return MU_ELIMIT;
+    }
     struct mu_topology *t = &b->topologies[hole];
     mu_slab_init(&t->domains, sizeof(struct mu_domain), DOMAIN_SEGMENT_SHIFT, MU_NODES_MAX);
     t->by_value = mu_index_create(0, value_equal, domain_hash, t);
@@ -119,6 +122,23 @@ int mu_topology_obtain(struct mu_db *db, struct mu_symbol key, bool required, ui
     return 0;
 }
 
+bool mu_topology_known(const struct mu_books *b, struct mu_symbol key)
+{
+    bool known = false;
+    for (uint32_t i = 0; i < b->topology_high; i++)
+        known |= b->topologies[i].refs != 0 && b->topologies[i].key.v == key.v;
+    return known;
+}
+
+uint32_t mu_topology_left(const struct mu_books *b, bool required)
+{
+    const uint32_t most = required ? MU_TOPOLOGIES_MAX : MU_TOPOLOGIES_PREFERRED;
+    uint32_t used = 0;
+    for (uint32_t i = 0; i < b->topology_high; i++)
+        used += b->topologies[i].refs != 0;
+    return used < most ? most - used : 0;
+}
+
 void mu_topology_ref(struct mu_db *db, uint32_t topology)
 {
     MU_ASSERT(db->books->topologies[topology].refs > 0);
@@ -134,6 +154,8 @@ void mu_topology_unref(struct mu_db *db, uint32_t topology)
         return;
     mu_symbol_unref(db->symbols, t->key, db->reach);
     topology_fini(t);
+    b->keys_moved |= b->keys_short;
+    b->keys_short = false;
     while (b->topology_high != 0 && b->topologies[b->topology_high - 1].refs == 0)
         b->topology_high--;
     mu_topology_mark(db, topology);
@@ -400,6 +422,7 @@ int mu_row_enter(struct mu_db *db, uint32_t row)
     int rc = 0;
     if (row >= mu_row_count(db) || (mu_row_rec(db, row)->flags & MU_NODE_PRESENT) == 0)
         return 0;
+    rc = mu_label_keys_reserve(db, row);
     for (uint32_t i = 0; i < b->topology_high && rc >= 0; i++) {
         if (b->topologies[i].refs == 0)
             continue;
@@ -413,7 +436,8 @@ int mu_row_enter(struct mu_db *db, uint32_t row)
             rc = field_enter(db, i, row);
     if (rc < 0)
         return rc;
-    (void)mu_rowset_add(&b->rows_in, row);
+    if (mu_rowset_add(&b->rows_in, row))
+        mu_label_keys_count(db, row, 1);
     return 0;
 }
 
@@ -432,7 +456,8 @@ void mu_census_row_leave(struct mu_db *db, uint32_t row)
     for (uint32_t i = 0; i < b->topology_high; i++)
         if (b->topologies[i].refs != 0)
             domain_leave(db, i, row);
-    (void)mu_rowset_drop(&b->rows_in, row);
+    if (mu_rowset_drop(&b->rows_in, row))
+        mu_label_keys_count(db, row, -1);
     (void)mu_rowset_add(&b->rows_dirty, row);
     mu_topology_mark_row(db, row);
     db->changed = true;

@@ -143,11 +143,13 @@ bool mu_terms_independent(const struct mu_snapshot *snapshot, struct mu_class_ix
     /* Ports let one of them onto a node: that is less room there, as an amount would be. */
     for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
         if (!mu_census_is(asked->spreads[i]))
-            return true; /* cannot be judged: it fits nowhere */
+            return true; /* it fits nowhere */
         own += matches_itself(snapshot, kin, asked->spreads[i].v);
     }
     for (uint32_t i = 0; i < class_->term_count; i++) {
         if (class_->terms[i].kind > MU_TERM_ANTI_AFFINITY)
+            continue;
+        if (asked->terms[i].v == MU_CENSUS_VOID && class_->terms[i].kind == MU_TERM_ANTI_AFFINITY)
             continue;
         if (!mu_census_is(asked->terms[i]))
             return true;
@@ -302,6 +304,15 @@ int mu_terms_count(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
 /* What a rule leaves of the rows, and how it is called when it refuses. */
 typedef void (*cut_fn)(void *context, const uint64_t *words, bool keep, enum mu_verdict_kind kind);
 
+/* A rule that refuses everywhere. */
+static int cut_nowhere(struct mu_terms *terms, enum mu_verdict_kind kind, cut_fn cut, void *context)
+{
+    if (mu_mask_cut_reserve(&terms->cut, terms->snapshot->node_rows) != 0)
+        return MU_ENOMEM;
+    cut(context, terms->cut.rows, true, kind);
+    return 0;
+}
+
 /* Censuses of ports that are in the way. */
 static int cut_range(struct mu_terms *terms, struct mu_port_range range, cut_fn cut, void *context)
 {
@@ -339,6 +350,8 @@ static int cut_spread(struct mu_terms *terms, const struct mu_class *class_,
                       void *context)
 {
     const struct mu_snapshot *s = terms->snapshot;
+    if (class_->hard_spread_count > 0 && asked->spreads[0].v == MU_CENSUS_VOID)
+        return cut_nowhere(terms, MU_NO_SPREAD_LABEL, cut, context); /* as all of them are */
     for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
         const struct mu_domain_table *table =
             mu_domains_table(&terms->domains, s->censuses[asked->spreads[i].v].topology);
@@ -369,6 +382,8 @@ static int cut_affinity(struct mu_terms *terms, const struct mu_class *class_,
     for (uint32_t i = 0; i < class_->term_count; i++) {
         if (class_->terms[i].kind != MU_TERM_AFFINITY)
             continue;
+        if (asked->terms[i].v == MU_CENSUS_VOID)
+            return cut_nowhere(terms, MU_NO_POD_AFFINITY, cut, context);
         any = true;
         first = first && s->censuses[asked->terms[i].v].total == 0 &&
                 matches_itself(s, kin, asked->terms[i].v);
@@ -398,7 +413,7 @@ static int cut_anti(struct mu_terms *terms, const struct mu_class *class_,
     const struct mu_snapshot *s = terms->snapshot;
     for (uint32_t i = 0; i < class_->term_count; i++) {
         const uint64_t *words;
-        if (class_->terms[i].kind != MU_TERM_ANTI_AFFINITY ||
+        if (class_->terms[i].kind != MU_TERM_ANTI_AFFINITY || asked->terms[i].v == MU_CENSUS_VOID ||
             s->censuses[asked->terms[i].v].total == 0)
             continue;
         if (mu_view_any(terms, asked->terms[i].v, &words) != 0)
@@ -465,11 +480,9 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, bool one_r
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_kin_census *k = mu_terms_of_kin(s, kin);
     struct mu_kept_away *away = &terms->away;
-    if (k != NULL && k->partial) {
-        if (mu_mask_cut_reserve(&terms->cut, s->node_rows) != 0)
-            return MU_ENOMEM;
-        cut(context, terms->cut.rows, true, MU_NO_EXISTING_ANTI_AFFINITY);
-    }
+    if (k != NULL && k->partial &&
+        cut_nowhere(terms, MU_NO_EXISTING_ANTI_AFFINITY, cut, context) != 0)
+        return MU_ENOMEM;
     if (k == NULL || k->carry_count <= 1) /* one is its own union */
         return k == NULL ? 0 : cut_carried(terms, k, cut, context);
     if (away->kin.v != kin.v || away->session != terms->session ||
@@ -491,7 +504,7 @@ static int cut_existing(struct mu_terms *terms, struct mu_kin_ix kin, bool one_r
 /* No census (a table is full), or one that lacks pods. */
 static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
 {
-    return !mu_census_is(census) || s->censuses[census.v].overflow;
+    return census.v != MU_CENSUS_VOID && (!mu_census_is(census) || s->censuses[census.v].overflow);
 }
 
 /* How it is told: a rule that lacks a topology key's number by a sentence of its own. */
@@ -530,12 +543,8 @@ static int cut_all(struct mu_terms *terms, struct mu_class_ix class_ix, struct m
     const struct mu_class_census *asked = mu_terms_of_class(terms->snapshot, class_ix);
     int error = 0;
     enum mu_verdict_kind kind = asked != NULL ? unjudged(terms->snapshot, class_, asked) : MU_FITS;
-    if (kind != MU_FITS) {
-        error = mu_mask_cut_reserve(&terms->cut, terms->snapshot->node_rows);
-        if (error == 0)
-            cut(context, terms->cut.rows, true, kind);
-        return error;
-    }
+    if (kind != MU_FITS)
+        return cut_nowhere(terms, kind, cut, context);
     if (asked != NULL) {
         error = cut_ports(terms, class_, cut, context);
         if (error == 0)

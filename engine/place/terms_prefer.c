@@ -201,7 +201,8 @@ static int spread_loads(struct mu_terms *terms, struct mu_class_ix class_ix, str
     const struct mu_snapshot *s = terms->snapshot;
     const struct mu_class *class_ = mu_model_get_class(s->model, class_ix);
     const struct mu_class_census *asked = mu_terms_of_class(s, class_ix);
-    *any = asked != NULL && class_->hard_spread_count < class_->spread_count;
+    *any = asked != NULL && class_->hard_spread_count < class_->spread_count &&
+           asked->spreads[class_->hard_spread_count].v != MU_CENSUS_VOID; /* as all of them are */
     if (!*any)
         return 0;
     bool known;

@@ -8,6 +8,9 @@
  *             constraint looks at, more of them are looked at: the row, and others that the pod may
  *             use by now. Fewer are not: changes only widen what it may use
  *
+ * A rule over a key that no node has is without a census. When a change gives the row that key, the
+ * row is the only one of the only domain, and its pods are held against the rule one by one.
+ *
  * A census that lost count cannot be corrected: its rule refuses, as it does in the engine.
  */
 #include "tools/answer/judge.h"
@@ -152,6 +155,59 @@ static int32_t count_on_row(const struct mu_snapshot *s, const struct mu_placed 
     return count;
 }
 
+/* ---- keys that no node has ---------------------------------------------------------------- */
+
+/* Whether the row has a label then. */
+static bool key_then(const struct mu_judged *j, struct mu_symbol key)
+{
+    const struct mu_snapshot *s = j->changer->snapshot;
+    const struct mu_change *change =
+        mu_label_change(j->changes, j->change_count, mu_symbol_str(mu_model_names(s->model), key));
+    if (change != NULL)
+        return change->kind == MU_CHANGE_LABEL;
+    const struct mu_labels_view labels = mu_snapshot_labels(s, (struct mu_node_ix){j->row});
+    bool has = labels.hostname.v != 0 && key.v == labels.hostname_key.v;
+    for (uint32_t i = 0; i < labels.set->count; i++)
+        has = has || labels.set->pairs[i].key.v == key.v;
+    return has;
+}
+
+static bool matches(const struct mu_judged *j, struct mu_matcher_ix matcher, struct mu_kin_ix kin)
+{
+    const struct mu_model *model = j->changer->snapshot->model;
+    return mu_matcher_matches(model, mu_model_get_matcher(model, matcher),
+                              mu_model_get_kin(model, kin));
+}
+
+/* Pods of the row that stay and match. */
+static int64_t staying(const struct mu_judged *j, const struct mu_placed *placed,
+                       struct mu_matcher_ix matcher, bool terminating)
+{
+    int64_t count = 0;
+    for (uint32_t i = placed->begin[j->row]; i < placed->begin[j->row + 1]; i++) {
+        const struct mu_placed_pod *pod = &placed->pods[i];
+        count += (terminating || !pod->terminating) && matches(j, matcher, pod->kin) &&
+                 !mu_is_gone(j->gone, j->gone_count, pod);
+    }
+    return count;
+}
+
+/* The hard spreads, one of whose keys no node has. */
+static void judge_void_spreads(const struct mu_judged *j, const struct mu_placed *placed,
+                               const struct mu_class *class_, uint32_t *kinds)
+{
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++)
+        *kinds |= key_then(j, class_->spreads[i].topology_key) ? 0 : 1u << MU_NO_SPREAD_LABEL;
+    for (uint32_t i = 0; i < class_->hard_spread_count; i++) {
+        const struct mu_spread_item *s = &class_->spreads[i];
+        int64_t here = s->counts_none ? 0 : staying(j, placed, s->matcher, false);
+        int64_t least = s->min_domains > 1 ? 0 : here; /* one domain: the row's */
+        if (here + (s->counts_none || matches(j, s->matcher, j->changer->kin)) - least >
+            s->max_skew)
+            *kinds |= 1u << MU_NO_SPREAD;
+    }
+}
+
 /* ---- affinity and anti-affinity ------------------------------------------------------------ */
 
 /* What a census counts then: in the row's domain, and in all. False: the row has no domain. */
@@ -187,8 +243,16 @@ static void judge_affinity(const struct mu_judged *j, const struct mu_placed *pl
         int64_t here, total;
         if (class_->terms[i].kind != MU_TERM_AFFINITY)
             continue;
-        bool key = count_then(j, placed, census, &here, &total);
-        first = first && total == 0 && counts_kin(j->changer->snapshot, j->changer->kin, census);
+        bool key;
+        if (census == MU_CENSUS_VOID) {
+            key = key_then(j, class_->terms[i].topology_key);
+            total = here = key ? staying(j, placed, class_->terms[i].matcher, true) : 0;
+            first = first && total == 0 && matches(j, class_->terms[i].matcher, j->changer->kin);
+        } else {
+            key = count_then(j, placed, census, &here, &total);
+            first =
+                first && total == 0 && counts_kin(j->changer->snapshot, j->changer->kin, census);
+        }
         all_keys = all_keys && key;
         any_missing = any_missing || !key || here == 0;
     }
@@ -201,10 +265,15 @@ static void judge_anti(const struct mu_judged *j, const struct mu_placed *placed
                        uint32_t *kinds)
 {
     for (uint32_t i = 0; i < class_->term_count; i++) {
-        int64_t here, total;
-        if (class_->terms[i].kind == MU_TERM_ANTI_AFFINITY &&
-            count_then(j, placed, asked->terms[i].v, &here, &total) && here > 0)
-            *kinds |= 1u << MU_NO_ANTI_AFFINITY;
+        const struct mu_term_item *t = &class_->terms[i];
+        int64_t here = 0, total;
+        if (t->kind != MU_TERM_ANTI_AFFINITY)
+            continue;
+        if (asked->terms[i].v != MU_CENSUS_VOID)
+            here = count_then(j, placed, asked->terms[i].v, &here, &total) ? here : 0;
+        else if (key_then(j, t->topology_key))
+            here = staying(j, placed, t->matcher, true);
+        *kinds |= here > 0 ? 1u << MU_NO_ANTI_AFFINITY : 0;
     }
 }
 
@@ -387,7 +456,7 @@ static int judge_spread(const struct mu_judged *j, const struct mu_placed *place
 
 static bool cannot_tell(const struct mu_snapshot *s, struct mu_census_ix census)
 {
-    return !mu_census_is(census) || s->censuses[census.v].overflow;
+    return census.v != MU_CENSUS_VOID && (!mu_census_is(census) || s->censuses[census.v].overflow);
 }
 
 /* The rules whose censuses cannot tell. */
@@ -432,7 +501,11 @@ int mu_judge(const struct mu_judged *j, uint32_t *kinds)
     *kinds = blind;
     if ((blind & 1u << MU_NO_PORTS) == 0 && class_->port_count > 0)
         judge_ports(j, placed, class_, kinds);
-    for (uint32_t i = 0; (blind & 1u << MU_NO_SPREAD) == 0 && i < class_->hard_spread_count; i++)
+    bool no_key = class_->hard_spread_count > 0 && asked->spreads[0].v == MU_CENSUS_VOID;
+    if (no_key)
+        judge_void_spreads(j, placed, class_, kinds);
+    bool spreads = !no_key && (blind & 1u << MU_NO_SPREAD) == 0;
+    for (uint32_t i = 0; spreads && i < class_->hard_spread_count; i++)
         if (rc == 0)
             rc = judge_spread(j, placed, &class_->spreads[i], asked->spreads[i].v, kinds);
     if ((blind & 1u << MU_NO_POD_AFFINITY) == 0 && has_term(class_, MU_TERM_AFFINITY))
