@@ -1,6 +1,6 @@
 /*
  * Placing pods in sessions: lone pods of `classes` classes, one after the other in turn, on nodes
- * of three kinds that start empty; or gangs of one class. Requests of cpu, memory, one extended
+ * of three kinds that start empty; or gangs of one class; or a DaemonSet's pods. Requests of cpu, memory, one extended
  * resource and a pod slot. A round is one session: queue, placement, plan, and the snapshot put
  * back.
  *
@@ -31,7 +31,25 @@ struct shape {
     uint32_t gang; /* pods of a gang */
     const struct mu_profile *profile;
     bool latency; /* report the time of a round: one gang in each */
+    bool pinned;  /* each pod is of a class of its own, pinned by name, to each node in turn */
 };
+
+static struct mu_class_ix pinned_class(struct mu_cluster *cluster, uint32_t node)
+{
+    char name[32];
+    (void)snprintf(name, sizeof name, "node-%" PRIu32, node);
+    const struct mu_str value = mu_str_of(name);
+    const struct mu_requirement here = {
+        .key = MU_STR("metadata.name"), .op = MU_OP_IN, .values = &value, .value_count = 1};
+    const struct mu_node_term term = {.fields = {.requirements = &here, .requirement_count = 1}};
+    const struct mu_amount amounts[] = {{MU_STR("cpu"), 100}, {MU_STR("memory"), 128 * MI}};
+    const struct mu_pod_object pod = {.requests = amounts,
+                                      .request_count = 2,
+                                      .has_node_terms = true,
+                                      .node_terms = &term,
+                                      .node_term_count = 1};
+    return mu_cluster_class(cluster, &pod);
+}
 
 static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
 {
@@ -54,7 +72,10 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
                                             mu_random_between(&random, 2, 64) * 64 * MI,
                                             mu_random_between(&random, 1, 200));
     for (uint32_t g = 0; g < shape->pods / shape->gang; g++)
-        (void)mu_cluster_plain_gang(cluster, classes[g % shape->classes], shape->gang);
+        (void)mu_cluster_plain_gang(cluster,
+                                    shape->pinned ? pinned_class(cluster, g % shape->nodes)
+                                                  : classes[g % shape->classes],
+                                    shape->gang);
     mu_mem_free(classes);
 }
 
@@ -168,11 +189,11 @@ static void body(struct mu_bench *bench, const void *argument)
 #define PLACE(nodes, classes, score)                                                               \
     BENCH(nodes##_##classes##_##score,                                                             \
           "place/nodes:" #nodes "/classes:" #classes "/score:" #score, nodes, classes, 100000, 1,  \
-          &mu_profile_##score, false)
+          &mu_profile_##score, false, false)
 #define PLACE_SMALL(nodes, classes, score)                                                         \
     BENCH(nodes##_##classes##_##score##_small,                                                     \
           "place/nodes:" #nodes "/classes:" #classes "/score:" #score "/small", 400, classes,      \
-          6000, 1, &mu_profile_##score, false)
+          6000, 1, &mu_profile_##score, false, false)
 #define PLACE_NODES(nodes, classes)                                                                \
     PLACE(nodes, classes, spread)                                                                  \
     PLACE(nodes, classes, pack)                                                                    \
@@ -195,8 +216,15 @@ PLACE_SMALL(5000, 1000, pack)
 PLACE_SMALL(5000, 1000, default)
 
 /* Items: pods of the one gang of a round; gangs. */
-BENCH(gang_1000, "gang/nodes:100000/size:1000", 100000, 1, 1000, 1000, &mu_profile_spread, true)
+BENCH(gang_1000, "gang/nodes:100000/size:1000", 100000, 1, 1000, 1000, &mu_profile_spread, true,
+      false)
 BENCH(gang_1000_small, "gang/nodes:100000/size:1000/small", 1000, 1, 100, 100, &mu_profile_spread,
+      true, false)
+BENCH(gangs_4, "gang/nodes:5000/size:4", 5000, 16, 100000, 4, &mu_profile_spread, false, false)
+BENCH(gangs_4_small, "gang/nodes:5000/size:4/small", 200, 16, 3000, 4, &mu_profile_spread, false,
+      false)
+
+/* A DaemonSet's pods: items are pods. */
+BENCH(pinned, "place_pinned/nodes:100000", 100000, 1, 100000, 1, &mu_profile_default, false, true)
+BENCH(pinned_small, "place_pinned/nodes:100000/small", 400, 1, 400, 1, &mu_profile_default, false,
       true)
-BENCH(gangs_4, "gang/nodes:5000/size:4", 5000, 16, 100000, 4, &mu_profile_spread, false)
-BENCH(gangs_4_small, "gang/nodes:5000/size:4/small", 200, 16, 3000, 4, &mu_profile_spread, false)

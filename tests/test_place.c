@@ -559,6 +559,107 @@ static void test_place_pick__more_runs_than_trees__equals_oracle(void **state)
 }
 
 /* What the last session left to be summed up is not looked for in a smaller cluster. */
+/* Rows by name and hostname against a look at each row, while nodes are called anew: all rows of a
+ * symbol, ascending, and no other. */
+static void check_pins(struct mu_test_run *run, struct mu_place *place, uint32_t names)
+{
+    const struct mu_snapshot *s = place->snapshot;
+    const struct mu_symtab *symbols = mu_model_names(s->model);
+    MU_TEST_CHECK(run, mu_place_pins_current(place));
+    for (uint32_t i = 0; i < 2 * names; i++) {
+        struct mu_symbol symbol;
+        char text[32];
+        (void)snprintf(text, sizeof text, "node-%u", i / 2);
+        if (!mu_symbol_find(symbols, mu_str_of(text), &symbol))
+            continue;
+        const struct mu_place_class known = {.hostname = {i % 2 == 0 ? symbol.v : 0},
+                                             .only_name = {i % 2 != 0 ? symbol.v : 0}};
+        uint32_t begin = (uint32_t)mu_random_below(&run->random, s->node_rows);
+        struct mu_place_pin_rows rows = mu_place_pin_rows(place, &known, begin);
+        for (uint32_t row = begin; row < s->node_rows; row++) {
+            const struct mu_node_static *n = &s->nodes[row];
+            bool is = (n->flags & MU_NODE_PRESENT) != 0 &&
+                      (i % 2 == 0 ? n->hostname.v : n->name.v) == symbol.v;
+            MU_TEST_CHECK(run, !is || mu_place_pin_next(&rows) == row);
+        }
+        MU_TEST_CHECK(run, mu_place_pin_next(&rows) == MU_NONE);
+    }
+}
+
+static void test_place_pins__nodes_called_anew__equal_the_rows(void **state)
+{
+    (void)state;
+    struct mu_test_run run = mu_test_run_begin(37);
+    enum { NAMES = 12, ROWS = 150 };
+    for (uint32_t round = 0; round < 20; round++, run.step++) {
+        struct mu_cluster cluster;
+        mu_cluster_init(&cluster, ROWS, 0);
+        for (uint32_t n = 0; n < ROWS; n++) {
+            char name[32];
+            (void)snprintf(name, sizeof name, "node-%u", n);
+            (void)mu_cluster_plain_node(&cluster, name, 1000, GI, 10, 0);
+        }
+        struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
+        mu_cluster_track(&cluster);
+        for (uint32_t session = 0; session < 20; session++) {
+            for (uint64_t c = mu_random_below(&run.random, 30); c > 0; c--) {
+                uint32_t row = (uint32_t)mu_random_below(&run.random, ROWS);
+                char name[32];
+                (void)snprintf(name, sizeof name, "node-%u",
+                               (uint32_t)mu_random_below(&run.random, NAMES));
+                const struct mu_label label = {MU_STR(MU_HOSTNAME_KEY), mu_str_of(name)};
+                mu_cluster_relabel(&cluster, row, &label, mu_random_chance(&run.random, 800));
+                mu_cluster_flags(&cluster, row,
+                                 mu_random_chance(&run.random, 900) ? MU_NODE_PRESENT : 0);
+            }
+            mu_place_begin(place, &cluster.snapshot);
+            if (mu_random_chance(&run.random, 700)) /* some sessions pin nobody */
+                check_pins(&run, place, NAMES);
+            mu_place_end(place);
+            if (mu_random_chance(&run.random, 700))
+                mu_cluster_handed_over(&cluster);
+        }
+        mu_place_destroy(place);
+        mu_cluster_fini(&cluster);
+    }
+}
+
+/* Without memory for them a pinned pod is placed all the same. */
+static bool pins_body(void *context)
+{
+    struct mu_cluster *cluster = context;
+    const struct mu_label host = {MU_STR(MU_HOSTNAME_KEY), MU_STR("node-1")};
+    const struct mu_pod_object pod = {.selector = &host, .selector_count = 1};
+    struct mu_place_pod who = {.class_ix = mu_cluster_class(cluster, &pod)};
+    struct mu_place *place = mu_place_create(&mu_profile_spread, NULL);
+    if (place == NULL)
+        return false;
+    struct mu_node_ix node = {MU_NONE};
+    mu_place_begin(place, &cluster->snapshot);
+    int error = mu_place_pick(place, who, &node);
+    assert_true(error == MU_ENOMEM || (error == 0 && node.v == 1));
+    bool whole = error == 0 && place->pins.entries[0] != NULL;
+    mu_place_end(place);
+    mu_place_destroy(place);
+    return whole;
+}
+
+static void test_place_pick__pinned_without_memory__by_a_look_at_each_row(void **state)
+{
+    (void)state;
+    struct mu_cluster cluster;
+    mu_cluster_init(&cluster, 2, 0);
+    for (uint32_t n = 0; n < 2; n++) {
+        const char *name = n == 0 ? "node-0" : "node-1";
+        const struct mu_label label = {MU_STR(MU_HOSTNAME_KEY), mu_str_of(name)};
+        uint32_t row = mu_cluster_plain_node(&cluster, name, 1000, GI, 10, 0);
+        mu_cluster_relabel(&cluster, row, &label, 1);
+    }
+    (void)pins_body(&cluster);
+    assert_true(mu_test_fail_each(pins_body, &cluster) > 5);
+    mu_cluster_fini(&cluster);
+}
+
 static void test_place_begin__smaller_cluster_of_another_model__picks_there(void **state)
 {
     (void)state;
@@ -653,6 +754,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_place_take__no_room__aborts),
+        cmocka_unit_test(test_place_pins__nodes_called_anew__equal_the_rows),
+        cmocka_unit_test(test_place_pick__pinned_without_memory__by_a_look_at_each_row),
         cmocka_unit_test(test_place_begin__smaller_cluster_of_another_model__picks_there),
         cmocka_unit_test(test_place_pick__resource_unknown_at_first__fits_once_it_is_there),
         cmocka_unit_test(test_place_pick__no_rows__none),

@@ -51,6 +51,7 @@ void mu_place_destroy(struct mu_place *place)
     mu_place_run_fini(&place->run);
     mu_room_fini(&place->room);
     mu_place_within_fini(place);
+    mu_place_pins_fini(&place->pins);
     mu_mem_free(place);
 }
 
@@ -63,6 +64,7 @@ void mu_place_drop_caches(struct mu_place *place)
     mu_choose_drop(&place->choose);
     mu_fragment_fini(&place->fragment);
     mu_place_run_fini(&place->run);
+    mu_place_pins_fini(&place->pins);
     mu_room_drop(&place->room);
 }
 
@@ -86,8 +88,10 @@ static uint64_t touched_digest(const struct mu_snapshot *snapshot)
 void mu_place_begin(struct mu_place *place, struct mu_snapshot *snapshot)
 {
     MU_ASSERT(place->snapshot == NULL && place->log_count == 0);
-    if (place->model_serial != mu_model_serial(snapshot->model))
+    if (place->model_serial != mu_model_serial(snapshot->model)) {
         mu_place_classes_forget(place);
+        mu_place_pins_fini(&place->pins);
+    }
     place->model = snapshot->model;
     place->model_serial = mu_model_serial(snapshot->model);
     place->snapshot = snapshot;
@@ -191,22 +195,35 @@ void mu_place_end(struct mu_place *place)
 }
 /* ---- picking ------------------------------------------------------------------------------ */
 
-static uint32_t pick_pinned(const struct mu_place *place, const struct mu_place_class *known,
+/* The better of the best row so far and another one; a row that is not in the mask, or not one that
+ * the class is pinned to, is none. */
+static void pinned_try(const struct mu_place *place, const struct mu_place_class *known,
+                       const struct mu_filter_mask *mask, uint32_t row, uint32_t *best,
+                       int64_t *best_key)
+{
+    if (!mu_bitset_test(mask->bits[0], row) || !mu_place_pinned_to(place, known, row))
+        return;
+    int64_t key = mu_room_key(&place->room, known->need, row);
+    if (key > *best_key ||
+        (key >= 0 && key == *best_key && mu_room_wins_tie(&place->room, row, *best))) {
+        *best = row;
+        *best_key = key;
+    }
+}
+
+static uint32_t pick_pinned(struct mu_place *place, const struct mu_place_class *known,
                             const struct mu_filter_mask *mask)
 {
-    const struct mu_snapshot *snapshot = place->snapshot;
     uint32_t best = MU_NONE;
     int64_t best_key = MU_SCORE_KEY_NONE;
-    for (uint32_t row = 0; row < snapshot->node_rows; row++) {
-        if (!mu_bitset_test(mask->bits[0], row) || !mu_place_pinned_to(place, known, row))
-            continue;
-        int64_t key = mu_room_key(&place->room, known->need, row);
-        if (key > best_key ||
-            (key >= 0 && key == best_key && mu_room_wins_tie(&place->room, row, best))) {
-            best = row;
-            best_key = key;
-        }
+    if (mu_place_pins_current(place)) {
+        struct mu_place_pin_rows rows = mu_place_pin_rows(place, known, 0);
+        for (uint32_t row; (row = mu_place_pin_next(&rows)) != MU_NONE;)
+            pinned_try(place, known, mask, row, &best, &best_key);
+        return best;
     }
+    for (uint32_t row = 0; row < place->snapshot->node_rows; row++)
+        pinned_try(place, known, mask, row, &best, &best_key);
     return best;
 }
 

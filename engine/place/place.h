@@ -8,7 +8,7 @@
  * work:
  *
  *     the class was found to fit nowhere, and no room grew since     nothing
- *     the class is pinned by its hostname                             its rows
+ *     the class is pinned by its hostname or name                     its rows, found by it
  *     rules about other pods concern it                               bounds, under their mask
  *     else                    what is cheapest by measure (engine/place/choose.h): the search over
  * all summaries, the class's own bounds, its tree, or ranks

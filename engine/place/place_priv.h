@@ -7,6 +7,7 @@
  *   place/class.c     what is known about a class: its need, mask and preferences, and that it fits
  *                     nowhere
  *   place/slots.c     where a class fits, and how often: room for several
+ *   place/pins.c      rows by name and hostname, for classes pinned to one
  *   place/explain.c   why it does not
  *   place/run.c       many pods of one class at once
  *   place/reach.c     how many of a gang do together, and why the next does not
@@ -97,6 +98,23 @@ struct mu_place_within {
     struct mu_mask_cut cut;
 };
 
+/* Rows by name and by hostname (engine/place/pins.c): symbol << 32 | row, ascending. */
+#define MU_PLACE_PIN_KINDS 2
+struct mu_place_pins {
+    uint64_t session;           /* in which they were brought up to date */
+    uint64_t static_generation; /* of which they are */
+    uint32_t row_cap;
+    uint64_t *entries[MU_PLACE_PIN_KINDS]; /* NULL: none are made */
+    uint32_t count[MU_PLACE_PIN_KINDS];
+    uint64_t *fresh;   /* for MU_STATIC_CHANGED_MAX entries */
+    uint64_t *changed; /* bit per row, all 0 in between */
+};
+/* Entries of one symbol, as far as they have it. */
+struct mu_place_pin_rows {
+    const uint64_t *at, *end;
+    struct mu_symbol symbol;
+};
+
 /* For whom, and in which state, the bonus of a class was made last; session 0: for nobody. */
 struct mu_place_bonus_of {
     struct mu_place_pod pod;
@@ -141,6 +159,7 @@ struct mu_place {
     struct mu_terms *terms;
     struct mu_place_mask_of concerned;
     struct mu_place_within within;
+    struct mu_place_pins pins;
     struct mu_snapshot *snapshot; /* NULL: between sessions */
     const struct mu_model *model;
     uint64_t model_serial; /* of the classes known */
@@ -279,5 +298,19 @@ static inline bool mu_place_pinned(const struct mu_place_class *known)
 }
 bool mu_place_pinned_to(const struct mu_place *place, const struct mu_place_class *known,
                         uint32_t row);
+/* Whether rows can be looked up by what they are called, for the rest of the session; false: not for
+ * want of memory. Cost: O(rows) the first time in a session in which node objects have changed. */
+bool mu_place_pins_current(struct mu_place *place);
+/* Those from `begin` on that a pinned class may be pinned to. The pins are current. */
+struct mu_place_pin_rows mu_place_pin_rows(const struct mu_place *place,
+                                           const struct mu_place_class *known, uint32_t begin);
+/* The next of them; MU_NONE behind the last. */
+static inline uint32_t mu_place_pin_next(struct mu_place_pin_rows *rows)
+{
+    if (rows->at == rows->end || *rows->at >> 32 != rows->symbol.v)
+        return MU_NONE;
+    return (uint32_t)*rows->at++;
+}
+void mu_place_pins_fini(struct mu_place_pins *pins);
 
 #endif

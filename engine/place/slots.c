@@ -7,26 +7,35 @@
  */
 
 /* Those of a word of rows that a pinned class is pinned to. */
-static uint64_t pinned_in(const struct mu_place *place, const struct mu_place_class *known,
+static uint64_t pinned_in(struct mu_place *place, const struct mu_place_class *known,
                           uint32_t begin, uint64_t bits)
 {
-    for (uint64_t left = mu_place_pinned(known) ? bits : 0; left != 0; left &= left - 1)
+    if (bits == 0 || !mu_place_pinned(known))
+        return bits;
+    if (mu_place_pins_current(place)) {
+        struct mu_place_pin_rows rows = mu_place_pin_rows(place, known, begin);
+        uint64_t may = 0;
+        for (uint32_t row; (row = mu_place_pin_next(&rows)) < begin + MU_NODE_CHUNK;)
+            may |= UINT64_C(1) << (row - begin);
+        bits &= may;
+    }
+    for (uint64_t left = bits; left != 0; left &= left - 1)
         if (!mu_place_pinned_to(place, known, begin + (uint32_t)__builtin_ctzll(left)))
             bits &= ~(left & -left);
     return bits;
 }
 
 /* The class is prepared and not known to fit nowhere. */
-static uint64_t fits_in(const struct mu_place *place, const struct mu_place_class *known,
+static uint64_t fits_in(struct mu_place *place, const struct mu_place_class *known,
                         const struct mu_filter_mask *mask, uint32_t begin)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
-    uint64_t bits = mask->bits[0][begin / MU_NODE_CHUNK];
+    uint64_t bits = pinned_in(place, known, begin, mask->bits[0][begin / MU_NODE_CHUNK]);
     for (uint32_t d = 0; d < known->need->count && bits != 0; d++) {
         const struct mu_scan_demand *demand = &known->need->demands[d];
         bits &= ~place->room.ops->less(snapshot->free[demand->resource] + begin, demand->amount);
     }
-    return pinned_in(place, known, begin, bits);
+    return bits;
 }
 
 int mu_place_fits(struct mu_place *place, struct mu_place_pod pod, uint32_t begin, uint64_t *bits)
@@ -74,7 +83,7 @@ int mu_place_may(struct mu_place *place, struct mu_place_pod pod, uint32_t begin
 
 /* Pods that fit, counted up to `want`: a row that fits counts for one at least, so that no more
  * than `want` of them are divided. */
-static uint32_t slots_count(const struct mu_place *place, const struct mu_place_class *known,
+static uint32_t slots_count(struct mu_place *place, const struct mu_place_class *known,
                             uint32_t want)
 {
     const struct mu_snapshot *snapshot = place->snapshot;
