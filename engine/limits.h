@@ -15,7 +15,7 @@
 #define MU_TAINT_SETS_MAX      (1u << 16)
 #define MU_CAPACITIES_MAX      MU_NODES_MAX /* distinct allocatable vectors: memory varies by KiB */
 #define MU_SYMBOLS_MAX         (1u << 24)
-#define MU_RESOURCES_MAX       32u /* cpu, memory, ephemeral-storage, pods and extended ones */
+#define MU_RESOURCES_MAX       32u /* cpu, memory, ephemeral-storage, pods; others; 2 of padding */
 #define MU_LABELS_PER_OBJECT   1024u
 #define MU_TAINTS_PER_NODE     256u
 #define MU_TOLERATIONS_PER_POD 256u

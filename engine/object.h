@@ -301,6 +301,8 @@ struct mu_pod_object {
                                        * none; its form is the source's */
     const struct mu_amount *requests; /* effective; `pods` is not among them (each pod takes 1) */
     uint32_t request_count;
+    /* What scores assume on top of its requests, for containers that ask for none; >= 0. */
+    int64_t cpu_padding, memory_padding;
     const struct mu_label *selector; /* node selector: all must match */
     uint32_t selector_count;
     const struct mu_toleration *tolerations;

@@ -6,6 +6,9 @@
  * three such sums exist (what the spec asks, what the kubelet allocated, what the containers
  * actually have); the largest counts, since each of them may become true under an in-place resize.
  *
+ * Scores see more (§3.4): the same sums once more, with 100m and 200 MiB for each container that
+ * asks for no cpu or no memory, init containers too. Only what that adds is told.
+ *
  * A pod that uses a rule which is not built yet is marked, never misplaced. The same holds for a
  * part beyond its bound: it is left out, named in a warning, and the pod marked. Were the object
  * refused instead, its holder would keep an older version of the pod for as long as it lives: a
@@ -85,6 +88,10 @@ static void read_requests(struct mu_pod_reader *r, const struct mu_view_resource
         read_map(r, &resources->requests, field, tally);
 }
 
+/* What scores take a container for that asks for no cpu, no memory. */
+#define CPU_ASSUMED    INT64_C(100)
+#define MEMORY_ASSUMED (INT64_C(200) << 20)
+
 enum source { FROM_SPEC, FROM_ALLOCATED, FROM_ACTUAL };
 
 /* Absent text is nobody's name. */
@@ -109,7 +116,34 @@ status_of(const struct mu_container_status_list *statuses, struct mu_str name, u
     return NULL;
 }
 
-/* What one container asks for or holds; falls back actual -> allocated -> spec. */
+/* 0 is asked for, too. */
+static bool asks_for(const struct mu_tally *tally, const struct mu_view_container *container,
+                     struct mu_str name)
+{
+    for (uint32_t i = 0; i < tally->count; i++)
+        if (mu_str_equal(tally->items[i].resource, name))
+            return true;
+    const struct mu_view_resources *spec = container->resources;
+    for (uint32_t i = 0; spec != NULL && i < spec->requests.count; i++)
+        if (mu_str_equal(spec->requests.items[i].key, name))
+            return true;
+    return false;
+}
+
+static void assume(struct mu_pod_reader *r, const struct mu_view_container *container,
+                   struct mu_tally *tally)
+{
+    bool cpu = asks_for(tally, container, MU_STR("cpu"));
+    bool memory = asks_for(tally, container, MU_STR("memory"));
+    r->incomplete = r->incomplete || !cpu || !memory;
+    if (!cpu && r->assuming)
+        mu_tally_set(tally, MU_STR("cpu"), CPU_ASSUMED);
+    if (!memory && r->assuming)
+        mu_tally_set(tally, MU_STR("memory"), MEMORY_ASSUMED);
+}
+
+/* What one container asks for or holds, or what scores take it for; falls back actual -> allocated
+ * -> spec. */
 static void container_amounts(struct mu_pod_reader *r, const struct mu_view_container *container,
                               const struct mu_view_container_status *status, enum source source,
                               struct mu_tally *tally)
@@ -120,6 +154,7 @@ static void container_amounts(struct mu_pod_reader *r, const struct mu_view_cont
         read_map(r, &status->allocated, "status.containerStatuses.allocatedResources", tally);
     else
         read_requests(r, container->resources, "spec.containers.resources.requests", tally);
+    assume(r, container, tally);
 }
 
 /* Steps 1 to 3 of §3.3: max(app + sidecars, peak of the init phase) for each resource. */
@@ -235,10 +270,33 @@ static void effective_requests(struct mu_pod_reader *r, struct mu_tally *sum)
     mu_tally_add_all(sum, &overhead);
 }
 
+static int64_t amount_of(const struct mu_tally *tally, struct mu_str name)
+{
+    for (uint32_t i = 0; i < tally->count; i++)
+        if (mu_str_equal(tally->items[i].resource, name))
+            return tally->items[i].value;
+    return 0;
+}
+
+/* Assuming more of a container never makes the sum smaller. */
+static void put_padding(struct mu_pod_reader *r, const struct mu_tally *asked)
+{
+    struct mu_tally seen;
+    r->assuming = true;
+    effective_requests(r, &seen);
+    r->assuming = false;
+    int64_t cpu = amount_of(&seen, MU_STR("cpu")) - amount_of(asked, MU_STR("cpu"));
+    int64_t memory = amount_of(&seen, MU_STR("memory")) - amount_of(asked, MU_STR("memory"));
+    r->out->cpu_padding = cpu > 0 ? cpu : 0;
+    r->out->memory_padding = memory > 0 ? memory : 0;
+}
+
 static int put_requests(struct mu_pod_reader *r)
 {
     struct mu_tally sum;
     effective_requests(r, &sum);
+    if (r->incomplete)
+        put_padding(r, &sum);
     mu_pod_add_share(r, &sum);
     if (sum.overflow) {
         r->out->unbuilt |= MU_RULE_REQUEST;

@@ -21,6 +21,8 @@ struct mu_pod_reader {
     struct mu_arena *arena;
     struct mu_pod_object *out;
     uint32_t requirements_left, values_left; /* what its selectors may still take */
+    bool assuming;   /* containers that ask for no cpu or memory are taken as scores see them */
+    bool incomplete; /* there are such */
     struct mu_error *warn;
     struct mu_error *error;
 };

@@ -30,6 +30,7 @@ struct twin_pod {
     enum mu_gang_source source;
     uint32_t gang;
     int64_t requests[RES];
+    int64_t paddings[2]; /* of cpu and memory */
     enum mu_ledger_state ledger;
     int ledger_node;
 };
@@ -126,6 +127,14 @@ static void twin_free(const struct twin *t, int node, wide *free)
         for (int r = 0; r < RES; r++)
             free[r] -= r == MU_RES_PODS ? 1 : t->pods[i].requests[r];
     }
+}
+/* What is assumed of cpu or memory beyond what is asked for. */
+static int64_t twin_padding(const struct twin *t, int node, int which)
+{
+    int64_t sum = 0;
+    for (uint32_t i = 0; i < PODS; i++)
+        sum += twin_charged(&t->pods[i]) == node ? t->pods[i].paddings[which] : 0;
+    return sum;
 }
 static int64_t floored(wide value)
 {
@@ -284,6 +293,8 @@ static void send_pod(struct twin *t, uint32_t pod, const struct twin_pod *p)
         .nominated_node = p->nominated < 0 ? MU_STR("") : mu_str_of(nominated),
         .requests = amounts,
         .request_count = count,
+        .cpu_padding = p->paddings[0],
+        .memory_padding = p->paddings[1],
         .selector = &selector,
         .selector_count = p->zone != 0,
         .tolerations = &toleration,
@@ -367,6 +378,8 @@ static void change_pod(struct twin *t)
         p.requests[4] = chance(t, 200) ? 1 + below(t, 2) : 0;
         if (chance(t, 20))
             p.requests[0] = INT64_MAX - below(t, 2); /* hostile */
+        for (int which = 0; which < 2; which++)
+            p.paddings[which] = chance(t, 300) ? 100 * (1 + below(t, 3)) : 0;
         p.zone = chance(t, 200) ? 1 + below(t, 2) : 0;
         p.tolerates = chance(t, 300);
     }

@@ -49,9 +49,9 @@ static void classes_open(struct fixture *f)
         }
         if (!f->classes[c].asks)
             continue;
-        f->classes[c].need =
-            mu_mem_zalloc(sizeof *f->classes[c].need +
-                          (class_->demand_count + 1) * sizeof(struct mu_scan_demand));
+        f->classes[c].need = mu_mem_zalloc(sizeof *f->classes[c].need +
+                                           (class_->demand_count + class_->padding_count + 1) *
+                                               sizeof(struct mu_scan_demand));
         assert_non_null(f->classes[c].need);
         mu_room_need(&f->room, class_, f->classes[c].need);
         assert_int_equal(mu_filter_mask(f->filter, class_, &f->classes[c].mask), 0);

@@ -140,6 +140,69 @@ static void test_pod_requests__absent_value__is_zero(void **state)
     kit_destroy(kit);
 }
 
+/* --- what scores assume -------------------------------------------------------------------- */
+
+#define MEMORY_ASSUMED (INT64_C(200) << 20)
+
+static void check_padding(struct kit *kit, int64_t cpu, int64_t memory)
+{
+    kit_decode(kit);
+    assert_clean(kit);
+    assert_int_equal(kit->out.cpu_padding, cpu);
+    assert_int_equal(kit->out.memory_padding, memory);
+    kit_destroy(kit);
+}
+
+static void test_pod_padding__containers_without_requests__100m_and_200_mib_each(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    kit_container(kit, false, "");
+    check_padding(kit, 100, MEMORY_ASSUMED);
+    kit = kit_create();
+    kit_container(kit, false, "cpu=1 memory=1");
+    check_padding(kit, 0, 0);
+    kit = kit_create();
+    kit_container(kit, false, "cpu=1");
+    kit_container(kit, false, "memory=1");
+    kit_container(kit, false, "example.com/x=1");
+    check_padding(kit, 200, 2 * MEMORY_ASSUMED);
+    kit = kit_create();
+    kit_container(kit, false, "cpu=0 memory=0"); /* asked for */
+    check_padding(kit, 0, 0);
+}
+
+static void test_pod_padding__init_containers__what_the_sum_becomes_by_them(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    kit_container(kit, false, "cpu=1 memory=1Gi");
+    kit_container(kit, true, ""); /* less than the containers ask for */
+    check_padding(kit, 0, 0);
+    kit = kit_create();
+    kit_container(kit, false, "cpu=30m memory=50Mi");
+    kit_container(kit, true, "");
+    check_padding(kit, 70, INT64_C(150) << 20);
+    kit = kit_create();
+    kit_container(kit, false, "cpu=1 memory=1Gi");
+    kit_sidecar(kit, "");
+    kit_container(kit, true, "cpu=950m memory=1"); /* beside the sidecar: 1050m, below 1100m */
+    check_padding(kit, 100, MEMORY_ASSUMED);
+    kit = kit_create();
+    kit_container(kit, false, "");
+    kit_container(kit, true, "cpu=2 memory=1Gi"); /* more than what is assumed */
+    check_padding(kit, 0, 0);
+}
+
+static void test_pod_padding__pod_level__takes_its_place(void **state)
+{
+    (void)state;
+    struct kit *kit = kit_create();
+    kit_container(kit, false, "");
+    kit_pod_level(kit, "cpu=1");
+    check_padding(kit, 0, MEMORY_ASSUMED);
+}
+
 /* --- placed pods --------------------------------------------------------------------------- */
 
 static void test_pod_requests__placed__largest_of_spec_allocated_actual(void **state)
@@ -610,6 +673,9 @@ int main(void)
         cmocka_unit_test(test_pod_requests__names_a_scheduler_ignores__left_out),
         cmocka_unit_test(test_pod_requests__duplicate_in_one_map__the_later_wins),
         cmocka_unit_test(test_pod_requests__absent_value__is_zero),
+        cmocka_unit_test(test_pod_padding__containers_without_requests__100m_and_200_mib_each),
+        cmocka_unit_test(test_pod_padding__init_containers__what_the_sum_becomes_by_them),
+        cmocka_unit_test(test_pod_padding__pod_level__takes_its_place),
         cmocka_unit_test(test_pod_requests__placed__largest_of_spec_allocated_actual),
         cmocka_unit_test(test_pod_requests__not_placed__statuses_do_not_count),
         cmocka_unit_test(test_pod_requests__resize_infeasible__spec_does_not_count),

@@ -450,7 +450,7 @@ static void test_explain__table__groups_and_what_would_have_to_change(void **sta
              "it runs on n1: looked at as if it were still to be placed\n"
              "one of gang default/g, which has 1 of the 3 pods that it needs, looked at by itself "
              "here (see `muster place`)\n\n"
-             "NODE  SCORE (best first)\nn1    134");
+             "NODE  SCORE (best first)\nn1    115");
     explains(NODE("n1", "") POD("p", "", "schedulerName: other, ") POD("q", "", "nodeName: n1, "),
              "default/p fits on 0 of 1 nodes\nanother scheduler places it\n\nrejected:\n"
              "  NodeResourcesFit: Insufficient cpu\n    1 node: n1\n"

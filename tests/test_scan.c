@@ -88,6 +88,7 @@ static int64_t key_naive(const struct mu_scan_need *need, const struct mu_scan_c
             const struct mu_scan_cost *cost = &need->costs[f][i];
             int64_t weight = columns->weight[f][cost->slot][row];
             weight = weight < -cost->limit ? -cost->limit : weight;
+            weight = cost->padded && weight > cost->limit ? cost->limit : weight;
             sum += (uint64_t)cost->units * (uint64_t)weight;
         }
         int64_t cost = mu_score_cost((int64_t)sum);
@@ -116,7 +117,8 @@ static void need_draw(struct mu_random *random, const struct columns *c, struct 
         need->demands[need->count++] = (struct mu_scan_demand){amount, r};
         for (uint32_t f = 0; f < need->form_count; f++)
             need->costs[f][need->cost_count[f]++] =
-                (struct mu_scan_cost){r, amount, mu_score_weight_limit(c->most[f][r], amount)};
+                (struct mu_scan_cost){r, mu_random_chance(random, 300), amount,
+                                      mu_score_weight_limit(c->most[f][r], amount)};
     }
     if (mu_random_chance(random, 300))
         need->pref[0] = need->pref[1] = c->pref;
@@ -180,6 +182,7 @@ static void check_bases(struct mu_test_run *run, const struct mu_scan_ops *ops,
         room.slots[s].alloc = c->alloc[s] + begin;
         room.slots[s].weight = c->weight[f][s] + begin;
         room.slots[s].shift = s == 1 ? 10 : 0;
+        room.slots[s].padded = mu_random_chance(&run->random, 500);
     }
     memcpy(out, c->base[f] + begin, sizeof out);
     ops->bases(&room, out);
@@ -187,8 +190,11 @@ static void check_bases(struct mu_test_run *run, const struct mu_scan_ops *ops,
         uint32_t row = begin + i;
         uint64_t parts = 0;
         for (uint32_t s = 0; s < room.slot_count; s++)
-            parts += (uint64_t)mu_score_room_part(room.slots[s].free[i], room.slots[s].alloc[i],
-                                                  room.slots[s].shift, room.slots[s].weight[i]);
+            parts += (uint64_t)mu_score_room_part(
+                room.slots[s].free[i], room.slots[s].alloc[i],
+                room.slots[s].padded ? mu_score_least(room.slots[s].alloc[i], room.slots[s].shift)
+                                     : 0,
+                room.slots[s].shift, room.slots[s].weight[i]);
         int64_t tie = c->base[f][row] % (INT64_C(1) << MU_SCORE_TIE_BITS);
         int64_t want = c->base[f][row] < 0 ? -1 : mu_score_base(room.offset, (int64_t)parts, tie);
         MU_TEST_CHECK(run, out[i] == want);

@@ -21,7 +21,8 @@
  *
  * Sums. free[r] = max(allocatable - charges, MU_FREE_MIN), where an absent node has allocatable 0.
  * The floor keeps hostile requests from overflowing; a value on the floor has lost what lies below
- * it, so a row that leaves the floor is recomputed from its pods. Where devices are tracked
+ * it, so a row that leaves the floor is recomputed from its pods. Padding, which is charged with the
+ * sign turned, stays between 0 and 2^62 (engine/model/model.h). Where devices are tracked
  * one by one, the sums of their two resources are derived from them instead (engine/device.h).
  */
 
@@ -241,6 +242,9 @@ uint32_t mu_row_class_stride(const struct mu_db *db, struct mu_class_ix class_ix
     uint32_t stride = MU_RES_EXTENDED;
     if (c->demand_count != 0 && c->demands[c->demand_count - 1].resource.v >= stride)
         stride = c->demands[c->demand_count - 1].resource.v + 1;
+    for (uint32_t i = 0; i < c->padding_count; i++)
+        if (c->paddings[i].resource.v >= stride)
+            stride = c->paddings[i].resource.v + 1;
     return stride;
 }
 
@@ -269,6 +273,8 @@ uint16_t mu_row_charge(struct mu_db *db, uint32_t row, struct mu_class_ix class_
         int64_t *value = &free[c->demands[i].resource.v];
         *value = subtract(*value, c->demands[i].amount);
     }
+    for (uint32_t i = 0; i < c->padding_count; i++)
+        free[c->paddings[i].resource.v] -= c->paddings[i].amount;
     free[MU_RES_PODS] = subtract(free[MU_RES_PODS], 1);
     uint16_t charged = mu_row_devices_charge(db, row, class_ix, named);
     derive(db, row);
@@ -297,6 +303,8 @@ void mu_row_uncharge(struct mu_db *db, uint32_t row, struct mu_class_ix class_ix
     } else {
         for (uint32_t i = 0; i < c->demand_count; i++)
             free[c->demands[i].resource.v] += c->demands[i].amount;
+        for (uint32_t i = 0; i < c->padding_count; i++)
+            free[c->paddings[i].resource.v] += c->paddings[i].amount;
         free[MU_RES_PODS]++;
         if (tracked != NULL)
             mu_device_give(tracked, mu_row_device_ask(db, tracked, class_ix), devices);
@@ -327,6 +335,8 @@ uint32_t mu_row_sum(const struct mu_db *db, uint32_t row, uint16_t without, int6
             const struct mu_class *c = mu_model_get_class(db->model, p->class_ix);
             for (uint32_t i = 0; i < c->demand_count; i++)
                 sums[c->demands[i].resource.v] -= c->demands[i].amount;
+            for (uint32_t i = 0; i < c->padding_count; i++)
+                sums[c->paddings[i].resource.v] -= c->paddings[i].amount;
             sums[MU_RES_PODS]--;
         }
         pods++;

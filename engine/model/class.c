@@ -7,7 +7,8 @@
 /*
  * Classes: passes over the pod's spec write the canonical key into scratch,
  *
- *     class_key | demands, by resource number | preferred nodes | terms | spreads | ports | images
+ *     class_key | demands, by resource number | paddings | preferred nodes | terms | spreads
+ *               | ports | images
  *
  * and a lookup by it finds the class; most pods of a cluster share a few thousand, so the hit is
  * what has to be fast: it allocates nothing and takes one reference. Selector and tolerations are
@@ -17,6 +18,7 @@
  * What makes two specs one class:
  *   demands       zero amounts drop out; an amount named twice is added up; `pods` is not a
  *                 demand (each pod takes one slot)
+ *   paddings      as demands, with the sign turned; cpu before memory
  *   preferences   sorted; those that match no node or weigh nothing drop out; equal ones stay,
  *                 since each adds its weight
  *   terms         sorted by kind, then weight; those of required affinity share the matcher of all
@@ -28,7 +30,8 @@
  * Resources unknown so far get the next numbers, provisionally: they are registered only when the
  * class has been inserted. Pods may not use up the numbers that are kept for nodes; a pod that
  * would is of an impossible class without that demand (its other demands are still charged when
- * it is bound by someone else).
+ * it is bound by someone else). The two resources of padding may be registered as long as there is
+ * any number left; without one the class has none.
  */
 
 struct class_key {
@@ -43,13 +46,15 @@ struct class_key {
     uint32_t hard_spread_count;
     uint32_t port_count;
     uint32_t image_count;
-    uint32_t zero;
+    uint32_t padding_count;
 };
 
 enum { RESOURCES_FOR_PODS = MU_RESOURCES_MAX - MU_RESOURCES_FOR_NODES };
 
 _Static_assert(sizeof(struct class_key) % _Alignof(struct mu_demand) == 0, "demands follow");
 _Static_assert(sizeof(struct mu_demand) % sizeof(uint32_t) == 0, "words follow the demands");
+
+enum { PADDINGS = 2 };
 
 struct demands {
     int64_t amounts[MU_RESOURCES_MAX]; /* set where mask has a bit */
@@ -58,10 +63,13 @@ struct demands {
     uint32_t known_count; /* registered resources; new ones are numbered from here */
     uint32_t new_count;
     struct mu_str new_names[MU_RESOURCES_MAX];
+    uint32_t padding_count;
+    struct mu_demand paddings[PADDINGS];
 };
 
-/* The number of a resource; MU_RESOURCES_MAX when pods may not name another one. */
-static uint32_t resource_number(const struct mu_model *model, struct demands *d, struct mu_str name)
+/* The number of a resource; MU_RESOURCES_MAX where it would be `bound` or more. */
+static uint32_t resource_number(const struct mu_model *model, struct demands *d, struct mu_str name,
+                                uint32_t bound)
 {
     struct mu_resource_ix ix;
     if (mu_resource_find(model->resources, name, &ix))
@@ -70,10 +78,21 @@ static uint32_t resource_number(const struct mu_model *model, struct demands *d,
         if (mu_str_equal(d->new_names[i], name))
             return d->known_count + i;
     }
-    if (d->known_count + d->new_count >= RESOURCES_FOR_PODS)
+    if (d->known_count + d->new_count >= bound)
         return MU_RESOURCES_MAX;
     d->new_names[d->new_count] = name;
     return d->known_count + d->new_count++;
+}
+
+static void padding_add(const struct mu_model *model, struct demands *d, struct mu_str name,
+                        int64_t amount)
+{
+    uint32_t number =
+        amount > 0 ? resource_number(model, d, name, MU_RESOURCES_MAX) : (uint32_t)MU_RESOURCES_MAX;
+    if (number == MU_RESOURCES_MAX)
+        return;
+    d->paddings[d->padding_count++] =
+        (struct mu_demand){{number}, amount < MU_PADDING_MAX ? -amount : -MU_PADDING_MAX};
 }
 
 static int demands_collect(const struct mu_model *model, const struct mu_pod_object *pod,
@@ -81,10 +100,13 @@ static int demands_collect(const struct mu_model *model, const struct mu_pod_obj
 {
     if (pod->request_count > MU_REQUESTS_PER_POD)
         return MU_ELIMIT;
+    if (pod->cpu_padding < 0 || pod->memory_padding < 0)
+        return MU_EINVAL;
     d->mask = 0;
     d->impossible = false;
     d->known_count = mu_resource_count(model->resources);
     d->new_count = 0;
+    d->padding_count = 0;
     for (uint32_t i = 0; i < pod->request_count; i++) {
         const struct mu_amount *request = &pod->requests[i];
         struct mu_str name = request->resource;
@@ -92,7 +114,7 @@ static int demands_collect(const struct mu_model *model, const struct mu_pod_obj
             return MU_EINVAL;
         if (request->value == 0)
             continue;
-        uint32_t number = resource_number(model, d, name);
+        uint32_t number = resource_number(model, d, name, RESOURCES_FOR_PODS);
         if (number == MU_RES_PODS)
             continue;
         if (number == MU_RESOURCES_MAX) {
@@ -105,6 +127,8 @@ static int demands_collect(const struct mu_model *model, const struct mu_pod_obj
         d->impossible = d->impossible || d->amounts[number] == MU_AMOUNT_MAX;
         d->mask |= bit;
     }
+    padding_add(model, d, MU_STR(MU_CPU_PADDING), pod->cpu_padding);
+    padding_add(model, d, MU_STR(MU_MEMORY_PADDING), pod->memory_padding);
     return 0;
 }
 
@@ -127,6 +151,12 @@ static void put_demands(const struct demands *d, struct class_key *key, struct m
         demand->resource.v = number;
         demand->amount = d->amounts[number];
         key->demand_count++;
+    }
+    key->padding_count = d->padding_count;
+    for (uint32_t i = 0; i < d->padding_count; i++) {
+        struct mu_demand *padding = words_reserve(words, sizeof *padding);
+        padding->resource = d->paddings[i].resource;
+        padding->amount = d->paddings[i].amount;
     }
 }
 
@@ -408,6 +438,8 @@ static void class_fill(struct mu_model *model, struct mu_class *c, const struct 
     const struct mu_tolerance *tolerance = mu_intern_head(&model->tolerances, key->tolerance);
     c->demand_count = key->demand_count;
     c->demands = (const struct mu_demand *)(const void *)(key + 1);
+    c->padding_count = key->padding_count;
+    c->paddings = c->demands + c->demand_count;
     c->affinity.v = key->affinity;
     c->selector_count = affinity->selector_count;
     c->selector = affinity->selector;
@@ -418,7 +450,8 @@ static void class_fill(struct mu_model *model, struct mu_class *c, const struct 
     c->impossible = key->impossible != 0 || affinity->nothing;
     c->resource_mask = d->mask;
     c->id = ++model->id_last;
-    fill_rules(c, key, (const uint32_t *)(const void *)(c->demands + c->demand_count), room, items);
+    fill_rules(c, key, (const uint32_t *)(const void *)(c->paddings + c->padding_count), room,
+               items);
     (void)mu_class_parts(model, c, &(struct mu_symbol_change){model->symbols, true, 0});
     for (uint32_t i = 0; i < d->new_count; i++) {
         struct mu_resource_ix ix;

@@ -47,7 +47,7 @@ static inline int64_t mu_image_bytes(const struct mu_image_item *item)
 
 struct mu_demand {
     struct mu_resource_ix resource;
-    int64_t amount; /* > 0 */
+    int64_t amount; /* > 0; of padding < 0 */
 };
 struct mu_preferred_node_item {
     int32_t weight;
@@ -76,6 +76,8 @@ struct mu_port_item {
 struct mu_class {
     uint32_t demand_count; /* sorted by resource number, non-zero only; pods (1) not among them */
     const struct mu_demand *demands;
+    uint32_t padding_count; /* what scores assume beyond them: of the two resources below, */
+    const struct mu_demand *paddings; /* amounts < 0; charged as demands are, never asked for */
     uint32_t selector_count; /* sorted by key id; kubernetes.io/hostname pairs are kept apart */
     const struct mu_label_pair *selector;
     struct mu_symbol hostname; /* required hostname label, 0: none */
@@ -102,6 +104,19 @@ struct mu_class {
 };
 
 struct mu_model; /* opaque: symbols, resources, namespaces and the tables of entries */
+
+/*
+ * Padding. A score takes a pod for larger than it says where a container asks for no cpu or no
+ * memory (kubernetes-wire.md 3.4), or pods without requests would all go to one node. What is
+ * assumed is a resource of its own, one each for cpu and memory, registered when the first pod has
+ * any: no node has it, no pod can name it (the codec knows no such names), and its amounts are
+ * negative. So what is `free` of it on a node is what is assumed there, wherever charges go.
+ */
+#define MU_CPU_PADDING    "cpu (assumed)"
+#define MU_MEMORY_PADDING "memory (assumed)"
+/* Of one pod; more counts as so much. */
+#define MU_PADDING_MAX (INT64_C(1) << 38)
+_Static_assert(MU_PADDING_MAX <= (INT64_C(1) << 62) / MU_PODS_MAX, "that of all pods has a sum");
 
 /* The label key whose values are per node and therefore never enter a label set. */
 #define MU_HOSTNAME_KEY "kubernetes.io/hostname"

@@ -66,9 +66,9 @@ struct mu_place_class *mu_place_class_meet(struct mu_place *place, struct mu_cla
         place->classes[place->class_cap] = NULL;
     struct mu_place_class *known = place->classes[ix.v];
     if (known == NULL || known->id != class_->id) {
-        struct mu_place_class *fresh =
-            mu_mem_zalloc(sizeof *fresh + sizeof *fresh->need +
-                          (class_->demand_count + 1) * sizeof(struct mu_scan_demand));
+        struct mu_place_class *fresh = mu_mem_zalloc(
+            sizeof *fresh + sizeof *fresh->need +
+            (class_->demand_count + class_->padding_count + 1) * sizeof(struct mu_scan_demand));
         if (fresh == NULL)
             return NULL;
         fresh->need = (struct mu_scan_need *)(void *)(fresh + 1);

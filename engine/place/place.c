@@ -159,7 +159,7 @@ static void columns_restore(struct mu_place *place, const struct mu_place_entry 
 {
     struct mu_snapshot *snapshot = place->snapshot;
     const struct mu_scan_need *need = place->classes[entry->pod.class_ix.v]->need;
-    for (uint32_t d = 0; d < need->count; d++)
+    for (uint32_t d = 0; d < need->count + need->padding_count; d++)
         snapshot->free[need->demands[d].resource][entry->row] +=
             entry->sign * (int64_t)entry->times * need->demands[d].amount;
     struct mu_device_ask ask = mu_place_device_ask(place, entry->pod.class_ix, entry->row);

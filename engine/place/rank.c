@@ -249,9 +249,9 @@ static inline bool cost_of(const struct mu_rank_kind *kind, const struct mu_scan
     for (uint32_t c = 0; c < need->cost_count[0]; c++) {
         const struct mu_scan_cost *part = &need->costs[0][c];
         int64_t weight = kind->weights[part->slot];
-        if (weight > part->limit || weight < -part->limit)
+        if (!part->padded && (weight > part->limit || weight < -part->limit))
             return false;
-        parts += (uint64_t)part->units * (uint64_t)weight;
+        parts += (uint64_t)mu_score_cost_part(part->units, weight, part->limit);
     }
     *cost = mu_score_cost((int64_t)parts);
     return true;

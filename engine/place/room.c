@@ -217,17 +217,30 @@ static void both_sum_up(struct mu_room *room, uint32_t l, uint32_t entry)
                                   : room->ops->max(room->both[l - 1] + entry * BLOCK);
 }
 
+/* What a part of the score sees free in a block of rows; `space` has room for that. */
+static const int64_t *block_free(const struct mu_room *room, const struct mu_score_part *part,
+                                 uint32_t block, int64_t space[BLOCK])
+{
+    if (part->padded == 0)
+        return room->snapshot->free[part->resource] + block * BLOCK;
+    for (uint32_t i = 0; i < BLOCK; i++)
+        space[i] = mu_room_free(room->snapshot, part, block * BLOCK + i);
+    return space;
+}
+
 /* Node terms of a block of rows in one form. */
 static void block_bases(struct mu_room *room, uint32_t f, uint32_t block)
 {
     const struct mu_sizes *sizes = &room->sizes;
     const int64_t *vectors = sizes->blocks[block];
+    int64_t space[MU_SCORE_SLOTS][BLOCK] __attribute__((aligned(64)));
     struct mu_scan_room inputs = {.offset = room->score.offset};
     for (uint32_t slot = 0; slot < sizes->slot_count; slot++) {
         const struct mu_score_part *part = &room->score.forms[f].parts[slot];
         if (part->most == 0)
             continue;
-        inputs.slots[inputs.slot_count].free = room->snapshot->free[part->resource] + block * BLOCK;
+        inputs.slots[inputs.slot_count].free = block_free(room, part, block, space[slot]);
+        inputs.slots[inputs.slot_count].padded = part->padded != 0;
         inputs.slots[inputs.slot_count].alloc =
             vectors + mu_sizes_alloc(sizes->slot_count, sizes->form_count, slot);
         inputs.slots[inputs.slot_count].weight =
@@ -304,6 +317,16 @@ static int64_t demand_of(const struct mu_class *class_, uint32_t resource)
     return resource == MU_RES_PODS ? 1 : 0;
 }
 
+/* What the class has of a padding; >= 0. */
+static int64_t padding_of(const struct mu_class *class_, uint32_t padding)
+{
+    for (uint32_t p = 0; p < class_->padding_count; p++) {
+        if (class_->paddings[p].resource.v == padding)
+            return -class_->paddings[p].amount;
+    }
+    return 0;
+}
+
 void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
                   struct mu_scan_need *need)
 {
@@ -314,15 +337,25 @@ void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
         need->demands[need->count++] =
             (struct mu_scan_demand){class_->demands[d].amount, class_->demands[d].resource.v};
     }
+    need->padding_count = 0;
+    for (uint32_t p = 0; p < class_->padding_count; p++) {
+        const struct mu_demand *padding = &class_->paddings[p];
+        MU_ASSERT(padding->amount < 0);
+        if (padding->resource.v < room->resource_count)
+            need->demands[need->count + need->padding_count++] =
+                (struct mu_scan_demand){padding->amount, padding->resource.v};
+    }
     need->form_count = room->score.form_count;
     for (uint32_t f = 0; f < need->form_count; f++) {
         need->cost_count[f] = 0;
         for (uint32_t slot = 0; slot < room->score.slot_count; slot++) {
             const struct mu_score_part *part = &room->score.forms[f].parts[slot];
-            int64_t units = demand_of(class_, part->resource) >> part->shift;
+            int64_t padding = padding_of(class_, part->padding);
+            int64_t units =
+                mu_amount_add(demand_of(class_, part->resource), padding) >> part->shift;
             if (units > 0 && part->most != 0)
-                need->costs[f][need->cost_count[f]++] =
-                    (struct mu_scan_cost){slot, units, mu_score_weight_limit(part->most, units)};
+                need->costs[f][need->cost_count[f]++] = (struct mu_scan_cost){
+                    slot, padding > 0, units, mu_score_weight_limit(part->most, units)};
         }
     }
 }
@@ -340,9 +373,10 @@ static void bases_update(struct mu_room *room, uint32_t row)
             const struct mu_score_part *part = &room->score.forms[f].parts[slot];
             if (part->most == 0)
                 continue;
-            parts += (uint64_t)mu_score_room_part(
-                s->free[part->resource][row], sizes[mu_sizes_alloc(slots, forms, slot)],
-                part->shift, sizes[mu_sizes_weight(slots, f, slot)]);
+            const int64_t alloc = sizes[mu_sizes_alloc(slots, forms, slot)];
+            parts += (uint64_t)mu_score_room_part(mu_room_free(s, part, row), alloc,
+                                                  mu_room_least(part, alloc), part->shift,
+                                                  sizes[mu_sizes_weight(slots, f, slot)]);
         }
         int64_t *base = &room->base[f][0][row];
         *base = mu_score_base(room->score.offset, (int64_t)parts, mu_score_base_tie(*base));
@@ -384,7 +418,7 @@ static void amounts_change(struct mu_room *room, const struct mu_scan_need *need
                            int64_t times)
 {
     MU_ASSERT(room->fresh && row < room->rows);
-    for (uint32_t d = 0; d < need->count; d++)
+    for (uint32_t d = 0; d < need->count + need->padding_count; d++)
         room->snapshot->free[need->demands[d].resource][row] -= times * need->demands[d].amount;
     bases_update(room, row);
 }
@@ -673,8 +707,9 @@ int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need,
     for (uint32_t f = 0; f < need->form_count; f++) {
         uint64_t cost = 0;
         for (uint32_t c = 0; c < need->cost_count[f]; c++)
-            cost += (uint64_t)need->costs[f][c].units *
-                    (uint64_t)mu_room_weight(room, f, need->costs[f][c].slot, row);
+            cost += (uint64_t)mu_score_cost_part(
+                need->costs[f][c].units, mu_room_weight(room, f, need->costs[f][c].slot, row),
+                need->costs[f][c].limit);
         int64_t here = room->base[f][0][row] - mu_score_cost((int64_t)cost);
         key = here < key ? here : key;
     }

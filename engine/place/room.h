@@ -103,7 +103,7 @@ static inline int mu_room_prepare(struct mu_room *room, uint64_t resources)
     return prepared ? 0 : mu_room_prepare_missing(room, resources);
 }
 /* What a class asks and costs, for the snapshot in hand: fills *need, whose room for demands is
- * demand_count + 1. Preferences are left as they are. Cost: O(requests). */
+ * demand_count + padding_count + 1. Preferences are left as they are. Cost: O(requests). */
 void mu_room_need(const struct mu_room *room, const struct mu_class *class_,
                   struct mu_scan_need *need);
 /* One amount is another, for a reason of its own (devices); a change of the row follows. */
@@ -124,8 +124,9 @@ uint32_t mu_room_slots(const struct mu_room *room, const struct mu_scan_need *ne
 struct mu_room_drain {
     struct mu_room *room;
     const struct mu_scan_need *need;
+    bool padded;
     int64_t step[MU_SCORE_SLOTS];
-    int64_t units[MU_SCORE_FORMS][MU_SCORE_SLOTS];
+    int64_t units[MU_SCORE_FORMS][MU_SCORE_SLOTS], limit[MU_SCORE_FORMS][MU_SCORE_SLOTS];
 };
 void mu_room_drain_open(struct mu_room_drain *drain, struct mu_room *room,
                         const struct mu_scan_need *need);
@@ -161,6 +162,18 @@ uint32_t mu_room_best(struct mu_room *room, const struct mu_scan_need *need,
 /* The key of one row, MU_SCORE_KEY_NONE when the class does not fit there. Static rules are the
  * caller's. */
 int64_t mu_room_key(const struct mu_room *room, const struct mu_scan_need *need, uint32_t row);
+/* What a part of the score sees free on a row, before it is clamped, and the least that counts of
+ * it. */
+static inline int64_t mu_room_free(const struct mu_snapshot *snapshot,
+                                   const struct mu_score_part *part, uint32_t row)
+{
+    int64_t free = snapshot->free[part->resource][row];
+    return part->padded == 0 ? free : free - snapshot->free[part->padding][row];
+}
+static inline int64_t mu_room_least(const struct mu_score_part *part, int64_t alloc)
+{
+    return part->padded == 0 ? 0 : mu_score_least(alloc, part->shift);
+}
 /* Whether a row is a hole, and what a unit of a slot's resource weighs on one that is none. */
 static inline bool mu_room_hole(const struct mu_room *room, uint32_t row)
 {

@@ -8,6 +8,7 @@
  * The bodies are plain C without branches, written once and compiled for several instruction sets;
  * mu_scan_best() picks at run time. All variants give the same bits.
  */
+#include <stdbool.h>
 #include <stdint.h>
 #include "engine/place/score.h"
 #include "engine/place/sizes.h"
@@ -19,13 +20,14 @@ _Static_assert(MU_NODES_MAX <= 64u * 64 * 64 * 64, "the top level is one block")
 
 /* What a class asks of a node, ready for scanning. */
 struct mu_scan_demand {
-    int64_t amount; /* > 0 */
+    int64_t amount; /* > 0, of paddings < 0 */
     uint32_t resource;
 };
-/* Its cost in a form of the score: requests in units by slot, and mu_score_weight_limit() of
- * them. */
+/* Its cost in a form of the score: requests and padding in units by slot, and
+ * mu_score_weight_limit() of them. */
 struct mu_scan_cost {
     uint32_t slot;
+    bool padded;          /* larger weights than `limit` may be of nodes where it fits */
     int64_t units, limit; /* units > 0 */
 };
 struct mu_scan_need {
@@ -39,7 +41,8 @@ struct mu_scan_need {
      * which it keeps none (NULL) is taken to have bonus_max throughout; level 0 NULL: nothing. */
     const int64_t *bonus[MU_LEVELS_MAX];
     int64_t bonus_max;
-    uint32_t count; /* resources to compare, pods included */
+    uint32_t count;         /* resources to compare, pods included */
+    uint32_t padding_count; /* behind them: taken without being asked for, amounts < 0 */
     struct mu_scan_demand demands[];
 };
 
@@ -118,6 +121,7 @@ struct mu_scan_room {
     struct {
         const int64_t *free, *alloc, *weight;
         int shift;
+        bool padded; /* `free` may count as far below 0 as `alloc` is above */
     } slots[MU_SCORE_SLOTS];
     int64_t offset;
 };

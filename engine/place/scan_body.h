@@ -80,6 +80,12 @@ static inline TARGET void NAME(form)(const struct mu_scan_need *need,
         const int64_t *weight = COLUMN(mu_scan_weights(columns, form, part->slot, begin));
         const uint64_t units = (uint64_t)part->units;
         const int64_t least = -part->limit; /* no weight that counts is beyond */
+        if (__builtin_expect(part->padded, 0)) {
+            for (int i = 0; i < CHUNK; i++)
+                cost[i] = (int64_t)((uint64_t)cost[i] + (uint64_t)mu_score_cost_part(
+                                                            part->units, weight[i], part->limit));
+            continue;
+        }
         for (int i = 0; i < CHUNK; i++) {
             int64_t w = weight[i] > least ? weight[i] : least;
             cost[i] = (int64_t)((uint64_t)cost[i] + units * (uint64_t)w);
@@ -162,9 +168,11 @@ static TARGET void NAME(bases)(const struct mu_scan_room *room, int64_t *restric
         const int64_t *a = COLUMN(room->slots[s].alloc);
         const int64_t *w = COLUMN(room->slots[s].weight);
         const int shift = room->slots[s].shift;
+        const int64_t below = -(int64_t)room->slots[s].padded; /* all bits or none */
         for (int i = 0; i < CHUNK; i++)
             parts[i] = (int64_t)((uint64_t)parts[i] +
-                                 (uint64_t)mu_score_room_part(f[i], a[i], shift, w[i]));
+                                 (uint64_t)mu_score_room_part(
+                                     f[i], a[i], mu_score_least(a[i], shift) & below, shift, w[i]));
     }
     const int64_t offset = room->offset;
     for (int i = 0; i < CHUNK; i++)

@@ -34,6 +34,31 @@ static uint32_t slot_of(struct mu_score *score, uint32_t resource)
     return score->slot_count++;
 }
 
+/* Whether some class has padding, of which the score is to know. */
+static bool is_padded(const struct mu_model *model, uint32_t resource_count)
+{
+    return resource_number(model, MU_STR(MU_CPU_PADDING), resource_count) != MU_RESOURCES_MAX ||
+           resource_number(model, MU_STR(MU_MEMORY_PADDING), resource_count) != MU_RESOURCES_MAX;
+}
+
+static uint32_t padding_of(const struct mu_model *model, uint32_t resource, uint32_t resource_count)
+{
+    if (resource == MU_RES_CPU)
+        return resource_number(model, MU_STR(MU_CPU_PADDING), resource_count);
+    if (resource == MU_RES_MEMORY)
+        return resource_number(model, MU_STR(MU_MEMORY_PADDING), resource_count);
+    return MU_RESOURCES_MAX;
+}
+
+/* How far below 0 room less cost may go in a part, before it is rounded; with padding twice for
+ * what is assumed. */
+static int64_t part_below(const struct mu_score_part *part)
+{
+    if (part->most < 0)
+        return (-part->most >> MU_SCORE_SUM_SHIFT) + 1;
+    return part->padded != 0 ? (2 * (part->most >> MU_SCORE_SUM_SHIFT)) + 2 : 0;
+}
+
 /* Coefficients of the balanced part: the smaller of (c - m) / 2 and (m - c) / 2. */
 static void balance(struct mu_score *score, int64_t most)
 {
@@ -54,6 +79,8 @@ void mu_score_compile(struct mu_score *score, const struct mu_profile *profile,
                       profile->node_affinity + profile->spread + profile->pod_affinity +
                       profile->images + profile->fragmentation;
     MU_ASSERT(weights > 0);
+    if (is_padded(model, resource_count))
+        weights += 2 * ((int64_t)profile->fit + profile->balanced);
     const int64_t unit = SCORE_SUM / weights;
     score->form_count = 1;
     int64_t resource_weights = 0;
@@ -78,8 +105,9 @@ void mu_score_compile(struct mu_score *score, const struct mu_profile *profile,
             struct mu_score_part *part = &score->forms[f].parts[s];
             bool bytes = part->resource == MU_RES_MEMORY || part->resource == MU_RES_EPHEMERAL;
             part->shift = bytes ? 10 : 0;
-            below += part->most < 0 ? -part->most >> MU_SCORE_SUM_SHIFT : 0;
-            below += part->most < 0;
+            part->padding = padding_of(model, part->resource, resource_count);
+            part->padded = part->padding != MU_RESOURCES_MAX;
+            below += part_below(part);
         }
         score->offset = below > score->offset ? below : score->offset;
     }
@@ -103,19 +131,31 @@ int64_t mu_score_weight_limit(int64_t most, int64_t units)
     return units > 0 ? size / units : size;
 }
 
+/* What a part adds to room and to cost. */
+static void part_sum(const struct mu_score_part *part, const struct mu_score_node *node,
+                     const int64_t requests[MU_RESOURCES_MAX], int64_t *room, int64_t *cost)
+{
+    int64_t alloc = node->alloc[part->resource], free = node->free[part->resource];
+    int64_t weight = mu_score_weight(part->most, alloc >> part->shift);
+    int64_t units = requests[part->resource], least = 0;
+    if (part->padded != 0) {
+        free -= node->free[part->padding];
+        units = mu_amount_add(units, -requests[part->padding]);
+        least = mu_score_least(alloc, part->shift);
+    }
+    units >>= part->shift;
+    *room += mu_score_room_part(free, alloc, least, part->shift, weight);
+    *cost += mu_score_cost_part(units, weight, mu_score_weight_limit(part->most, units));
+}
+
 int64_t mu_score_key(const struct mu_score *score, const struct mu_score_node *node,
                      const int64_t requests[MU_RESOURCES_MAX])
 {
     int64_t least = INT64_MAX;
     for (uint32_t f = 0; f < score->form_count; f++) {
         int64_t room = 0, cost = 0;
-        for (uint32_t s = 0; s < score->slot_count; s++) {
-            const struct mu_score_part *part = &score->forms[f].parts[s];
-            int64_t alloc = node->alloc[part->resource];
-            int64_t weight = mu_score_weight(part->most, alloc >> part->shift);
-            room += mu_score_room_part(node->free[part->resource], alloc, part->shift, weight);
-            cost += mu_score_room_part(requests[part->resource], alloc, part->shift, weight);
-        }
+        for (uint32_t s = 0; s < score->slot_count; s++)
+            part_sum(&score->forms[f].parts[s], node, requests, &room, &cost);
         int64_t left = score->offset + (room >> MU_SCORE_SUM_SHIFT) - (cost >> MU_SCORE_SUM_SHIFT);
         MU_ASSERT(left >= 0 && left <= MU_SCORE_MAX);
         least = left < least ? left : least;

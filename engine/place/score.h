@@ -18,13 +18,25 @@
  * happens once per node, not per pod. Where the most allocated node is wanted, coefficients are
  * negative. A resource of which a node has none counts as used up there.
  *
+ * Of cpu and memory a score sees more taken than what pods ask for: kube-scheduler takes each
+ * container that asks for none for 100m and 200 MiB, or pods without requests would never stop
+ * going to the node that is the best without them. Once a pod of the model has such *padding*
+ * (engine/model/model.h), room and cost of a resource with padding p are of
+ *
+ *     free_r - free_p, clamped to [-allocatable_r, allocatable_r]
+ *     request_r + padding,     as the node's whole where it is more
+ *
+ * Filters know nothing of it, so what is assumed may well be more than there is: down to as much
+ * again a node then gets worse with every pod, and pods without requests go on spreading.
+ *
  * Balanced allocation is why there may be two forms. With the free shares c and m of cpu and memory
  * kube-scheduler subtracts |c - m| / 2, which is max(c - m, m - c) / 2: subtracted from a linear
  * sum, that is the smaller of two linear sums. With its default weights they are 1 + c and 1 + m:
  * least allocated plus balanced is the smaller of the two free shares.
  *
  * One point of a profile's weights is worth unit = (2^31 - 2^10) / (sum of the weights), in all
- * parts of a score alike, so that a score stays below 2^31:
+ * parts of a score alike, so that a score stays below 2^31 (with padding, what is about room goes
+ * from twice its weight below to its weight above, and counts three times in that sum):
  *
  *     score = min over forms of left + preferences of the class for the node
  * (engine/place/prefer.h)
@@ -40,10 +52,12 @@
  * the class on a kind of node, base(node) - cost << 31. Nodes of equal allocatable rank the same in
  * it for all classes, which is what makes the bounds of engine/place/room.h tight.
  *
- * What differs from kube-scheduler: requests are what pods ask, without the 100m and 200 MiB that
- * it assumes for those that ask nothing; an extended resource counts for every pod, not only for
- * those that ask for it; preferences are normalised over the nodes that pass the static filters,
- * not over those that are feasible at the moment, so that placements do not shift them.
+ * What differs from kube-scheduler: balanced allocation sees padding too, where that looks at
+ * requests alone, and not at all for a pod without any, so that there remain two forms which a
+ * placement never raises; what is taken beyond the whole goes on counting; an extended resource
+ * counts for every pod, not only for those that ask for it; preferences are normalised over the
+ * nodes that pass the static filters, not over those that are feasible at the moment, so that
+ * placements do not shift them.
  */
 #include "engine/model/model.h"
 #include "engine/place/profile.h"
@@ -59,6 +73,8 @@
  * some node knows, and cpu and memory where they are to be balanced. A coefficient may be 0. */
 struct mu_score_part {
     uint32_t resource; /* number */
+    uint32_t padding;  /* number of what is assumed beyond it; MU_RESOURCES_MAX: nothing is */
+    uint32_t padded;   /* 1: something is; 0. A score has no bytes that mean nothing */
     int shift;
     int64_t most; /* coefficient: units * weight of a whole node, below 2^60 in size */
 };
@@ -86,13 +102,26 @@ int64_t mu_score_weight(int64_t most, int64_t units);
  * another node's weight within `most`. */
 int64_t mu_score_weight_limit(int64_t most, int64_t units);
 
-/* One resource's part of room: units of free, clamped to what is allocatable, times weight. */
-static inline int64_t mu_score_room_part(int64_t free_amount, int64_t alloc, int shift,
-                                         int64_t weight)
+/* With padding: the least of it that counts, in whole units. */
+static inline int64_t mu_score_least(int64_t alloc, int shift)
+{
+    return -(int64_t)((uint64_t)(alloc >> shift) << shift);
+}
+/* One resource's part of room: units of free, clamped to [least, alloc], times weight. */
+static inline int64_t mu_score_room_part(int64_t free_amount, int64_t alloc, int64_t least,
+                                         int shift, int64_t weight)
 {
     int64_t room = free_amount < alloc ? free_amount : alloc;
-    room = room > 0 ? room : 0;
+    room = room > least ? room : least;
     return (int64_t)((uint64_t)(room >> shift) * (uint64_t)weight);
+}
+/* One resource's part of cost: `limit` is mu_score_weight_limit() of the units. Only with padding
+ * may a class fit where a positive weight is beyond it. */
+static inline int64_t mu_score_cost_part(int64_t units, int64_t weight, int64_t limit)
+{
+    weight = weight < limit ? weight : limit;
+    weight = weight > -limit ? weight : -limit;
+    return (int64_t)((uint64_t)units * (uint64_t)weight);
 }
 
 /* The node's term of a form's key. */
@@ -118,7 +147,8 @@ static inline int64_t mu_score_tie_key(uint32_t tie)
 }
 
 /* The whole key without preferences, by the formulas above, for a node where the class fits: the
- * reference that the fast paths are held to. Amounts by resource number. */
+ * reference that the fast paths are held to. Amounts by resource number; padding is negative among
+ * the requests. */
 struct mu_score_node {
     int64_t free[MU_RESOURCES_MAX], alloc[MU_RESOURCES_MAX];
     uint32_t tie;

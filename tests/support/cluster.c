@@ -320,6 +320,8 @@ struct mu_class_ix mu_cluster_class(struct mu_cluster *cluster, const struct mu_
     struct mu_class_ix ix;
     int error = mu_model_class(cluster->model, pod, &ix);
     MU_ASSERT(error == 0);
+    if (mu_model_get_class(cluster->model, ix)->padding_count > 0)
+        columns_make(cluster);
     return ix;
 }
 

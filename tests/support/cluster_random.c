@@ -170,7 +170,8 @@ static uint32_t preferred_draw(struct mu_random *random, struct mu_preferred_nod
     return count;
 }
 
-static void class_add(struct mu_cluster *cluster, struct mu_random *random, struct mu_class_ix *out)
+static void class_add(struct mu_cluster *cluster, struct mu_random *random, bool padded,
+                      struct mu_class_ix *out)
 {
     struct mu_amount amounts[6];
     uint32_t count = 0;
@@ -232,6 +233,10 @@ static void class_add(struct mu_cluster *cluster, struct mu_random *random, stru
     };
     if (mu_random_chance(random, 250))
         draw_affinity(random, &draft, &pod);
+    if (padded && mu_random_chance(random, 400)) /* up to more than small nodes have */
+        pod.cpu_padding = mu_random_chance(random, 900) ? 100 * (1 + below(random, 3)) : 5000;
+    if (padded && mu_random_chance(random, 400))
+        pod.memory_padding = mu_random_chance(random, 900) ? GI / 5 : 999999999999;
     *out = mu_cluster_class(cluster, &pod);
 }
 
@@ -266,8 +271,9 @@ void mu_cluster_random(struct mu_cluster *cluster, struct mu_random *random,
         else
             node_add(cluster, random, kinds, n, jitter);
     }
+    bool padded = mu_random_chance(random, 400);
     for (uint32_t c = 0; c < shape->classes; c++)
-        class_add(cluster, random, &classes[c]);
+        class_add(cluster, random, padded, &classes[c]);
     typical_draw(cluster, random);
     bool loaded = mu_random_chance(random, 600);
     for (uint32_t row = 0; loaded && row < cluster->snapshot.node_rows; row++) {
@@ -301,6 +307,18 @@ void mu_profile_random(struct mu_random *random, struct mu_profile *profile)
     MU_ASSERT(mu_profile_check(profile, NULL) == 0);
 }
 
+/* Whether somebody who waits holds devices of a row: they are not anybody else's to change. */
+static bool holds_devices(const struct mu_snapshot *s, uint32_t row)
+{
+    for (uint32_t g = 0; g < s->gang_rows; g++) {
+        const struct mu_gang_block *block = s->gangs[g].block;
+        for (uint32_t m = 0; block != NULL && m < block->member_count; m++)
+            if (block->members[m].held.v == row && block->members[m].held_devices != 0)
+                return true;
+    }
+    return false;
+}
+
 void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *random)
 {
     struct mu_snapshot *s = &cluster->snapshot;
@@ -323,8 +341,20 @@ void mu_cluster_random_event(struct mu_cluster *cluster, struct mu_random *rando
     const struct mu_device_row *devices = s->devices != NULL ? &s->devices[row] : NULL;
     if (devices != NULL && devices->count > 0 &&
         (resource == s->share_resource || resource == devices->resource)) {
-        mu_cluster_device_set(cluster, row, below(random, devices->count),
-                              (uint16_t)(100 * below(random, 11)));
+        uint32_t device = below(random, devices->count), left = 100 * below(random, 11);
+        if (!holds_devices(s, row))
+            mu_cluster_device_set(cluster, row, device, (uint16_t)left);
+        return;
+    }
+    struct mu_str name =
+        mu_resource_name(mu_model_resource_names(s->model), (struct mu_resource_ix){resource});
+    if (mu_str_equal(name, MU_STR(MU_CPU_PADDING)) ||
+        mu_str_equal(name, MU_STR(MU_MEMORY_PADDING))) {
+        /* Of pods that nobody here knows: up to three times the node's own. */
+        int64_t own = mu_snapshot_alloc(
+            s, mu_str_equal(name, MU_STR(MU_CPU_PADDING)) ? MU_RES_CPU : MU_RES_MEMORY, row);
+        int64_t assumed = own < MU_AMOUNT_MAX / 4 ? mu_random_between(random, 0, 3 * own) : own;
+        mu_cluster_free_add(cluster, row, resource, assumed - s->free[resource][row]);
         return;
     }
     int64_t alloc = mu_snapshot_alloc(s, resource, row);

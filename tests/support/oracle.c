@@ -214,6 +214,15 @@ void mu_oracle_count(struct mu_refusals *refusals, struct mu_verdict verdict)
 
 /* ---- scores ------------------------------------------------------------------------------- */
 
+/* The number of a resource that some node or pod knows, MU_NONE for others. */
+static uint32_t number_of(const struct mu_snapshot *s, const char *name)
+{
+    struct mu_resource_ix ix;
+    struct mu_resources *resources = mu_model_resources((struct mu_model *)s->model);
+    bool known = mu_resource_find(resources, mu_str_of(name), &ix) && ix.v < s->resource_count;
+    return known ? ix.v : MU_NONE;
+}
+
 static int64_t demand_of(const struct mu_class *c, uint32_t resource)
 {
     for (uint32_t d = 0; d < c->demand_count; d++) {
@@ -231,24 +240,47 @@ static int64_t floor_shift(signed_wide value)
     return (int64_t)(value % one < 0 ? quotient - 1 : quotient);
 }
 
-/* What amount x of resource r is worth on a row, of `most` for all that the row has. */
-static signed_wide worth(const struct mu_snapshot *s, uint32_t row, uint32_t r, int64_t x,
-                         int64_t most)
+/* What is assumed of a resource beyond what is asked of it: its own resource, or MU_NONE. */
+static uint32_t padding_of(const struct mu_snapshot *s, uint32_t r)
 {
-    int64_t alloc = mu_snapshot_alloc(s, r, row), divisor = r == 1 || r == 2 ? 1024 : 1;
-    int64_t amount = x < alloc ? x : alloc;
-    if (amount <= 0 || alloc / divisor == 0)
-        return 0;
-    return (signed_wide)(amount / divisor) * (most / (alloc / divisor));
+    return r == 0   ? number_of(s, "cpu (assumed)")
+           : r == 1 ? number_of(s, "memory (assumed)")
+                    : MU_NONE;
 }
 
-/* The number of a resource that some node knows, MU_NONE for others. */
-static uint32_t number_of(const struct mu_snapshot *s, const char *name)
+/* What is left of a resource on a row, of `most` for all that the row has. What is assumed may go
+ * as far below nothing. */
+static signed_wide left_worth(const struct mu_snapshot *s, uint32_t row, uint32_t r, int64_t most)
 {
-    struct mu_resource_ix ix;
-    struct mu_resources *resources = mu_model_resources((struct mu_model *)s->model);
-    bool known = mu_resource_find(resources, mu_str_of(name), &ix) && ix.v < s->resource_count;
-    return known ? ix.v : MU_NONE;
+    int64_t alloc = mu_snapshot_alloc(s, r, row), divisor = r == 1 || r == 2 ? 1024 : 1;
+    int64_t amount = s->free[r][row], least = 0;
+    uint32_t padding = padding_of(s, r);
+    if (alloc / divisor == 0)
+        return 0;
+    if (padding != MU_NONE) {
+        amount -= s->free[padding][row];
+        least = -(alloc / divisor * divisor);
+    }
+    amount = amount < alloc ? amount : alloc;
+    amount = amount > least ? amount : least;
+    int64_t units = amount / divisor - (amount % divisor < 0 ? 1 : 0);
+    return (signed_wide)units * (most / (alloc / divisor));
+}
+
+/* What the class takes of it: at most all, in the same sense. */
+static signed_wide taken_worth(const struct mu_snapshot *s, const struct mu_class *c, uint32_t row,
+                               uint32_t r, int64_t most)
+{
+    int64_t alloc = mu_snapshot_alloc(s, r, row), divisor = r == 1 || r == 2 ? 1024 : 1;
+    int64_t amount = demand_of(c, r);
+    uint32_t padding = padding_of(s, r);
+    for (uint32_t p = 0; p < c->padding_count; p++)
+        amount -= c->paddings[p].resource.v == padding ? c->paddings[p].amount : 0;
+    int64_t units = amount / divisor;
+    if (units == 0 || alloc / divisor == 0)
+        return 0;
+    /* A unit weighs no more than where the class takes all that there is. */
+    return (signed_wide)units * (most / (units > alloc / divisor ? units : alloc / divisor));
 }
 
 /* One of the two sums of which the score is the smaller: balanced allocation pulls cpu up and
@@ -272,8 +304,8 @@ static int64_t sum_of(const struct mu_snapshot *s, const struct mu_profile *p,
     for (uint32_t r = 0; r < s->resource_count; r++) {
         if (most[r] == 0)
             continue;
-        room += worth(s, row, r, s->free[r][row], most[r]);
-        cost += worth(s, row, r, demand_of(c, r), most[r]);
+        room += left_worth(s, row, r, most[r]);
+        cost += taken_worth(s, c, row, r, most[r]);
     }
     return floor_shift(room) - floor_shift(cost);
 }
@@ -378,6 +410,8 @@ int64_t mu_oracle_score(const struct mu_snapshot *s, const struct mu_profile *p,
 {
     int64_t weights = (int64_t)p->fit + p->balanced + p->taints + p->node_affinity + p->spread +
                       p->pod_affinity + p->images + p->fragmentation;
+    if (padding_of(s, MU_RES_CPU) != MU_NONE || padding_of(s, MU_RES_MEMORY) != MU_NONE)
+        weights += 2 * (p->fit + p->balanced); /* room goes from -2 to 1 */
     int64_t unit = ((INT64_C(1) << 31) - 1024) / weights;
     int64_t one = sum_of(s, p, c, row, unit, 1), other = sum_of(s, p, c, row, unit, -1);
     int64_t score = one < other ? one : other;
@@ -437,6 +471,11 @@ void mu_oracle_move(struct mu_snapshot *snapshot, struct mu_class_ix class_ix, u
     snapshot->free[MU_RES_PODS][row] -= sign;
     for (uint32_t d = 0; d < c->demand_count; d++)
         snapshot->free[c->demands[d].resource.v][row] -= sign * c->demands[d].amount;
+    for (uint32_t p = 0; p < c->padding_count; p++) {
+        uint32_t r = c->paddings[p].resource.v;
+        if (r < snapshot->resource_count)
+            snapshot->free[r][row] -= sign * c->paddings[p].amount;
+    }
     if (mu_oracle_is_tracked(snapshot, row))
         mu_oracle_devices_move(snapshot, c, row, devices, sign);
 }
