@@ -8,8 +8,9 @@
  *
  * The objects go through the cluster DB, which counts. A round is one session over its snapshot.
  *
- * Checked: everything is placed; the counts of zones and hosts obey the rule; and the small twins'
- * placements are, one by one, those of a naive scan by the rules on strings.
+ * Checked: everything is placed; the counts of zones and hosts obey the rule; and the placements of
+ * the same shape at a hundredth of its size are, one by one, those of a naive scan by the rules on
+ * strings. There one of the zones has no pod at first, so that affinity has something to forbid.
  */
 #include "bench/bench.h"
 
@@ -23,7 +24,9 @@
 #include "tests/support/world_random.h"
 #include "tools/report/rules.h"
 
-#define MI INT64_C(1048576)
+#define MI        INT64_C(1048576)
+#define ZONES     3u
+#define HUNDREDTH 100u
 #define TEXT(t)                                                                                    \
     {                                                                                              \
         (t), sizeof(t) - 1                                                                         \
@@ -33,7 +36,6 @@ enum kind { AFFINITY, ANTI_AFFINITY, SPREAD };
 struct shape {
     enum kind kind;
     uint32_t nodes, there, pods;
-    bool naive; /* hold each placement to the naive scan */
 };
 struct world {
     struct mu_arena *arena;
@@ -42,6 +44,12 @@ struct world {
     struct mu_node_object *nodes;
     struct mu_pod_object *pods; /* those that are there first */
     uint32_t pod_count;
+};
+
+/* What a world is checked by. */
+enum check {
+    BY_COUNTS,
+    BY_NAIVE_SCAN /* each placement; a zone is empty at first */
 };
 
 static void nodes_make(struct world *w, const struct shape *shape)
@@ -56,7 +64,7 @@ static void nodes_make(struct world *w, const struct shape *shape)
         struct mu_str name = mu_world_text(w->arena, "node-", n);
         labels[0] = (struct mu_label){MU_STR(MU_HOSTNAME_KEY), name};
         labels[1] = (struct mu_label){MU_STR("topology.kubernetes.io/zone"),
-                                      mu_world_text(w->arena, "zone", n % 3)};
+                                      mu_world_text(w->arena, "zone", n % ZONES)};
         w->nodes[n] = (struct mu_node_object){.name = name,
                                               .uid = mu_world_text(w->arena, "n-", n),
                                               .version = 1,
@@ -108,7 +116,14 @@ static void rule_set(const struct shape *shape, struct mu_pod_object *pod)
     }
 }
 
-static void pods_make(struct world *w, const struct shape *shape)
+/* The node of one of those that are there first. */
+static uint32_t home_of(const struct shape *shape, enum check check, uint32_t pod)
+{
+    uint32_t node = pod % shape->nodes;
+    return check == BY_NAIVE_SCAN && node % ZONES == ZONES - 1 ? node - 1 : node;
+}
+
+static void pods_make(struct world *w, const struct shape *shape, enum check check)
 {
     static const struct mu_amount amounts[] = {{TEXT("cpu"), 100}, {TEXT("memory"), 500 * MI}};
     w->pod_count = shape->there + shape->pods;
@@ -129,7 +144,7 @@ static void pods_make(struct world *w, const struct shape *shape)
                                       .request_count = 2};
         rule_set(shape, pod);
         if (there) {
-            pod->node_name = w->nodes[p % shape->nodes].name;
+            pod->node_name = w->nodes[home_of(shape, check, p)].name;
             pod->phase = MU_POD_RUNNING;
         }
         int error = mu_db_pod_upsert(w->db, pod, 0, NULL);
@@ -137,14 +152,14 @@ static void pods_make(struct world *w, const struct shape *shape)
     }
 }
 
-static void world_make(struct world *w, const struct shape *shape)
+static void world_make(struct world *w, const struct shape *shape, enum check check)
 {
     static const struct mu_str names[] = {TEXT("muster")};
     const struct mu_db_config config = {.scheduler_names = names, .scheduler_name_count = 1};
     *w = (struct world){.arena = mu_arena_create((size_t)1 << 30), .db = mu_db_create(&config)};
     MU_ASSERT(w->arena != NULL && w->db != NULL);
     nodes_make(w, shape);
-    pods_make(w, shape);
+    pods_make(w, shape, check);
     w->snapshot = mu_db_replica_create(w->db);
     MU_ASSERT(w->snapshot != NULL);
     int more = 1;
@@ -195,14 +210,23 @@ static uint32_t naive_pick(const struct world *w, const struct shape *shape,
     return best;
 }
 
-static bool plan_right(struct world *w, const struct shape *shape, const struct mu_plan *plan)
+static uint32_t smallest(const uint32_t zones[ZONES])
 {
-    uint32_t zones[3] = {0};
+    uint32_t least = zones[0];
+    for (uint32_t z = 1; z < ZONES; z++)
+        least = zones[z] < least ? zones[z] : least;
+    return least;
+}
+
+static bool plan_right(struct world *w, const struct shape *shape, enum check check,
+                       const struct mu_plan *plan)
+{
+    uint32_t zones[ZONES] = {0};
     uint32_t *hosts = mu_arena_calloc(w->arena, shape->nodes, sizeof *hosts);
     bool right = plan->gang_count == shape->pods && hosts != NULL;
     for (uint32_t p = 0; right && p < shape->there; p++) {
-        zones[p % shape->nodes % 3]++;
-        hosts[p % shape->nodes]++;
+        zones[home_of(shape, check, p) % ZONES]++;
+        hosts[home_of(shape, check, p)]++;
     }
     for (uint32_t g = 0; right && g < plan->gang_count; g++) {
         const struct mu_plan_bind *bind = &plan->gangs[g].binds[0];
@@ -210,12 +234,13 @@ static bool plan_right(struct world *w, const struct shape *shape, const struct 
             &w->snapshot->gangs[plan->gangs[g].gang.v].block->members[0];
         struct mu_pod_object *pod = &w->pods[shape->there + g];
         uint32_t node = node_of(w, shape, bind->node.v);
-        if (shape->naive)
+        if (check == BY_NAIVE_SCAN)
             right = naive_pick(w, shape, pod, member->class_ix) == bind->node.v;
-        uint32_t least = zones[0] < zones[1] ? zones[0] : zones[1];
-        least = least < zones[2] ? least : zones[2];
+        if (shape->kind == AFFINITY)
+            right = right && zones[node % ZONES] > 0;
+        zones[node % ZONES]++;
         if (shape->kind == SPREAD)
-            right = right && ++zones[node % 3] <= least + 5;
+            right = right && zones[node % ZONES] <= smallest(zones) + 5;
         if (shape->kind == ANTI_AFFINITY)
             right = right && hosts[node]++ == 0;
         pod->node_name = w->nodes[node].name;
@@ -224,12 +249,31 @@ static bool plan_right(struct world *w, const struct shape *shape, const struct 
     return right;
 }
 
+/* The placements of the shape at a hundredth of its size, a small one as it is. */
+static bool hundredth_right(const struct shape *whole)
+{
+    const struct mu_session_config config = {.profile = &mu_profile_spread};
+    struct shape shape = *whole;
+    if (whole->nodes >= HUNDREDTH * ZONES)
+        shape = (struct shape){whole->kind, whole->nodes / HUNDREDTH, whole->there / HUNDREDTH,
+                               whole->pods / HUNDREDTH};
+    struct world w;
+    world_make(&w, &shape, BY_NAIVE_SCAN);
+    struct mu_session *session = mu_session_create(&config);
+    const struct mu_plan *plan = NULL;
+    MU_ASSERT(session != NULL && mu_session_run(session, w.snapshot, 0, &plan) == 0);
+    bool right = plan_right(&w, &shape, BY_NAIVE_SCAN, plan);
+    mu_session_destroy(session);
+    world_drop(&w);
+    return right;
+}
+
 static void body(struct mu_bench *bench, const void *argument)
 {
     const struct shape *shape = argument;
     const struct mu_session_config config = {.profile = &mu_profile_spread};
     struct world w;
-    world_make(&w, shape);
+    world_make(&w, shape, BY_COUNTS);
     struct mu_session *session = mu_session_create(&config);
     MU_ASSERT(session != NULL);
     const struct mu_plan *plan = NULL;
@@ -242,7 +286,8 @@ static void body(struct mu_bench *bench, const void *argument)
         placed += plan->gang_count;
     }
     if (plan != NULL)
-        MU_BENCH_CHECK(bench, plan_right(&w, shape, plan));
+        MU_BENCH_CHECK(bench, plan_right(&w, shape, BY_COUNTS, plan));
+    MU_BENCH_CHECK(bench, hundredth_right(shape));
     mu_bench_items(bench, placed);
     mu_session_destroy(session);
     world_drop(&w);
@@ -252,12 +297,9 @@ static void body(struct mu_bench *bench, const void *argument)
     static const struct shape shape_##id = {__VA_ARGS__};                                          \
     MU_BENCH(id, name, body, &shape_##id)
 
-TERMS(terms_affinity, "place_terms/nodes:5000/kind:affinity", AFFINITY, 5000, 5000, 5000, false)
-TERMS(terms_affinity_small, "place_terms/nodes:5000/kind:affinity/small", AFFINITY, 50, 50, 50,
-      true)
-TERMS(terms_anti, "place_terms/nodes:5000/kind:antiaffinity", ANTI_AFFINITY, 5000, 1000, 2000,
-      false)
-TERMS(terms_anti_small, "place_terms/nodes:5000/kind:antiaffinity/small", ANTI_AFFINITY, 50, 10, 20,
-      true)
-TERMS(terms_spread, "place_terms/nodes:5000/kind:spread", SPREAD, 5000, 5000, 5000, false)
-TERMS(terms_spread_small, "place_terms/nodes:5000/kind:spread/small", SPREAD, 50, 50, 50, true)
+TERMS(terms_affinity, "place_terms/nodes:5000/kind:affinity", AFFINITY, 5000, 5000, 5000)
+TERMS(terms_affinity_small, "place_terms/nodes:5000/kind:affinity/small", AFFINITY, 50, 50, 50)
+TERMS(terms_anti, "place_terms/nodes:5000/kind:antiaffinity", ANTI_AFFINITY, 5000, 1000, 2000)
+TERMS(terms_anti_small, "place_terms/nodes:5000/kind:antiaffinity/small", ANTI_AFFINITY, 50, 10, 20)
+TERMS(terms_spread, "place_terms/nodes:5000/kind:spread", SPREAD, 5000, 5000, 5000)
+TERMS(terms_spread_small, "place_terms/nodes:5000/kind:spread/small", SPREAD, 50, 50, 50)

@@ -567,9 +567,5 @@ const struct mu_capacity *mu_model_get_capacity(const struct mu_model *m, struct
     }
 
 BOUND(class, classes)
-BOUND(affinity, affinities)
-BOUND(tolerance, tolerances)
-BOUND(matcher, matchers)
-BOUND(kin, kins)
 BOUND(label_set, label_sets)
 BOUND(taint_set, taint_sets)

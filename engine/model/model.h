@@ -233,10 +233,6 @@ static inline int64_t mu_capacity_amount(const struct mu_capacity *capacity, uin
 /* One past the largest class / label set / taint set index ever used: sizes of session caches.
  * Thread: any. */
 uint32_t mu_model_class_bound(const struct mu_model *m);
-uint32_t mu_model_affinity_bound(const struct mu_model *m);
-uint32_t mu_model_tolerance_bound(const struct mu_model *m);
-uint32_t mu_model_kin_bound(const struct mu_model *m);
-uint32_t mu_model_matcher_bound(const struct mu_model *m);
 uint32_t mu_model_label_set_bound(const struct mu_model *m);
 uint32_t mu_model_taint_set_bound(const struct mu_model *m);
 uint32_t mu_model_image_set_bound(const struct mu_model *m);
