@@ -55,7 +55,10 @@ struct mu_device_ask {
     uint32_t millis;
 };
 
-/* A row of `count` devices, all free. */
+/* All below work on a row, a class or a snapshot of the caller's, and call nothing else. Thread: the
+ * owner's.
+ *
+ * A row of `count` devices, all free. */
 void mu_device_init(struct mu_device_row *row, uint32_t count, uint32_t resource, bool whole);
 /* What a class asks of this row. `share`: number of MU_GPU_SHARE_RESOURCE, or MU_NONE. */
 struct mu_device_ask mu_device_ask(const struct mu_device_row *row, uint32_t share,

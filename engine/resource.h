@@ -34,10 +34,12 @@ static inline int64_t mu_amount_add(int64_t a, int64_t b)
 
 struct mu_resources; /* opaque registry: name <-> number; one writer, names readable anywhere */
 
+/* Thread: one writer creates, interns and destroys; names of numbers that were handed over are read
+ * by any. Errors: NULL when out of memory. */
 struct mu_resources *mu_resources_create(void);
 void mu_resources_destroy(struct mu_resources *resources);
 /* Number of `name`, registering it if new. Errors: MU_ELIMIT (table full), MU_EINVAL (empty or
- * longer than MU_RESOURCE_NAME_BYTES_MAX). */
+ * longer than MU_RESOURCE_NAME_BYTES_MAX). Thread: the writer. */
 int mu_resource_intern(struct mu_resources *resources, struct mu_str name,
                        struct mu_resource_ix *out);
 /* Number if known; false otherwise. */

@@ -86,7 +86,7 @@ struct mu_refusals {
     uint32_t by_reason[MU_VERDICT_KINDS];
     uint32_t by_resource[MU_RESOURCES_MAX];
 };
-/* Count (1) or uncount (-1) a node. */
+/* Count (1) or uncount (-1) a node. Thread: the owner's. */
 void mu_refusals_add(struct mu_refusals *refusals, struct mu_verdict verdict, int sign);
 /* Sentence for a kind. Static storage. */
 const char *mu_verdict_text(enum mu_verdict_kind kind);

@@ -175,10 +175,10 @@ static const struct need_case need_cases[] = {
      "expected cpu, memory, ephemeral-storage, hugepages-SIZE or DOMAIN/NAME"},
     {"  containers:\n  - resources:\n      requests: {memory: 8Ei}\n",
      "7: Pod default/p: spec.containers[0].resources.requests.memory: '8Ei' is beyond all "
-     "bounds; expected less than 2^63"},
+     "bounds; expected less than 2^63 - 1"},
     {"  containers:\n  - resources:\n      requests: {cpu: 10P}\n",
      "7: Pod default/p: spec.containers[0].resources.requests.cpu: '10P' is beyond all "
-     "bounds; expected less than 2^63 thousandths"},
+     "bounds; expected less than 2^63 - 1 thousandths"},
     {"  containers:\n  - resources:\n      requests: {cpu: 2}\n      limits: {cpu: 1500m}\n",
      "7: Pod default/p: spec.containers[0].resources.requests.cpu: expected at most its limit, "
      "1500m"},

@@ -134,7 +134,7 @@ static void test_place__quantities_near_2_to_the_63__one_line_or_a_number(void *
                        beyond[i]);
         (void)snprintf(expected, sizeof expected,
                        "f:10: Pod default/p: spec.containers[0].resources.requests.memory: '%s' is "
-                       "beyond all bounds; expected less than 2^63\n",
+                       "beyond all bounds; expected less than 2^63 - 1\n",
                        beyond[i]);
         struct offline_rig bad = rig_read("f", text);
         assert_string_equal(rig_errors(&bad), expected);

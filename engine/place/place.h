@@ -191,7 +191,7 @@ int mu_place_domains(struct mu_place *place, const struct mu_gang_row *gang, uin
                      uint32_t topology, struct mu_arena *arena, struct mu_place_domains *out);
 /* Place what has to run together of a pending gang, `size` members of it at least, in canonical
  * order, as far as that goes; then all is undone. Within a trial: beside what it has changed.
- * Errors: MU_ENOMEM.
+ * *out is the caller's, without pointers. Errors: MU_ENOMEM.
  * Cost: O(rows) and a pick per member; where rules about other pods concern them, O(rows) each. */
 int mu_place_reach(struct mu_place *place, const struct mu_gang_row *gang, uint32_t size,
                    struct mu_place_reach *out);

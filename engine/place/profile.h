@@ -43,7 +43,9 @@ struct mu_profile_set {
     struct mu_profile profiles[MU_PROFILES_MAX];
 };
 
-/* The built-in ones, for code that wants one of them by itself. */
+/* All below: thread any; nothing is changed but what the caller owns.
+ *
+ * The built-in ones, for code that wants one of them by itself. */
 extern const struct mu_profile mu_profile_default, mu_profile_binpack, mu_profile_gpu_frag,
     mu_profile_spread, mu_profile_pack;
 /* A built-in profile. Static storage. NULL: no such name. */
