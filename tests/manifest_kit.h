@@ -77,16 +77,23 @@ static inline json_t *rig_json(struct mu_buf *out)
 }
 
 /* What `muster place` says of a text, as JSON. */
-static inline json_t *rig_place(struct offline_rig *rig, const struct mu_profile *profile)
+static inline struct mu_settled rig_settle(struct offline_rig *rig,
+                                           const struct mu_profile *profile)
 {
     struct mu_settle_config config = {
         .session = {.profile = profile}, .now_ns = 2, .bind = rig_bind, .context = rig};
     struct mu_settled settled;
     struct mu_error error = {0, ""};
-    struct mu_buf out = {.max = 0};
     rig_load(rig, (struct mu_uid){0, 0});
     if (mu_settle(rig->db, &config, rig->arena, &settled, &error) != 0)
         fail_msg("%s", error.text);
+    return settled;
+}
+
+static inline json_t *rig_place(struct offline_rig *rig, const struct mu_profile *profile)
+{
+    const struct mu_settled settled = rig_settle(rig, profile);
+    struct mu_buf out = {.max = 0};
     assert_int_equal(mu_settled_write_json(&settled, &out), 0);
     return rig_json(&out);
 }

@@ -644,7 +644,7 @@ static const struct cause_case cause_cases[] = {
      ROW("NodeResourcesFit", "Too many pods", "true", "{'node':'n1','free':{'pods':1}}")},
     {NODE("n1", "") ASKS("p", "", PORT) ASKS("r", "nodeName: n1, ", PORT),
      ROW("NodePorts", "node(s) didn't have free ports for the requested pod ports", "true",
-         "{'node':'n1','free_ports':true}")},
+         "{'node':'n1','free_ports':true,'ports':'80/TCP'}")},
     {NODE("n1", "") ELSEWHERE POD(
          "p", APP, SPREAD("zone")) "---\napiVersion: v1\nkind: Pod\nmetadata: {name: r" APP
                                    "}\nspec: {nodeName: n1, containers: [{name: c}]}\n",

@@ -456,6 +456,22 @@ void mu_db_budget_remove(struct mu_db *db, struct mu_str ns, struct mu_str name,
     budget_remove(db, number);
 }
 
+bool mu_db_budgets_spend(struct mu_db *db, struct mu_kin_ix kin)
+{
+    const struct kin *k = kin.v < db->budgets->kin_high ? kin_at(db->budgets, kin.v) : NULL;
+    bool none = false;
+    if (k == NULL || k->block == NULL)
+        return false;
+    for (uint32_t i = 0; i < k->block->count; i++) {
+        struct budget *budget = budget_at(db->budgets, k->block->budgets[i]);
+        MU_ASSERT(budget->used);
+        none |= budget->allowed <= 0;
+        budget->allowed -= budget->allowed > INT32_MIN;
+    }
+    mu_occupants_moved(db);
+    return none;
+}
+
 void mu_db_budgets_relist(struct mu_db *db)
 {
     db->budgets->mark++;

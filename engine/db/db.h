@@ -139,6 +139,10 @@ void mu_db_groups_unknown(struct mu_db *db, enum mu_gang_source source, const ch
 int mu_db_budget_upsert(struct mu_db *db, const struct mu_budget_object *budget,
                         struct mu_error *error);
 void mu_db_budget_remove(struct mu_db *db, struct mu_str ns, struct mu_str name, struct mu_str uid);
+/* A pod of this kin has been evicted: each budget that covers it allows one fewer, until its object
+ * comes again. For answers without a cluster, where no controller counts. True: one of them allowed
+ * none. Of kins of occupants in a replica that is in sync. Cost: O(budgets that cover the kin). */
+bool mu_db_budgets_spend(struct mu_db *db, struct mu_kin_ix kin);
 /* They are listed by themselves: begin and sweep, as below. */
 void mu_db_budgets_relist(struct mu_db *db);
 int mu_db_budgets_sweep(struct mu_db *db, uint32_t budget);

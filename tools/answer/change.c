@@ -598,8 +598,11 @@ static int waive_terms(struct finder *f, uint32_t kinds)
     if ((kinds & (1u << MU_NO_SPREAD_LABEL | 1u << MU_NO_SPREAD | 1u << MU_NO_SPREAD_UNTRACKED)) !=
         0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.topologySpreadConstraints"));
-    if ((kinds & 1u << MU_NO_PORTS) != 0)
-        (void)put(f, MU_CHANGE_PORTS, MU_STR("ports"));
+    if (rc == 0 && (kinds & 1u << MU_NO_PORTS) != 0) {
+        struct mu_str ports = mu_judge_ports(&judged, f->c->arena);
+        rc = ports.data == NULL ? MU_ENOMEM : 0;
+        put(f, MU_CHANGE_PORTS, MU_STR("ports"))->value = ports;
+    }
     if ((kinds & (1u << MU_NO_POD_AFFINITY | 1u << MU_NO_POD_AFFINITY_UNTRACKED)) != 0)
         (void)put(f, MU_CHANGE_DROP, MU_STR("spec.affinity.podAffinity" REQUIRED));
     if ((kinds & (1u << MU_NO_ANTI_AFFINITY | 1u << MU_NO_ANTI_AFFINITY_UNTRACKED)) != 0)

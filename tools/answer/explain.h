@@ -29,7 +29,7 @@ enum mu_change_kind {
     MU_CHANGE_UNLABEL,    /* the node loses key */
     MU_CHANGE_FREE,       /* `amount` more of `key` is freed on the node */
     MU_CHANGE_GROW,       /* the node has `amount` more of `key` */
-    MU_CHANGE_PORTS,      /* the pod's host ports are freed on the node */
+    MU_CHANGE_PORTS,      /* host ports are freed on the node: value, "8080/TCP,53/UDP" */
     MU_CHANGE_DEVICE,     /* one device of the node has that much left: key, amount */
     MU_CHANGE_REMOVE,     /* pods (key: "ns/name") whose rules keep this one away are gone */
     MU_CHANGE_DROP        /* the pod goes without what key names: "spec.nodeSelector" */

@@ -15,8 +15,11 @@
  */
 #include "tools/answer/judge.h"
 
+#include <inttypes.h>
+
 #include "engine/base/assert.h"
 #include "engine/base/bitset.h"
+#include "engine/base/buf.h"
 #include "engine/base/mem.h"
 #include "engine/place/domain.h"
 
@@ -288,18 +291,53 @@ static bool ports_conflict(const struct mu_symtab *symbols, const struct mu_port
             mu_str_equal(mu_symbol_str(symbols, b->ip), every));
 }
 
-static void judge_ports(const struct mu_judged *j, const struct mu_placed *placed,
-                        const struct mu_class *class_, uint32_t *kinds)
+/* Whether somebody who is still on the row has the pod's port. */
+static bool port_taken(const struct mu_judged *j, const struct mu_placed *placed,
+                       const struct mu_port_item *port)
 {
     const struct mu_model *model = j->changer->snapshot->model;
     for (uint32_t i = placed->begin[j->row]; i < placed->begin[j->row + 1]; i++) {
         const struct mu_class *other = mu_model_get_class(model, placed->pods[i].class_ix);
-        for (uint32_t a = 0; a < class_->port_count; a++)
-            for (uint32_t b = 0; b < other->port_count; b++)
-                if (ports_conflict(mu_model_names(model), &class_->ports[a], &other->ports[b]) &&
-                    !mu_is_gone(j->gone, j->gone_count, &placed->pods[i]))
-                    *kinds |= 1u << MU_NO_PORTS;
+        for (uint32_t b = 0; b < other->port_count; b++)
+            if (ports_conflict(mu_model_names(model), port, &other->ports[b]) &&
+                !mu_is_gone(j->gone, j->gone_count, &placed->pods[i]))
+                return true;
     }
+    return false;
+}
+
+static void judge_ports(const struct mu_judged *j, const struct mu_placed *placed,
+                        const struct mu_class *class_, uint32_t *kinds)
+{
+    for (uint32_t a = 0; a < class_->port_count; a++)
+        if (port_taken(j, placed, &class_->ports[a]))
+            *kinds |= 1u << MU_NO_PORTS;
+}
+
+/* A pod has at most some thousands of ports. */
+#define PORTS_BYTES_MAX (64u << 10)
+
+struct mu_str mu_judge_ports(const struct mu_judged *j, struct mu_arena *arena)
+{
+    static const char *const protocols[] = {
+        [MU_PROTOCOL_TCP] = "TCP", [MU_PROTOCOL_UDP] = "UDP", [MU_PROTOCOL_SCTP] = "SCTP"};
+    const struct mu_class *class_ =
+        mu_model_get_class(j->changer->snapshot->model, j->changer->class_ix);
+    const struct mu_placed *placed = mu_placed_pods(j->changer);
+    struct mu_buf text;
+    struct mu_str out = {NULL, 0};
+    if (placed == NULL)
+        return out;
+    mu_buf_init(&text, PORTS_BYTES_MAX);
+    for (int all = 0; all < 2 && text.len == 0; all++)
+        for (uint32_t a = 0; a < class_->port_count; a++)
+            if (all != 0 || port_taken(j, placed, &class_->ports[a]))
+                (void)mu_buf_printf(&text, "%s%" PRIu32 "/%s", text.len == 0 ? "" : ",",
+                                    class_->ports[a].port, protocols[class_->ports[a].protocol]);
+    if (text.failed == 0)
+        out = mu_arena_str(arena, (struct mu_str){(const char *)text.data, (uint32_t)text.len});
+    mu_buf_fini(&text);
+    return out;
 }
 
 /* ---- spread ------------------------------------------------------------------------------- */

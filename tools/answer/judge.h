@@ -38,6 +38,9 @@ struct mu_judged {
 /* Which rules refuse the row then: a bit per enum mu_verdict_kind, without anti-affinity of others.
  * Errors: MU_ENOMEM. Cost: O(rows + the row's pods) per rule. */
 int mu_judge(const struct mu_judged *judged, uint32_t *kinds);
+/* The pod's host ports that others have on the row then, "8080/TCP,53/UDP"; all of them where it is
+ * not known who has them. NULL data: out of memory. */
+struct mu_str mu_judge_ports(const struct mu_judged *judged, struct mu_arena *arena);
 
 /* The change of that label that is among them, or NULL. */
 const struct mu_change *mu_label_change(const struct mu_change *changes, uint32_t count,

@@ -61,7 +61,8 @@ static int note_binding(struct settler *s, const struct mu_plan_bind *bind, stru
     return 0;
 }
 
-static int note_eviction(struct settler *s, const struct mu_pod_view *view, struct mu_str by)
+static int note_eviction(struct settler *s, const struct mu_pod_view *view, struct mu_str by,
+                         bool violates)
 {
     void *array = s->evictions;
     int rc = mu_mem_grow(&array, &s->eviction_cap, s->eviction_count + 1, MU_PODS_MAX,
@@ -73,6 +74,7 @@ static int note_eviction(struct settler *s, const struct mu_pod_view *view, stru
     e->pod = mu_answer_name(s->arena, view->ns, view->name);
     e->gang = view->gang.v == MU_NONE ? e->pod : gang_name(s, view->gang);
     e->by = by;
+    e->violates = violates;
     if (e->pod.data == NULL || e->gang.data == NULL)
         return MU_ENOMEM;
     s->eviction_count++;
@@ -86,7 +88,9 @@ static int evict(struct settler *s, const struct mu_plan_evict *victim, struct m
     char text[MU_UID_BYTES_MAX + 1];
     if (!mu_db_evict_get(s->db, victim, &view))
         return 0;
-    int rc = (victim->flags & MU_EVICT_LEAVING) != 0 ? 0 : note_eviction(s, &view, by);
+    int rc = 0;
+    if ((victim->flags & MU_EVICT_LEAVING) == 0)
+        rc = note_eviction(s, &view, by, mu_db_budgets_spend(s->db, view.kin));
     struct mu_str uid = {text, mu_db_uid_text(s->db, view.uid, text)};
     return rc != 0 ? rc : mu_db_pod_remove(s->db, view.ns, view.name, uid, s->now_ns);
 }

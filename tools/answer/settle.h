@@ -33,6 +33,7 @@ struct mu_settled_binding {
 struct mu_settled_eviction {
     struct mu_str pod, gang; /* the victim */
     struct mu_str by;        /* the gang that it makes room for */
+    bool violates;           /* a disruption budget that covers it allowed no more evictions */
 };
 struct mu_settled_pending {
     struct mu_uid uid;

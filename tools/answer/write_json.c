@@ -32,7 +32,7 @@ int mu_settled_write_json(const struct mu_settled *settled, struct mu_buf *out)
         put_text(out, i == 0 ? "{\"pod\":" : ",{\"pod\":", e->pod);
         put_text(out, ",\"gang\":", e->gang);
         put_text(out, ",\"for\":", e->by);
-        (void)mu_buf_append_text(out, "}");
+        (void)mu_buf_append_text(out, e->violates ? ",\"pdb_violated\":true}" : "}");
     }
     (void)mu_buf_append_text(out, "],\"pending\":[");
     for (uint32_t i = 0; i < settled->pending_count; i++) {
@@ -112,7 +112,8 @@ static void put_change(struct mu_buf *out, struct mu_str node, const struct mu_c
         break;
     default:
         MU_ASSERT(change->kind == MU_CHANGE_PORTS);
-        (void)mu_buf_append_text(out, ",\"free_ports\":true}");
+        put_text(out, ",\"free_ports\":true,\"ports\":", change->value);
+        (void)mu_buf_append_text(out, "}");
     }
 }
 

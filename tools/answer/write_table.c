@@ -10,8 +10,10 @@
 #include "tools/answer/words.h"
 #include "tools/answer/write.h"
 
-#define NODES_NAMED   5u
-#define VICTIMS_NAMED 10u
+#define NODES_NAMED    5u
+#define NODES_SCORED   10u
+#define VICTIMS_NAMED  10u
+#define CELL_BYTES_MAX 1024u /* two names and a number */
 
 /* ---- columns ------------------------------------------------------------------------------ */
 
@@ -82,38 +84,114 @@ static void put_evictions(const struct mu_settled *settled, struct mu_buf *out)
         put_cell(out, e->pod, pods);
         put_cell(out, shown_gang(e->pod, e->gang), gangs);
         (void)mu_buf_append_str(out, e->by);
-        (void)mu_buf_append_text(out, "\n");
+        (void)mu_buf_append_text(out, e->violates ? "  against a disruption budget\n" : "\n");
     }
 }
 
-static void put_pending(const struct mu_settled *settled, struct mu_buf *out)
+/* Members of one gang that wait for one reason: a line. They stand in the order of their first. */
+struct waiting {
+    const struct mu_settled_pending *first;
+    uint32_t count;
+};
+
+static int compare_waiting(const void *left, const void *right)
 {
-    uint32_t pods = 7, reasons = 6, gangs = 4;
-    for (uint32_t i = 0; i < settled->pending_count; i++) {
-        const struct mu_settled_pending *p = &settled->pending[i];
-        pods = wider(pods, p->pod);
+    const struct mu_settled_pending *a = ((const struct waiting *)left)->first;
+    const struct mu_settled_pending *b = ((const struct waiting *)right)->first;
+    int order = mu_str_compare(a->gang, b->gang);
+    if (order == 0 && a->reason != b->reason)
+        order = a->reason < b->reason ? -1 : 1;
+    if (order == 0)
+        order = mu_str_compare(a->message, b->message);
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+static bool wait_alike(const struct mu_settled_pending *a, const struct mu_settled_pending *b)
+{
+    return a->reason == b->reason && mu_str_equal(a->gang, b->gang) &&
+           mu_str_equal(a->message, b->message);
+}
+
+static int compare_first(const void *left, const void *right)
+{
+    const struct mu_settled_pending *a = ((const struct waiting *)left)->first;
+    const struct mu_settled_pending *b = ((const struct waiting *)right)->first;
+    return (a > b) - (a < b);
+}
+
+/* NULL: out of memory. Owned by the caller. */
+static struct waiting *group_pending(const struct mu_settled *settled, uint32_t *out)
+{
+    const uint32_t count = settled->pending_count;
+    uint32_t lines = 0;
+    struct waiting *all = mu_mem_calloc((size_t)count + 1, sizeof *all);
+    if (all == NULL)
+        return NULL;
+    for (uint32_t i = 0; i < count; i++)
+        all[i] = (struct waiting){&settled->pending[i], 1};
+    qsort(all, count, sizeof *all, compare_waiting);
+    for (uint32_t i = 0; i < count; i++) {
+        if (lines > 0 && wait_alike(all[lines - 1].first, all[i].first))
+            all[lines - 1].count++;
+        else
+            all[lines++] = all[i];
+    }
+    qsort(all, lines, sizeof *all, compare_first);
+    *out = lines;
+    return all;
+}
+
+/* "ns/name" or "ns/name and 15 more". */
+static void put_waiting(struct mu_buf *out, const struct waiting *w)
+{
+    (void)mu_buf_append_str(out, w->first->pod);
+    if (w->count > 1)
+        (void)mu_buf_printf(out, " and %" PRIu32 " more", w->count - 1);
+}
+
+static int put_pending(const struct mu_settled *settled, struct mu_buf *out)
+{
+    uint32_t count = 0, pods = 7, reasons = 6, gangs = 4;
+    struct waiting *lines = group_pending(settled, &count);
+    struct mu_buf cell;
+    if (lines == NULL)
+        return MU_ENOMEM;
+    mu_buf_init(&cell, CELL_BYTES_MAX);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_settled_pending *p = lines[i].first;
+        mu_buf_clear(&cell);
+        put_waiting(&cell, &lines[i]);
+        pods = cell.len > pods ? (uint32_t)cell.len : pods;
         gangs = wider(gangs, shown_gang(p->pod, p->gang));
         reasons = wider(reasons, mu_str_of(mu_pending_reason_text(p->reason)));
     }
-    if (settled->pending_count > 0)
+    if (count > 0)
         (void)mu_buf_printf(out, "%s%-*s  %-*s  %-*s  MESSAGE\n",
                             settled->binding_count > 0 ? "\n" : "", (int)pods, "PENDING",
                             (int)gangs, "GANG", (int)reasons, "REASON");
-    for (uint32_t i = 0; i < settled->pending_count; i++) {
-        const struct mu_settled_pending *p = &settled->pending[i];
-        put_cell(out, p->pod, pods);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct mu_settled_pending *p = lines[i].first;
+        mu_buf_clear(&cell);
+        put_waiting(&cell, &lines[i]);
+        put_cell(out, (struct mu_str){(const char *)cell.data, (uint32_t)cell.len}, pods);
         put_cell(out, shown_gang(p->pod, p->gang), gangs);
         put_cell(out, mu_str_of(mu_pending_reason_text(p->reason)), reasons);
         (void)mu_buf_append_str(out, p->message);
         (void)mu_buf_append_text(out, "\n");
     }
+    int rc = cell.failed;
+    mu_buf_fini(&cell);
+    mu_mem_free(lines);
+    return rc;
 }
 
 int mu_settled_write_table(const struct mu_settled *settled, struct mu_buf *out)
 {
     put_bindings(settled, out);
     put_evictions(settled, out);
-    put_pending(settled, out);
+    int rc = put_pending(settled, out);
+    if (rc != 0)
+        return rc;
     return mu_buf_printf(out, "%s%" PRIu32 " placed, %" PRIu32 " evicted, %" PRIu32 " pending\n",
                          settled->binding_count + settled->pending_count > 0 ? "\n" : "",
                          settled->binding_count, settled->eviction_count, settled->pending_count);
@@ -188,7 +266,11 @@ static void put_change(struct mu_buf *out, const struct mu_change *change)
         put_amount(out, change);
         break;
     case MU_CHANGE_PORTS:
-        (void)mu_buf_append_text(out, "if the host ports are freed");
+        (void)mu_buf_printf(out, "if host port%s %.*s %s free",
+                            memchr(change->value.data, ',', change->value.len) != NULL ? "s" : "",
+                            MU_STR_ARGS(change->value),
+                            memchr(change->value.data, ',', change->value.len) != NULL ? "are"
+                                                                                       : "is");
         break;
     case MU_CHANGE_DEVICE:
         (void)mu_buf_append_text(out, "if one device has ");
@@ -388,14 +470,18 @@ int mu_explanation_write_table(const struct mu_explanation *x, struct mu_buf *ou
                         x->feasible_count, x->row_count);
     put_gang_wait(out, x);
     (void)mu_explanation_write_notes(x, out);
-    for (uint32_t i = 0; i < x->feasible_count; i++)
+    const uint32_t scored = x->feasible_count < NODES_SCORED ? x->feasible_count : NODES_SCORED;
+    for (uint32_t i = 0; i < scored; i++)
         width = wider(width, x->rows[i].name);
     if (x->feasible_count > 0)
         (void)mu_buf_printf(out, "\n%-*s  SCORE (best first)\n", (int)width, "NODE");
-    for (uint32_t i = 0; i < x->feasible_count; i++) {
+    for (uint32_t i = 0; i < scored; i++) {
         put_cell(out, x->rows[i].name, width);
         (void)mu_buf_printf(out, "%" PRId64 "\n", x->rows[i].score);
     }
+    if (x->feasible_count > scored)
+        (void)mu_buf_printf(out, "and %" PRIu32 " more; -o json has all\n",
+                            x->feasible_count - scored);
     int rc = put_rejected(x, out);
     put_preempting(out, x);
     return rc != 0 ? rc : out->failed;
