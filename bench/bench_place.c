@@ -1,8 +1,8 @@
 /*
  * Placing pods in sessions: lone pods of `classes` classes, one after the other in turn, on nodes
- * of three kinds that start empty; or gangs of one class; or a DaemonSet's pods. Requests of cpu, memory, one extended
- * resource and a pod slot. A round is one session: queue, placement, plan, and the snapshot put
- * back.
+ * of three kinds that start empty; or gangs of one class; or a DaemonSet's pods. Requests of cpu,
+ * memory, one extended resource and a pod slot. A round is one session: queue, placement, plan, and
+ * the snapshot put back.
  *
  * Checked: every pod is placed and no node is over-committed. And the same shape with a hundredth
  * of its pods gives the placements of the naive twin, by their hash: for the twin looks at every

@@ -29,8 +29,8 @@ struct mu_census_ix {
 /* A topology key in use, by number. Domains of a key are numbered from 0; numbers are used
  * again. */
 #define MU_TOPOLOGY_ROW UINT32_MAX /* not a key: each row is its own domain */
-/* No census for this rule: a table is full, of topology keys or another one. It cannot be judged, so
- * its class fits nowhere. */
+/* No census for this rule: a table is full, of topology keys or another one. It cannot be judged,
+ * so its class fits nowhere. */
 #define MU_CENSUS_NONE   UINT32_MAX
 #define MU_CENSUS_NO_KEY (UINT32_MAX - 1)
 /* None, and none is needed: no node has the topology key, or one of a group of spreads. Affinity

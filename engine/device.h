@@ -55,8 +55,8 @@ struct mu_device_ask {
     uint32_t millis;
 };
 
-/* All below work on a row, a class or a snapshot of the caller's, and call nothing else. Thread: the
- * owner's.
+/* All below work on a row, a class or a snapshot of the caller's, and call nothing else. Thread:
+ * the owner's.
  *
  * A row of `count` devices, all free. */
 void mu_device_init(struct mu_device_row *row, uint32_t count, uint32_t resource, bool whole);

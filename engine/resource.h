@@ -2,8 +2,8 @@
 #define MU_ENGINE_RESOURCE_H
 /*
  * Resources by number. The first four are fixed; extended ones are registered by name, in order of
- * first sight, up to MU_RESOURCES_MAX, and never forgotten: what that means for pods that make names
- * up is said where their requests are read (mu_model_class).
+ * first sight, up to MU_RESOURCES_MAX, and never forgotten: what that means for pods that make
+ * names up is said where their requests are read (mu_model_class).
  *
  * Amounts are int64 in the scheduler's unit: cpu in millicores, everything else in its own unit
  * (bytes, devices, thousandths). Arithmetic saturates at MU_AMOUNT_MAX; a request of MU_AMOUNT_MAX

@@ -12,9 +12,9 @@
  * X(enum, filter, may preempt, sentence). The filter's name and the sentence are kube-scheduler's;
  * a sentence that ends open is completed by the one who tells it: "Insufficient " by the resource,
  * the taint by its key and value. A rule over a topology key that has no number (engine/census.h)
- * is refused by a sentence of our own, which names that cause. `may preempt` is the difference between its Unschedulable and
- * UnschedulableAndUnresolvable: whether the node could pass if pods left it. It could not when the
- * request is beyond all that the node has: that is a kind of its own. */
+ * is refused by a sentence of our own, which names that cause. `may preempt` is the difference
+ * between its Unschedulable and UnschedulableAndUnresolvable: whether the node could pass if pods
+ * left it. It could not when the request is beyond all that the node has: a kind of its own. */
 #define MU_VERDICT_LIST(X)                                                                         \
     X(MU_FITS, "", false, "fits")                                                                  \
     X(MU_NO_UNSCHEDULABLE, "NodeUnschedulable", false, "node(s) were unschedulable")               \

@@ -10,9 +10,9 @@
  * included, so that nodes are not gone through anew for each gang. The books of censuses are opened
  * for the first one.
  *
- * The key has a number only while some node carries it, and not when too many keys are in use, which
- * is counted: the gang fits nowhere then if it must stay in one domain. It is looked at again once
- * that has changed.
+ * The key has a number only while some node carries it, and not when too many keys are in use,
+ * which is counted: the gang fits nowhere then if it must stay in one domain. It is looked at again
+ * once that has changed.
  */
 
 static void drop(struct mu_db *db, struct mu_gang_rec *g)

@@ -21,9 +21,9 @@
  *
  * Sums. free[r] = max(allocatable - charges, MU_FREE_MIN), where an absent node has allocatable 0.
  * The floor keeps hostile requests from overflowing; a value on the floor has lost what lies below
- * it, so a row that leaves the floor is recomputed from its pods. Padding, which is charged with the
- * sign turned, stays between 0 and 2^62 (engine/model/model.h). Where devices are tracked
- * one by one, the sums of their two resources are derived from them instead (engine/device.h).
+ * it, so a row that leaves the floor is recomputed from its pods. Padding, which is charged with
+ * the sign turned, stays between 0 and 2^62 (engine/model/model.h). Where devices are tracked one
+ * by one, the sums of their two resources are derived from them instead (engine/device.h).
  */
 
 /* --- lists of chunks ----------------------------------------------------------------------- */

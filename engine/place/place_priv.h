@@ -262,8 +262,8 @@ void mu_place_run_init(struct mu_place_run *run);
 void mu_place_run_fini(struct mu_place_run *run);
 uint32_t mu_place_pick_row(struct mu_place *place, struct mu_place_class *known,
                            const struct mu_filter_mask *mask);
-/* Count the nodes by why such a pod does not fit there now, trial or not: all, or those of one domain
- * of topology number `topology` (MU_NONE: all); nothing is remembered. Errors: MU_ENOMEM.
+/* Count the nodes by why such a pod does not fit there now, trial or not: all, or those of one
+ * domain of topology number `topology` (MU_NONE: all); nothing is remembered. Errors: MU_ENOMEM.
  * Cost: O(rows), and a mask of the rules about other pods. */
 int mu_place_refusals_count(struct mu_place *place, struct mu_place_pod pod, uint32_t topology,
                             uint32_t domain, struct mu_refusals *out);
@@ -298,8 +298,8 @@ static inline bool mu_place_pinned(const struct mu_place_class *known)
 }
 bool mu_place_pinned_to(const struct mu_place *place, const struct mu_place_class *known,
                         uint32_t row);
-/* Whether rows can be looked up by what they are called, for the rest of the session; false: not for
- * want of memory. Cost: O(rows) the first time in a session in which node objects have changed. */
+/* Whether rows can be looked up by what they are called, for the rest of the session; false: not
+ * for want of memory. Cost: O(rows) the first time in a session in which nodes have changed. */
 bool mu_place_pins_current(struct mu_place *place);
 /* Those from `begin` on that a pinned class may be pinned to. The pins are current. */
 struct mu_place_pin_rows mu_place_pin_rows(const struct mu_place *place,

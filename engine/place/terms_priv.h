@@ -1,8 +1,8 @@
 #ifndef MU_ENGINE_PLACE_TERMS_PRIV_H
 #define MU_ENGINE_PLACE_TERMS_PRIV_H
 /* Inside the rules about other pods: place/terms.c (filters), place/terms_view.c (views),
- * place/terms_ports.c (host ports), place/terms_prefer.c (preferences), place/terms_sum.c (what they
- * are made of). */
+ * place/terms_ports.c (host ports), place/terms_prefer.c (preferences), place/terms_sum.c (what
+ * they are made of). */
 #include "engine/place/cut.h"
 #include "engine/place/domain.h"
 #include "engine/place/terms.h"
@@ -114,8 +114,8 @@ struct mu_judged {
     uint32_t row_cap, rows; /* rows: that were judged */
 };
 
-/* The rows that anti-affinity terms of others keep a kin from, all of them together: current as long
- * as none of these terms' counts has moved. */
+/* The rows that anti-affinity terms of others keep a kin from, all of them together: current as
+ * long as none of these terms' counts has moved. */
 struct mu_kept_away {
     uint64_t *rows; /* a bit per row */
     uint32_t row_cap;

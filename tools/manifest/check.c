@@ -120,8 +120,8 @@ static bool check_quantities(const struct at *a, Kube__QuantityEntry *const *ent
                        WORD_MAX, text);
         bool cpu = is(entries[i]->key, "cpu");
         if ((cpu ? mu_quantity_milli_value(&q) : mu_quantity_value(&q)) >= MU_AMOUNT_MAX)
-            return bad(a, field, "'%.*s' is beyond all bounds; expected less than 2^63 - 1%s", WORD_MAX,
-                       text, cpu ? " thousandths" : "");
+            return bad(a, field, "'%.*s' is beyond all bounds; expected less than 2^63 - 1%s",
+                       WORD_MAX, text, cpu ? " thousandths" : "");
     }
     return true;
 }
