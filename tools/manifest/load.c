@@ -191,6 +191,32 @@ void mu_manifest_resolve(struct mu_manifest *m)
             resolve_pod(m, &m->objects[i], usual);
 }
 
+static void set_aside(struct mu_manifest_aside *aside, uint32_t number)
+{
+    if (aside->count++ == 0)
+        aside->first = number;
+}
+
+/* Of the pods that have no part, some are told of. Errors: MU_ENOMEM. */
+static int tally_aside(struct mu_manifest *m, uint32_t number, const struct mu_pod_object *pod)
+{
+    static const struct mu_str ours[] = {{"default-scheduler", 17}, {"muster", 6}};
+    if (pod->phase == MU_POD_SUCCEEDED || pod->phase == MU_POD_FAILED)
+        return 0;
+    if (pod->node_name.len == 0) {
+        if (!mu_str_equal(pod->scheduler_name, ours[0]) &&
+            !mu_str_equal(pod->scheduler_name, ours[1]))
+            set_aside(&m->others, number);
+        return 0;
+    }
+    if (mu_manifest_lookup(m, MU_OBJECT_NODE, MU_STR(""), pod->node_name) != MU_INDEX_NONE)
+        return 0;
+    if (m->astray.count == 0)
+        m->astray_node = mu_arena_str(m->store, pod->node_name);
+    set_aside(&m->astray, number);
+    return m->astray_node.data == NULL ? MU_ENOMEM : 0;
+}
+
 /* Put the pod in, on this node if there is one. */
 static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind *bind)
 {
@@ -212,6 +238,9 @@ static int put_pod(struct loader *l, uint32_t number, const struct mu_plan_bind 
         pod.devices = bind->devices;
     } else {
         warned(l, object, &warn);
+        rc = tally_aside(l->m, number, &pod);
+        if (rc != 0)
+            return rc;
     }
     if (l->unbound.lo == (uint64_t)number + 1) {
         l->m->was = (struct mu_manifest_was){.node = mu_arena_str(l->m->store, pod.node_name),

@@ -154,9 +154,27 @@ static const char *skip_reason(const char *kind)
     return "no part in placing";
 }
 
+/* One line for all of them, about the first. */
+static void note_aside(struct mu_manifest *m, struct mu_manifest_aside *aside, const char *what,
+                       struct mu_str node)
+{
+    const uint32_t count = aside->count;
+    if (count == 0)
+        return;
+    struct mu_manifest_place place = mu_manifest_place_of(m, &m->objects[aside->first]);
+    aside->count = 0;
+    if (count == 1)
+        mu_manifest_note(m, &place, "%s%.*s", what, MU_STR_ARGS(node));
+    else
+        mu_manifest_note(m, &place, "%s%.*s (%" PRIu32 " such pods)", what, MU_STR_ARGS(node),
+                         count);
+}
+
 /* The kinds that were skipped become lines when they are all known. */
 struct mu_str mu_manifest_notes(struct mu_manifest *m)
 {
+    note_aside(m, &m->others, "left out, another scheduler places it", MU_STR(""));
+    note_aside(m, &m->astray, "charged to nobody, its node is not in the input: ", m->astray_node);
     if (m->note_count > MU_MANIFEST_LINES_MAX)
         (void)mu_buf_printf(&m->notes, "and %" PRIu32 " more\n",
                             m->note_count - MU_MANIFEST_LINES_MAX);

@@ -47,6 +47,11 @@ struct mu_manifest_skipped {
     uint16_t file;
 };
 
+/* Pods that are sound and yet have no part: how many, and the first of them. */
+struct mu_manifest_aside {
+    uint32_t count, first;
+};
+
 struct mu_manifest {
     struct mu_arena *store;   /* objects */
     struct mu_arena *scratch; /* one object in the making */
@@ -64,7 +69,9 @@ struct mu_manifest {
     uint64_t searched_bytes; /* for the lines of complaints */
     struct mu_manifest_skipped skipped[MU_MANIFEST_KINDS_MAX];
     uint32_t skipped_kinds, skipped_count;
-    struct mu_manifest_was was; /* the pod that was loaded as one that waits */
+    struct mu_manifest_was was;              /* the pod that was loaded as one that waits */
+    struct mu_manifest_aside others, astray; /* another scheduler's; on nodes that are not here */
+    struct mu_str astray_node;               /* of the first */
 };
 
 /* Who is complained about. */
