@@ -97,7 +97,7 @@ static void test_place__gang_waits__one_line_of_it(void **state)
                    "\n"
                    "PENDING               GANG       REASON           MESSAGE\n"
                    "default/a and 1 more  default/g  WaitingForGang   gang default/g waits for 1 "
-                   "member(s) with scheduling gates\n"
+                   "member with scheduling gates\n"
                    "default/c             default/g  SchedulingGated  Scheduling is blocked due to "
                    "non-empty scheduling gates\n"
                    "default/d             -          Unschedulable    0/1 nodes are available: 1 "

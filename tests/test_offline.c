@@ -321,7 +321,7 @@ static void test_place__held_back__says_by_what(void **state)
            "{'pod':'default/a','gang':'default/g','reason':'SchedulingGated','message':'Scheduling "
            "is blocked due to non-empty scheduling gates'},"
            "{'pod':'default/b','gang':'default/g','reason':'WaitingForGang','message':'gang "
-           "default/g waits for 1 member(s) with scheduling gates'}]}");
+           "default/g waits for 1 member with scheduling gates'}]}");
     places(NODE("n1", "")
                POD("a", "", "volumes: [{name: v, persistentVolumeClaim: {claimName: c}}], "),
            "{'bindings':[],'evictions':[],'pending':[{'pod':'default/a','gang':'default/a',"

@@ -157,7 +157,7 @@ static void test_scheduler_report__gangs__tell_their_story(void **state)
                          "placed; the other one needs cpu: 1 free on one node.");
     }
     assert_condition(&r, "half-0", "Unschedulable",
-                     "gang default/half waits for 1 member(s) with scheduling gates");
+                     "gang default/half waits for 1 member with scheduling gates");
     assert_int_equal(pod_shows(&r, "half-1", "SchedulingGated"), 1); /* the server's own */
     assert_int_equal(pod_shows(&r, "half-1", "Unschedulable"), 0);
     assert_int_equal(r.conditions, 6);

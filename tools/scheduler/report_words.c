@@ -632,14 +632,14 @@ static void put_wait(struct mu_buf *out, struct mu_db *db, const struct mu_plan_
             (void)mu_buf_printf(out, ": %s", mu_db_gang_object_unknown(db, wait->gang));
         break;
     case MU_WAIT_GATED:
-        (void)mu_buf_printf(out, " waits for %" PRIu32 " member(s) with scheduling gates",
-                            row->blocked_count);
+        (void)mu_buf_printf(out, " waits for %" PRIu32 " member%s with scheduling gates",
+                            row->blocked_count, row->blocked_count == 1 ? "" : "s");
         break;
     case MU_WAIT_UNBUILT:
         (void)mu_buf_printf(out,
-                            " waits for %" PRIu32 " member(s) that this scheduler cannot "
+                            " waits for %" PRIu32 " member%s that this scheduler cannot "
                             "place: ",
-                            row->blocked_count);
+                            row->blocked_count, row->blocked_count == 1 ? "" : "s");
         put_rules(out, wait->rules);
         break;
     case MU_WAIT_CLAIM:
