@@ -57,6 +57,7 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
 {
     static const int64_t cores[] = {32, 64, 96};
     struct mu_random random;
+    MU_ASSERT(shape->nodes > 0 && shape->classes > 0 && shape->gang > 0);
     mu_random_init_seed(&random, 1);
     mu_cluster_init(cluster, shape->nodes, shape->pods / shape->gang);
     for (uint32_t n = 0; n < shape->nodes; n++) {
@@ -66,7 +67,6 @@ static void cluster_make(struct mu_cluster *cluster, const struct shape *shape)
         (void)snprintf(name, sizeof name, "node-%" PRIu32, n);
         (void)mu_cluster_plain_node(cluster, name, kind * 1000, kind * 4096 * MI, 110, 8000);
     }
-    MU_ASSERT(shape->classes > 0 && shape->gang > 0);
     struct mu_class_ix *classes = mu_mem_calloc(shape->classes, sizeof *classes);
     MU_ASSERT(classes != NULL);
     for (uint32_t c = 0; c < shape->classes; c++)
